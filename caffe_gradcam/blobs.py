@@ -1,0 +1,154 @@
+"""Which blobs of a net hold the picture, the scores and the maps."""
+
+import difflib
+
+from caffe_gradcam.preprocess import CHANNELS
+from prototxt_tools.errors import InputError
+from prototxt_tools.graph import LINKS
+
+_NEAR = 5
+
+
+def resolve(graph, name):
+    """The blob that a user means by its name or by that of the layer that writes it.
+
+    Parameters
+    ----------
+    graph : prototxt_tools.graph.Graph
+    name : str
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    InputError
+        There is none, or the layer writes several; near names are suggested.
+    """
+    if name in graph:
+        return name
+    layer = graph.net.layer(name)
+    if layer is None:
+        known = dict.fromkeys(graph.net.blobs() + [one.name for one in graph.net.layers])
+        near = difflib.get_close_matches(name, known, _NEAR, 0.5)
+        hint = "; near: " + ", ".join(near) if near else ""
+        raise InputError("the net has no layer or blob {!r}{}".format(name, hint))
+    if len(layer.tops) != 1:
+        written = " and ".join(layer.tops) or "no blob"
+        raise InputError("layer {!r} writes {}; name a blob".format(name, written))
+    return layer.tops[0]
+
+
+def scores(graph):
+    """The net's score blobs; see ``Graph.scores``; InputError if there is none."""
+    found = graph.scores()
+    if not found:
+        raise InputError("{}: no score blob found; give --score".format(_path(graph)))
+    return found
+
+
+def score(graph, name):
+    """The score blob of a name, and what makes probabilities of it.
+
+    Returns
+    -------
+    blob : str
+    link : str
+        "softmax", "sigmoid" or "none".
+
+    Raises
+    ------
+    InputError
+        There is no such blob, or what it holds are no scores.
+    """
+    blob = resolve(graph, name)
+    maker = graph.maker(blob)
+    if maker is None or not maker.bottoms:
+        raise InputError("{} is an input of the net, no score; give --score".format(blob))
+    if LINKS.get(maker.type) in ("softmax", "sigmoid"):
+        raise InputError(
+            "{} holds what {} made of the scores; give --score {}".format(
+                blob, maker.type, maker.bottoms[0]
+            )
+        )
+    links = {one.blob: one.link for one in graph.scores()}
+    return blob, links.get(blob, "none")
+
+
+def picture(graph, score):
+    """The one input that a score depends on.
+
+    Returns
+    -------
+    prototxt_tools.net.Input
+        Its shape is N x C x h x w, with one channel or three.
+
+    Raises
+    ------
+    InputError
+        There is none, or several, or it is no picture.
+    """
+    needed = graph.ancestors([score])
+    inputs = [entry for entry in graph.net.inputs if needed & set(graph.readers(entry.blob))]
+    if not inputs:
+        raise InputError(
+            "{}: the net has no input blob; give a deploy net, not one that reads its pictures "
+            "through a data layer".format(_path(graph))
+        )
+    if len(inputs) > 1:
+        raise InputError(
+            "{}: the net reads {}; only nets with one input can be explained".format(
+                _path(graph), " and ".join(entry.blob for entry in inputs)
+            )
+        )
+    entry = inputs[0]
+    shape = entry.shape or ()
+    if len(shape) != 4 or shape[1] not in CHANNELS.values() or min(shape[2:]) < 1:
+        said = "x".join(map(str, shape)) or "of unknown shape"
+        raise InputError(
+            "{}: input {} is {}; a picture wants N x 1 or 3 channels x height x width".format(
+                _path(graph), entry.blob, said
+            )
+        )
+    return entry
+
+
+def target(graph, score, shapes):
+    """The target blob that a score is explained at by default.
+
+    Returns
+    -------
+    prototxt_tools.graph.Target
+
+    Raises
+    ------
+    InputError
+        No blob before the score has spatial extent.
+    """
+    targets = graph.targets(score, shapes)
+    if not targets:
+        raise InputError(
+            "the net has no blob with spatial extent before {}, so no place in the picture can be "
+            "shown".format(score)
+        )
+    return targets[0]
+
+
+def checked_target(graph, score, shapes, name):
+    """The blob of a name, if a score can be explained at it; else InputError."""
+    blob = resolve(graph, name)
+    shape = shapes.get(blob)
+    if shape is not None and (len(shape) != 4 or shape[2] * shape[3] < 2):
+        raise InputError(
+            "blob {} ({}) has no spatial extent; the last before {} that has is {}".format(
+                blob, "x".join(map(str, shape[1:])), score, target(graph, score, shapes).blob
+            )
+        )
+    if blob != score and not graph.ancestors([score]) & set(graph.readers(blob)):
+        raise InputError("score {} does not depend on blob {}".format(score, blob))
+    return blob
+
+
+def _path(graph):
+    return graph.net.document.path or "<prototxt>"

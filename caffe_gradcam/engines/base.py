@@ -1,0 +1,5 @@
+from prototxt_tools.errors import InputError
+
+
+class EngineError(InputError):
+    """x"""

@@ -1,0 +1,99 @@
+"""Layers that rearrange blobs without arithmetic."""
+
+import torch
+
+from .registry import layer
+
+
+@layer("Split")
+def split(message, bottoms, weights):
+    return bottoms * len(message.top)
+
+
+@layer("Silence")
+def silence(message, bottoms, weights):
+    return []
+
+
+@layer("Parameter")
+def parameter(message, bottoms, weights):
+    return [weights[0].reshape(tuple(message.parameter_param.shape.dim))]
+
+
+@layer("Concat")
+def concat(message, bottoms, weights):
+    param = message.concat_param
+    axis = param.concat_dim if param.HasField("concat_dim") else param.axis
+    return [torch.cat(bottoms, axis)]
+
+
+@layer("Slice")
+def slices(message, bottoms, weights):
+    x, = bottoms
+    param = message.slice_param
+    axis = (param.slice_dim if param.HasField("slice_dim") else param.axis) % x.dim()
+    size, count = x.shape[axis], len(message.top)
+    points = [0] + list(param.slice_point) + [size]
+    if not param.slice_point:
+        points = [size * i // count for i in range(count + 1)]
+    return [x.narrow(axis, begin, end - begin) for begin, end in zip(points, points[1:])]
+
+
+@layer("Flatten")
+def flatten(message, bottoms, weights):
+    param = message.flatten_param
+    return [bottoms[0].flatten(param.axis, param.end_axis)]
+
+
+@layer("Reshape")
+def reshape(message, bottoms, weights):
+    x, = bottoms
+    param = message.reshape_param
+    shape = tuple(x.shape)
+    # -1 stands for the place after the last axis.
+    start = param.axis if param.axis >= 0 else len(shape) + param.axis + 1
+    end = len(shape) if param.num_axes == -1 else start + param.num_axes
+    middle = tuple(shape[start + i] if dim == 0 else dim
+                   for i, dim in enumerate(param.shape.dim))
+    return [x.reshape(shape[:start] + middle + shape[end:])]
+
+
+@layer("Crop")
+def crop(message, bottoms, weights):
+    x, reference = bottoms
+    param = message.crop_param
+    first = param.axis % x.dim()
+    offsets = list(param.offset) or [0]
+    offsets = offsets * (x.dim() - first) if len(offsets) == 1 else offsets
+    for axis, offset in enumerate(offsets, first):
+        x = x.narrow(axis, offset, reference.shape[axis])
+    return [x]
+
+
+@layer("Tile")
+def tile(message, bottoms, weights):
+    x, = bottoms
+    param = message.tile_param
+    return [torch.cat([x] * param.tiles, param.axis)]
+
+
+@layer("BatchReindex")
+def batch_reindex(message, bottoms, weights):
+    x, index = bottoms
+    return [x[index.reshape(-1).long()]]
+
+
+@layer("Permute")
+def permute(message, bottoms, weights):
+    x, = bottoms
+    order = list(message.permute_param.order)
+    return [x.permute(order + [axis for axis in range(x.dim()) if axis not in order])]
+
+
+@layer("ShuffleChannel")
+def shuffle_channel(message, bottoms, weights):
+    x, = bottoms
+    count, channels = x.shape[:2]
+    groups = message.shuffle_channel_param.group
+    grouped = x.reshape((count, groups, channels // groups) + tuple(x.shape[2:]))
+    return [grouped.transpose(1, 2).reshape(x.shape)]

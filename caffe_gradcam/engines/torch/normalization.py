@@ -1,0 +1,84 @@
+"""Layers that shift and scale: LRN, BatchNorm, MVN, Scale, Bias."""
+
+import torch
+import torch.nn.functional as F
+
+from .registry import layer
+
+
+def align(blob, x, axis):
+    """Reshape `blob` so that its first axis stands over axis `axis` of `x`."""
+    after = x.dim() - axis - blob.dim()
+    return blob.reshape((1,) * axis + tuple(blob.shape) + (1,) * after)
+
+
+def learned(blob, x, axis, num_axes):
+    """A learned blob over `num_axes` axes of `x` from `axis` on (-1: all that follow)."""
+    end = x.dim() if num_axes == -1 else axis + num_axes
+    return align(blob.reshape(x.shape[axis:end]), x, axis)
+
+
+@layer("LRN")
+def lrn(message, bottoms, weights):
+    x, = bottoms
+    param = message.lrn_param
+    size = param.local_size
+    if param.norm_region == param.ACROSS_CHANNELS:
+        return [F.local_response_norm(x, size, param.alpha, param.beta, param.k)]
+    mean_square = F.avg_pool2d(x * x, size, 1, (size - 1) // 2)
+    return [x * (1 + param.alpha * mean_square).pow(-param.beta)]
+
+
+@layer("BatchNorm")
+def batch_norm(message, bottoms, weights):
+    x, = bottoms
+    param = message.batch_norm_param
+    if param.use_global_stats or not param.HasField("use_global_stats"):
+        factor = weights[2].reshape(-1)[0]
+        factor = torch.where(factor == 0, factor, 1 / factor)
+        mean, variance = (blob.reshape(-1) * factor for blob in weights[:2])
+        return [F.batch_norm(x, mean, variance, eps=param.eps)]
+    axes = [axis for axis in range(x.dim()) if axis != 1]
+    centred = x - x.mean(axes, keepdim=True)
+    variance = (centred * centred).mean(axes, keepdim=True)
+    return [centred / (variance + param.eps).sqrt()]
+
+
+@layer("MVN")
+def mean_variance(message, bottoms, weights):
+    x, = bottoms
+    param = message.mvn_param
+    axes = (1, 2, 3) if param.across_channels else (2, 3)
+    top = x - x.mean(axes, keepdim=True)
+    if param.normalize_variance:
+        deviation = (top * top).mean(axes, keepdim=True).sqrt()
+        # Caffe's gradient takes eps for 0 in one of two places: scale this path to match.
+        fixed = deviation.detach()
+        deviation = fixed + (deviation - fixed) * (fixed / (fixed + param.eps))
+        top = top / (deviation + param.eps)
+    return [top]
+
+
+@layer("Scale")
+def scale(message, bottoms, weights):
+    x = bottoms[0]
+    param = message.scale_param
+    axis = param.axis % x.dim()
+    if len(bottoms) == 2:
+        factor, num_axes = align(bottoms[1], x, axis if bottoms[1].dim() else 0), bottoms[1].dim()
+    else:
+        factor, num_axes = learned(weights[0], x, axis, param.num_axes), param.num_axes
+    top = x * factor
+    if param.bias_term:
+        top = top + learned(weights[-1], x, axis, num_axes)
+    return [top]
+
+
+@layer("Bias")
+def bias(message, bottoms, weights):
+    x = bottoms[0]
+    param = message.bias_param
+    axis = param.axis % x.dim()
+    if len(bottoms) == 2:
+        return [x + align(bottoms[1], x, axis if bottoms[1].dim() else 0)]
+    return [x + learned(weights[0], x, axis, param.num_axes)]

@@ -1,0 +1,114 @@
+"""Pooling with Caffe's window arithmetic (caffe/layers/pooling_layer.cpp, spp_layer.cpp)."""
+
+import torch
+import torch.nn.functional as F
+
+from ..base import EngineError
+from .registry import layer
+
+
+def pooled_size(sizes, kernel, stride, pad, round_up=True):
+    """Number of windows along each axis.
+
+    Caffe rounds up, and when there is padding it drops a last window that would start beyond the
+    image; without padding it keeps even that one.
+    """
+    windows = []
+    for size, k, s, p in zip(sizes, kernel, stride, pad):
+        span = size + 2 * p - k
+        count = (-(-span // s) if round_up else span // s) + 1
+        if any(pad) and (count - 1) * s >= size + p:
+            count -= 1
+        windows.append(count)
+    return windows
+
+
+def fill(x, windows, kernel, stride, pad, value):
+    """Surround `x` with `value` so that exactly these windows fit."""
+    (top, left), (height, width) = pad, x.shape[2:]
+    bottom = (windows[0] - 1) * stride[0] + kernel[0] - height - top
+    right = (windows[1] - 1) * stride[1] + kernel[1] - width - left
+    return F.pad(x, (left, right, top, bottom), value=value)
+
+
+def torch_agrees(sizes, windows, kernel, stride, pad):
+    """Whether torch's own rounding up gives these windows: it always drops what starts outside."""
+    return all(2 * p <= k and (count - 1) * s < size + p and (count - 1) * s + k >= size + 2 * p
+               for size, count, k, s, p in zip(sizes, windows, kernel, stride, pad))
+
+
+def max_pool(x, windows, kernel, stride, pad):
+    """Largest element of each window and its index in the plane; the first one where several are.
+
+    Where a window holds nothing, Caffe leaves -FLT_MAX.
+    """
+    if torch_agrees(x.shape[2:], windows, kernel, stride, pad):
+        return F.max_pool2d(x, kernel, stride, pad, ceil_mode=True, return_indices=True)
+    padded = fill(x, windows, kernel, stride, pad, torch.finfo(x.dtype).min)
+    top, index = F.max_pool2d(padded, kernel, stride, return_indices=True)
+    width = padded.shape[3]
+    row, column = index // width - pad[0], index % width - pad[1]
+    return top, row * x.shape[3] + column
+
+
+def ave_pool(x, windows, kernel, stride, pad):
+    """Sum of each window divided by its area, which counts padding but ends where that ends."""
+    if torch_agrees(x.shape[2:], windows, kernel, stride, pad):
+        return F.avg_pool2d(x, kernel, stride, pad, ceil_mode=True)
+    padded = fill(x, windows, kernel, stride, pad, 0)
+    sums = F.avg_pool2d(padded, kernel, stride, divisor_override=1)
+    height, width = (
+        torch.tensor([float(min(i * s - p + k, size + p) - (i * s - p)) for i in range(count)],
+                     dtype=x.dtype, device=x.device)
+        for size, count, k, s, p in zip(x.shape[2:], windows, kernel, stride, pad))
+    return sums / (height[:, None] * width)
+
+
+def windows_of(message, x):
+    """(windows, kernel, stride, pad) of a Pooling layer on this bottom."""
+    param = message.pooling_param
+    if param.global_pooling:
+        return (1, 1), tuple(x.shape[2:]), (1, 1), (0, 0)
+    kernel = (param.kernel_h, param.kernel_w)
+    if param.HasField("kernel_size"):
+        kernel = (param.kernel_size, param.kernel_size)
+    stride = (param.stride_h, param.stride_w)
+    if not param.HasField("stride_h"):
+        stride = (param.stride, param.stride)
+    pad = (param.pad_h, param.pad_w) if param.HasField("pad_h") else (param.pad, param.pad)
+    windows = pooled_size(x.shape[2:], kernel, stride, pad, rounds_up(param))
+    return windows, kernel, stride, pad
+
+
+def rounds_up(param):
+    # A later addition than Caffe 1.0: older schemas have no such field.
+    return getattr(param, "round_mode", 0) == 0
+
+
+@layer("Pooling")
+def pooling(message, bottoms, weights):
+    x, = bottoms
+    window = windows_of(message, x)
+    if message.pooling_param.pool == message.pooling_param.AVE:
+        return [ave_pool(x, *window)]
+    if message.pooling_param.pool == message.pooling_param.MAX:
+        top, index = max_pool(x, *window)
+        return [top, index.to(x.dtype)][:max(1, len(message.top))]
+    raise EngineError("layer {!r}: stochastic pooling runs only in Caffe on a GPU; set pool to "
+                      "MAX or AVE".format(message.name))
+
+
+@layer("SPP")
+def spatial_pyramid(message, bottoms, weights):
+    x, = bottoms
+    param = message.spp_param
+    levels = []
+    for level in range(param.pyramid_height):
+        bins = 2 ** level
+        kernel = tuple(-(-size // bins) for size in x.shape[2:])
+        pad = tuple((k * bins - size + 1) // 2 for size, k in zip(x.shape[2:], kernel))
+        window = (pooled_size(x.shape[2:], kernel, kernel, pad), kernel, kernel, pad)
+        levels.append(max_pool(x, *window)[0] if param.pool == param.MAX else ave_pool(x, *window))
+    if len(levels) == 1:
+        return levels
+    return [torch.cat([level.flatten(1) for level in levels], 1)]

@@ -1,0 +1,161 @@
+"""Image files in, pictures out: the only reader and writer of image files.
+
+A picture is a uint8 array of H x W x 3 in OpenCV's order, blue first, everywhere in this package.
+"""
+
+import os
+import re
+
+import numpy as np
+
+from prototxt_tools.errors import InputError
+from prototxt_tools.files import write_bytes
+
+_JPEG_START = b"\xff\xd8\xff"
+_PNG_START = b"\x89PNG\r\n\x1a\n"
+# FF00 and the restart markers D0..D7 are part of the entropy-coded data.
+_JPEG_MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])")
+_JPEG_STANDALONE = (0x01, 0xD8)
+_JPEG_END = 0xD9
+
+
+def read(path):
+    """Read a photograph.
+
+    The EXIF orientation is applied, grey becomes three equal channels, 16-bit values are scaled
+    to 8 bits, and alpha is dropped, as Caffe's own readers (``cv::imread``) drop it: the picture
+    then shows what a net trained by Caffe's tools would see.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        Any format that OpenCV reads; the name may hold any characters.
+
+    Returns
+    -------
+    numpy.ndarray
+        H x W x 3 uint8, blue first.
+
+    Raises
+    ------
+    InputError
+        Missing, a folder, unreadable, empty, cut short, no image, or no integer pixels.
+    """
+    import cv2
+
+    path = os.fspath(path)
+    data = _read_bytes(path)
+    if not data:
+        raise InputError("{}: the file is empty (0 bytes)".format(path))
+    # OpenCV 4 paints the missing part of a JPEG grey and says nothing.
+    if not is_complete(data):
+        raise InputError("{}: the image is cut short; copy or download it again".format(path))
+    try:
+        image = cv2.imdecode(
+            np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
+        )
+    except cv2.error as error:
+        reason = getattr(error, "err", None) or str(error).strip().splitlines()[-1]
+        raise InputError("{}: OpenCV refuses the image: {}".format(path, reason)) from None
+    if image is None:
+        raise InputError("{}: no image that OpenCV can read, or a damaged one".format(path))
+    return _to_uint8(image, path)
+
+
+def write(path, image):
+    """Write a picture; the extension of the name says in which format.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        The folder is made when it is missing; the file appears only when it is complete.
+    image : numpy.ndarray
+        H x W x 3 uint8, blue first.
+
+    Raises
+    ------
+    InputError
+        An extension that OpenCV cannot write, or a place that cannot be written.
+    """
+    import cv2
+
+    path = os.fspath(path)
+    extension = os.path.splitext(path)[1]
+    try:
+        written, data = cv2.imencode(extension, image)
+    except cv2.error:
+        written = False
+    if not written:
+        raise InputError(
+            "{}: OpenCV writes no {} images; use .png or .jpg".format(
+                path, extension or "nameless kind of"
+            )
+        )
+    write_bytes(path, data.tobytes())
+
+
+def is_complete(data):
+    """Say whether a JPEG or PNG goes on to its end mark; other formats are left to OpenCV.
+
+    Parameters
+    ----------
+    data : bytes
+        A whole file. What stands behind the end mark (as some cameras write) does no harm, and
+        the end mark of an embedded thumbnail is not taken for that of the picture.
+
+    Returns
+    -------
+    bool
+    """
+    if data.startswith(_JPEG_START):
+        return _jpeg_ends(data)
+    if data.startswith(_PNG_START):
+        return _png_ends(data)
+    return True
+
+
+def _jpeg_ends(data):
+    place = 2
+    while True:
+        match = _JPEG_MARKER.search(data, place)
+        if match is None:
+            return False
+        marker, place = match.group(1)[0], match.end()
+        if marker == _JPEG_END:
+            return True
+        if marker not in _JPEG_STANDALONE:
+            place += int.from_bytes(data[place:place + 2], "big")
+
+
+def _png_ends(data):
+    place = len(_PNG_START)
+    while place + 12 <= len(data):
+        if data[place + 4:place + 8] == b"IEND":
+            return True
+        place += 12 + int.from_bytes(data[place:place + 4], "big")
+    return False
+
+
+def _read_bytes(path):
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except FileNotFoundError:
+        raise InputError("{}: no such file".format(path)) from None
+    except IsADirectoryError:
+        raise InputError("{}: a folder; name the image files in it".format(path)) from None
+    except OSError as error:
+        raise InputError("{}: cannot be read: {}".format(path, error.strerror)) from None
+
+
+def _to_uint8(image, path):
+    if image.dtype == np.uint16:
+        # 65535 = 257 * 255: full scale stays full scale, rounded to nearest.
+        return ((image.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    if image.dtype != np.uint8:
+        raise InputError(
+            "{}: holds {} pixels; convert it to 8 or 16 bits per channel".format(
+                path, image.dtype
+            )
+        )
+    return image

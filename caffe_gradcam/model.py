@@ -1,0 +1,317 @@
+"""Prototxt + weights + preprocessing + labels = Model."""
+
+import difflib
+import os
+from typing import Dict, List, NamedTuple, Optional
+
+import numpy as np
+
+from caffe_gradcam import blobs, fields, folder, labels
+from caffe_gradcam.preprocess import CHANNELS, Preprocessing
+from prototxt_tools import shapes as blob_shapes
+from prototxt_tools.audit import audit
+from prototxt_tools.document import Document
+from prototxt_tools.errors import InputError
+from prototxt_tools.graph import Graph
+from prototxt_tools.net import Net
+
+# The mean colour of ImageNet's pictures, blue first, as BVLC's models use it.
+IMAGENET_MEAN = (104.0, 117.0, 123.0)
+
+# What a `gradcam:` section may say; those of `input` stand in a mapping of their own.
+READERS = {
+    "size": fields.pair,
+    "channel_order": fields.channel_order,
+    "mean": fields.mean,
+    "scale": fields.scale,
+    "resize": fields.resize,
+    "crop": fields.crop,
+    "score": fields.name,
+    "target": fields.name_list,
+    "labels": fields.path,
+}
+OF_INPUT = ("size", "channel_order", "mean", "scale", "resize", "crop")
+
+
+class Model(NamedTuple):
+    """A net with all that is needed to show it a photograph and to read its answer.
+
+    Attributes
+    ----------
+    name : str
+    path, weights : str
+        The prototxt and the caffemodel.
+    prototxt : str
+        The text of the prototxt, as it is.
+    graph : prototxt_tools.graph.Graph
+        Of the net in phase TEST.
+    shapes : dict
+        Blob name to shape, as far as known without running.
+    input : str
+        The blob that holds the picture.
+    preprocessing : Preprocessing
+    score : str
+        The blob of scores, one per class, before any Softmax.
+    link : str
+        What makes probabilities of scores: "softmax", "sigmoid" or "none".
+    targets : list of str
+        The blobs whose maps are drawn.
+    labels : list of str or None
+        One per class.
+    origins : dict
+        Field name to where its value comes from: "readme.md", "command line", "found: ..." or
+        "assumed: ...".
+    warnings : list of str
+        What does not fit together, but may be meant.
+    """
+
+    name: str
+    path: str
+    weights: str
+    prototxt: str
+    graph: Graph
+    shapes: Dict[str, tuple]
+    input: str
+    preprocessing: Preprocessing
+    score: str
+    link: str
+    targets: List[str]
+    labels: Optional[List[str]]
+    origins: Dict[str, str]
+    warnings: List[str]
+
+    @classmethod
+    def load(cls, path, weights=None, trust=False, **overrides):
+        """Load a model folder, or a bare prototxt with its weights.
+
+        Parameters
+        ----------
+        path : str or os.PathLike
+            A folder with a deploy.prototxt, a .caffemodel and, if the author was kind, a
+            readme.md in the Model Zoo's form with a ``gradcam:`` section; or a prototxt, beside
+            which the same is looked for.
+        weights : str or os.PathLike, optional
+            Instead of the folder's.
+        trust : bool
+            Whether layers that run code or read files are welcome.
+        **overrides
+            ``size, channel_order, mean, scale, resize, crop, score, target, labels``: each goes
+            before what is found; None counts as not given, "none" as none.
+
+        Returns
+        -------
+        Model
+
+        Raises
+        ------
+        InputError
+            Anything that does not fit, in a sentence that says what to do.
+        """
+        return _Loader(os.fspath(path), weights, overrides).load(trust)
+
+    @property
+    def class_count(self):
+        """The number of classes, or None where it is not known before the net has run."""
+        shape = self.shapes.get(self.score)
+        return None if shape is None else (shape[1] if len(shape) > 1 else 1)
+
+    def label(self, index):
+        """The label of a class, or None."""
+        known = self.labels is not None and index < len(self.labels)
+        return self.labels[index] if known else None
+
+    def find_class(self, text):
+        """The index of the class that a number or a label means; see ``labels.find``."""
+        return labels.find(text, self.labels, self.class_count)
+
+
+class _Loader:
+    """Gathers a model's fields, and where each comes from."""
+
+    def __init__(self, path, weights, overrides):
+        unknown = sorted(set(overrides) - set(READERS))
+        if unknown:
+            raise TypeError("unknown field {}".format(unknown[0]))
+        self.prototxt = folder.find_prototxt(path)
+        self.folder = os.path.dirname(self.prototxt) or "."
+        self.front = folder.read_front_matter(self.folder)
+        self.readme = os.path.join(self.folder, folder.README)
+        self.overrides = overrides
+        self.given = self.read_section()
+        self.origins, self.warnings = {}, []
+        self.weights = self.find_weights(weights)
+        self.transform = folder.find_transform(self.folder, self.prototxt)
+
+    def load(self, trust):
+        document = Document.load(self.prototxt)
+        graph = Graph(Net.parse(document).at("TEST"))
+        score, link = blobs.score(graph, self.take("score", lambda: self.default_score(graph)))
+        source = blobs.picture(graph, score)
+        for finding in [] if trust else audit(graph.net):
+            raise InputError(
+                "{}: {}; say --trust if you trust it".format(self.prototxt, finding.sentence)
+            )
+        size = self.take("size", lambda: (tuple(source.shape[2:]), "found: the net's input"))
+        shape = (1, source.shape[1]) + size
+        shapes = blob_shapes.infer(graph.net, {source.blob: shape})
+        targets = self.take("target", lambda: _default_target(graph, score, shapes))
+        return Model(
+            name=str(self.front.get("name") or graph.net.name or os.path.basename(self.prototxt)),
+            path=self.prototxt,
+            weights=self.weights,
+            prototxt=document.text(),
+            graph=graph,
+            shapes=shapes,
+            input=source.blob,
+            preprocessing=self.preprocessing(shape),
+            score=score,
+            link=link,
+            targets=[blobs.checked_target(graph, score, shapes, name) for name in targets],
+            labels=self.labels(shapes.get(score)),
+            origins=self.origins,
+            warnings=self.warnings,
+        )
+
+    def read_section(self):
+        """The ``gradcam:`` section of the front matter, flattened."""
+        section = self.mapping("gradcam", self.front.get("gradcam"))
+        of_input = self.mapping("gradcam.input", section.pop("input", None))
+        self.check_keys("gradcam.input", of_input, OF_INPUT)
+        own = [name for name in READERS if name not in OF_INPUT]
+        self.check_keys("gradcam", section, own + ["input"])
+        return dict(section, **of_input)
+
+    def mapping(self, place, value):
+        if value is not None and not isinstance(value, dict):
+            raise InputError("{}: {} wants lines of `key: value`".format(self.readme, place))
+        return dict(value or {})
+
+    def check_keys(self, place, section, known):
+        for key in section:
+            if key not in known:
+                near = difflib.get_close_matches(str(key), known, 1)
+                hint = "did you mean {}?".format(near[0]) if near else "known: " + ", ".join(known)
+                raise InputError("{}: unknown key {}.{}; {}".format(self.readme, place, key, hint))
+
+    def take(self, name, default):
+        """A field's value: the user's, else the author's, else what ``default`` finds."""
+        if self.overrides.get(name) is not None:
+            value, place, origin = self.overrides[name], "", "command line"
+        elif name in self.given:
+            value, place, origin = self.given[name], self.readme + ": ", folder.README
+        else:
+            value, self.origins[name] = default()
+            return value
+        self.origins[name] = origin
+        try:
+            return READERS[name](value, self.folder if place else "")
+        except ValueError as error:
+            raise InputError("{}{} {}".format(place, name.replace("_", "-"), error)) from None
+
+    def find_weights(self, weights):
+        if weights is not None:
+            self.origins["weights"] = "command line"
+            if not os.path.isfile(weights):
+                raise InputError("{}: no such weights file".format(weights))
+            return os.fspath(weights)
+        path, self.origins["weights"] = folder.find_weights(self.folder, self.front)
+        sha1 = self.front.get("sha1")
+        if sha1 and self.front.get("caffemodel") and folder.sha1_differs(path, sha1):
+            self.warnings.append(
+                "{}: its SHA-1 is not the one in {}; other weights, or a broken download".format(
+                    path, folder.README
+                )
+            )
+        return path
+
+    def default_score(self, graph):
+        scores = blobs.scores(graph)
+        if len(scores) > 1 and scores[1].link == scores[0].link:
+            others = ", ".join(score.blob for score in scores[1:])
+            self.warnings.append(
+                "{} is taken as the score blob; others: {}; choose with --score".format(
+                    scores[0].blob, others
+                )
+            )
+        return scores[0].blob, "found: " + scores[0].reason
+
+    def preprocessing(self, shape):
+        channels, size = shape[1], tuple(shape[2:])
+        found = "found: {} channel{}".format(channels, "s" if channels > 1 else "")
+        order = self.take("channel_order", lambda: ("GRAY" if channels == 1 else "BGR", found))
+        if CHANNELS[order] != channels:
+            raise InputError(
+                "channel-order {} has {} channels, but the net's input has {}".format(
+                    order, CHANNELS[order], channels
+                )
+            )
+        mean = self.take("mean", lambda: self.default_mean(channels))
+        if mean is not None and mean.shape[0] not in (1, channels):
+            raise InputError(
+                "the mean has {} channels, but the net's input has {}; give --mean".format(
+                    mean.shape[0], channels
+                )
+            )
+        scale = self.take("scale", self.default_scale)
+        resize, crop = self.resize_and_crop(size)
+        return Preprocessing(size, order, mean, scale, resize, crop)
+
+    def resize_and_crop(self, size):
+        """The whole picture warped to the input, unless somebody says how it is cut out."""
+        is_cropped = self.overrides.get("crop") or self.given.get("crop")
+        whole = (None, "assumed: cropped as it is") if is_cropped else (
+            size, "assumed: the whole picture, warped"
+        )
+        resize = self.take("resize", lambda: whole)
+        middle = (None, "assumed: nothing cut off") if resize in (size, None) else (
+            size, "assumed: the middle"
+        )
+        crop = self.take("crop", lambda: middle)
+        end = crop or resize
+        if isinstance(end, tuple) and end != size:
+            raise InputError(
+                "{} makes pictures of {}x{}, but the net's input is {}x{}".format(
+                    "crop" if crop else "resize", end[0], end[1], *size
+                )
+            )
+        return resize, crop
+
+    def default_mean(self, channels):
+        transform, file = self.transform, None
+        if transform is None:
+            file = folder.find_mean(self.folder)
+        elif transform.mean is not None:
+            return transform.mean, "found: " + transform.file
+        elif transform.mean_file is None:
+            return None, "found: {} subtracts none".format(transform.file)
+        else:
+            file = folder.find_mean(self.folder, transform.mean_file)
+        if file:
+            return folder.read_mean(file), "found: " + os.path.basename(file)
+        if channels == 1:
+            return None, "assumed: none for grey"
+        return np.array(IMAGENET_MEAN, np.float32), "assumed: BVLC's for ImageNet"
+
+    def default_scale(self):
+        if self.transform is not None:
+            return self.transform.scale, "found: " + self.transform.file
+        return 1.0, "assumed: values from 0 to 255"
+
+    def labels(self, score_shape):
+        found = folder.find_labels(self.folder)
+        default = (found, "found: " + os.path.basename(found)) if found else (None, "found: none")
+        path = self.take("labels", lambda: default)
+        if path is None:
+            return None
+        known = labels.load(path)
+        count = score_shape[1] if score_shape and len(score_shape) > 1 else len(known)
+        if len(known) != count:
+            self.warnings.append(
+                "{}: {} labels for {} classes".format(path, len(known), count)
+            )
+        return known
+
+
+def _default_target(graph, score, shapes):
+    target = blobs.target(graph, score, shapes)
+    return [target.blob], "found: " + target.reason

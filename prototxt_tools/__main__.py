@@ -1,0 +1,7 @@
+"""``python -m prototxt_tools`` is the command ``prototxt-tools``."""
+
+import sys
+
+from prototxt_tools.cli import main
+
+sys.exit(main())

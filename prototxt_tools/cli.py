@@ -1,0 +1,42 @@
+"""The command ``prototxt-tools``."""
+
+import argparse
+import signal
+import sys
+
+from prototxt_tools import __version__
+from prototxt_tools.commands import convert
+from prototxt_tools.errors import InputError
+
+_COMMANDS = (convert,)
+
+
+def main(arguments=None):
+    """Run the command line; the result is the exit code: 0 done, 2 unusable input."""
+    if hasattr(signal, "SIGPIPE"):
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    options = _parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except InputError as error:
+        print("prototxt-tools: {}".format(error), file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _parser():
+    parser = argparse.ArgumentParser(
+        prog="prototxt-tools", description="Read, understand and change Caffe net definitions."
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(metavar="COMMAND", dest="command")
+    commands.required = True
+    for command in _COMMANDS:
+        command.add(commands)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

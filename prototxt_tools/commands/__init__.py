@@ -1,0 +1,1 @@
+"""One module per command of ``prototxt-tools``; each has ``add(commands)``."""

@@ -1,0 +1,74 @@
+"""The files of a command that changes a prototxt: one in, one out."""
+
+import difflib
+import os
+import re
+import sys
+
+from prototxt_tools.document import Document
+from prototxt_tools.errors import InputError
+from prototxt_tools.files import write_bytes
+
+
+def add_output(command):
+    """Give a command its IN and the options that say where the result goes."""
+    command.add_argument("input", metavar="IN", help="a prototxt file, or - for standard input")
+    output = command.add_mutually_exclusive_group()
+    output.add_argument(
+        "-o", metavar="OUT", dest="output", help="file to write (default, and -: standard output)"
+    )
+    output.add_argument(
+        "--in-place", action="store_true", help="change the file itself; the old one becomes .bak"
+    )
+    command.add_argument(
+        "--diff", action="store_true", help="show what changes, as a unified diff on stdout"
+    )
+
+
+def read(path):
+    """The document of a file, or of standard input if the path is ``-``."""
+    if path == "-":
+        return Document.parse(sys.stdin.buffer.read(), "<stdin>")
+    return Document.load(path)
+
+
+def emit(before, after, options):
+    """Put a changed document where the options of ``add_output`` say.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be written, or standard input is to be changed in place.
+    """
+    if options.in_place and options.input == "-":
+        raise InputError("--in-place needs a file, not standard input")
+    if options.diff:
+        sys.stdout.buffer.write(_diff(before, after).encode("utf-8"))
+        sys.stdout.buffer.flush()
+    if options.in_place:
+        if after.encode() != before.encode():
+            write_bytes(_backup_name(options.input), before.encode())
+            write_bytes(options.input, after.encode())
+    elif options.output not in (None, "-"):
+        write_bytes(options.output, after.encode())
+    elif not options.diff:
+        sys.stdout.buffer.write(after.encode())
+        sys.stdout.buffer.flush()
+
+
+def _backup_name(path):
+    """A name beside the file that nothing has yet: an older backup is never lost."""
+    name, count = path + ".bak", 1
+    while os.path.exists(name):
+        count += 1
+        name = "{}.bak{}".format(path, count)
+    return name
+
+
+def _diff(before, after):
+    texts = [document.encode().decode("utf-8", "replace") for document in (before, after)]
+    lines = [re.findall("[^\n]*\n|[^\n]+", text) for text in texts]
+    pieces = []
+    for line in difflib.unified_diff(*lines, fromfile=str(before.path), tofile="converted"):
+        pieces.append(line if line.endswith("\n") else line + "\n\\ No newline at end of file\n")
+    return "".join(pieces)

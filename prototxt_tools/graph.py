@@ -1,0 +1,203 @@
+"""Who writes and reads each blob, and which blobs a Grad-CAM starts from and ends at."""
+
+from typing import NamedTuple
+
+from prototxt_tools.errors import InputError
+
+# What turns scores into probabilities, and what judges scores: type -> how the scores are meant.
+LINKS = {
+    "Softmax": "softmax",
+    "SoftmaxWithLoss": "softmax",
+    "MultinomialLogisticLoss": "softmax",
+    "InfogainLoss": "softmax",
+    "Sigmoid": "sigmoid",
+    "SigmoidCrossEntropyLoss": "sigmoid",
+    "HingeLoss": "none",
+    "EuclideanLoss": "none",
+    "Accuracy": "none",
+    "ArgMax": "none",
+    "Silence": "none",
+}
+_RANK = {"softmax": 0, "sigmoid": 1, "none": 2}
+# Layers that move or thin out values without making new features.
+_CARRIERS = {"Pooling", "Dropout", "Split", "Flatten", "Reshape", "Crop", "Permute", "Slice"}
+# Layers that keep one channel per class when they stand between the class maps and the score.
+_CLASS_CARRIERS = _CARRIERS | {
+    "ReLU", "Softmax", "Sigmoid", "Eltwise", "Interp", "Upsample", "Power", "BatchNorm", "Scale",
+}
+# Layers that make one channel per class of features, or of class maps at another size.
+_CLASS_MAKERS = {"Convolution", "Deconvolution"}
+
+
+class Score(NamedTuple):
+    """A blob of scores: one value per class, before any Softmax.
+
+    ``link`` is "softmax", "sigmoid" or "none": what makes probabilities of the scores.
+    """
+
+    blob: str
+    link: str
+    reason: str
+
+
+class Target(NamedTuple):
+    """A blob to explain a score at."""
+
+    blob: str
+    reason: str
+
+
+class Graph:
+    """The blobs of a net as a graph.
+
+    Parameters
+    ----------
+    net : prototxt_tools.net.Net
+        At one phase; see ``Net.at``.
+    """
+
+    def __init__(self, net):
+        self.net = net
+        self._writers = {entry.blob: [] for entry in net.inputs}
+        self._readers = {entry.blob: [] for entry in net.inputs}
+        for index, layer in enumerate(net.layers):
+            for bottom in dict.fromkeys(layer.bottoms):
+                self._readers.setdefault(bottom, []).append(index)
+            for top in dict.fromkeys(layer.tops):
+                self._writers.setdefault(top, []).append(index)
+                self._readers.setdefault(top, [])
+
+    def __contains__(self, blob):
+        return blob in self._writers
+
+    def writers(self, blob):
+        """Indices of the layers that write a blob, in order: the first one makes it, the others
+        change it in place. Empty for a blob that ``input:`` declares."""
+        return list(self._writers.get(blob, ()))
+
+    def readers(self, blob):
+        """Indices of the layers that read a blob, in-place layers included, in order."""
+        return list(self._readers.get(blob, ()))
+
+    def final_readers(self, blob):
+        """Indices of the layers that read the value a blob holds when the forward pass is over."""
+        writers = self._writers.get(blob, ())
+        last = writers[-1] if writers else -1
+        return [index for index in self._readers.get(blob, ()) if index > last]
+
+    def maker(self, blob):
+        """The layer that makes a blob (not those that change it in place), or None."""
+        writers = self._writers.get(blob, ())
+        return self.net.layers[writers[0]] if writers else None
+
+    def ancestors(self, blobs):
+        """Indices of all layers that the final values of the blobs depend on.
+
+        A layer that changes a blob in place counts if anything needs the changed value.
+        """
+        needed, found = set(blobs), set()
+        for index in range(len(self.net.layers) - 1, -1, -1):
+            layer = self.net.layers[index]
+            if needed & set(layer.tops):
+                found.add(index)
+                needed.update(layer.bottoms)
+        return found
+
+    def scores(self):
+        """The score blobs of the net, the most likely first.
+
+        What a Softmax, a Sigmoid or a loss at the end of the net reads; outputs of the net where
+        there is none. Softmax goes before Sigmoid before the rest, later in the file before
+        earlier (auxiliary heads come early).
+
+        Returns
+        -------
+        list of Score
+        """
+        found = {}
+        for index, layer in enumerate(self.net.layers):
+            link = LINKS.get(layer.type)
+            if link is None or not layer.bottoms or not self._ends_here(layer, index):
+                continue
+            blob = layer.bottoms[0]
+            if LINKS.get(getattr(self.maker(blob), "type", None)) in ("softmax", "sigmoid"):
+                continue
+            reason = "{} {} reads it".format(layer.type, layer.name or "(unnamed)")
+            if blob not in found or _RANK[link] < _RANK[found[blob][1].link]:
+                found[blob] = (index, Score(blob, link, reason))
+        inputs = {entry.blob for entry in self.net.inputs}
+        for blob in self.net.outputs():
+            maker = self.maker(blob)
+            if maker is not None and blob not in found and blob not in inputs:
+                if maker.type not in LINKS and maker.bottoms:
+                    index = self._writers[blob][-1]
+                    found[blob] = (index, Score(blob, "none", "an output of the net"))
+        ranked = sorted(found.values(), key=lambda entry: (_RANK[entry[1].link], -entry[0]))
+        return [score for _, score in ranked]
+
+    def _ends_here(self, layer, index):
+        """Whether nobody but judges of scores reads the layer's tops."""
+        for top in layer.tops:
+            if top in layer.bottoms:
+                return all(reader <= index for reader in self._readers[top])
+            for reader in self._readers[top]:
+                if self.net.layers[reader].type not in LINKS:
+                    return False
+        return True
+
+    def targets(self, score, shapes):
+        """The last blobs with spatial extent on the paths to a score, the best first.
+
+        Pooling and layers that only carry values are passed over. A convolution with one channel
+        per class is part of the score, so there the blob that it reads is taken.
+
+        Parameters
+        ----------
+        score : str
+        shapes : dict
+            Blob name to shape tuple; see ``shapes.infer``.
+
+        Returns
+        -------
+        list of Target
+
+        Raises
+        ------
+        InputError
+            If the net has no blob of that name.
+        """
+        if score not in self:
+            raise InputError("the net has no blob {!r}".format(score))
+        classes = (shapes.get(score) or (0, 0))[1:2]
+        found, seen = {}, set()
+        stack = [(score, True, "the last blob with spatial extent before " + score)]
+        while stack:
+            blob, per_class, reason = stack.pop()
+            maker = self.maker(blob)
+            if (blob, per_class) in seen or maker is None or not maker.bottoms:
+                continue
+            seen.add((blob, per_class))
+            shape = shapes.get(blob) or ()
+            on_class_maps = per_class and shape[1:2] == classes
+            if _is_spatial(shape) and not self._passed_over(maker, on_class_maps):
+                found[blob] = Target(blob, reason)
+                continue
+            carries = per_class and maker.type in _CLASS_CARRIERS
+            if on_class_maps and maker.type in _CLASS_MAKERS:
+                carries = (shapes.get(maker.bottoms[0]) or ())[1:2] == classes
+                if not carries and _is_spatial(shape):
+                    reason = "{} makes one channel per class of it".format(maker.name)
+            stack += [(bottom, carries, reason) for bottom in maker.bottoms]
+        return sorted(found.values(), key=lambda t: -self._writers[t.blob][0])
+
+    def _passed_over(self, maker, on_class_maps):
+        if maker.type in _CARRIERS:
+            return True
+        return on_class_maps and maker.type in _CLASS_CARRIERS | _CLASS_MAKERS
+
+
+def _is_spatial(shape):
+    extent = 1
+    for size in shape[2:]:
+        extent *= size
+    return len(shape) >= 4 and extent > 1

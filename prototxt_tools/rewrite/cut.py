@@ -1,0 +1,41 @@
+"""Keep only what some blobs need."""
+
+from prototxt_tools.edits import Edits
+from prototxt_tools.errors import InputError
+from prototxt_tools.graph import Graph
+from prototxt_tools.net import Net
+from prototxt_tools.rewrite.result import Rewrite, said
+
+
+def cut(document, blobs, phase="TEST"):
+    """Drop every layer that the blobs do not depend on: losses, other heads, post-processing.
+
+    Parameters
+    ----------
+    document : Document
+    blobs : iterable of str
+        Score blobs, say. Layers of other phases go too.
+    phase : str
+
+    Returns
+    -------
+    Rewrite
+
+    Raises
+    ------
+    InputError
+        If the net has no such blob.
+    """
+    whole = Net.parse(document)
+    net = whole.at(phase)
+    graph = Graph(net)
+    for blob in blobs:
+        if blob not in graph:
+            raise InputError("the net has no blob {!r} in phase {}".format(blob, phase))
+    kept = {id(net.layers[index].field) for index in graph.ancestors(blobs)}
+    edits, notes = Edits(document), []
+    for layer in whole.layers:
+        if id(layer.field) not in kept:
+            edits.remove(layer.field)
+            notes.append("removed {}".format(said(layer)))
+    return Rewrite(edits.apply(), notes)

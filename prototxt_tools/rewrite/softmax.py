@@ -1,0 +1,78 @@
+"""Take away what stands between the scores and the end of the net."""
+
+import itertools
+
+from prototxt_tools.edits import Edits
+from prototxt_tools.net import Net
+from prototxt_tools.rewrite.result import Rewrite, said
+
+_STRIPPED = {
+    "Softmax",
+    "Sigmoid",
+    "SoftmaxWithLoss",
+    "SigmoidCrossEntropyLoss",
+    "Accuracy",
+}
+
+
+def strip_softmax(document):
+    """Remove every Softmax whose top is an output of the net, so that the scores are.
+
+    A Sigmoid, a SoftmaxWithLoss and an Accuracy at the end go too. Grad-CAM starts from the
+    scores before the Softmax: through a Softmax the gradient of a sure class is zero
+    (Selvaraju et al. 2017, section 3).
+
+    Parameters
+    ----------
+    document : Document
+
+    Returns
+    -------
+    Rewrite
+        A Softmax that later layers read stays, with a note. A net without any is no error.
+
+    Raises
+    ------
+    PrototxtError
+        If the document is no net.
+    """
+    net = Net.parse(document)
+    states = _states(net)
+    edits, notes, removed = Edits(document), [], set()
+    for index in range(len(net.layers) - 1, -1, -1):
+        layer = net.layers[index]
+        if layer.type not in _STRIPPED:
+            continue
+        reader = _reader(net, index, removed, states)
+        if reader is None:
+            removed.add(index)
+            edits.remove(layer.field)
+            notes.append("removed {}".format(said(layer)))
+        elif layer.type == "Softmax":
+            notes.append("left {}: {} reads it".format(said(layer), said(reader)))
+    return Rewrite(edits.apply(), notes[::-1])
+
+
+def _reader(net, index, removed, states):
+    """The first later layer that reads the layer's tops in some state of the net, or None."""
+    layer = net.layers[index]
+    for later in range(index + 1, len(net.layers)):
+        other = net.layers[later]
+        if later in removed or not set(other.bottoms) & set(layer.tops):
+            continue
+        if any(layer.meets(*state) and other.meets(*state) for state in states):
+            return other
+    return None
+
+
+def _states(net):
+    """Every phase, without stages and with each stage that the file names."""
+    stages = {
+        stage
+        for layer in net.layers
+        for rule in layer.field.value.all("include") + layer.field.value.all("exclude")
+        if rule.is_message
+        for stage in rule.value.strings("stage") + rule.value.strings("not_stage")
+    }
+    choices = [()] + [(stage,) for stage in sorted(stages)]
+    return [(phase, stages, 0) for phase, stages in itertools.product(("TEST", "TRAIN"), choices)]

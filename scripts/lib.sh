@@ -1,0 +1,95 @@
+# shellcheck shell=bash
+# What the scripts of this folder share. Also for any other command in an image, here the test image:
+#   source scripts/lib.sh; find_engine
+#   run_in_image test --volume "$PWD:$PWD" --workdir "$PWD" --user "$(id -u):$(id -g)" -- COMMAND
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+engine=() # the program that builds and runs images, with its own options
+
+say() { printf '%s: %s\n' "${0##*/}" "$*" >&2; }
+
+die() {
+    say "$*"
+    exit 1
+}
+
+# The comment that opens a script is its manual.
+if [ "${1:-}" = --help ]; then
+    sed -n '1d; /^#/!q; s/^# \{0,1\}//p' "$0"
+    exit
+fi
+
+have() { command -v "$1" >/dev/null 2>&1; }
+
+# Debian and Ubuntu, as root; fails elsewhere, and the caller says what is missing.
+apt_install() {
+    [ "$(id -u)" = 0 ] && have apt-get || return 1
+    say "installing $*"
+    local apt=(env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300)
+    # A third party's source may be down: what counts is whether the packages can be had.
+    "${apt[@]}" update >&2 </dev/null || true
+    "${apt[@]}" install -y --no-install-recommends "$@" >&2 </dev/null
+}
+
+# Sets $engine to docker, podman or buildah, whichever works here. Fails without any.
+find_engine() {
+    if have docker && timeout 30 docker info >/dev/null 2>&1; then
+        engine=(docker)
+    elif have podman && podman info >/dev/null 2>&1; then
+        engine=(podman)
+    elif have buildah || apt_install buildah; then
+        find_buildah_storage
+    else
+        return 1
+    fi
+}
+
+# Chroot isolation needs neither a runtime nor cgroups, so it works inside a container too;
+# vfs copies whole folders where the default, overlay, cannot mount.
+find_buildah_storage() {
+    export BUILDAH_ISOLATION=chroot
+    engine=(buildah)
+    buildah_works && return
+    engine=(buildah --storage-driver vfs)
+    buildah_works && return
+    say "Buildah is here, but cannot build an image on this machine"
+    return 1
+}
+
+buildah_works() {
+    local folder image status=0
+    folder=$(mktemp -d)
+    printf 'FROM scratch\nCOPY Dockerfile /\n' >"$folder/Dockerfile"
+    image=$("${engine[@]}" bud --quiet "$folder" 2>/dev/null) || status=$?
+    rm -r "$folder"
+    if [ -n "$image" ]; then "${engine[@]}" rmi "$image" >/dev/null; fi
+    return $status
+}
+
+image_exists() { "${engine[@]}" inspect --type image "$1" >/dev/null 2>&1; }
+
+# run_in_image TARGET [--volume, --workdir, --user, --env ...] -- COMMAND [ARGUMENT...]
+run_in_image() {
+    local image=caffe-gradcam:$1 options=()
+    shift
+    while [ "$1" != -- ]; do
+        options+=("$1")
+        shift
+    done
+    shift
+    if [ "${engine[0]}" != buildah ]; then
+        if [ "${engine[0]}" = podman ] && [ "$(id -u)" != 0 ]; then options+=(--userns keep-id); fi
+        "${engine[@]}" run --rm --interactive "${options[@]}" --entrypoint "$1" "$image" "${@:2}"
+        return
+    fi
+    ( # Buildah wants a working container, which is removed afterwards. It comments on every exit
+      # status but 0, so the command's own comes back in a file.
+        container=$("${engine[@]}" from --pull-never "$image")
+        report=$(mktemp -d)
+        trap '"${engine[@]}" rm "$container" >/dev/null; rm -r "$report"' EXIT
+        chmod 777 "$report"
+        "${engine[@]}" run --volume "$report:/run/report" "${options[@]/#--workdir/--workingdir}" \
+            "$container" -- sh -c '"$@"; echo $? >/run/report/status' sh "$@" || exit
+        exit "$(cat "$report/status")"
+    )
+}

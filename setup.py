@@ -1,0 +1,48 @@
+"""The metadata stands here, not in pyproject.toml, for pip and setuptools as old as Python 3.6's."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+here = Path(__file__).resolve().parent
+version = re.search(
+    r'^__version__ = "([^"]+)"$',
+    (here / "prototxt_tools" / "__init__.py").read_text(encoding="utf-8"),
+    re.MULTILINE,
+).group(1)
+
+setup(
+    name="caffe-gradcam",
+    version=version,
+    description="Grad-CAM for Caffe networks, and the tools to read and rewrite their prototxt",
+    long_description=(here / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    author="the caffe-gradcam authors",
+    license="BSD-2-Clause",
+    packages=find_packages(include=["prototxt_tools*", "caffe_gradcam*"]),
+    python_requires=">=3.6",
+    install_requires=["numpy", "opencv-python", "protobuf", "PyYAML", "tqdm"],
+    extras_require={
+        "torch": ["torch"],
+        "h5": ["h5py"],
+        "test": [
+            "h5py",
+            "hypothesis",
+            "pytest",
+            "pytest-timeout",
+            "ruff; python_version >= '3.7'",
+            "scikit-learn",
+        ],
+    },
+    entry_points={
+        "console_scripts": [
+            "prototxt-tools = prototxt_tools.cli:main",
+            "caffe-gradcam = caffe_gradcam.cli:main",
+        ]
+    },
+    classifiers=[
+        "Programming Language :: Python :: 3",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    ],
+)

@@ -1,0 +1,41 @@
+"""What tests of both halves, with and without Caffe, share."""
+
+import importlib.util
+import os
+import pathlib
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+# tests/definitions.py and scripts/digit_scenes.py are modules that tests of every folder use.
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "scripts")]
+
+os.environ.setdefault("GLOG_minloglevel", "2")
+
+
+@pytest.fixture(scope="session")
+def shared():
+    """The folder of third-party weights, photographs and prototxts beside the checkout."""
+    folder = ROOT.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("the folder of third-party models and photographs is not beside the checkout")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def caffe():
+    """Real pycaffe; where CAFFE_GRADCAM_REQUIRE_CAFFE is set its absence is a failure."""
+    if importlib.util.find_spec("caffe") is None:
+        if os.environ.get("CAFFE_GRADCAM_REQUIRE_CAFFE"):
+            pytest.fail("pycaffe is required here and cannot be imported")
+        pytest.skip("pycaffe is not installed here; the image has it")
+    import caffe
+
+    return caffe
+
+
+@pytest.fixture(scope="session")
+def torch():
+    """torch, or a skip."""
+    return pytest.importorskip("torch", reason="torch is not installed here")

@@ -1,0 +1,152 @@
+"""The lossless text format."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from prototxt_tools.document import MAX_DEPTH, Document
+from prototxt_tools.errors import PrototxtError
+
+ODD = [
+    "name: 'single' # comment with { brace and 'quote\r\nlayer{name:\"a\"type:\"ReLU\"}layer\t{\r\n}",
+    'layer < name: "a" > ; layer { dim: [1, 2 ,3], dim: [] } ,',
+    'text: "adjacent" \'strings\'\n  "joined" n: 0x1F m: 017 f: 1.f g: .5e-3 h: -inf i: - 1',
+    '\ufeffname: "with a byte order mark"\n# \u00fc\u4e2d non-ASCII comment',
+    'unknown_of_a_fork { deep { deeper: VALUE } } list [ { a: 1 }, { a: 2 } ]',
+    'input_dim: 1input_dim: 3',
+]
+
+
+@pytest.mark.parametrize("text", ODD)
+def test_text_comes_back_to_the_byte(text):
+    assert Document.parse(text).text() == text
+
+
+def test_bytes_that_are_no_utf8_come_back():
+    data = b'name: "\xff\xfe" # \xe9\n'
+    assert Document.parse(data).encode() == data
+
+
+def test_every_file_of_the_corpus_comes_back_or_is_refused_with_line_and_column(shared):
+    files = [path for path in sorted((shared / "prototxt").iterdir()) if path.name != "INDEX.tsv"]
+    parsed = 0
+    for path in files:
+        data = path.read_bytes()
+        try:
+            assert Document.parse(data, path.name).encode() == data
+            parsed += 1
+        except PrototxtError as error:
+            assert error.line >= 1 and error.column >= 1
+    assert parsed > 480
+
+
+def test_values_keep_how_they_are_written():
+    root = Document.parse("lr: 1.f on: true pool: MAX neg: - 2 hex: 0x10 oct: 010").root
+    assert [field.value.text for field in root] == ["1.f", "true", "MAX", "- 2", "0x10", "010"]
+    assert [root.first(name).value.integer() for name in ("neg", "hex", "oct")] == [-2, 16, 8]
+
+
+def test_strings_are_decoded_and_joined():
+    root = Document.parse(r"""s: "a\n\x41\101" '\'"' "\u00e9" """).root
+    assert root.first("s").string() == "a\nAA'\"\u00e9"
+
+
+def test_elements_of_a_list_are_fields_of_one_name():
+    root = Document.parse("dim: [1, 2, 3] dim: 4 shape [ { dim: 5 }, { dim: 6 } ]").root
+    assert [field.value.text for field in root.all("dim")] == ["1", "2", "3", "4"]
+    assert [f.value.first("dim").value.text for f in root.all("shape")] == ["5", "6"]
+
+
+def test_fields_know_their_place():
+    field = Document.parse('name: "x"\n\n  layer { }\n').root.first("layer")
+    assert (field.line, field.column) == (3, 3)
+
+
+@pytest.mark.parametrize(
+    "text, line, column, problem",
+    [
+        ("", 1, 1, "empty"),
+        (" \n\t\n", 1, 1, "empty"),
+        ("layer {\n  name:", 2, 8, "end of the file"),
+        ("layer {\n  pool: MAX\n", 3, 1, "opened in line 1"),
+        ("layer {\n}\n}", 3, 1, "closes nothing"),
+        ("layer { > }", 1, 9, "found '>'"),
+        ("name 5", 1, 6, "expected ':'"),
+        ('name: "a\nb"', 1, 7, "does not end on its line"),
+        ("a: 08", 1, 4, "octal"),
+        ("a: 1.2.3", 1, 4, "not a number"),
+        ("a: 1e", 1, 4, "exponent"),
+        ("a: -MAX", 1, 5, "number after '-'"),
+        ('a: "\\q"', 1, 5, "escape"),
+        ("a: [1 2]", 1, 7, "','"),
+        ("a: ${X}", 1, 4, "template"),
+        ("type: `input`", 1, 7, "template"),
+        ("caf\u00e9: 1", 1, 4, "outside ASCII"),
+        ("a: 1\n\x00\x08", 2, 1, "binary"),
+        ("<!DOCTYPE html>\n<html>", 1, 1, "web page"),
+        ("version https://git-lfs.github.com/spec/v1\noid", 1, 1, "git lfs pull"),
+        ('a: 1\n<<<<<<< HEAD\nb: 2', 2, 1, "conflict marker"),
+    ],
+)
+def test_what_is_no_prototxt_is_refused_with_its_place(text, line, column, problem):
+    with pytest.raises(PrototxtError) as caught:
+        Document.parse(text, "net.prototxt")
+    assert (caught.value.line, caught.value.column) == (line, column)
+    assert problem in str(caught.value)
+    assert str(caught.value).startswith("net.prototxt:{}:{}: ".format(line, column))
+
+
+def test_nesting_bombs_end_in_an_error():
+    Document.parse("a {" * MAX_DEPTH + "}" * MAX_DEPTH)
+    with pytest.raises(PrototxtError, match="nested"):
+        Document.parse("a {" * 1000000)
+
+
+def test_a_hundred_megabytes_of_one_line_end_in_an_error():
+    with pytest.raises(PrototxtError, match="no net definition"):
+        Document.parse("a" * (100 << 20))
+
+
+def test_a_missing_file_is_named():
+    with pytest.raises(PrototxtError, match="nowhere.prototxt: cannot be read"):
+        Document.load("nowhere.prototxt")
+
+
+@settings(deadline=None)
+@given(st.text(alphabet="ab:{}<>[];,-\"'\\# \n\r\t019.eExf\u00e9\x00", max_size=60))
+def test_any_text_comes_back_or_is_refused(text):
+    try:
+        assert Document.parse(text).text() == text
+    except PrototxtError as error:
+        assert error.line >= 1
+
+
+_NAMES = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,8}", fullmatch=True)
+_BLANKS = st.sampled_from([" ", "\n", "\t ", "\r\n", " # it's {a} comment\n"])
+_SCALARS = st.one_of(
+    st.integers(-(2**40), 2**40).map(str),
+    st.floats(allow_nan=False).map(repr),
+    st.sampled_from(["true", "MAX", "0x1f", "1.f", "-inf", "'s'", '"a" "b"', r'"\x41\n"']),
+)
+
+
+@st.composite
+def _fields(draw, depth=3):
+    pieces = []
+    for _ in range(draw(st.integers(0, 4))):
+        name, blank = draw(_NAMES), draw(_BLANKS)
+        if depth and draw(st.booleans()):
+            opening, closing = draw(st.sampled_from(["{}", "<>"]))
+            body = draw(_fields(depth=depth - 1))
+            pieces.append(name + draw(st.sampled_from(["", ":"])) + blank + opening + body + closing)
+        else:
+            pieces.append(name + ":" + blank + draw(_SCALARS))
+        pieces.append(draw(st.sampled_from(["", ";", ","])) + draw(_BLANKS))
+    return "".join(pieces)
+
+
+@settings(deadline=None)
+@given(_fields())
+def test_well_formed_text_is_accepted_and_comes_back(text):
+    if text.strip():
+        assert Document.parse(text).text() == text
