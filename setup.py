@@ -1,4 +1,4 @@
-"""The metadata stands here, not in pyproject.toml, for pip and setuptools as old as Python 3.6's."""
+"""Metadata stands here, not in pyproject.toml, for the pip and setuptools of Python 3.6 too."""
 
 import re
 from pathlib import Path

@@ -145,7 +145,7 @@ def checked_target(graph, score, shapes, name):
                 blob, "x".join(map(str, shape[1:])), score, target(graph, score, shapes).blob
             )
         )
-    if blob != score and not graph.ancestors([score]) & set(graph.readers(blob)):
+    if not graph.ancestors([score]) & set(graph.final_readers(blob)):
         raise InputError("score {} does not depend on blob {}".format(score, blob))
     return blob
 

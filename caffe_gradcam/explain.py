@@ -16,6 +16,9 @@ class Top(NamedTuple):
     count: int
 
 
+BEST = (Top(1),)
+
+
 class Explanation(NamedTuple):
     """Why a net gave a photograph the score of a class.
 
@@ -115,7 +118,7 @@ class Explainer:
     def __exit__(self, *error):
         self.engine.close()
 
-    def explain(self, photographs, classes=(Top(1),)):
+    def explain(self, photographs, classes=BEST):
         """Explain some photographs in one batch: one forward pass, and one backward pass for
         the first class of every photograph, one for the second, and so on.
 

@@ -9,7 +9,6 @@ import numpy as np
 from caffe_gradcam import blobs, fields, folder, labels
 from caffe_gradcam.preprocess import CHANNELS, Preprocessing
 from prototxt_tools import shapes as blob_shapes
-from prototxt_tools.audit import audit
 from prototxt_tools.document import Document
 from prototxt_tools.errors import InputError
 from prototxt_tools.graph import Graph
@@ -81,7 +80,7 @@ class Model(NamedTuple):
     warnings: List[str]
 
     @classmethod
-    def load(cls, path, weights=None, trust=False, **overrides):
+    def load(cls, path, weights=None, **overrides):
         """Load a model folder, or a bare prototxt with its weights.
 
         Parameters
@@ -92,8 +91,6 @@ class Model(NamedTuple):
             which the same is looked for.
         weights : str or os.PathLike, optional
             Instead of the folder's.
-        trust : bool
-            Whether layers that run code or read files are welcome.
         **overrides
             ``size, channel_order, mean, scale, resize, crop, score, target, labels``: each goes
             before what is found; None counts as not given, "none" as none.
@@ -107,7 +104,7 @@ class Model(NamedTuple):
         InputError
             Anything that does not fit, in a sentence that says what to do.
         """
-        return _Loader(os.fspath(path), weights, overrides).load(trust)
+        return _Loader(os.fspath(path), weights, overrides).load()
 
     @property
     def class_count(self):
@@ -134,6 +131,7 @@ class _Loader:
             raise TypeError("unknown field {}".format(unknown[0]))
         self.prototxt = folder.find_prototxt(path)
         self.folder = os.path.dirname(self.prototxt) or "."
+        self.folder_name = os.path.basename(os.path.abspath(self.folder))
         self.front = folder.read_front_matter(self.folder)
         self.readme = os.path.join(self.folder, folder.README)
         self.overrides = overrides
@@ -142,21 +140,17 @@ class _Loader:
         self.weights = self.find_weights(weights)
         self.transform = folder.find_transform(self.folder, self.prototxt)
 
-    def load(self, trust):
+    def load(self):
         document = Document.load(self.prototxt)
         graph = Graph(Net.parse(document).at("TEST"))
         score, link = blobs.score(graph, self.take("score", lambda: self.default_score(graph)))
         source = blobs.picture(graph, score)
-        for finding in [] if trust else audit(graph.net):
-            raise InputError(
-                "{}: {}; say --trust if you trust it".format(self.prototxt, finding.sentence)
-            )
         size = self.take("size", lambda: (tuple(source.shape[2:]), "found: the net's input"))
         shape = (1, source.shape[1]) + size
         shapes = blob_shapes.infer(graph.net, {source.blob: shape})
         targets = self.take("target", lambda: _default_target(graph, score, shapes))
         return Model(
-            name=str(self.front.get("name") or graph.net.name or os.path.basename(self.prototxt)),
+            name=str(self.front.get("name") or graph.net.name or self.folder_name),
             path=self.prototxt,
             weights=self.weights,
             prototxt=document.text(),

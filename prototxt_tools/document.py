@@ -13,26 +13,14 @@ import bisect
 import io
 import os
 import re
+import sys
 
+from prototxt_tools import tokens
 from prototxt_tools.errors import PrototxtError
 
 MAX_DEPTH = 100
-MAX_BYTES = 32 << 20
+MAX_BYTES = 16 << 20
 
-_TOKEN = re.compile(
-    r"""
-    (?P<blank>(?:[ \t\r\n\v\f]|\#[^\n\0]*)+)
-  | (?P<name>[A-Za-z_][A-Za-z0-9_]*)
-  | (?P<number>0[xX][0-9a-fA-F]+|(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?[fF]?)
-  | (?P<string>"(?:[^"\\\n\0]|\\[^\n\0])*"|'(?:[^'\\\n\0]|\\[^\n\0])*')
-  | (?P<symbol>[{}<>\[\]:;,-])
-    """,
-    re.VERBOSE,
-)
-_ESCAPE = re.compile(
-    r"\\(?:([0-7]{1,3})|[xX]([0-9a-fA-F]{1,2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|(.))"
-)
-_SIMPLE_ESCAPES = dict(zip("abfnrtv\\?'\"", "\a\b\f\n\r\t\v\\?'\""))
 _CLOSES = {"{": "}", "<": ">"}
 _SAID_IN_WORDS = {"name": "a word", "number": "a number", "string": "a string"}
 
@@ -78,21 +66,26 @@ class Scalar:
     def is_string(self):
         return self.kind == "string"
 
+    @property
+    def word(self):
+        """The text without blanks and comments, which may stand between ``-`` and a number."""
+        return tokens.without_blanks(self.text) if self.text[0] == "-" else self.text
+
     def integer(self):
         """The value of a decimal, octal or hexadecimal integer; ValueError for others."""
-        digits = "".join(self.text.split()) if self.text[0] == "-" else self.text
-        octal = len(digits.lstrip("-")) > 1 and digits.lstrip("-")[0] == "0"
-        return int(digits, 8 if octal and digits.lstrip("-").isdigit() else 0)
+        digits = self.word.lstrip("-")
+        number = int(digits, 8 if digits.isdigit() and digits[0] == "0" else 0)
+        return -number if self.text[0] == "-" else number
 
     def string(self):
         """The characters a string literal stands for, adjacent literals joined.
 
         Bytes that are no UTF-8 come as surrogate escapes.
         """
-        parts = [m.group()[1:-1] for m in _TOKEN.finditer(self.text) if m.lastgroup == "string"]
-        if "\\" not in self.text:
-            return "".join(parts)
-        raw = b"".join(_unescape(part) for part in parts)
+        text = self.text
+        if text.find(text[0], 1) == len(text) - 1 and "\\" not in text:
+            return text[1:-1]
+        raw = b"".join(tokens.unescape(body) for body in tokens.literals(text))
         return raw.decode("utf-8", "surrogateescape")
 
 
@@ -138,13 +131,18 @@ class Field:
 
 
 class Message:
-    """Fields between delimiters, or the whole file, in the order of the text."""
+    """Fields between delimiters, or the whole file, in the order of the text.
 
-    __slots__ = ("source", "fields", "start", "end")
+    ``empty_lists`` holds what stands as ``name: []`` and so is no field; its value is a Scalar
+    whose text is the brackets, and the colon where there is one.
+    """
+
+    __slots__ = ("source", "fields", "empty_lists", "start", "end")
 
     def __init__(self, source, start):
         self.source = source
         self.fields = []
+        self.empty_lists = []
         self.start = start
         self.end = start
 
@@ -254,46 +252,53 @@ class _Parser:
     def __init__(self, source):
         self.source = source
         self.text = source.text
-        self.offset = 1 if self.text.startswith("\ufeff") else 0
-        self.previous_end = self.offset
+        self.read_from(1 if self.text.startswith("\ufeff") else 0)
+        self.start = self.end = 0
         self.kind = self.token = None
+
+    def read_from(self, offset):
+        self.next_token = tokens.TOKEN.finditer(self.text, offset).__next__
 
     def parse(self):
         root = Message(self.source, 0)
         stack = [(root, None, None)]
         self.advance()
-        while self.kind is not None or len(stack) > 1:
+        while self.kind != "end" or len(stack) > 1:
             message, field, closer = stack[-1]
-            if closer is not None and self.token == closer and self.kind == "symbol":
-                message.end = self.offset
+            if self.kind == "name":
+                self.field(message, stack)
+            elif self.token == closer:
+                message.end = self.end
                 self.advance()
                 stack.pop()
                 self.end_of_value(field, message.end, stack)
-                continue
-            if self.kind != "name":
-                raise self.unexpected(stack[-1])
-            field = Field(self.source, self.token, self.start)
-            message.fields.append(field)
-            self.advance()
-            colon = self.skip(":")
-            if self.skip("["):
-                self.start_list(field, stack, colon)
             else:
-                self.value(field, stack, colon)
+                raise self.unexpected(message, field, closer)
         root.end = len(self.text)
         return root
 
-    def start_list(self, field, stack, colon):
-        field.in_list = True
-        if self.token == "]":
-            stack[-1][0].fields.pop()
+    def field(self, message, stack):
+        field = Field(self.source, sys.intern(self.token), self.start)
+        message.fields.append(field)
+        self.advance()
+        at = self.start
+        colon = self.token == ":"
+        if colon:
             self.advance()
-            self.skip(";") or self.skip(",")
-            return
+        if self.token == "[":
+            self.advance()
+            field.in_list = True
+            if self.token == "]":
+                message.fields.pop()
+                message.empty_lists.append(field)
+                field.value = Scalar(self.source, at, self.end, "list")
+                self.advance()
+                self.skip_separator(self.end)
+                return
         self.value(field, stack, colon)
 
     def value(self, field, stack, colon):
-        if self.kind == "symbol" and self.token in _CLOSES:
+        if self.token in _CLOSES:
             if len(stack) > MAX_DEPTH:
                 raise self.error("messages nested over {} deep".format(MAX_DEPTH))
             field.value = Message(self.source, self.start)
@@ -304,141 +309,106 @@ class _Parser:
             raise self.error(
                 "expected ':' or '{{' after {}, found {}".format(field.name, self.said())
             )
-        field.value = self.scalar(field)
-        self.end_of_value(field, field.value.end, stack)
+        field.value = scalar = self.scalar(field)
+        self.end_of_value(field, scalar.end, stack)
 
     def end_of_value(self, field, end, stack):
         """After a value: the next element of its list, or the field's end."""
+        if not field.in_list:
+            field.end = self.skip_separator(end)
+            return
         siblings = stack[-1][0].fields
-        if field.in_list and not (self.kind == "symbol" and self.token == "]"):
-            if not self.skip(","):
-                raise self.error("expected ',' or ']' in the list, found " + self.said())
+        if self.token == ",":
+            self.advance()
             element = Field(self.source, field.name, field.start, in_list=True)
             siblings.append(element)
             self.value(element, stack, True)
             return
-        if field.in_list:
-            end = self.offset
-            self.advance()
-        if self.kind == "symbol" and self.token in ";,":
-            end = self.offset
-            self.advance()
+        if self.token != "]":
+            raise self.error("expected ',' or ']' in the list, found " + self.said())
+        end = self.end
+        self.advance()
+        end = self.skip_separator(end)
         for sibling in reversed(siblings):
             if sibling.start != field.start:
                 break
             sibling.end = end
 
+    def skip_separator(self, end):
+        if self.token == ";" or self.token == ",":
+            end = self.end
+            self.advance()
+        return end
+
     def scalar(self, field):
-        start = self.start
-        if self.kind == "string":
+        start, end, kind = self.start, self.end, self.kind
+        if kind == "string":
+            self.advance()
             while self.kind == "string":
-                end = self.offset
+                end = self.end
                 self.advance()
-            return Scalar(self.source, start, end, "string")
-        minus = self.skip("-")
-        if self.kind not in ("name", "number"):
+            return Scalar(self.source, start, end, kind)
+        minus = self.token == "-"
+        if minus:
+            self.advance()
+            end, kind = self.end, self.kind
+        if kind != "name" and kind != "number":
             raise self.error("expected a value for {}, found {}".format(field.name, self.said()))
-        if minus and self.kind == "name" and self.token.lower() not in ("inf", "infinity", "nan"):
+        if minus and kind == "name" and self.token.lower() not in ("inf", "infinity", "nan"):
             raise self.error("expected a number after '-', found " + self.said())
-        kind, end = self.kind, self.offset
         self.advance()
         return Scalar(self.source, start, end, "number" if minus else kind)
 
-    def skip(self, symbol):
-        if self.kind == "symbol" and self.token == symbol:
-            self.advance()
-            return True
-        return False
-
     def advance(self):
-        """Move to the next token; ``kind`` is None at the end of the text."""
-        self.previous_end = self.offset
-        while self.offset < len(self.text):
-            match = _TOKEN.match(self.text, self.offset)
-            if match is None:
-                self.start = self.offset
-                if self.text.startswith("=======", self.offset):
-                    raise self.unexpected((None, None, None))
-                raise self.error(_bad_character(self.text, self.offset))
-            self.start, self.offset = match.span()
-            if match.lastgroup != "blank":
-                self.kind, self.token = match.lastgroup, match.group()
-                if self.kind == "number":
-                    self.check_number()
-                elif self.kind == "string" and "\\" in self.token:
-                    self.check_escapes()
-                return
-        self.start = self.offset
-        self.kind = self.token = None
+        """Move to the next token; ``kind`` is "end" at the end of the text."""
+        match = self.next_token()
+        kind = match.lastgroup
+        while kind == "comment":
+            match = self.next_token()
+            kind = match.lastgroup
+        self.kind = kind
+        self.token = token = match.group(kind)
+        self.end = end = match.end()
+        self.start = end - len(token)
+        if kind == "quote":
+            self.long_string()
+        elif kind == "bad":
+            raise self.bad()
 
-    def check_number(self):
-        token, rest = self.token, self.text[self.offset : self.offset + 1]
-        if token[0] == "0" and token[1:2].isdigit() and not re.match("[0-7]+$", token):
-            raise self.error("a number with a leading 0 is octal, and {} is not".format(token))
-        if rest == "." or (rest in ("x", "X") and token == "0"):
-            raise self.error("not a number: {}".format(self.text[self.start : self.offset + 1]))
-        if rest in ("e", "E") and "e" not in token.lower()[:-1] and not token[:2].lower() == "0x":
-            raise self.error("'e' must be followed by an exponent")
+    def long_string(self):
+        end, _ = tokens.string_end(self.text, self.start)
+        if end is None:
+            raise self.bad()
+        self.kind, self.token, self.end = "string", self.text[self.start : end], end
+        self.read_from(end)
 
-    def check_escapes(self):
-        for match in _ESCAPE.finditer(self.token):
-            if match.group(5) is not None and match.group(5) not in _SIMPLE_ESCAPES:
-                raise self.source.error(
-                    "no such escape in a string: {}".format(match.group()),
-                    self.start + match.start(),
-                )
+    def bad(self):
+        if self.text.startswith("=======", self.start):
+            return self.unexpected(None, None, None)
+        return self.source.error(*tokens.why_not(self.text, self.start))
 
     def said(self):
-        if self.kind is None:
+        if self.kind == "end":
             return "the end of the file"
         word = _SAID_IN_WORDS.get(self.kind)
         token = self.token if len(self.token) <= 40 else self.token[:37] + "..."
         return "{} {}".format(word, token) if word else "'{}'".format(token)
 
-    def unexpected(self, frame):
-        message, field, closer = frame
+    def unexpected(self, message, field, closer):
         if self.text.startswith(("<<<<<<<", "=======", ">>>>>>>"), self.start):
             return self.error("a conflict marker of git; resolve the merge first")
-        if self.kind is None:
+        if self.kind == "end":
             return self.error(
                 "the file ends inside {} (opened in line {}); '{}' is missing".format(
                     field.name, field.line, closer
                 )
             )
-        if closer is None and self.kind == "symbol" and self.token in "}>":
+        if closer is None and self.token in ("}", ">"):
             return self.error("'{}' closes nothing".format(self.token))
         return self.error("expected the name of a field, found " + self.said())
 
     def error(self, problem):
-        return self.source.error(problem, min(self.start, len(self.text)))
-
-
-def _unescape(literal):
-    def replace(match):
-        octal, hexadecimal, short, long, simple = match.groups()
-        if octal or hexadecimal:
-            code = int(octal, 8) & 0xFF if octal else int(hexadecimal, 16)
-            return bytes([code]).decode("latin-1")
-        if short or long:
-            code = chr(int(short or long, 16) & 0x1FFFFF if short else min(int(long, 16), 0x10FFFF))
-            return code.encode("utf-8", "surrogatepass").decode("latin-1")
-        return _SIMPLE_ESCAPES[simple]
-
-    encoded = literal.encode("utf-8", "surrogateescape").decode("latin-1")
-    return _ESCAPE.sub(replace, encoded).encode("latin-1")
-
-
-def _bad_character(text, offset):
-    character = text[offset]
-    if character in "\"'":
-        return "a string that does not end on its line"
-    if character < " " or character == "\x7f":
-        return "a control character (byte {}); is it a binary file?".format(ord(character))
-    if ord(character) > 127:
-        return "a character outside ASCII, which only strings and comments may hold"
-    if character in "$%@`":
-        return "'{}' belongs to no prototxt; is it a template?".format(character)
-    return "found '{}', which no prototxt uses".format(character)
+        return self.source.error(problem, self.start)
 
 
 def _known_stranger(text):

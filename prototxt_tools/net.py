@@ -36,6 +36,8 @@ class Layer:
         The ``layer {...}`` or ``layers {...}`` of the text.
     form : str
         "V0", "V1" or "V2".
+    padding : Layer or None
+        V0: the padding layer before this one, whose ``pad`` the message has; ``bottoms`` are its.
     """
 
     def __init__(self, field, form):
@@ -48,6 +50,7 @@ class Layer:
         self.name = "".join(own.strings("name")[:1])
         written = "".join(own.strings("type")[:1])
         self.type = legacy.v2_type(written, form)
+        self.padding = None
         self._message = None
         self._unknown = None
 
@@ -65,6 +68,8 @@ class Layer:
         """
         if self._message is None:
             self._message, self._unknown = legacy.layer_message(self.field, self.form, self.type)
+            if self.padding is not None:
+                legacy.set_pad(self._message, self.padding.field)
         return self._message
 
     @property
@@ -73,6 +78,11 @@ class Layer:
         if self._unknown is None:
             self.message  # noqa: B018 (reading it finds them)
         return self._unknown
+
+    @property
+    def is_padding(self):
+        """Whether it is one of V0's padding layers, which are no layers in later forms."""
+        return self.form == "V0" and self.type == "padding"
 
     @property
     def is_in_place(self):
@@ -137,7 +147,7 @@ class Net:
         forms = {layer.form for layer in layers} or {"V2"}
         name = "".join(root.strings("name")[:1])
         form = forms.pop() if len(forms) == 1 else "mixed"
-        return cls(document, name, form, _inputs(root, layers), layers)
+        return cls(document, name, form, _inputs(root, layers), legacy.fold_padding(layers))
 
     @classmethod
     def load(cls, path):

@@ -3,6 +3,7 @@
 #   source scripts/lib.sh; find_engine
 #   run_in_image test --volume "$PWD:$PWD" --workdir "$PWD" --user "$(id -u):$(id -g)" -- COMMAND
 
+# shellcheck disable=SC2034  # the scripts use it
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 engine=() # the program that builds and runs images, with its own options
 

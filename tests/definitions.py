@@ -277,3 +277,8 @@ def write_model(folder, text, seed=0):
     prototxt.write_text(text)
     weights.save(str(caffemodel), random_weights(text, seed))
     return str(prototxt), str(caffemodel)
+
+
+def random_input(shape, seed=2):
+    """An input blob of pixel-like size around zero."""
+    return np.random.RandomState(seed).uniform(-60, 60, shape).astype(np.float32)

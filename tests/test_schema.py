@@ -47,8 +47,20 @@ VALUES = [
     ("type: 'constant' type: 'constant'", False),
     ("value: 1 value: 1", False),
 ]
-BOOLS = [("true", True), ("True", True), ("t", True), ("1", True), ("0x1", True), ("False", True),
-         ("f", True), ("0", True), ("2", False), ("yes", False), ("TRUE", False), ("'true'", False)]
+BOOLS = [
+    ("true", True),
+    ("True", True),
+    ("t", True),
+    ("1", True),
+    ("0x1", True),
+    ("False", True),
+    ("f", True),
+    ("0", True),
+    ("2", False),
+    ("yes", False),
+    ("TRUE", False),
+    ("'true'", False),
+]
 
 
 def parse(text, message="LayerParameter"):
@@ -62,14 +74,16 @@ def net_with(text):
     head, inside = ("state { " + text + " }", "") if "level" in text else ("", text)
     return head + (
         " layer { name: 'd' type: 'DummyData' top: 'd'"
-        " dummy_data_param { shape { dim: 1 } data_filler { " + inside + " } } }")
+        " dummy_data_param { shape { dim: 1 } data_filler { " + inside + " } } }"
+    )
 
 
 def value_of(text):
     name = text.partition(":")[0]
     net, _ = parse(net_with(text), "NetParameter")
-    return getattr(net.state if name == "level" else net.layer[0].dummy_data_param.data_filler[0],
-                   name)
+    return getattr(
+        net.state if name == "level" else net.layer[0].dummy_data_param.data_filler[0], name
+    )
 
 
 def error_of(text, message="LayerParameter"):
@@ -107,9 +121,19 @@ def test_nested_repeated_messages_keep_their_order():
     assert [(spec.lr_mult, spec.name) for spec in layer.param] == [(1, ""), (2, "shared")]
 
 
-@pytest.mark.parametrize("text, value", [
-    ("1.f", 1.0), ("-2.5e1", -25.0), (".5", 0.5), ("3", 3.0), ("-inf", -math.inf),
-    ("INFINITY", math.inf), ("- 4", -4.0), ("1e2F", 100.0)])
+@pytest.mark.parametrize(
+    "text, value",
+    [
+        ("1.f", 1.0),
+        ("-2.5e1", -25.0),
+        (".5", 0.5),
+        ("3", 3.0),
+        ("-inf", -math.inf),
+        ("INFINITY", math.inf),
+        ("- 4", -4.0),
+        ("1e2F", 100.0),
+    ],
+)
 def test_floats_are_read_as_protobuf_reads_them(text, value):
     assert value_of("value: " + text) == value
 
@@ -134,12 +158,14 @@ def test_a_bool_is_taken_or_refused(text, accepted):
         assert layer.inner_product_param.bias_term is (text[0] in "tT1" or text == "0x1")
     else:
         assert "bias_term wants true or false" in error_of(
-            "inner_product_param { bias_term: " + text + " }")
+            "inner_product_param { bias_term: " + text + " }"
+        )
 
 
 def test_an_unknown_enum_name_is_refused_with_place_and_choices():
     assert error_of("pooling_param {\n  pool: MAXX\n}") == (
-        'deploy.prototxt:2:3: pool wants one of MAX, AVE, STOCHASTIC, not "MAXX"')
+        'deploy.prototxt:2:3: pool wants one of MAX, AVE, STOCHASTIC, not "MAXX"'
+    )
 
 
 def test_the_choices_offered_are_those_of_stock_caffe():
@@ -149,7 +175,8 @@ def test_the_choices_offered_are_those_of_stock_caffe():
 
 def test_a_number_out_of_range_is_refused():
     assert error_of("pooling_param { stride: -1 }") == (
-        'deploy.prototxt:1:17: stride wants a whole number from 0 to 4294967295, not "-1"')
+        'deploy.prototxt:1:17: stride wants a whole number from 0 to 4294967295, not "-1"'
+    )
 
 
 def test_a_word_for_a_string_is_refused():
@@ -158,7 +185,8 @@ def test_a_word_for_a_string_is_refused():
 
 def test_a_singular_field_given_twice_is_refused_at_the_second():
     assert error_of('name: "a"\nname: "a"') == (
-        "deploy.prototxt:2:1: name is given twice and may stand only once")
+        "deploy.prototxt:2:1: name is given twice and may stand only once"
+    )
     assert "given twice" in error_of("relu_param { } relu_param { }")
 
 
@@ -188,7 +216,8 @@ def test_fields_of_forks_are_read_and_marked():
         "pooling_param { ceil_mode: false } permute_param { order: 0 order: 2 order: 3 order: 1 }"
         "convolution_param { engine: MKL2017 } upsample_param { scale: 2 upsample_w: 60 }"
         "norm_param { across_spatial: false scale_filler { value: 20 } }"
-        "bn_param { bn_mode: INFERENCE }")
+        "bn_param { bn_mode: INFERENCE }"
+    )
     assert unknown == []
     assert layer.pooling_param.ceil_mode is False
     assert list(layer.permute_param.order) == [0, 2, 3, 1]
@@ -230,13 +259,18 @@ def test_the_tables_are_those_of_the_installed_caffe(caffe):
 
     theirs = caffe_pb2.DESCRIPTOR.message_types_by_name
     assert set(theirs) - set(tables.MESSAGES) == {
-        "BlobProtoVector", "Datum", "SolverParameter", "SolverState"}
+        "BlobProtoVector",
+        "Datum",
+        "SolverParameter",
+        "SolverState",
+    }
     for name in tables.MESSAGES:
         ours = schema.new(name).DESCRIPTOR
         assert stock_fields(ours) == stock_fields(theirs[name]), name
         assert stock_enums(ours) == stock_enums(theirs[name]), name
     assert schema.SOLVER_FIELDS == (
-        set(theirs["SolverParameter"].fields_by_name) - set(theirs["NetParameter"].fields_by_name))
+        set(theirs["SolverParameter"].fields_by_name) - set(theirs["NetParameter"].fields_by_name)
+    )
     assert set(schema.LAYER_TYPES) == set(caffe.layer_type_list())
 
 
@@ -244,22 +278,36 @@ def stock_fields(descriptor):
     """What a message's fields are, those of forks left out."""
     return {
         field.name: (
-            field.number, field.type, field.label, field.default_value, field.has_options,
+            field.number,
+            field.type,
+            field.label,
+            field.default_value,
+            field.has_options,
             field.message_type and field.message_type.full_name,
-            field.enum_type and field.enum_type.full_name)
-        for field in descriptor.fields if field.number < 100000}
+            field.enum_type and field.enum_type.full_name,
+        )
+        for field in descriptor.fields
+        if field.number < 100000
+    }
 
 
 def stock_enums(descriptor):
     return {
-        enum.name: {value.name: value.number for value in enum.values
-                    if not value.name.startswith(("MKL", "PRE_FIXED"))}
-        for enum in descriptor.enum_types if descriptor.name + "." + enum.name in tables.ENUMS}
+        enum.name: {
+            value.name: value.number
+            for value in enum.values
+            if not value.name.startswith(("MKL", "PRE_FIXED"))
+        }
+        for enum in descriptor.enum_types
+        if descriptor.name + "." + enum.name in tables.ENUMS
+    }
 
 
 def test_old_types_become_what_caffe_upgrades_them_to(caffe):
-    for form, types in ("layers { name: '%s' type: %s }", schema.V1_TYPES), (
-            "layers { layer { name: '%s' type: '%s' } }", schema.V0_TYPES):
+    for form, types in (
+        ("layers { name: '%s' type: %s }", schema.V1_TYPES),
+        ("layers { layer { name: '%s' type: '%s' } }", schema.V0_TYPES),
+    ):
         net = "".join(form % (name, name) for name in sorted(types))
         log = in_caffe(READ, net, GLOG_minloglevel="0")[1].decode()
         upgraded = re.findall(r'layer {\n  name: "(\w+)"\n  type: "(\w*)"', log)
@@ -294,8 +342,12 @@ for net in sys.stdin.read().split("\\0"):
 
 def in_caffe(script, text, **environment):
     process = subprocess.Popen(
-        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE, env=dict(os.environ, **environment))
+        [sys.executable, "-c", script],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=dict(os.environ, **environment),
+    )
     return process.communicate(text.encode())
 
 
@@ -305,4 +357,5 @@ def test_real_caffe_takes_and_refuses_the_same_values(caffe):
     judged = in_caffe(JUDGE, "\0".join(nets), GLOG_minloglevel="2")[0].split()
     texts = [text for text, _ in VALUES + BOOLS]
     assert dict(zip(texts, judged)) == {
-        text: b"1" if accepted else b"0" for text, accepted in VALUES + BOOLS}
+        text: b"1" if accepted else b"0" for text, accepted in VALUES + BOOLS
+    }

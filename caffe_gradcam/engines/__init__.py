@@ -1,0 +1,5 @@
+"""What runs a Caffe net: real pycaffe, or the same layers in PyTorch. One contract: ``base``."""
+
+from .base import Engine, EngineError, open_engine
+
+__all__ = ["Engine", "EngineError", "open_engine"]

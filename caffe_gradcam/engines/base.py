@@ -1,5 +1,273 @@
+"""The contract of the engines, and what they share before they run."""
+
+import importlib.util
+import re
+
+import numpy as np
+
+from prototxt_tools import rewrite, shapes
+from prototxt_tools import weights as weight_files
+from prototxt_tools.document import Document
 from prototxt_tools.errors import InputError
+from prototxt_tools.graph import Graph
+from prototxt_tools.net import Net
+
+GRADIENTS = ("post", "pre-relu")
+# Layers that may stand at the beginning of a net that is fed from outside.
+SOURCES = ("Input", "Parameter", "DummyData")
 
 
 class EngineError(InputError):
-    """x"""
+    """An engine cannot run this net, or stopped while it ran it."""
+
+
+class Engine:
+    """Runs the part of a net that its scores and targets depend on.
+
+    Engines are context managers. They belong to the thread that opened them.
+
+    Attributes
+    ----------
+    description : dict
+        What runs, for reports: ``engine``, ``version``, ``device``.
+    """
+
+    description = {}
+
+    def forward(self, inputs, keep):
+        """Run the net on a batch.
+
+        Parameters
+        ----------
+        inputs : dict
+            Input blob name -> array, float32, N x C x H x W (or what the input's shape says);
+            any N. The arrays must not change before the last ``backward``.
+        keep : iterable of str
+            The blobs wanted.
+
+        Returns
+        -------
+        dict
+            Blob name -> float32 array, the value the blob holds after all its in-place layers.
+
+        Raises
+        ------
+        InputError
+            An input is missing or has an impossible shape, or the engine has no such blob.
+        """
+        raise NotImplementedError
+
+    def backward(self, score, top_diff, targets):
+        """Propagate a gradient from a score blob to target blobs, after a ``forward``.
+
+        It may be called several times after one forward; nothing carries over.
+
+        Parameters
+        ----------
+        score : str
+            One of the scores the engine was opened with.
+        top_diff : array
+            Gradient with respect to the score blob, of its shape: one-hot rows, say.
+        targets : iterable of str
+            Among the targets the engine was opened with.
+
+        Returns
+        -------
+        dict
+            Target -> float32 array of its shape: the gradient of ``sum(score * top_diff)`` with
+            respect to the value that ``forward`` reported for the blob (``gradient="post"``) or
+            to the value before its in-place layers (``"pre-relu"``).
+
+        Raises
+        ------
+        EngineError
+            No gradient can reach a target.
+        """
+        raise NotImplementedError
+
+    def close(self):
+        """Free what the engine holds; further calls fail."""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self.close()
+
+
+def open_engine(kind, prototxt, weights, scores, targets, gradient="post", device="cpu",
+                verbose=False, timeout=None):
+    """Open an engine for a net.
+
+    Parameters
+    ----------
+    kind : str
+        "caffe" (in a process of its own: where Caffe aborts, only that process dies), "torch",
+        or "auto": Caffe where pycaffe is installed, else torch.
+    prototxt : str
+        Text of the user's deploy file; the engine rewrites it for itself.
+    weights : str or os.PathLike
+        A ``.caffemodel`` or ``.caffemodel.h5``.
+    scores, targets : iterable of str
+        Blobs that ``backward`` will start from and lead to.
+    gradient : str
+        "post" or "pre-relu"; see ``Engine.backward``.
+    device : str
+        "cpu", "cuda" or "cuda:N".
+    verbose : bool
+        Let what Caffe logs through to stderr.
+    timeout : float, optional
+        Seconds that one call may take in an engine with a process of its own.
+
+    Returns
+    -------
+    Engine
+
+    Raises
+    ------
+    InputError
+        The engine is not installed, or the net, the weights or the blobs cannot be used.
+    """
+    if kind == "auto":
+        kind = "caffe" if importlib.util.find_spec("caffe") else "torch"
+    arguments = {"prototxt": prototxt, "weights": weights, "scores": list(scores),
+                 "targets": list(targets), "gradient": gradient, "device": device}
+    if kind == "caffe":
+        from .isolated import IsolatedEngine
+
+        return IsolatedEngine(kind, arguments, verbose=verbose, timeout=timeout)
+    return open_here(kind, **arguments)
+
+
+def open_here(kind, **arguments):
+    """``open_engine`` in this very process; arguments as there."""
+    advice = {"caffe": "pycaffe is not installed; use the image, or the torch engine",
+              "torch": "torch is not installed; pip install torch"}
+    if kind not in advice:
+        raise InputError("no engine {!r}; choose auto, caffe or torch".format(kind))
+    if not importlib.util.find_spec(kind):
+        raise InputError(advice[kind])
+    if kind == "caffe":
+        from .pycaffe import PycaffeEngine
+
+        return PycaffeEngine(**arguments)
+    from .torch import TorchEngine
+
+    return TorchEngine(**arguments)
+
+
+def device_index(device):
+    """None for "cpu", N for "cuda:N", 0 for "cuda"; InputError for anything else."""
+    match = re.match(r"cuda(?::(\d+))?$", device)
+    if device != "cpu" and not match:
+        raise InputError("no device {!r}; say cpu, cuda or cuda:N".format(device))
+    return int(match.group(1) or 0) if match else None
+
+
+class Subnet:
+    """The part of a net that scores and targets depend on, checked before anything runs.
+
+    Parameters
+    ----------
+    prototxt, weights, scores, targets, gradient
+        As for ``open_engine``; without ``weights`` (None) they are not checked.
+
+    Attributes
+    ----------
+    document : Document
+        The user's file without the layers that are not needed.
+    net : Net
+        At phase TEST.
+    graph : Graph
+    reached : dict
+        Score -> the targets on whose final value it depends.
+    weights : dict
+        Layer name -> list of arrays.
+    """
+
+    def __init__(self, prototxt, weights, scores, targets, gradient):
+        if gradient not in GRADIENTS:
+            raise InputError("no gradient {!r}; say post or pre-relu".format(gradient))
+        self.scores, self.targets = list(scores), list(targets)
+        blobs = self.scores + self.targets
+        self.document = rewrite.cut(Document.parse(prototxt), blobs).document
+        self.net = Net.parse(self.document).at("TEST")
+        self.graph = Graph(self.net)
+        self.path = weights
+        self.weights = {} if weights is None else weight_files.load(weights)
+        self._refuse_foreign_layers()
+        self.reached = {score: self._reached_by(score) for score in self.scores}
+        for target in self.targets:
+            if not any(target in reached for reached in self.reached.values()):
+                raise InputError("no score depends on blob {!r}, so it has no gradient"
+                                 .format(target))
+        self._checked = None
+        if all(entry.shape for entry in self.net.inputs):
+            self._check_shapes({})
+
+    def refuse_unknown_types(self, known, engine, advice):
+        """Raise an EngineError for the first layer whose type the engine does not have.
+
+        ``{}`` in the advice stands for the type.
+        """
+        for layer in self.net.layers:
+            if layer.type not in known:
+                raise EngineError("{} has no layer type {!r} (layer {}); {}".format(
+                    engine, layer.type, layer.name, advice.format(layer.type)))
+
+    def check_inputs(self, inputs):
+        """The inputs as contiguous float32 arrays, with shapes the net can take."""
+        arrays = {}
+        for entry in self.net.inputs:
+            if entry.blob not in inputs:
+                raise InputError("input blob {!r} is missing".format(entry.blob))
+            arrays[entry.blob] = np.ascontiguousarray(inputs[entry.blob], dtype=np.float32)
+        self._check_shapes({name: array.shape for name, array in arrays.items()})
+        return arrays
+
+    def check_blobs(self, blobs):
+        """Raise an InputError for a blob that the engine does not hold."""
+        for blob in blobs:
+            if blob not in self.graph:
+                raise InputError("blob {!r} is not among those that {} depend on".format(
+                    blob, " and ".join(map(repr, self.scores + self.targets))))
+
+    def check_backward(self, score, targets):
+        """Raise an InputError for blobs that the engine was not opened for."""
+        if score not in self.scores:
+            raise InputError("{!r} is none of the scores {}".format(score, self.scores))
+        for target in targets:
+            if target not in self.targets:
+                raise InputError("{!r} is none of the targets {}".format(target, self.targets))
+            if target not in self.reached[score]:
+                raise EngineError("score {!r} does not depend on blob {!r}, so it gives no "
+                                  "gradient there".format(score, target))
+
+    def _reached_by(self, score):
+        """The targets on whose final value a score depends."""
+        ancestors = self.graph.ancestors([score])
+        return [target for target in self.targets
+                if target != score and ancestors.intersection(self.graph.final_readers(target))]
+
+    def _refuse_foreign_layers(self):
+        for layer in self.net.layers:
+            if layer.type == "Python":
+                raise InputError("layer {} runs Python code that is not part of the net; "
+                                 "no engine here does".format(layer.name))
+            if not layer.bottoms and layer.type not in SOURCES:
+                raise InputError("layer {} ({}) brings its own data; give a deploy net, which is "
+                                 "fed from outside".format(layer.name, layer.type))
+
+    def _check_shapes(self, inputs):
+        """Infer all shapes and hold the weights against them; a new set of input shapes only."""
+        if inputs == self._checked:
+            return
+        parameters = shapes.parameters(self.net, shapes.infer(self.net, inputs))
+        if self.path is not None:
+            check = weight_files.check(parameters, self.weights)
+            if check.problems:
+                raise InputError("{}: {}".format(self.path, check.problems[0]))
+            if check.missing:
+                raise InputError("{}: no weights for layer {}".format(
+                    self.path, ", ".join(check.missing)))
+        self._checked = inputs

@@ -23,8 +23,16 @@ __all__ = ["LAYER_TYPES", "SOLVER_FIELDS", "V0_TYPES", "V1_TYPES", "fill", "is_s
 
 _PACKAGE = "caffe"
 _FIRST_FORK_NUMBER = 100000
-_TYPES = {"bool": 8, "bytes": 12, "double": 1, "float": 2, "int32": 5, "int64": 3, "string": 9,
-          "uint32": 13}
+_TYPES = {
+    "bool": 8,
+    "bytes": 12,
+    "double": 1,
+    "float": 2,
+    "int32": 5,
+    "int64": 3,
+    "string": 9,
+    "uint32": 13,
+}
 _MESSAGE, _ENUM = 11, 14
 _OPTIONAL, _REQUIRED, _REPEATED = 1, 2, 3
 _RANGES = {5: (-(1 << 31), (1 << 31) - 1), 3: (-(1 << 63), (1 << 63) - 1), 13: (0, (1 << 32) - 1)}
@@ -195,8 +203,16 @@ def _wants(what, field):
     return field.error("{} wants {}, not {}".format(field.name, what, text))
 
 
-_READS = {1: _read_float, 2: _read_float, 3: _read_integer, 5: _read_integer, 8: _read_bool,
-          9: _read_string, 13: _read_integer, _ENUM: _read_enum}
+_READS = {
+    1: _read_float,
+    2: _read_float,
+    3: _read_integer,
+    5: _read_integer,
+    8: _read_bool,
+    9: _read_string,
+    13: _read_integer,
+    _ENUM: _read_enum,
+}
 
 
 def _fork_values(enum_name):
@@ -232,9 +248,12 @@ def _add_enum(enums, name, values):
 def _add_field(message, name, number, rest, enums):
     written, _, default = rest.partition("=")
     kind = written.rstrip("*+!")
-    mark = written[len(kind):]
-    field = message.field.add(name=name, number=number, label={
-        "": _OPTIONAL, "!": _REQUIRED, "*": _REPEATED, "+": _REPEATED}[mark])
+    mark = written[len(kind) :]
+    field = message.field.add(
+        name=name,
+        number=number,
+        label={"": _OPTIONAL, "!": _REQUIRED, "*": _REPEATED, "+": _REPEATED}[mark],
+    )
     if mark == "+":
         field.options.packed = True
     if default:
@@ -263,13 +282,26 @@ def _classes(file):
 
 _FILE = _file()
 _CLASSES = _classes(_FILE)
-_STOCK = {name: {item.partition(":")[0] for item in fields.split()}
-          for name, fields in tables.MESSAGES.items()}
-_REPEATED_FIELDS = {(message.name, field.name) for message in _FILE.message_type
-                    for field in message.field if field.label == _REPEATED}
-_REQUIRED_FIELDS = {message.name: names for message in _FILE.message_type
-                    for names in [[f.name for f in message.field if f.label == _REQUIRED]] if names}
+_STOCK = {
+    name: {item.partition(":")[0] for item in fields.split()}
+    for name, fields in tables.MESSAGES.items()
+}
+_REPEATED_FIELDS = {
+    (message.name, field.name)
+    for message in _FILE.message_type
+    for field in message.field
+    if field.label == _REPEATED
+}
+_REQUIRED_FIELDS = {
+    message.name: names
+    for message in _FILE.message_type
+    for names in [[f.name for f in message.field if f.label == _REQUIRED]]
+    if names
+}
 _READERS = {
-    name: {field.name: _Reader(field, name, (name, field.name) in _REPEATED_FIELDS)
-           for field in cls.DESCRIPTOR.fields}
-    for name, cls in _CLASSES.items()}
+    name: {
+        field.name: _Reader(field, name, (name, field.name) in _REPEATED_FIELDS)
+        for field in cls.DESCRIPTOR.fields
+    }
+    for name, cls in _CLASSES.items()
+}

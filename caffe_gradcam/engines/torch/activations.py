@@ -22,11 +22,6 @@ def relu(x, message):
     return F.leaky_relu(x, slope) if slope else F.relu(x)
 
 
-@_elementwise("ReLU6")
-def relu6(x, message):
-    return F.relu6(x)
-
-
 @_elementwise("ELU")
 def elu(x, message):
     return F.elu(x, message.elu_param.alpha)
@@ -90,9 +85,11 @@ def log(x, message):
     return torch.log(param.scale * x + param.shift) / log_base
 
 
-@layer("Dropout")
-def dropout(message, bottoms, weights):
-    return [bottoms[0]]
+@_elementwise("Dropout")
+def dropout(x, message):
+    param = message.dropout_param
+    # Fast R-CNN's fork can leave training unscaled and scale here instead.
+    return x if param.scale_train else x * (1 - param.dropout_ratio)
 
 
 @layer("PReLU")

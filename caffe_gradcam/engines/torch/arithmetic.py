@@ -54,10 +54,3 @@ def argmax(message, bottoms, weights):
     index = index.to(x.dtype)
     top = torch.stack([index, best], 1) if param.out_max_val else index[:, None]
     return [top.reshape(tuple(top.shape) + (1,) * (x.dim() - 3))]
-
-
-@layer("Axpy")
-def axpy(message, bottoms, weights):
-    """a * x + y, with one factor of a for each image and channel (SENet's fork)."""
-    factor, x, y = bottoms
-    return [factor.reshape(tuple(x.shape[:2]) + (1,) * (x.dim() - 2)) * x + y]

@@ -2,6 +2,7 @@
 
 import torch
 
+from ..base import EngineError
 from .registry import layer
 
 
@@ -83,17 +84,17 @@ def batch_reindex(message, bottoms, weights):
     return [x[index.reshape(-1).long()]]
 
 
-@layer("Permute")
-def permute(message, bottoms, weights):
-    x, = bottoms
-    order = list(message.permute_param.order)
-    return [x.permute(order + [axis for axis in range(x.dim()) if axis not in order])]
-
-
-@layer("ShuffleChannel")
-def shuffle_channel(message, bottoms, weights):
-    x, = bottoms
-    count, channels = x.shape[:2]
-    groups = message.shuffle_channel_param.group
-    grouped = x.reshape((count, groups, channels // groups) + tuple(x.shape[2:]))
-    return [grouped.transpose(1, 2).reshape(x.shape)]
+@layer("DummyData")
+def dummy_data(message, bottoms, weights):
+    param = message.dummy_data_param
+    shapes = [tuple(shape.dim) for shape in param.shape] or list(
+        zip(param.num, param.channels, param.height, param.width))
+    fillers = list(param.data_filler) or [None]
+    tops = []
+    for index in range(len(message.top)):
+        filler = fillers[index % len(fillers)]
+        if filler is not None and filler.type != "constant":
+            raise EngineError("layer {}: its {} numbers are random; feed the blob from outside"
+                              .format(message.name, filler.type))
+        tops.append(torch.full(shapes[index % len(shapes)], filler.value if filler else 0.0))
+    return tops

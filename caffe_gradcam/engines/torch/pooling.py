@@ -3,24 +3,10 @@
 import torch
 import torch.nn.functional as F
 
+from prototxt_tools.shapes import pooled_size, pooling_windows, rounds_up
+
 from ..base import EngineError
 from .registry import layer
-
-
-def pooled_size(sizes, kernel, stride, pad, round_up=True):
-    """Number of windows along each axis.
-
-    Caffe rounds up, and when there is padding it drops a last window that would start beyond the
-    image; without padding it keeps even that one.
-    """
-    windows = []
-    for size, k, s, p in zip(sizes, kernel, stride, pad):
-        span = size + 2 * p - k
-        count = (-(-span // s) if round_up else span // s) + 1
-        if any(pad) and (count - 1) * s >= size + p:
-            count -= 1
-        windows.append(count)
-    return windows
 
 
 def fill(x, windows, kernel, stride, pad, value):
@@ -67,22 +53,10 @@ def ave_pool(x, windows, kernel, stride, pad):
 def windows_of(message, x):
     """(windows, kernel, stride, pad) of a Pooling layer on this bottom."""
     param = message.pooling_param
-    if param.global_pooling:
-        return (1, 1), tuple(x.shape[2:]), (1, 1), (0, 0)
-    kernel = (param.kernel_h, param.kernel_w)
-    if param.HasField("kernel_size"):
-        kernel = (param.kernel_size, param.kernel_size)
-    stride = (param.stride_h, param.stride_w)
-    if not param.HasField("stride_h"):
-        stride = (param.stride, param.stride)
-    pad = (param.pad_h, param.pad_w) if param.HasField("pad_h") else (param.pad, param.pad)
-    windows = pooled_size(x.shape[2:], kernel, stride, pad, rounds_up(param))
+    kernel, stride, pad = pooling_windows(param, x.shape[2:])
+    ceil = rounds_up(param)
+    windows = [pooled_size(*axis, ceil=ceil) for axis in zip(x.shape[2:], kernel, stride, pad)]
     return windows, kernel, stride, pad
-
-
-def rounds_up(param):
-    # A later addition than Caffe 1.0: older schemas have no such field.
-    return getattr(param, "round_mode", 0) == 0
 
 
 @layer("Pooling")
@@ -107,7 +81,8 @@ def spatial_pyramid(message, bottoms, weights):
         bins = 2 ** level
         kernel = tuple(-(-size // bins) for size in x.shape[2:])
         pad = tuple((k * bins - size + 1) // 2 for size, k in zip(x.shape[2:], kernel))
-        window = (pooled_size(x.shape[2:], kernel, kernel, pad), kernel, kernel, pad)
+        windows = [pooled_size(*axis) for axis in zip(x.shape[2:], kernel, kernel, pad)]
+        window = (windows, kernel, kernel, pad)
         levels.append(max_pool(x, *window)[0] if param.pool == param.MAX else ave_pool(x, *window))
     if len(levels) == 1:
         return levels

@@ -1,0 +1,7 @@
+"""``python -m caffe_gradcam`` is the command ``caffe-gradcam``."""
+
+import sys
+
+from caffe_gradcam.cli import main
+
+sys.exit(main())

@@ -1,0 +1,86 @@
+"""The command ``caffe-gradcam``."""
+
+import argparse
+import contextlib
+import os
+import sys
+
+from caffe_gradcam import __version__
+from caffe_gradcam.commands import explain
+from prototxt_tools.errors import InputError
+
+
+def main(arguments=None):
+    """Run the command line.
+
+    Returns
+    -------
+    int
+        The exit code: 0 done, 1 some items failed, 2 nothing could be done.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        with _quiet_libraries(options.verbose):
+            code = options.run(options)
+            sys.stdout.flush()
+            return code
+    except InputError as error:
+        print("caffe-gradcam: {}".format(error), file=sys.stderr)
+        return 2
+    except ImportError as error:
+        print("caffe-gradcam: an import failed: {}".format(error), file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # Nobody reads any more; the interpreter must not try to flush to them when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 141
+
+
+def _parser():
+    parser = argparse.ArgumentParser(
+        prog="caffe-gradcam", description="What a Caffe net looked at."
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(metavar="COMMAND", dest="command")
+    commands.required = True
+    explain.add(commands)
+    return parser
+
+
+@contextlib.contextmanager
+def _quiet_libraries(verbose):
+    """Keep what C libraries write (libpng, libjpeg, glog) off the screen.
+
+    They write to file descriptor 2 whatever Python's sys.stderr is; so the descriptor leads
+    nowhere meanwhile, and sys.stderr to where it led.
+    """
+    if verbose or not _is_descriptor_2(sys.stderr):
+        yield
+        return
+    sys.stderr.flush()
+    screen, python_stderr = os.dup(2), sys.stderr
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
+    encoding = python_stderr.encoding
+    with os.fdopen(screen, "w", 1, encoding=encoding, errors="backslashreplace") as own:
+        sys.stderr = own
+        try:
+            yield
+        finally:
+            sys.stderr = python_stderr
+            own.flush()
+            os.dup2(screen, 2)
+
+
+def _is_descriptor_2(stream):
+    try:
+        return stream.fileno() == 2
+    except (AttributeError, OSError, ValueError):
+        return False
+
+
+if __name__ == "__main__":
+    sys.exit(main())

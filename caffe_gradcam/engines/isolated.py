@@ -1,0 +1,205 @@
+"""An engine in a process of its own: where Caffe aborts, only that process dies.
+
+The child is a fresh interpreter that gets one end of a pair of sockets; it ends when the other
+end closes, so it never outlives its parent.
+"""
+
+import collections
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import traceback
+from multiprocessing.connection import Connection, Pipe
+
+from prototxt_tools.errors import InputError
+
+from .base import Engine, EngineError, open_here
+
+CHILD = "from caffe_gradcam.engines.isolated import serve; serve({})"
+KEPT_LINES = 50
+_GLOG = re.compile(r"[FEWI]\d{4} [\d:.]+ +\d+ [^\]]*\] ?")
+_PROTOBUF = re.compile(r"\[libprotobuf (?:ERROR|FATAL) [^\]]*\] ?")
+
+
+class IsolatedEngine(Engine):
+    """Runs an engine of any kind in a child process.
+
+    Parameters
+    ----------
+    kind : str
+    arguments : dict
+        The arguments of ``open_engine`` but kind, verbose and timeout.
+    verbose : bool
+        Pass what the child writes to stderr on, glog's lines included.
+    timeout : float or None
+        Seconds that one call may take.
+
+    Raises
+    ------
+    InputError
+        As the engine does; EngineError with Caffe's own last words where Caffe aborted, or when
+        a call took too long. The next ``forward`` then starts another child.
+    """
+
+    def __init__(self, kind, arguments, verbose=False, timeout=None):
+        self._kind, self._arguments = kind, dict(arguments)
+        self._verbose, self._timeout = verbose, timeout
+        self._child = None
+        self._start()
+
+    def forward(self, inputs, keep):
+        if self._child is None:
+            self._start()
+        return self._call("forward", inputs, list(keep))
+
+    def backward(self, score, top_diff, targets):
+        if self._child is None:
+            raise EngineError("backward needs a forward before it")
+        return self._call("backward", score, top_diff, list(targets))
+
+    def close(self):
+        if self._child is not None:
+            self._child.end()
+            self._child = None
+
+    def _start(self):
+        self._child = Child(self._verbose)
+        try:
+            self.description = self._call("open", self._kind, self._arguments)
+        except BaseException:
+            self.close()
+            raise
+
+    def _call(self, *message):
+        try:
+            outcome, value = self._child.exchange(message, self._timeout)
+        except BaseException:
+            # Whatever cut the exchange short, an answer that is still to come fits no question.
+            self._child = None
+            raise
+        if outcome == "refused":
+            raise value
+        if outcome == "failed":
+            raise RuntimeError("the engine's process failed:\n" + value)
+        return value
+
+
+class Child:
+    """A process that runs ``serve``."""
+
+    def __init__(self, verbose):
+        self._pipe, theirs = Pipe()
+        environment = dict(os.environ)
+        environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
+        if not verbose:
+            environment["GLOG_minloglevel"] = "2"
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", CHILD.format(theirs.fileno())], env=environment,
+            stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, pass_fds=[theirs.fileno()])
+        theirs.close()
+        self._lines = collections.deque(maxlen=KEPT_LINES)
+        self._reader = threading.Thread(
+            target=keep_lines, args=(self._process.stderr, self._lines, verbose), daemon=True)
+        self._reader.start()
+
+    def exchange(self, message, timeout):
+        """Send a message and wait for the answer; where that fails, no child is left.
+
+        Raises
+        ------
+        EngineError
+            The child died, or let ``timeout`` seconds pass.
+        """
+        try:
+            self._pipe.send(message)
+            if self._pipe.poll(timeout):
+                return self._pipe.recv()
+        except (EOFError, OSError):
+            self.end()
+            raise EngineError(last_words(self._lines, self._process.returncode)) from None
+        except BaseException:
+            self._process.kill()
+            self.end()
+            raise
+        self._process.kill()
+        self.end()
+        raise EngineError("the engine gave no answer within {} s and was stopped".format(timeout))
+
+    def end(self):
+        """Close the pipe, on which the child ends, and wait until it has."""
+        self._pipe.close()
+        try:
+            self._process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._reader.join()
+        self._process.stderr.close()
+
+
+def keep_lines(stream, lines, verbose):
+    """Collect what comes out of a stream, and pass it on if `verbose`."""
+    for line in stream:
+        lines.append(line.decode("utf-8", "replace").rstrip())
+        if verbose:
+            print(lines[-1], file=sys.stderr)
+
+
+def last_words(lines, status):
+    """One line on why the child ended, from what it wrote to stderr.
+
+    glog marks a fatal message with F, and a stack trace follows; what protobuf said before it
+    explains it better.
+    """
+    spoken = []
+    for line in lines:
+        if line.startswith("*** Check failure stack trace"):
+            break
+        is_fatal = line.startswith("F") and _GLOG.match(line)
+        if is_fatal:
+            spoken = [part for part in spoken if _PROTOBUF.match(part)]
+        if is_fatal or _PROTOBUF.match(line) or (spoken and not _GLOG.match(line)):
+            spoken.append(line)
+    words = " ".join(_PROTOBUF.sub("", _GLOG.sub("", line)).strip() for line in spoken)
+    if words:
+        return "Caffe stopped: " + words
+    if status == -signal.SIGKILL:
+        return "the engine's process was killed; is there enough memory?"
+    return "the engine's process ended with status {}: {}".format(
+        status, lines[-1] if lines else "it said nothing")
+
+
+def serve(file_descriptor):
+    """The child: answer messages until the pipe closes."""
+    # Ctrl-C reaches the whole process group; the parent decides.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Nothing of what a library prints may mix with the parent's own output.
+    os.dup2(2, 1)
+    pipe = Connection(file_descriptor)
+    engine = None
+    while True:
+        try:
+            name, *arguments = pipe.recv()
+        except EOFError:
+            # Nothing is left to do; skip destructors, which hang in some builds.
+            os._exit(0)
+        try:
+            if name == "open":
+                engine = open_here(arguments[0], **arguments[1])
+                answer = "done", engine.description
+            else:
+                answer = "done", getattr(engine, name)(*arguments)
+        except InputError as error:
+            answer = "refused", as_said(error)
+        except Exception:
+            answer = "failed", traceback.format_exc()
+        pipe.send(answer)
+
+
+def as_said(error):
+    """The error as one that can be pickled, of a type that the parent can tell apart."""
+    kind = EngineError if isinstance(error, EngineError) else InputError
+    return kind(str(error))

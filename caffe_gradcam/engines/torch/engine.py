@@ -1,0 +1,126 @@
+"""Runs a net in PyTorch: plain tensors up to the targets, autograd from there to the scores."""
+
+import numpy as np
+import torch
+
+from ..base import Engine, EngineError, Subnet, device_index
+from .registry import LAYERS
+
+ADVICE = ('add it with @layer("{}") of caffe_gradcam.engines.torch, or run the net in a Caffe '
+          'that has it')
+
+
+class TorchEngine(Engine):
+    """See ``open_engine`` and ``Engine``."""
+
+    def __init__(self, prototxt, weights, scores, targets, gradient="post", device="cpu"):
+        self._subnet = Subnet(prototxt, weights, scores, targets, gradient)
+        self._subnet.refuse_unknown_types(set(LAYERS) | {"Input"}, "the torch engine", ADVICE)
+        self._device = _device(device)
+        self._weights = {
+            name: [torch.from_numpy(array).to(self._device) for array in arrays]
+            for name, arrays in self._subnet.weights.items()}
+        self._leaves = _leaves(self._subnet, gradient)
+        self._last_use = _last_use(self._subnet)
+        self._blobs = None
+        self._marked = {}
+        self.description = {"engine": "torch", "version": torch.__version__, "device": device}
+
+    def forward(self, inputs, keep):
+        keep = list(keep)
+        self._subnet.check_blobs(keep)
+        arrays = self._subnet.check_inputs(inputs)
+        self._blobs, self._marked = None, {}
+        blobs = {name: torch.from_numpy(array).to(self._device) for name, array in arrays.items()}
+        self._mark(-1, blobs)
+        held = set(keep) | set(self._subnet.scores)
+        for index, layer in enumerate(self._subnet.net.layers):
+            if layer.type != "Input":
+                blobs.update(zip(layer.tops, self._run(layer, blobs)))
+            self._mark(index, blobs)
+            for blob in self._last_use[index]:
+                if blob not in held:
+                    blobs.pop(blob, None)
+        self._blobs = {score: blobs[score] for score in self._subnet.scores}
+        return {name: _array(blobs[name]) for name in keep}
+
+    def backward(self, score, top_diff, targets):
+        targets = list(targets)
+        self._subnet.check_backward(score, targets)
+        if self._blobs is None:
+            raise EngineError("backward needs a forward before it")
+        top = self._blobs[score]
+        seed = torch.from_numpy(np.array(top_diff, np.float32)).to(self._device)
+        gradients = [None] * len(targets)
+        if top.requires_grad:
+            gradients = torch.autograd.grad(
+                top, [self._marked[target] for target in targets], seed.reshape(top.shape),
+                retain_graph=True, allow_unused=True)
+        for target, gradient in zip(targets, gradients):
+            if gradient is None:
+                raise EngineError("no gradient reaches blob {!r}: a layer between it and {!r} "
+                                  "passes none".format(target, score))
+        return {target: _array(gradient) for target, gradient in zip(targets, gradients)}
+
+    def close(self):
+        self._weights, self._blobs, self._marked = {}, None, {}
+
+    def _run(self, layer, blobs):
+        bottoms = [blobs[bottom] for bottom in layer.bottoms]
+        try:
+            return LAYERS[layer.type](layer.message, bottoms, self._weights.get(layer.name, []))
+        except (RuntimeError, ValueError, IndexError) as error:
+            sizes = " and ".join(" x ".join(map(str, bottom.shape)) for bottom in bottoms)
+            raise EngineError("layer {} ({}) fails on {}: {}".format(
+                layer.name, layer.type, sizes, str(error).split("\n")[0])) from error
+
+    def _mark(self, index, blobs):
+        """Let autograd begin, or note its course, at the targets that hold their value now."""
+        for target in self._leaves.get(index, ()):
+            tensor = blobs[target]
+            # A view keeps a target apart from a blob that shares its tensor.
+            marked = tensor.view_as(tensor) if tensor.requires_grad else tensor.detach()
+            blobs[target] = self._marked[target] = marked.requires_grad_()
+
+
+def _device(name):
+    index = device_index(name)
+    if index is None:
+        return torch.device("cpu")
+    if index >= torch.cuda.device_count():
+        raise EngineError("torch sees {} CUDA devices here, so there is no {}".format(
+            torch.cuda.device_count(), name))
+    # Caffe multiplies in full float32.
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+    return torch.device("cuda", index)
+
+
+def _leaves(subnet, gradient):
+    """Layer index (-1: before all) -> the targets whose wanted value exists after that layer."""
+    inputs = {entry.blob for entry in subnet.net.inputs}
+    leaves = {}
+    for target in subnet.targets:
+        writers = [index for index in subnet.graph.writers(target)
+                   if subnet.net.layers[index].type != "Input"]
+        if target in inputs:
+            writers = [-1] + writers
+        leaves.setdefault(writers[-1 if gradient == "post" else 0], []).append(target)
+    return leaves
+
+
+def _last_use(subnet):
+    """For each layer, the blobs that no later layer reads."""
+    last = {}
+    for index, layer in enumerate(subnet.net.layers):
+        for blob in layer.bottoms + layer.tops:
+            last[blob] = index
+    blobs = [[] for _ in subnet.net.layers]
+    for blob, index in last.items():
+        blobs[index].append(blob)
+    return blobs
+
+
+def _array(tensor):
+    """A copy, since the tensor lives on in the graph that backward walks."""
+    return np.array(tensor.detach().cpu().numpy())

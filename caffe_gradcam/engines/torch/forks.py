@@ -1,0 +1,129 @@
+"""Layers of forks of Caffe that public models need; each names where it comes from."""
+
+import torch
+import torch.nn.functional as F
+
+from ..base import EngineError
+from .convolution import CONVOLUTIONS, convolve
+from .normalization import align
+from .registry import layer
+
+
+@layer("ReLU6")
+def relu6(message, bottoms, weights):
+    """MobileNet: the ReLU clipped at 6."""
+    return [F.relu6(bottoms[0])]
+
+
+@layer("DepthwiseConvolution", "ConvolutionDepthwise")
+def depthwise_convolution(message, bottoms, weights):
+    """MobileNet: a convolution with one group per channel, whatever ``group`` says."""
+    channels = bottoms[0].shape[message.convolution_param.axis]
+    return convolve(message, bottoms, weights, CONVOLUTIONS, groups=channels)
+
+
+@layer("Axpy")
+def axpy(message, bottoms, weights):
+    """SENet: a x + y, with one factor a for each image and channel."""
+    factor, x, y = bottoms
+    return [align(factor.flatten(1), x, 0) * x + y]
+
+
+@layer("Permute")
+def permute(message, bottoms, weights):
+    """SSD: the axes in a new order; those not named follow in theirs."""
+    x, = bottoms
+    order = list(message.permute_param.order)
+    return [x.permute(order + [axis for axis in range(x.dim()) if axis not in order])]
+
+
+@layer("ShuffleChannel")
+def shuffle_channel(message, bottoms, weights):
+    """ShuffleNet: channel c of group g becomes channel g of group c."""
+    x, = bottoms
+    groups = message.shuffle_channel_param.group
+    shape = tuple(x.shape)
+    grouped = x.reshape((shape[0], groups, shape[1] // groups) + shape[2:])
+    return [grouped.transpose(1, 2).reshape(shape)]
+
+
+@layer("Normalize")
+def normalize(message, bottoms, weights):
+    """SSD: divide by the L2 norm over channels, or the whole image, then scale by channel."""
+    x, = bottoms
+    param = message.norm_param
+    axes = (1, 2, 3) if param.across_spatial else 1
+    norm = ((x * x).sum(axes, keepdim=True) + param.eps).sqrt()
+    return [x / norm * weights[0].reshape(1, -1, 1, 1)]
+
+
+@layer("BN")
+def batch_normalization(message, bottoms, weights):
+    """PSPNet: slope, bias, mean, variance. SegNet for inference: slope and bias alone."""
+    x, = bottoms
+    param = message.bn_param
+    slope, shift = weights[0].reshape(-1), weights[1].reshape(-1)
+    if len(weights) == 4:
+        mean, variance = weights[2].reshape(-1), weights[3].reshape(-1)
+        return [F.batch_norm(x, mean, variance, slope, shift, eps=param.eps)]
+    if param.bn_mode == param.LEARN:
+        return [F.batch_norm(x, None, None, slope, shift, training=True, eps=1e-9)]
+    return [x * align(slope, x, 1) + align(shift, x, 1)]
+
+
+@layer("Interp")
+def interp(message, bottoms, weights):
+    """DeepLab: bilinear resizing that keeps the corners where they are; negative pads crop."""
+    x = bottoms[0]
+    param = message.interp_param
+    if min(param.pad_beg, param.pad_end) < 0:
+        x = F.pad(x, (param.pad_beg, param.pad_end) * 2)
+    size = list(x.shape[2:])
+    if len(bottoms) == 2:
+        size = list(bottoms[1].shape[2:])
+    elif param.HasField("height"):
+        size = [param.height, param.width]
+    else:
+        size = [(length - 1) // param.shrink_factor + 1 for length in size]
+        size = [length + (length - 1) * (param.zoom_factor - 1) for length in size]
+    return [F.interpolate(x, size, mode="bilinear", align_corners=True)]
+
+
+@layer("Upsample")
+def upsample(message, bottoms, weights):
+    """SegNet: each value goes where the max pooling took it from. YOLO: each value is repeated."""
+    x = bottoms[0]
+    param = message.upsample_param
+    scale = (param.scale_h or int(param.scale), param.scale_w or int(param.scale))
+    if len(bottoms) == 1:
+        return [x.repeat_interleave(scale[0], 2).repeat_interleave(scale[1], 3)]
+    height = param.upsample_h or x.shape[2] * scale[0] - param.pad_out_h
+    width = param.upsample_w or x.shape[3] * scale[1] - param.pad_out_w
+    place = bottoms[1].flatten(2).long()
+    if int(place.max()) >= height * width:
+        raise EngineError("layer {}: its mask points outside {} x {}; it must come from a pooling "
+                          "layer with a bottom of that size".format(message.name, height, width))
+    top = x.new_zeros(tuple(x.shape[:2]) + (height * width,)).scatter(2, place, x.flatten(2))
+    return [top.reshape(tuple(x.shape[:2]) + (height, width))]
+
+
+@layer("ROIPooling")
+def roi_pooling(message, bottoms, weights):
+    """Fast R-CNN: max pooling of each region (image, x1, y1, x2, y2) into a fixed grid."""
+    x, regions = bottoms
+    param = message.roi_pooling_param
+    height, width = x.shape[2:]
+    grid = (param.pooled_h, param.pooled_w)
+    lowest = torch.finfo(x.dtype).min
+    tops = []
+    for region in regions.reshape(-1, 5).tolist():
+        # C rounds halves away from zero.
+        x1, y1, x2, y2 = (int(abs(edge * param.spatial_scale) + 0.5) * (1 if edge > 0 else -1)
+                          for edge in region[1:])
+        x2, y2 = max(x1, x2), max(y1, y2)
+        margin = (max(0, -x1), max(0, x2 + 1 - width), max(0, -y1), max(0, y2 + 1 - height))
+        image = F.pad(x[int(region[0])], margin, value=lowest)
+        window = image[:, y1 + margin[2]:y2 + margin[2] + 1, x1 + margin[0]:x2 + margin[0] + 1]
+        top = F.adaptive_max_pool2d(window[None], grid)
+        tops.append(torch.where(top == lowest, torch.zeros_like(top), top))
+    return [torch.cat(tops)]

@@ -1,0 +1,23 @@
+"""The weights of a net: ``.caffemodel`` of all three forms and ``.caffemodel.h5``."""
+
+from prototxt_tools.weights.checks import (
+    Check,
+    Difference,
+    Statistics,
+    check,
+    compare,
+    describe,
+)
+from prototxt_tools.weights.files import load, read_mean, save
+
+__all__ = [
+    "Check",
+    "Difference",
+    "Statistics",
+    "check",
+    "compare",
+    "describe",
+    "load",
+    "read_mean",
+    "save",
+]

@@ -1,0 +1,252 @@
+"""The wire format of a ``.caffemodel``, a ``NetParameter`` of protobuf.
+
+It is walked, not parsed as a message: forks give one number to different parameters, so only
+names and blobs can be trusted, and a walk leaves the values where they are, in the file.
+The numbers are those of ``src/caffe/proto/caffe.proto``.
+"""
+
+import numpy as np
+
+from prototxt_tools.errors import InputError
+
+_LAYER, _LAYERS, _V0_LAYER = 100, 2, 1
+# The fields name and blobs in a layer of each form.
+_V2, _V1, _V0 = (1, 7), (4, 6), (1, 50)
+
+_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+_FIXED_SIZES = {_FIXED64: 8, _FIXED32: 4}
+
+_DATA, _SHAPE, _DOUBLE_DATA, _RAW_DATA_TYPE, _RAW_DATA = 5, 7, 8, 10, 12
+_BLOB_WIRES = {
+    1: (_VARINT,),
+    2: (_VARINT,),
+    3: (_VARINT,),
+    4: (_VARINT,),
+    _DATA: (_BYTES, _FIXED32),
+    _SHAPE: (_BYTES,),
+    _DOUBLE_DATA: (_BYTES, _FIXED64),
+    _RAW_DATA_TYPE: (_VARINT,),
+    _RAW_DATA: (_BYTES,),
+}
+# NVIDIA/caffe 0.17, the enum Type: DOUBLE, FLOAT, FLOAT16.
+_RAW_TYPES = {0: "<f8", 1: "<f4", 2: "<f2"}
+_MAX_AXES, _MAX_SIZE = 32, (1 << 31) - 1
+
+
+class Broken(Exception):
+    """The bytes at ``position`` are not what they must be; ``missing`` ones lie past the end."""
+
+    def __init__(self, position, missing=0):
+        super().__init__(position)
+        self.position = position
+        self.missing = missing
+
+
+def layers(data, path):
+    """The name and the blobs of each layer of a file, in its order.
+
+    Parameters
+    ----------
+    data : mmap.mmap or bytes
+    path : str
+        Named in errors.
+
+    Yields
+    ------
+    (str, list of float32 arrays)
+
+    Raises
+    ------
+    Broken, InputError
+    """
+    for number, wire, start, stop in _fields(data, 0, len(data)):
+        if wire == _BYTES and number == _LAYER:
+            yield _layer(data, start, stop, _V2, path)
+        elif wire == _BYTES and number == _LAYERS:
+            inner = [
+                field[2:]
+                for field in _fields(data, start, stop)
+                if field[:2] == (_V0_LAYER, _BYTES)
+            ]
+            if inner:
+                yield _layer(data, inner[-1][0], inner[-1][1], _V0, path)
+            else:
+                yield _layer(data, start, stop, _V1, path)
+
+
+def blob(data, begin, end, where):
+    """The values of a ``BlobProto``, as float32, in its shape.
+
+    Caffe: ``Blob::FromProto`` in ``src/caffe/blob.cpp``. Legacy sizes, where any is given, win
+    over ``shape``, and doubles over floats; NVCaffe's ``raw_data`` comes last here.
+
+    Raises
+    ------
+    Broken, InputError
+        ``where`` begins the sentence.
+    """
+    legacy, dims, raw_type = {}, [], 0
+    values = {_DOUBLE_DATA: [], _DATA: [], _RAW_DATA: []}
+    for number, wire, start, stop in _fields(data, begin, end):
+        if wire not in _BLOB_WIRES.get(number, (wire,)):
+            raise Broken(start)
+        if number <= 4:
+            legacy[number] = _varint(data, start, stop)[0]
+        elif number == _SHAPE:
+            dims += _dims(data, start, stop)
+        elif number == _RAW_DATA_TYPE:
+            raw_type = _varint(data, start, stop)[0]
+        elif number in values:
+            values[number].append((wire, start, stop))
+    if values[_RAW_DATA] and raw_type not in _RAW_TYPES:
+        raise InputError(
+            "{}: raw_data of type {} is neither double, float nor half".format(where, raw_type)
+        )
+    shape = tuple(legacy.get(axis, 0) for axis in (1, 2, 3, 4)) if legacy else tuple(dims)
+    if len(shape) > _MAX_AXES or max(shape, default=0) > _MAX_SIZE:
+        raise Broken(begin)
+    dtypes = {_DOUBLE_DATA: "<f8", _DATA: "<f4", _RAW_DATA: _RAW_TYPES.get(raw_type)}
+    number = next((number for number in values if values[number]), _DATA)
+    parts = [_numbers(data, dtypes[number], *value) for value in values[number]]
+    array = parts[0] if len(parts) == 1 else np.concatenate([np.zeros(0, "<f4")] + parts)
+    if array.size != _count(shape):
+        raise InputError(
+            "{}: the shape is {}, and the file holds {} values".format(
+                where, said(shape), array.size
+            )
+        )
+    return array.astype(np.float32, copy=False).reshape(shape)
+
+
+def said(shape):
+    """A shape in words."""
+    return " x ".join(str(size) for size in shape) or "a single number"
+
+
+def layer_pieces(name, arrays, layer_type):
+    """The bytes of a V2 layer in pieces: bytes, and the arrays, to be written as ``<f4``."""
+    pieces = [_tagged(_V2[0], name.encode("utf-8", "surrogateescape"))]
+    if layer_type:
+        pieces.append(_tagged(2, layer_type.encode("utf-8")))
+    for array in arrays:
+        dims = b"".join(_encoded(size) for size in np.shape(array))
+        values = piece_size(array)
+        head = _tagged(_SHAPE, _tagged(1, dims) if dims else b"") + _head(_DATA, values)
+        pieces += [_head(_V2[1], len(head) + values) + head, array]
+    return [_head(_LAYER, sum(map(piece_size, pieces)))] + pieces
+
+
+def piece_size(piece):
+    """How many bytes a piece of ``layer_pieces`` takes in the file."""
+    return len(piece) if isinstance(piece, bytes) else 4 * np.size(piece)
+
+
+def _fields(data, position, end):
+    """The fields of a message: number, wire type, and the span of the value.
+
+    A run of unpacked numbers comes as one field, whose span includes their tags.
+    """
+    while position < end:
+        start = position
+        tag, position = _varint(data, position, end)
+        number, wire = tag >> 3, tag & 7
+        if wire == _VARINT:
+            stop = _varint(data, position, end)[1]
+        elif wire == _BYTES:
+            length, position = _varint(data, position, end)
+            stop = position + length
+        elif wire in _FIXED_SIZES:
+            stop = position + _FIXED_SIZES[wire]
+            if number < 16 and stop <= end:
+                position, stop = start, _end_of_run(data, start, end, 1 + _FIXED_SIZES[wire])
+        else:
+            raise Broken(start)
+        if number == 0:
+            raise Broken(start)
+        if stop > end:
+            raise Broken(start, missing=stop - end if end == len(data) else 0)
+        yield number, wire, position, stop
+        position = stop
+
+
+def _end_of_run(data, start, end, step):
+    """Where the byte at ``start`` no longer comes back every ``step`` bytes."""
+    stop = start
+    while end - stop >= step:
+        window = np.frombuffer(data, np.uint8, min(4096, (end - stop) // step) * step, stop)
+        others = np.flatnonzero(window[::step] != data[start])
+        if others.size:
+            return stop + step * int(others[0])
+        stop += window.size
+    return stop
+
+
+def _varint(data, position, end):
+    value = 0
+    for shift in range(0, 70, 7):
+        if position >= end:
+            raise Broken(position, missing=1 if end == len(data) else 0)
+        byte = data[position]
+        position += 1
+        value |= (byte & 127) << shift
+        if byte < 128:
+            return value, position
+    raise Broken(position)
+
+
+def _layer(data, begin, end, numbers, path):
+    name, spans = "", []
+    for number, wire, start, stop in _fields(data, begin, end):
+        if wire == _BYTES and number == numbers[0]:
+            name = data[start:stop].decode("utf-8", "surrogateescape")
+        elif wire == _BYTES and number == numbers[1]:
+            spans.append((start, stop))
+    blobs = []
+    for start, stop in spans:
+        where = "{}: layer {}, blob {}".format(path, name, len(blobs))
+        blobs.append(blob(data, start, stop, where))
+    return name, blobs
+
+
+def _dims(data, begin, end):
+    dims = []
+    for number, wire, start, stop in _fields(data, begin, end):
+        while number == 1 and wire in (_VARINT, _BYTES) and start < stop:
+            dim, start = _varint(data, start, stop)
+            dims.append(dim)
+    return dims
+
+
+def _numbers(data, dtype, wire, start, stop):
+    size = np.dtype(dtype).itemsize
+    if wire != _BYTES:
+        rows = np.frombuffer(data, np.uint8, stop - start, start).reshape(-1, 1 + size)
+        return np.ascontiguousarray(rows[:, 1:]).view(dtype).reshape(-1)
+    if (stop - start) % size:
+        raise Broken(start)
+    return np.frombuffer(data, dtype, (stop - start) // size, start)
+
+
+def _count(shape):
+    count = 1
+    for size in shape:
+        count *= size
+    return count
+
+
+def _tagged(number, payload):
+    return _head(number, len(payload)) + payload
+
+
+def _head(number, size):
+    return _encoded(number << 3 | _BYTES) + _encoded(size)
+
+
+def _encoded(value):
+    """A varint."""
+    encoded = bytearray()
+    while value > 127:
+        encoded.append(value & 127 | 128)
+        value >>= 7
+    encoded.append(value)
+    return bytes(encoded)

@@ -1,0 +1,62 @@
+"""Small nets with the traps in them."""
+
+# In-place layers on every blob, two targets one above the other, a blob with several readers.
+BRANCHES = """
+name: "branches"
+input: "data" input_shape { dim: 1 dim: 3 dim: 14 dim: 12 }
+layer { name: "conv1" type: "Convolution" bottom: "data" top: "conv1"
+        convolution_param { num_output: 6 kernel_size: 3 pad: 1 } }
+layer { name: "relu1" type: "ReLU" bottom: "conv1" top: "conv1" }
+layer { name: "norm1" type: "LRN" bottom: "conv1" top: "norm1" lrn_param { alpha: 0.1 } }
+layer { name: "left" type: "Convolution" bottom: "norm1" top: "left"
+        convolution_param { num_output: 4 kernel_size: 3 pad: 1 group: 2 } }
+layer { name: "bn" type: "BatchNorm" bottom: "left" top: "left" }
+layer { name: "scale" type: "Scale" bottom: "left" top: "left" scale_param { bias_term: true } }
+layer { name: "relu_left" type: "ReLU" bottom: "left" top: "left" }
+layer { name: "right" type: "Pooling" bottom: "norm1" top: "right"
+        pooling_param { kernel_size: 3 stride: 1 pad: 1 } }
+layer { name: "join" type: "Concat" bottom: "left" bottom: "right" bottom: "norm1" top: "join" }
+layer { name: "relu_join" type: "ReLU" bottom: "join" top: "join"
+        relu_param { negative_slope: 0.1 } }
+layer { name: "pool" type: "Pooling" bottom: "join" top: "pool"
+        pooling_param { pool: AVE kernel_size: 4 stride: 4 } }
+layer { name: "fc" type: "InnerProduct" bottom: "pool" top: "fc"
+        inner_product_param { num_output: 8 } }
+layer { name: "relu_fc" type: "ReLU" bottom: "fc" top: "fc" }
+layer { name: "drop" type: "Dropout" bottom: "fc" top: "fc" }
+layer { name: "score" type: "InnerProduct" bottom: "fc" top: "score"
+        inner_product_param { num_output: 5 } }
+layer { name: "side" type: "InnerProduct" bottom: "join" top: "side"
+        inner_product_param { num_output: 3 } }
+layer { name: "prob" type: "Softmax" bottom: "score" top: "prob" }
+"""
+
+# Two images in, one score; each stream has its own target.
+STREAMS = """
+name: "streams"
+input: "left" input_dim: 1 input_dim: 3 input_dim: 8 input_dim: 8
+input: "right" input_dim: 1 input_dim: 1 input_dim: 6 input_dim: 6
+layer { name: "conv_l" type: "Convolution" bottom: "left" top: "conv_l"
+        convolution_param { num_output: 4 kernel_size: 3 } }
+layer { name: "relu_l" type: "ReLU" bottom: "conv_l" top: "conv_l" }
+layer { name: "conv_r" type: "Convolution" bottom: "right" top: "conv_r"
+        convolution_param { num_output: 4 kernel_size: 3 } }
+layer { name: "fc_l" type: "InnerProduct" bottom: "conv_l" top: "fc_l"
+        inner_product_param { num_output: 5 } }
+layer { name: "fc_r" type: "InnerProduct" bottom: "conv_r" top: "fc_r"
+        inner_product_param { num_output: 5 } }
+layer { name: "times" type: "Eltwise" bottom: "fc_l" bottom: "fc_r" top: "times"
+        eltwise_param { operation: PROD } }
+layer { name: "score" type: "InnerProduct" bottom: "times" top: "score"
+        inner_product_param { num_output: 2 } }
+"""
+
+# A convolution, `layers`, and a score on top of what they call "it".
+AROUND = """
+input: "data" input_shape {{ dim: 1 dim: 2 dim: 6 dim: 6 }}
+layer {{ name: "conv" type: "Convolution" bottom: "data" top: "conv"
+        convolution_param {{ num_output: 4 kernel_size: 3 }} }}
+{}
+layer {{ name: "score" type: "InnerProduct" bottom: "it" top: "score"
+        inner_product_param {{ num_output: 3 }} }}
+"""
