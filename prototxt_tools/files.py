@@ -1,5 +1,6 @@
 """Output files: complete or absent."""
 
+import contextlib
 import os
 import shutil
 import uuid
@@ -7,20 +8,25 @@ import uuid
 from prototxt_tools.errors import InputError
 
 
-def write_bytes(path, data):
-    """Write a file under a temporary name beside it and put it in place when it is complete.
+@contextlib.contextmanager
+def replacing(path):
+    """Open a file to write that takes its place when all of it is written.
+
+    Until then it has a temporary name beside the place; where writing fails nothing is left.
 
     Parameters
     ----------
     path : str or os.PathLike
-        The file; its folder is made when it is missing.
-    data : bytes
-        All of it.
+        The file; its folder is made when it is missing. The mode of an older file stays.
+
+    Yields
+    ------
+    binary file
 
     Raises
     ------
     InputError
-        The folder or the file cannot be written; nothing is left behind.
+        The folder or the file cannot be written.
     """
     path = os.fspath(path)
     folder = os.path.dirname(path)
@@ -29,7 +35,7 @@ def write_bytes(path, data):
         os.makedirs(folder or ".", exist_ok=True)
         try:
             with open(temporary, "xb") as file:
-                file.write(data)
+                yield file
             if os.path.exists(path):
                 shutil.copymode(path, temporary)
             os.replace(temporary, path)
@@ -37,4 +43,16 @@ def write_bytes(path, data):
             if os.path.exists(temporary):
                 os.remove(temporary)
     except OSError as error:
-        raise InputError("{}: cannot be written: {}.".format(path, error.strerror)) from None
+        raise InputError("{}: cannot be written: {}".format(path, error.strerror)) from None
+
+
+def write_bytes(path, data):
+    """Write a whole file; raises InputError as ``replacing`` does.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+    data : bytes
+    """
+    with replacing(path) as file:
+        file.write(data)

@@ -78,6 +78,8 @@ def parameter_count(layer):
     rule = _PARAM_RULES.get(layer.type)
     if rule is None:
         return 0
+    if rule is _convolution_params:  # its kernel may have any number of axes, or none yet
+        return 1 + layer.message.convolution_param.bias_term
     bottoms = [(1, 1, 1, 1)] * len(layer.bottoms)
     return sum(shape is not None for shape in rule(layer.message, bottoms))
 

@@ -53,15 +53,17 @@ find_buildah_storage() {
     buildah_works && return
     engine=(buildah --storage-driver vfs)
     buildah_works && return
-    say "Buildah is here, but cannot build an image on this machine"
+    say "Buildah cannot build an image on this machine: $complaint"
     return 1
 }
 
+# Builds the smallest image there is; sets $complaint where that fails.
 buildah_works() {
     local folder image status=0
     folder=$(mktemp -d)
     printf 'FROM scratch\nCOPY Dockerfile /\n' >"$folder/Dockerfile"
-    image=$("${engine[@]}" bud --quiet "$folder" 2>/dev/null) || status=$?
+    image=$("${engine[@]}" bud --quiet "$folder" 2>"$folder/log") || status=$?
+    complaint=$(tail -n 1 "$folder/log")
     rm -r "$folder"
     if [ -n "$image" ]; then "${engine[@]}" rmi "$image" >/dev/null; fi
     return $status

@@ -39,3 +39,17 @@ def caffe():
 def torch():
     """torch, or a skip."""
     return pytest.importorskip("torch", reason="torch is not installed here")
+
+
+def pytest_sessionfinish(session, exitstatus):
+    session.config.exit_status = int(exitstatus)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config):
+    """Leave at once: Debian 11's torch 1.7 hangs or aborts at exit after any backward pass."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.__version__.startswith("1.7") and hasattr(config, "exit_status"):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(config.exit_status)

@@ -56,8 +56,10 @@ class Builder:
         return self.relu(self.conv(name, *args, **kwargs))
 
     def pool(self, name, bottom, kernel, stride=1, pad=0, method="MAX"):
-        params = "pooling_param {{ pool: {} kernel_size: {} stride: {} pad: {} }}"
-        return self.layer("Pooling", name, bottom, params=params.format(method, kernel, stride, pad))
+        params = "pooling_param {{ pool: {} kernel_size: {} stride: {} pad: {} }}".format(
+            method, kernel, stride, pad
+        )
+        return self.layer("Pooling", name, bottom, params=params)
 
     def global_average(self, name, bottom):
         return self.layer(
@@ -195,7 +197,8 @@ def densenet(classes=10, growth=12, blocks=(3, 3, 3), size=32):
             name = "conv{}_{}".format(stage, index)
             y = b.relu(b.batch_norm(x, in_place=False, top=name + "/bn"))
             y = b.conv(name, y, growth, 3, pad=1, bias=False)
-            x, width = b.layer("Concat", "concat_{}_{}".format(stage, index), [x, y]), width + growth
+            x = b.layer("Concat", "concat_{}_{}".format(stage, index), [x, y])
+            width += growth
         name = "conv{}_blk".format(stage)
         x = b.relu(b.batch_norm(x, in_place=False, top=name + "/bn"))
         if stage < len(blocks):

@@ -8,12 +8,12 @@ from prototxt_tools.document import MAX_DEPTH, Document
 from prototxt_tools.errors import PrototxtError
 
 ODD = [
-    "name: 'single' # comment with { brace and 'quote\r\nlayer{name:\"a\"type:\"ReLU\"}layer\t{\r\n}",
+    "name: 'single' # comment with { and 'quote\r\nlayer{name:\"a\"type:\"ReLU\"}layer\t{\r\n}",
     'layer < name: "a" > ; layer { dim: [1, 2 ,3], dim: [] } ,',
     'text: "adjacent" \'strings\'\n  "joined" n: 0x1F m: 017 f: 1.f g: .5e-3 h: -inf i: - 1',
     '\ufeffname: "with a byte order mark"\n# \u00fc\u4e2d non-ASCII comment',
     'unknown_of_a_fork { deep { deeper: VALUE } } list [ { a: 1 }, { a: 2 } ]',
-    'input_dim: 1input_dim: 3',
+    'name: "x"input_dim: 3 layer{}layer{}',
 ]
 
 
@@ -138,7 +138,8 @@ def _fields(draw, depth=3):
         if depth and draw(st.booleans()):
             opening, closing = draw(st.sampled_from(["{}", "<>"]))
             body = draw(_fields(depth=depth - 1))
-            pieces.append(name + draw(st.sampled_from(["", ":"])) + blank + opening + body + closing)
+            colon = draw(st.sampled_from(["", ":"]))
+            pieces.append(name + colon + blank + opening + body + closing)
         else:
             pieces.append(name + ":" + blank + draw(_SCALARS))
         pieces.append(draw(st.sampled_from(["", ";", ","])) + draw(_BLANKS))

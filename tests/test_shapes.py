@@ -31,13 +31,15 @@ CONVOLUTION = 'type: "Convolution" convolution_param { num_output: 8 %s }'
          (1, 4, 9, 7), (1, 8, 5, 7), [(8, 2, 1, 3), (8,)]),
         (CONVOLUTION % "kernel_size: 3 dilation: 2 bias_term: false", (1, 4, 9, 7), (1, 8, 5, 3),
          [(8, 4, 3, 3)]),
-        ('type: "Deconvolution" convolution_param { num_output: 6 kernel_size: 4 stride: 2 pad: 1 }',
+        ('type: "Deconvolution" '
+         "convolution_param { num_output: 6 kernel_size: 4 stride: 2 pad: 1 }",
          (1, 4, 5, 5), (1, 6, 10, 10), [(4, 6, 4, 4), (6,)]),
         ('type: "Pooling" pooling_param { kernel_size: 3 stride: 2 }', (1, 4, 8, 7), (1, 4, 4, 3),
          None),
         ('type: "Pooling" pooling_param { kernel_size: 2 stride: 2 pad: 1 }', (1, 4, 5, 4),
          (1, 4, 3, 3), None),
-        ('type: "Pooling" pooling_param { global_pooling: true }', (2, 4, 8, 7), (2, 4, 1, 1), None),
+        ('type: "Pooling" pooling_param { global_pooling: true }', (2, 4, 8, 7), (2, 4, 1, 1),
+         None),
         ('type: "InnerProduct" inner_product_param { num_output: 5 }', (2, 4, 3, 3), (2, 5),
          [(5, 36), (5,)]),
         ('type: "InnerProduct" inner_product_param { num_output: 5 axis: 2 transpose: true }',
@@ -100,8 +102,9 @@ def test_shapes_equal_those_of_real_caffe(caffe, tmp_path, text):
 
 
 def test_shapes_of_the_given_models_equal_those_of_real_caffe(caffe, tmp_path, shared):
-    names = ["squeezenet_v1.1/deploy", "mtcnn_det3_onet/deploy", "densenet_cifar10_lijianfei/deploy_a",
-             "captcha_resnet20_multihead_lijianfei/deploy", "hyperlpr_finemapping/deploy"]
+    names = ["squeezenet_v1.1/deploy", "mtcnn_det3_onet/deploy",
+             "densenet_cifar10_lijianfei/deploy_a", "hyperlpr_finemapping/deploy",
+             "captcha_resnet20_multihead_lijianfei/deploy"]
     for name in names:
         document = Document.load(shared / "models" / (name + ".prototxt"))
         assert_same_shapes(caffe, tmp_path, document)

@@ -94,8 +94,7 @@ class Child:
         self._pipe, theirs = Pipe()
         environment = dict(os.environ)
         environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
-        if not verbose:
-            environment["GLOG_minloglevel"] = "2"
+        environment["GLOG_minloglevel"] = "0" if verbose else "2"
         self._process = subprocess.Popen(
             [sys.executable, "-c", CHILD.format(theirs.fileno())], env=environment,
             stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, pass_fds=[theirs.fileno()])
@@ -104,6 +103,7 @@ class Child:
         self._reader = threading.Thread(
             target=keep_lines, args=(self._process.stderr, self._lines, verbose), daemon=True)
         self._reader.start()
+        self.pid = self._process.pid
 
     def exchange(self, message, timeout):
         """Send a message and wait for the answer; where that fails, no child is left.

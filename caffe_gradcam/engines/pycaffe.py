@@ -10,11 +10,12 @@ import tempfile
 import numpy as np
 
 from prototxt_tools import rewrite
+from prototxt_tools.edits import Edits
 from prototxt_tools.errors import InputError
 
 from .base import Engine, EngineError, Subnet, device_index
 
-# Put into a diff to see whether anybody writes there; lost in any sum if somebody only adds.
+# Stands in a target's diff until Caffe writes there, and is lost in any sum if it only adds.
 UNTOUCHED = np.float32(1e-30)
 
 
@@ -66,8 +67,8 @@ class PycaffeEngine(Engine):
             raise EngineError("backward needs a forward before it")
         gradients = self._run_backward(score, top_diff, targets)
         for target in targets:
-            if not gradients[target].any() and np.any(top_diff):
-                self._refuse_gap(score, top_diff, target)
+            if (gradients[target] == UNTOUCHED).all():
+                raise EngineError("Caffe computed no gradient at blob {!r}".format(target))
         return gradients
 
     def close(self):
@@ -78,6 +79,8 @@ class PycaffeEngine(Engine):
         blobs, wiring = self._net.blobs, self._wiring
         start = wiring.writers(score)[-1]
         ends = {target: wiring.end(target, self._in_place) for target in targets}
+        for name in targets:
+            blobs[name].diff[...] = UNTOUCHED
         for name in wiring.loose_tops(start, min(ends.values())):
             blobs[name].diff[...] = 0
         blobs[score].diff[...] = np.reshape(top_diff, blobs[score].shape)
@@ -88,17 +91,6 @@ class PycaffeEngine(Engine):
                 start = ends[target] - 1
             gradients[target] = blobs[target].diff.copy()
         return gradients
-
-    def _refuse_gap(self, score, top_diff, target):
-        """Tell a gradient that is zero from one that Caffe never computed; raise for the latter."""
-        names = self._wiring.between(target, score)
-        for name in names:
-            self._net.blobs[name].diff[...] = UNTOUCHED
-        self._run_backward(score, top_diff, [target])
-        written = {name for name in names if (self._net.blobs[name].diff != UNTOUCHED).any()}
-        if target not in self._wiring.reached_through(written, score):
-            raise EngineError("Caffe computes no gradient between {!r} and {!r}: look for "
-                              "propagate_down: false on the layers between".format(score, target))
 
 
 class Wiring:
@@ -134,36 +126,22 @@ class Wiring:
             read.update(self.bottoms[index])
         return loose
 
-    def between(self, target, score):
-        """All blobs that depend on the target and on which the score depends, but the score."""
-        below, above = {target}, {score}
-        for bottoms, tops in zip(self.bottoms, self.tops):
-            if below.intersection(bottoms):
-                below.update(tops)
-        for bottoms, tops in zip(self.bottoms[::-1], self.tops[::-1]):
-            if above.intersection(tops):
-                above.update(bottoms)
-        return (below & above) - {score}
-
-    def reached_through(self, blobs, score):
-        """Those of the blobs that a path down from the score reaches without leaving them."""
-        reached = {score}
-        for bottoms, tops in zip(self.bottoms[::-1], self.tops[::-1]):
-            if reached.intersection(tops):
-                reached.update(blobs.intersection(bottoms))
-        return reached
-
 
 def _switch_on_backward(subnet):
     """The user's net with the backward pass that leads to the targets."""
-    document = subnet.document
+    edits = Edits(subnet.document)
+    for layer in subnet.net.layers:
+        # It spares training some work, and here would leave gradients out without a word.
+        for field in layer.field.value.all("propagate_down"):
+            edits.remove(field)
+    plain = document = edits.apply()
     try:
         for score, targets in subnet.reached.items():
             if targets:
                 document = rewrite.lean_backward(document, score, targets).document
     except InputError:
         # A V0 net, or a target with no weights before it: gradients of weights come along.
-        document = rewrite.force_backward(subnet.document).document
+        document = rewrite.force_backward(plain).document
     return document
 
 

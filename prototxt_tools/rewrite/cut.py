@@ -5,6 +5,7 @@ from prototxt_tools.errors import InputError
 from prototxt_tools.graph import Graph
 from prototxt_tools.net import Net
 from prototxt_tools.rewrite.result import Rewrite, said
+from prototxt_tools.rewrite.upgrade import without_padding
 
 
 def cut(document, blobs, phase="TEST"):
@@ -26,6 +27,7 @@ def cut(document, blobs, phase="TEST"):
     InputError
         If the net has no such blob.
     """
+    document, notes = without_padding(document)
     whole = Net.parse(document)
     net = whole.at(phase)
     graph = Graph(net)
@@ -33,7 +35,7 @@ def cut(document, blobs, phase="TEST"):
         if blob not in graph:
             raise InputError("the net has no blob {!r} in phase {}".format(blob, phase))
     kept = {id(net.layers[index].field) for index in graph.ancestors(blobs)}
-    edits, notes = Edits(document), []
+    edits = Edits(document)
     for layer in whole.layers:
         if id(layer.field) not in kept:
             edits.remove(layer.field)

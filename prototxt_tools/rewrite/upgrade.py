@@ -5,7 +5,7 @@ from prototxt_tools.document import Scalar
 from prototxt_tools.edits import Edits
 from prototxt_tools.net import Net
 from prototxt_tools.rewrite.result import Rewrite, said
-from prototxt_tools.rewrite.text import INDENT, braced, fitted, quoted, shape_field
+from prototxt_tools.rewrite.text import braced, fitted, quoted, shape_field
 from prototxt_tools.rewrite.unwrap import unwrap
 
 _SPEC_FIELDS = (
@@ -64,6 +64,12 @@ def upgrade_layers(document):
     for form in sorted(forms - {"V2"}):
         notes.append("upgraded the {} layers to V2".format(form))
     return Rewrite(edits.apply(), notes)
+
+
+def without_padding(document):
+    """V0 layers as V2 if there are padding layers among them, which no rewrite can see."""
+    padded = any(layer.padding is not None for layer in Net.parse(document).layers)
+    return upgrade_layers(document) if padded else Rewrite(document, [])
 
 
 def _rename(edits, field, renamed):

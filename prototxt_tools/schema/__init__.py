@@ -36,7 +36,8 @@ _TYPES = {
 _MESSAGE, _ENUM = 11, 14
 _OPTIONAL, _REQUIRED, _REPEATED = 1, 2, 3
 _RANGES = {5: (-(1 << 31), (1 << 31) - 1), 3: (-(1 << 63), (1 << 63) - 1), 13: (0, (1 << 32) - 1)}
-_OCTAL = re.compile(r"-?\s*0[0-9]+$")
+_OCTAL_OR_HEX = re.compile("0[0-9xX]")
+_NUMBER_STARTS = tuple("0123456789.")
 _BOOLS = {"true": True, "True": True, "t": True, "false": False, "False": False, "f": False}
 
 
@@ -55,7 +56,7 @@ def is_stock(message_name, field_name, value=None):
     return value in enum.values_by_name and value not in _fork_values(enum.name)
 
 
-def fill(message, tree):
+def fill(message, tree, stock=False):
     """Read a tree of text into a message.
 
     The values are judged as protobuf's C++ ``TextFormat`` judges them: see ``ConsumeFieldValue``
@@ -66,6 +67,9 @@ def fill(message, tree):
     message : a message of ``new``
         Changed in place.
     tree : prototxt_tools.document.Message
+    stock : bool
+        Know only what stock Caffe knows. The fields that forks are known to add are then
+        unknown, and so are the enum values that stock Caffe does not have.
 
     Returns
     -------
@@ -80,38 +84,64 @@ def fill(message, tree):
         stand once, or a required one is missing.
     """
     unknown = []
-    _fill(message, tree, unknown)
+    _fill(message, tree, unknown, stock)
     return unknown
 
 
-def _fill(message, tree, unknown):
+def _fill(message, tree, unknown, stock):
     readers = _READERS[message.DESCRIPTOR.name]
     seen = set()
     for field in tree:
         name = field.name
         reader = readers.get(name)
-        if reader is None:
+        if reader is None or (stock and reader.is_of_forks):
             unknown.append(field)
             continue
         if not reader.repeated:
             if name in seen:
                 raise field.error("{} is given twice and may stand only once".format(name))
+            if field.in_list:
+                raise field.error("{} takes one value, no list".format(name))
             seen.add(name)
         if field.is_message != (reader.read is None):
             wanted = "a value, not braces" if field.is_message else "braces: {} {{ ... }}"
             raise field.error("{} wants {}".format(name, wanted.format(name)))
-        if reader.is_v1_type and field.value.text not in V1_TYPES:
+        if reader.enum and _is_unknown_value(reader, field, stock):
             unknown.append(field)
         elif reader.read is None:
             child = getattr(message, name)
             child = child.add() if reader.repeated else child
             child.SetInParent()
-            _fill(child, field.value, unknown)
+            _fill(child, field.value, unknown, stock)
             _check_required(child, field)
         elif reader.repeated:
             getattr(message, name).append(reader.read(reader, field))
         else:
             setattr(message, name, reader.read(reader, field))
+    for field in tree.empty_lists:
+        _judge_empty_list(readers.get(field.name), field, unknown, stock)
+
+
+def _judge_empty_list(reader, field, unknown, stock):
+    if reader is None or (stock and reader.is_of_forks):
+        unknown.append(field)
+    elif not reader.repeated:
+        raise field.error("{} takes one value, no list".format(field.name))
+    elif reader.read is not None and not field.value.text.startswith(":"):
+        raise field.error("expected ':' after {}".format(field.name))
+
+
+def _is_unknown_value(reader, field, stock):
+    """Whether an enum's value is to be set aside: some fork may have it."""
+    if not stock and not reader.is_v1_type:
+        return False
+    if field.value.is_string:
+        return reader.is_v1_type
+    try:
+        value = _enum_value(reader, field)
+    except ValueError:
+        return field.value.kind == "name"
+    return value is None or (stock and value.name in _fork_values(reader.enum.name))
 
 
 def _check_required(message, field):
@@ -123,7 +153,7 @@ def _check_required(message, field):
 class _Reader:
     """How a field of a message is read from text; ``read`` is None for messages."""
 
-    __slots__ = ("type", "enum", "repeated", "read", "is_v1_type")
+    __slots__ = ("type", "enum", "repeated", "read", "is_v1_type", "is_of_forks")
 
     def __init__(self, descriptor, message_name, repeated):
         self.type = descriptor.type
@@ -131,6 +161,7 @@ class _Reader:
         self.repeated = repeated
         self.read = _READS.get(descriptor.type)
         self.is_v1_type = (message_name, descriptor.name) == ("V1LayerParameter", "type")
+        self.is_of_forks = descriptor.number >= _FIRST_FORK_NUMBER
 
 
 def _read_integer(reader, field):
@@ -139,23 +170,21 @@ def _read_integer(reader, field):
         number = field.value.integer()
     except ValueError:
         number = None
-    if number is None or not low <= number <= high:
+    signed = field.value.text[0] == "-"
+    if number is None or not low <= number <= high or (signed and low == 0):
         raise _wants("a whole number from {} to {}".format(low, high), field)
     return number
 
 
 def _read_float(reader, field):
-    text = field.value.text
-    if not _OCTAL.match(text):
-        try:
-            return float(text)
-        except ValueError:
-            pass
-        try:
-            return float("".join(text.split()).rstrip("fF"))
-        except ValueError:
-            pass
-    raise _wants("a number", field)
+    word = field.value.word
+    digits = word.lstrip("-")
+    try:
+        if _OCTAL_OR_HEX.match(digits):
+            raise ValueError("only integers may be octal or hexadecimal")
+        return float(word.rstrip("fF") if digits[:1] in _NUMBER_STARTS else word)
+    except ValueError:
+        raise _wants("a number", field) from None
 
 
 def _read_bool(reader, field):
@@ -164,23 +193,35 @@ def _read_bool(reader, field):
     except KeyError:
         pass
     try:
-        return (False, True)[field.value.integer()]
-    except (IndexError, ValueError):
-        raise _wants("true or false", field) from None
+        number = field.value.integer()
+    except ValueError:
+        number = None
+    if number not in (0, 1) or field.value.text[0] == "-":
+        raise _wants("true or false", field)
+    return bool(number)
 
 
 def _read_enum(reader, field):
-    value = reader.enum.values_by_name.get(field.value.text)
-    if value is None:
-        try:
-            value = reader.enum.values_by_number.get(field.value.integer())
-        except ValueError:
-            pass
+    try:
+        value = _enum_value(reader, field)
+    except ValueError:
+        value = None
     if value is None:
         forks = _fork_values(reader.enum.name)
         names = [name for name in reader.enum.values_by_name if name not in forks]
         raise _wants("one of " + ", ".join(names), field)
     return value.number
+
+
+def _enum_value(reader, field):
+    """By name or number; None for a number that the enum lacks, ValueError for anything else."""
+    value = reader.enum.values_by_name.get(field.value.text)
+    if value is None:
+        number, (low, high) = field.value.integer(), _RANGES[5]
+        if not low <= number <= high:
+            raise ValueError("enum values are of 32 bits")
+        value = reader.enum.values_by_number.get(number)
+    return value
 
 
 def _read_string(reader, field):

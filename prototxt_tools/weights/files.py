@@ -2,12 +2,12 @@
 
 import mmap
 import os
-import uuid
 from collections import OrderedDict
 
 import numpy as np
 
 from prototxt_tools.errors import InputError
+from prototxt_tools.files import replacing
 from prototxt_tools.weights import caffemodel
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
@@ -85,18 +85,10 @@ def save(path, weights, types=None):
         raise InputError(
             "{}: {:.1f} GB of weights, and Caffe reads at most 2 GB".format(path, size / 1e9)
         )
-    temporary = os.path.join(os.path.dirname(path), ".part-" + uuid.uuid4().hex[:12])
-    try:
-        with open(temporary, "xb") as file:
-            for piece in pieces:
-                is_head = isinstance(piece, bytes)
-                file.write(piece if is_head else np.ascontiguousarray(piece, "<f4"))
-        os.replace(temporary, path)
-    except OSError as error:
-        raise InputError("{}: cannot be written: {}".format(path, error.strerror)) from None
-    finally:
-        if os.path.exists(temporary):
-            os.remove(temporary)
+    with replacing(path) as file:
+        for piece in pieces:
+            is_head = isinstance(piece, bytes)
+            file.write(piece if is_head else np.ascontiguousarray(piece, "<f4"))
 
 
 def read_mean(path):

@@ -22,7 +22,7 @@ layer { name: "pool" type: "Pooling" bottom: "join" top: "pool"
         pooling_param { pool: AVE kernel_size: 4 stride: 4 } }
 layer { name: "fc" type: "InnerProduct" bottom: "pool" top: "fc"
         inner_product_param { num_output: 8 } }
-layer { name: "relu_fc" type: "ReLU" bottom: "fc" top: "fc" }
+layer { name: "tanh_fc" type: "TanH" bottom: "fc" top: "fc" }
 layer { name: "drop" type: "Dropout" bottom: "fc" top: "fc" }
 layer { name: "score" type: "InnerProduct" bottom: "fc" top: "score"
         inner_product_param { num_output: 5 } }

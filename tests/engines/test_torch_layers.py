@@ -116,7 +116,8 @@ CASES = {
 def convolutions():
     windows = ("kernel_size: 3", "kernel_size: 3 pad: 2 stride: 2", "kernel_h: 2 kernel_w: 4",
                "kernel_size: 1", "kernel_size: 2 kernel_size: 3 stride_h: 2 stride_w: 1",
-               "kernel_size: 3 dilation: 2 pad_h: 0 pad_w: 3", "kernel_size: 2 dilation: 1 dilation: 3")
+               "kernel_size: 3 dilation: 2 pad_h: 0 pad_w: 3",
+               "kernel_size: 2 dilation: 1 dilation: 3")
     for kind, window, group in itertools.product(
             ("Convolution", "Deconvolution"), windows, ("", "group: 3 bias_term: false")):
         yield kind, "convolution_param {{ num_output: 6 {} {} }}".format(window, group), [X], 1
@@ -169,8 +170,8 @@ def net_text(kind, parameters, bottoms, tops, wanted):
         text += 'layer {{ name: "{0}" type: "Input" top: "{0}" '.format(source)
         text += "input_param {{ shape {{ {} }} }} }}\n".format(dims)
         if name in wanted:
-            text += 'layer {{ name: "{0}" type: "Scale" bottom: "{0}_input" top: "{0}" '.format(name)
-            text += "scale_param { axis: 0 num_axes: 0 } }\n"
+            text += 'layer {{ name: "{0}" type: "Scale" bottom: "{1}" top: "{0}" {2} }}\n'.format(
+                name, source, "scale_param { axis: 0 num_axes: 0 }")
     blobs = ['bottom: "{}"'.format(name) for name in bottoms]
     blobs += ['top: "{}"'.format(name) for name in tops]
     blobs += ["loss_weight: 1"] * len(tops) if wanted else []

@@ -18,10 +18,9 @@ import zlib
 
 os.environ["GLOG_minloglevel"] = "2"
 
+import caffe
 import cv2
 import numpy as np
-
-import caffe
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]

@@ -66,8 +66,6 @@ def threshold(x, message):
 def power(x, message):
     param = message.power_param
     base = x * param.scale + param.shift
-    if param.power == 0:
-        return torch.ones_like(x)
     return base if param.power == 1 else base.pow(param.power)
 
 

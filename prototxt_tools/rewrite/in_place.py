@@ -1,0 +1,67 @@
+"""Every layer with a top of its own."""
+
+from prototxt_tools.edits import Edits
+from prototxt_tools.net import Net
+from prototxt_tools.rewrite.result import Rewrite, said
+from prototxt_tools.rewrite.text import quoted
+from prototxt_tools.rewrite.upgrade import without_padding
+
+
+def un_in_place(document):
+    """Give every in-place layer a top of its own, so that ``conv5`` keeps its value before ReLU.
+
+    The new top has the name of the layer; layers behind it read it. Layer names stay, so weights
+    load as before. The value of a blob that was changed in place is now found under the name of
+    the last layer that changed it.
+
+    Parameters
+    ----------
+    document : Document
+
+    Returns
+    -------
+    Rewrite
+        A layer that exists only in some phase or stage stays in place, with a note: those that
+        read its blob are there without it, too.
+
+    Raises
+    ------
+    PrototxtError
+        If the document is no net.
+    """
+    document, notes = without_padding(document)
+    net = Net.parse(document)
+    edits, current, taken = Edits(document), {}, set(net.blobs())
+    for layer in net.layers:
+        tree = layer.field.value
+        before = dict(current)
+        for field in tree.all("top"):
+            blob = field.string()
+            if blob not in layer.bottoms:
+                current.pop(blob, None)
+            elif tree.all("include") or tree.all("exclude"):
+                _rename(edits, field, before)
+                notes.append("left {} in place: not every phase has it".format(said(layer)))
+            else:
+                name = _new_name(layer, blob, taken)
+                taken.add(name)
+                current[blob] = name
+                edits.replace(field.value, quoted(name))
+                notes.append("gave {} the top {}".format(said(layer), name))
+        for field in tree.all("bottom"):
+            _rename(edits, field, before)
+    return Rewrite(edits.apply(), notes)
+
+
+def _rename(edits, field, names):
+    if field.string() in names:
+        edits.replace(field.value, quoted(names[field.string()]))
+
+
+def _new_name(layer, blob, taken):
+    stem = layer.name or "{}_{}".format(blob, layer.type.lower())
+    name, count = stem, 1
+    while name in taken:
+        count += 1
+        name = "{}_{}".format(stem, count)
+    return name

@@ -1,0 +1,69 @@
+"""The input blobs of a net as text: their shapes, and how to take one away."""
+
+from typing import List, NamedTuple
+
+from prototxt_tools.document import Field
+
+
+class InputText(NamedTuple):
+    """Where a net says an input: ``fields`` of its own, and the ``dim`` fields of its shape."""
+
+    blob: str
+    fields: List[Field]
+    dims: List[Field]
+
+
+def input_texts(net):
+    """The inputs of a net, in every style, as ``InputText``; shared shapes come with each."""
+    return _declared(net.document.root) + [
+        entry for layer in net.layers if layer.type == "Input" for entry in _of_layer(layer)
+    ]
+
+
+def remove_input(edits, net, blob):
+    """Take an input away, with its shape; whether there was one that could go.
+
+    An input that shares its fields with others (a list, an Input layer with one shape for
+    several tops) stays.
+    """
+    entries = input_texts(net)
+    shared = {
+        field.start
+        for entry in entries
+        for field in entry.fields
+        if field.in_list or sum(field in other.fields for other in entries) > 1
+    }
+    for entry in entries:
+        if entry.blob == blob and not shared & {field.start for field in entry.fields}:
+            for field in entry.fields:
+                edits.remove(field)
+            return True
+    return False
+
+
+def _declared(root):
+    dims = root.all("input_dim")
+    shapes = root.all("input_shape")
+    found = []
+    for index, field in enumerate(root.all("input")):
+        if index < len(shapes):
+            own = shapes[index : index + 1]
+            sizes = own[0].value.all("dim")
+        else:
+            own = sizes = [] if shapes else dims[4 * index : 4 * index + 4]
+        found.append(InputText(field.string(), [field] + own, sizes))
+    return found
+
+
+def _of_layer(layer):
+    tree = layer.field.value
+    parameters = tree.first("input_param")
+    shapes = parameters.value.all("shape") if parameters is not None else []
+    tops = tree.all("top")
+    found = []
+    for index, top in enumerate(tops):
+        own = shapes[index : index + 1] if len(shapes) != 1 else shapes
+        sizes = [dim for shape in own for dim in shape.value.all("dim")]
+        fields = [layer.field] if len(tops) == 1 else [top] + own
+        found.append(InputText(top.string(), fields, sizes))
+    return found

@@ -1,0 +1,94 @@
+"""What only real Caffe can show."""
+
+import numpy as np
+import pytest
+from definitions import random_input
+from nets import AROUND, BRANCHES
+
+from caffe_gradcam.engines import EngineError, open_engine
+from prototxt_tools.errors import InputError
+
+BATCH = random_input((2, 3, 14, 12)) / 60
+PLAIN = AROUND.format('layer { name: "it" type: "ReLU" bottom: "conv" top: "it" }')
+
+
+@pytest.mark.parametrize("target", ["conv1", "norm1", "left", "join"])
+def test_the_gradient_is_that_of_finite_differences(caffe, target, tmp_path, write_weights):
+    """Of sum(score * seed), as the value that the blob holds moves along random directions."""
+    random = np.random.RandomState(1)
+    path = write_weights(BRANCHES)
+    seed = random.randn(2, 5).astype(np.float32)
+    with open_engine("caffe", BRANCHES, path, ["score"], [target]) as engine:
+        value = engine.forward({"data": BATCH}, [target])[target]
+        gradient = engine.backward("score", seed, [target])[target]
+
+    (tmp_path / "net.prototxt").write_text(BRANCHES)
+    net = caffe.Net(str(tmp_path / "net.prototxt"), caffe.TEST, weights=path)
+    net.blobs["data"].reshape(*BATCH.shape)
+    net.reshape()
+    net.blobs["data"].data[...] = BATCH
+    net.forward()
+    assert np.array_equal(net.blobs[target].data, value)
+    names = list(net._layer_names)
+    reader = {"conv1": "norm1", "norm1": "norm1_norm1_0_split", "left": "join",
+              "join": "join_relu_join_0_split"}[target]
+
+    def score_sum(moved):
+        net.blobs[target].data[...] = moved
+        net._forward(names.index(reader), len(names) - 1)
+        return float((net.blobs["score"].data.astype(np.float64) * seed).sum())
+
+    step = 0.003
+    for _ in range(5):
+        # Zeros stay zeros and nothing changes its sign: a ReLU and a maximum have kinks there.
+        direction = value * random.uniform(-1, 1, value.shape).astype(np.float32)
+        difference = score_sum(value + step * direction) - score_sum(value - step * direction)
+        products = gradient.astype(np.float64) * direction
+        scale = np.linalg.norm(products)
+        assert abs(difference / (2 * step) - products.sum()) < 0.01 * scale
+
+
+def test_what_caffe_aborts_on_is_said_in_its_own_words(caffe, write_weights):
+    text = BRANCHES.replace("lrn_param { alpha: 0.1 }", "lrn_param { local_size: 4 }")
+    with pytest.raises(EngineError) as caught:
+        open_engine("caffe", text, write_weights(text), ["score"], ["join"])
+    assert str(caught.value) == (
+        "Caffe stopped: Check failed: size_ % 2 == 1 (0 vs. 1) "
+        "LRN only supports odd values for local_size")
+
+
+def test_after_caffe_aborted_the_next_forward_runs_again(caffe, write_weights):
+    text = AROUND.format('layer { name: "it" type: "Threshold" bottom: "conv" top: "it" }')
+    data = {"data": np.ones((1, 2, 6, 6))}
+    with open_engine("caffe", text, write_weights(text), ["score"], ["conv"]) as engine:
+        first = engine.forward(data, ["score"])["score"]
+        with pytest.raises(EngineError, match="Caffe stopped: .*Not Implemented Yet"):
+            engine.backward("score", np.ones((1, 3)), ["conv"])
+        with pytest.raises(EngineError, match="a forward before it"):
+            engine.backward("score", np.ones((1, 3)), ["conv"])
+        assert np.array_equal(engine.forward(data, ["score"])["score"], first)
+
+
+def test_a_gpu_asked_of_a_cpu_build_is_refused(caffe, write_weights):
+    with pytest.raises(InputError, match="Cannot use GPU in CPU-only Caffe"):
+        open_engine("caffe", PLAIN, write_weights(PLAIN), ["score"], ["conv"], device="cuda")
+
+
+def test_caffe_is_silent_unless_asked(caffe, write_weights, capfd):
+    path = write_weights(PLAIN)
+    open_engine("caffe", PLAIN, path, ["score"], ["conv"]).close()
+    assert capfd.readouterr() == ("", "")
+    open_engine("caffe", PLAIN, path, ["score"], ["conv"], verbose=True).close()
+    output = capfd.readouterr()
+    assert output.out == ""
+    assert "Network initialization done" in output.err
+
+
+def test_no_weight_gradient_is_computed(caffe, write_weights):
+    from caffe_gradcam.engines.pycaffe import PycaffeEngine
+
+    engine = PycaffeEngine(BRANCHES, write_weights(BRANCHES), ["score"], ["left"])
+    engine.forward({"data": BATCH}, [])
+    engine.backward("score", np.ones((2, 5), np.float32), ["left"])
+    for blobs in engine._net.params.values():
+        assert not any(blob.diff.any() for blob in blobs)
