@@ -18,7 +18,13 @@ def main(arguments=None):
     int
         The exit code: 0 done, 1 some items failed, 2 nothing could be done.
     """
-    options = _parser().parse_args(arguments)
+    code = _run(_parser().parse_args(arguments))
+    if arguments is None and "torch" in sys.modules:
+        _leave(code)
+    return code
+
+
+def _run(options):
     try:
         with _quiet_libraries(options.verbose):
             code = options.run(options)
@@ -36,6 +42,14 @@ def main(arguments=None):
         # Nobody reads any more; the interpreter must not try to flush to them when it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 141
+
+
+def _leave(code):
+    """End the process here: after a backward pass, Debian 11's torch aborts or hangs when the
+    interpreter takes itself down."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _parser():

@@ -5,25 +5,27 @@ import signal
 import sys
 
 from prototxt_tools import __version__
-from prototxt_tools.commands import convert
+from prototxt_tools.commands import convert, cut, deploy, diff, fold, rewrite, upgrade
 from prototxt_tools.errors import InputError
 
-_COMMANDS = (convert,)
+_COMMANDS = (convert, deploy, upgrade, cut, fold, rewrite, diff)
 
 
 def main(arguments=None):
-    """Run the command line; the result is the exit code: 0 done, 2 unusable input."""
+    """Run the command line; the result is the exit code: 0 done, 2 unusable input.
+
+    A command may have a code of its own, such as 1 for nets that differ.
+    """
     if hasattr(signal, "SIGPIPE"):
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     options = _parser().parse_args(arguments)
     try:
-        options.run(options)
+        return options.run(options) or 0
     except InputError as error:
         print("prototxt-tools: {}".format(error), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
-    return 0
 
 
 def _parser():

@@ -169,6 +169,10 @@ class Net:
         inputs = [entry for entry in self.inputs if id(entry.field) not in dropped]
         return Net(self.document, self.name, self.form, inputs, layers)
 
+    def of(self, layers):
+        """The same net with some of its layers only; all inputs stay."""
+        return Net(self.document, self.name, self.form, self.inputs, layers)
+
     def layer(self, name):
         """The first layer of that name, or None."""
         for layer in self.layers:

@@ -13,7 +13,7 @@ SIDE = 96
 LABELS = tuple("zero one two three four five six seven eight nine".split())
 
 CLUTTER = 12
-PEN = 40
+PEN = 44
 TRIES = 100
 
 

@@ -1,11 +1,12 @@
 # shellcheck shell=bash
 # What the scripts of this folder share. Also for any other command in an image, here the test image:
 #   source scripts/lib.sh; find_engine
-#   run_in_image test --volume "$PWD:$PWD" --workdir "$PWD" --user "$(id -u):$(id -g)" -- COMMAND
+#   run_in_image test --volume "$PWD:$PWD" --workdir "$PWD" "${caller[@]}" -- COMMAND
 
 # shellcheck disable=SC2034  # the scripts use it
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-engine=() # the program that builds and runs images, with its own options
+engine=() # what builds and runs images, with its own options
+caller=()
 
 say() { printf '%s: %s\n' "${0##*/}" "$*" >&2; }
 
@@ -28,18 +29,22 @@ apt_install() {
     say "installing $*"
     local apt=(env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300)
     # A third party's source may be down: what counts is whether the packages can be had.
-    "${apt[@]}" update >&2 </dev/null || true
-    "${apt[@]}" install -y --no-install-recommends "$@" >&2 </dev/null
+    "${apt[@]}" update >/dev/null </dev/null || true
+    "${apt[@]}" install -y --no-install-recommends "$@" >/dev/null </dev/null
 }
 
-# Sets $engine to docker, podman or buildah, whichever works here. Fails without any.
+# Sets $engine to docker, buildah or podman, whichever works here, and $caller to the options that
+# make what the image writes belong to the user. Fails without any.
 find_engine() {
+    caller=(--user "$(id -u):$(id -g)")
     if have docker && timeout 30 docker info >/dev/null 2>&1; then
         engine=(docker)
-    elif have podman && podman info >/dev/null 2>&1; then
+    elif have buildah || { ! have podman && apt_install buildah; }; then
+        find_buildah_storage || return 1
+        if [ "$(id -u)" != 0 ]; then caller=(--user 0:0); fi # root inside is the user outside
+    elif have podman; then
         engine=(podman)
-    elif have buildah || apt_install buildah; then
-        find_buildah_storage
+        if [ "$(id -u)" != 0 ]; then caller+=(--userns keep-id); fi
     else
         return 1
     fi
@@ -81,7 +86,6 @@ run_in_image() {
     done
     shift
     if [ "${engine[0]}" != buildah ]; then
-        if [ "${engine[0]}" = podman ] && [ "$(id -u)" != 0 ]; then options+=(--userns keep-id); fi
         "${engine[@]}" run --rm --interactive "${options[@]}" --entrypoint "$1" "$image" "${@:2}"
         return
     fi

@@ -24,6 +24,12 @@ def shared():
 
 
 @pytest.fixture(scope="session")
+def models():
+    """The folder of models that come with the project."""
+    return ROOT / "models"
+
+
+@pytest.fixture(scope="session")
 def caffe():
     """Real pycaffe; where CAFFE_GRADCAM_REQUIRE_CAFFE is set its absence is a failure."""
     if importlib.util.find_spec("caffe") is None:

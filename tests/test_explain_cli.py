@@ -3,10 +3,13 @@
 import json
 import os
 import re
+import struct
 import subprocess
 import sys
+import zlib
 
 import cv2
+import definitions
 import numpy as np
 import pytest
 from fake_engine import FakeEngine, write_model
@@ -264,6 +267,25 @@ def test_what_c_libraries_write_stays_off_the_screen(capfd, monkeypatch):
 
     assert lines(False) == ["for people", "afterwards", "as before"]
     assert lines(True)[0] == "libpng warning"
+
+
+def test_as_a_process_it_ends_with_its_code_and_says_only_what_it_means(torch, tmp_path):
+    prototxt, weights = definitions.write_model(tmp_path, definitions.lenet())
+    picture(str(tmp_path / "good.png"), 0)
+    data = (tmp_path / "good.png").read_bytes()
+    profile = b"iCCPbad\0\0" + zlib.compress(b"no colour profile")
+    chunk = struct.pack(">I", len(profile) - 4) + profile + struct.pack(">I", zlib.crc32(profile))
+    (tmp_path / "noisy.png").write_bytes(data[:33] + chunk + data[33:])
+    ran = subprocess.run(
+        [sys.executable, "-m", "caffe_gradcam", "explain", prototxt, "--weights", weights,
+         str(tmp_path / "noisy.png"), str(tmp_path / "absent.png"), "-o", str(tmp_path / "out"),
+         "--engine", "torch", "--json"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )
+    assert ran.returncode == 1
+    assert len(json.loads(ran.stdout.decode())["images"]) == 2
+    absent = "caffe-gradcam: {}: no such file".format(tmp_path / "absent.png")
+    assert ran.stderr.decode().splitlines() == [absent]
 
 
 def test_names_that_are_no_text_can_be_said(place, capsys):

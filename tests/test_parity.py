@@ -14,12 +14,13 @@ import pytest
 
 from caffe_gradcam.engines import open_engine
 from caffe_gradcam.methods import grad_cam
+from caffe_gradcam.model import Model
 from prototxt_tools import rewrite
 from prototxt_tools.document import Document
 from prototxt_tools.net import Net
 
 GOLDEN = pathlib.Path(__file__).parent / "golden"
-# name: (text, score, target, classes of the two images)
+# name: (text, score, target)
 NETS = {
     "caffenet": (definitions.caffenet(), "fc8", "conv5"),
     "googlenet": (definitions.googlenet(), "loss3/classifier", "inception_5b/output"),
@@ -88,30 +89,19 @@ def test_blobs_gradients_and_cams_equal_plain_pycaffe(kind, name, tmp_path):
 
 @pytest.fixture(params=["squeezenet_v1.1", "lenet_mnist_bvlc", "digits"])
 def real_model(request):
-    """(prototxt text, weights, score, target, input shape) of a net with learned weights."""
-    root = pathlib.Path(__file__).resolve().parents[1]
+    """A net with learned weights."""
     if request.param == "digits":
-        folder = root / "models" / "digits"
-        weights, score, target, shape = "digits.caffemodel", "score", "concat", (2, 1, 64, 64)
-    else:
-        folder = request.getfixturevalue("shared") / "models" / request.param
-        weights, score, target, shape = {
-            "squeezenet_v1.1": (
-                "squeezenet_v1.1.caffemodel", "pool10", "fire9/concat", (2, 3, 227, 227)
-            ),
-            "lenet_mnist_bvlc": ("weights.caffemodel", "ip2", "conv2", (2, 1, 28, 28)),
-        }[request.param]
-    text = (folder / "deploy.prototxt").read_text()
-    return text, str(folder / weights), score, target, shape
+        return Model.load(request.getfixturevalue("models") / "digits")
+    return Model.load(request.getfixturevalue("shared") / "models" / request.param)
 
 
 def test_both_engines_agree_on_every_blob_of_learned_nets(caffe, torch, real_model):
-    text, weights, score, target, shape = real_model
+    text, score, target = real_model.prototxt, real_model.score, real_model.targets[0]
     blobs = blobs_of(text, score)
-    data = definitions.random_input(shape)
+    data = definitions.random_input((2,) + real_model.shapes["data"][1:])
     results = []
     for engine_kind in ("caffe", "torch"):
-        with open_engine(engine_kind, text, weights, [score], [target]) as engine:
+        with open_engine(engine_kind, text, real_model.weights, [score], [target]) as engine:
             values = engine.forward({"data": data}, blobs)
             seed = one_hot(values[score], [1, 2])
             results.append((values, engine.backward(score, seed, [target])[target]))

@@ -13,6 +13,9 @@ from prototxt_tools.graph import Graph
 from prototxt_tools.net import Net
 
 GRADIENTS = ("post", "pre-relu")
+# What to do where the library of an engine is missing; "auto" takes the first that is there.
+ADVICE = {"caffe": "pycaffe is not installed; use the image, or the torch engine",
+          "torch": "torch is not installed; pip install torch"}
 # Layers that may stand at the beginning of a net that is fed from outside.
 SOURCES = ("Input", "Parameter", "DummyData")
 
@@ -129,7 +132,9 @@ def open_engine(kind, prototxt, weights, scores, targets, gradient="post", devic
         The engine is not installed, or the net, the weights or the blobs cannot be used.
     """
     if kind == "auto":
-        kind = "caffe" if importlib.util.find_spec("caffe") else "torch"
+        kind = next((name for name in ADVICE if importlib.util.find_spec(name)), None)
+        if kind is None:
+            raise InputError("neither pycaffe nor torch is installed; pip install torch")
     arguments = {"prototxt": prototxt, "weights": weights, "scores": list(scores),
                  "targets": list(targets), "gradient": gradient, "device": device}
     if kind == "caffe":
@@ -141,12 +146,10 @@ def open_engine(kind, prototxt, weights, scores, targets, gradient="post", devic
 
 def open_here(kind, **arguments):
     """``open_engine`` in this very process; arguments as there."""
-    advice = {"caffe": "pycaffe is not installed; use the image, or the torch engine",
-              "torch": "torch is not installed; pip install torch"}
-    if kind not in advice:
-        raise InputError("no engine {!r}; choose auto, caffe or torch".format(kind))
+    if kind not in ADVICE:
+        raise InputError("no engine {!r}; say auto, caffe or torch".format(kind))
     if not importlib.util.find_spec(kind):
-        raise InputError(advice[kind])
+        raise InputError(ADVICE[kind])
     if kind == "caffe":
         from .pycaffe import PycaffeEngine
 
@@ -170,7 +173,7 @@ class Subnet:
     Parameters
     ----------
     prototxt, weights, scores, targets, gradient
-        As for ``open_engine``; without ``weights`` (None) they are not checked.
+        As for ``open_engine``.
 
     Attributes
     ----------
@@ -182,7 +185,7 @@ class Subnet:
     reached : dict
         Score -> the targets on whose final value it depends.
     weights : dict
-        Layer name -> list of arrays.
+        Layer name -> list of arrays; blobs that layers share stand with each of them.
     """
 
     def __init__(self, prototxt, weights, scores, targets, gradient):
@@ -193,9 +196,10 @@ class Subnet:
         self.document = rewrite.cut(Document.parse(prototxt), blobs).document
         self.net = Net.parse(self.document).at("TEST")
         self.graph = Graph(self.net)
-        self.path = weights
-        self.weights = {} if weights is None else weight_files.load(weights)
         self._refuse_foreign_layers()
+        self._check_wiring()
+        self._path = weights
+        self.weights = share(self.net, weight_files.load(weights))
         self.reached = {score: self._reached_by(score) for score in self.scores}
         for target in self.targets:
             if not any(target in reached for reached in self.reached.values()):
@@ -258,16 +262,61 @@ class Subnet:
                 raise InputError("layer {} ({}) brings its own data; give a deploy net, which is "
                                  "fed from outside".format(layer.name, layer.type))
 
+    def _check_wiring(self):
+        written = {entry.blob for entry in self.net.inputs}
+        for layer in self.net.layers:
+            for bottom in layer.bottoms:
+                if bottom not in written:
+                    raise InputError("layer {} reads blob {!r}, which nothing before it writes"
+                                     .format(layer.name, bottom))
+            for top in layer.tops if layer.type != "Input" else ():
+                if top in written and top not in layer.bottoms:
+                    raise InputError("layer {} writes blob {!r}, which another layer has written"
+                                     .format(layer.name, top))
+            written.update(layer.tops)
+
     def _check_shapes(self, inputs):
         """Infer all shapes and hold the weights against them; a new set of input shapes only."""
         if inputs == self._checked:
             return
         parameters = shapes.parameters(self.net, shapes.infer(self.net, inputs))
-        if self.path is not None:
-            check = weight_files.check(parameters, self.weights)
-            if check.problems:
-                raise InputError("{}: {}".format(self.path, check.problems[0]))
-            if check.missing:
-                raise InputError("{}: no weights for layer {}".format(
-                    self.path, ", ".join(check.missing)))
+        check = weight_files.check(parameters, self.weights)
+        if check.problems:
+            raise InputError("{}: {}".format(self._path, check.problems[0]))
+        if check.missing:
+            raise InputError("{}: no weights for layer {}".format(
+                self._path, ", ".join(check.missing)))
         self._checked = inputs
+
+
+def share(net, weights):
+    """Give layers whose params have one name one blob: the last of them in the file, as Caffe.
+
+    Caffe: ``Net::AppendParam`` and ``Net::CopyTrainedLayersFrom`` in ``src/caffe/net.cpp``.
+
+    Parameters
+    ----------
+    net : Net
+    weights : dict
+        Layer name -> list of arrays, in the order of the file.
+
+    Returns
+    -------
+    dict
+    """
+    places = {}
+    for layer in net.layers:
+        for index, spec in enumerate(layer.message.param):
+            if spec.name:
+                places.setdefault(spec.name, []).append((layer.name, index))
+    order = list(weights)
+    shared = {name: list(arrays) for name, arrays in weights.items()}
+    for group in places.values():
+        stored = [(order.index(name), index) for name, index in group
+                  if index < len(weights.get(name, ()))]
+        if not stored:
+            continue
+        position, index = max(stored)
+        for name, place in group:
+            shared.setdefault(name, [])[place:place + 1] = [weights[order[position]][index]]
+    return shared

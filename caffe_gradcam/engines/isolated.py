@@ -18,7 +18,11 @@ from prototxt_tools.errors import InputError
 
 from .base import Engine, EngineError, open_here
 
-CHILD = "from caffe_gradcam.engines.isolated import serve; serve({})"
+CHILD = """import sys
+sys.path[:] = {!r}
+from caffe_gradcam.engines.isolated import serve
+serve({})
+"""
 KEPT_LINES = 50
 _GLOG = re.compile(r"[FEWI]\d{4} [\d:.]+ +\d+ [^\]]*\] ?")
 _PROTOBUF = re.compile(r"\[libprotobuf (?:ERROR|FATAL) [^\]]*\] ?")
@@ -92,11 +96,9 @@ class Child:
 
     def __init__(self, verbose):
         self._pipe, theirs = Pipe()
-        environment = dict(os.environ)
-        environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
-        environment["GLOG_minloglevel"] = "0" if verbose else "2"
         self._process = subprocess.Popen(
-            [sys.executable, "-c", CHILD.format(theirs.fileno())], env=environment,
+            [sys.executable, "-c", CHILD.format(sys.path, theirs.fileno())],
+            env=dict(os.environ, GLOG_minloglevel="0" if verbose else "2"),
             stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, pass_fds=[theirs.fileno()])
         theirs.close()
         self._lines = collections.deque(maxlen=KEPT_LINES)

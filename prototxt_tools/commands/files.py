@@ -32,6 +32,16 @@ def read(path):
     return Document.load(path)
 
 
+def change(options, *steps):
+    """Read the input, apply rewrites one after the other, say their notes, emit the result."""
+    document = changed = read(options.input)
+    for step in steps:
+        changed, notes = step(changed)
+        for note in notes:
+            print(note, file=sys.stderr)
+    emit(document, changed, options)
+
+
 def emit(before, after, options):
     """Put a changed document where the options of ``add_output`` say.
 

@@ -4,6 +4,7 @@ from prototxt_tools.edits import Edits
 from prototxt_tools.errors import InputError
 from prototxt_tools.graph import Graph
 from prototxt_tools.net import Net
+from prototxt_tools.rewrite.inputs import remove_unread
 from prototxt_tools.rewrite.result import Rewrite, said
 from prototxt_tools.rewrite.upgrade import without_padding
 
@@ -40,4 +41,6 @@ def cut(document, blobs, phase="TEST"):
         if id(layer.field) not in kept:
             edits.remove(layer.field)
             notes.append("removed {}".format(said(layer)))
+    left = [layer for layer in whole.layers if id(layer.field) in kept]
+    notes += remove_unread(edits, whole.of(left), blobs)
     return Rewrite(edits.apply(), notes)

@@ -8,7 +8,7 @@ from prototxt_tools.errors import InputError
 from prototxt_tools.graph import Graph
 from prototxt_tools.net import Net
 from prototxt_tools.rewrite.data_shapes import data_shape
-from prototxt_tools.rewrite.inputs import remove_input
+from prototxt_tools.rewrite.inputs import remove_unread
 from prototxt_tools.rewrite.result import Rewrite, said
 from prototxt_tools.rewrite.text import fitted, quoted
 from prototxt_tools.rewrite.upgrade import input_layer, upgrade_layers
@@ -56,18 +56,20 @@ def deploy(document, input_shape=None):
     edits = Edits(document)
     fed, said_of_it = _feed(edits, whole, net, kept, input_shape)
     notes += said_of_it
-    names = _link_names(links, kept)
+    names, stay = _link_names(links, kept), {id(layer) for layer in kept}
+    readers = []
     for layer in whole.layers:
         if id(layer) in names:
             _make_link(edits, layer, names[id(layer)])
             notes.append("made {} a {}".format(said(layer), _LINKS[layer.type]))
-        elif layer in kept:
+        elif id(layer) in stay or layer.type == "Input":
+            readers.append(layer)
             for rule in layer.field.value.all("include") + layer.field.value.all("exclude"):
                 edits.remove(rule)
-        elif layer not in fed and layer.type != "Input":
+        elif id(layer) not in fed:
             edits.remove(layer.field)
             notes.append("removed {}".format(said(layer)))
-    notes += _drop_inputs(edits, whole, kept, links)
+    notes += remove_unread(edits, whole.of(readers), [layer.bottoms[0] for layer in links])
     return Rewrite(edits.apply(), notes)
 
 
@@ -112,8 +114,9 @@ def _kept(whole, net):
     sources = [layer for layer in net.layers if _is_source(layer)]
     dropped = sources + _behind(net.layers, _labels(net, sources))
     dropped += [layer for layer in net.layers if _JUDGES.search(layer.type)]
-    left = [layer for layer in net.layers if layer not in dropped]
-    pruned = Net(net.document, net.name, net.form, net.inputs, left)
+    gone = {id(layer) for layer in dropped}
+    left = [layer for layer in net.layers if id(layer) not in gone]
+    pruned = net.of(left)
     losses, auxiliary = _losses(whole, net, pruned)
     judged = {blob for layer in dropped for blob in layer.bottoms}
     silenced = {x for layer in dropped if layer.type == "Silence" for x in layer.bottoms}
@@ -158,7 +161,7 @@ def _loss_weight(layer):
 
 
 def _feed(edits, whole, net, kept, input_shape):
-    """Turn the data layers that kept layers read into Input layers; gives them and notes."""
+    """Turn the data layers that kept layers read into Input layers; gives their ids and notes."""
     made = {entry.blob for entry in whole.inputs}
     for layer in kept:
         made.update(layer.tops)
@@ -167,7 +170,7 @@ def _feed(edits, whole, net, kept, input_shape):
     for layer in net.layers + whole.layers:
         for top in layer.tops if _is_source(layer) else ():
             sources.setdefault(top, layer)
-    fed, blobs = [], [blob for blob in dict.fromkeys(needed) if blob in sources]
+    fed, blobs = set(), [blob for blob in dict.fromkeys(needed) if blob in sources]
     given = _given_shapes(input_shape, blobs, whole)
     for layer in dict.fromkeys(sources[blob] for blob in blobs):
         tops = [top for top in layer.tops if top in blobs and sources[top] is layer]
@@ -190,7 +193,7 @@ def _feed(edits, whole, net, kept, input_shape):
             )
         notes += _preprocessing(layer)
         edits.replace(layer.field, fitted(layer.field, input_layer(layer.name, tops, sizes)))
-        fed.append(layer)
+        fed.add(id(layer))
     for blob in dict.fromkeys(needed):
         if blob not in sources:
             notes.append("left {}: no layer and no input makes it".format(blob))
@@ -253,15 +256,3 @@ def _make_link(edits, layer, name):
     spare = tree.all("bottom")[1:] + tree.all("top")[1:]
     for field in spare + [field for field in tree if field.name not in _LINK_FIELDS]:
         edits.remove(field)
-
-
-def _drop_inputs(edits, whole, kept, links):
-    """Take away inputs, labels say, that only removed layers read."""
-    read = {blob for layer in kept for blob in layer.bottoms}
-    read.update(layer.bottoms[0] for layer in links)
-    once = {blob for layer in whole.layers for blob in layer.bottoms}
-    notes = []
-    for entry in whole.inputs:
-        if entry.blob in once - read and remove_input(edits, whole, entry.blob):
-            notes.append("removed input {} (line {})".format(entry.blob, entry.field.line))
-    return notes

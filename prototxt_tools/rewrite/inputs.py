@@ -1,5 +1,6 @@
 """The input blobs of a net as text: their shapes, and how to take one away."""
 
+from collections import Counter
 from typing import List, NamedTuple
 
 from prototxt_tools.document import Field
@@ -20,25 +21,27 @@ def input_texts(net):
     ]
 
 
-def remove_input(edits, net, blob):
-    """Take an input away, with its shape; whether there was one that could go.
+def remove_unread(edits, net, wanted=()):
+    """Take away the inputs of a net that none of its layers reads, but for the wanted blobs.
 
     An input that shares its fields with others (a list, an Input layer with one shape for
     several tops) stays.
+
+    Returns
+    -------
+    list of str
+        Notes.
     """
-    entries = input_texts(net)
-    shared = {
-        field.start
-        for entry in entries
-        for field in entry.fields
-        if field.in_list or sum(field in other.fields for other in entries) > 1
-    }
+    read = {blob for layer in net.layers for blob in layer.bottoms}.union(wanted)
+    entries, notes = input_texts(net), []
+    users = Counter(field.start for entry in entries for field in entry.fields)
     for entry in entries:
-        if entry.blob == blob and not shared & {field.start for field in entry.fields}:
+        alone = all(users[field.start] == 1 and not field.in_list for field in entry.fields)
+        if entry.blob not in read and alone:
             for field in entry.fields:
                 edits.remove(field)
-            return True
-    return False
+            notes.append("removed input {} (line {})".format(entry.blob, entry.fields[0].line))
+    return notes
 
 
 def _declared(root):

@@ -5,12 +5,14 @@ The tables of ``tables`` become messages in a private descriptor pool: pycaffe r
 """
 
 import re
+from typing import NamedTuple
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 from prototxt_tools.schema import tables
 from prototxt_tools.schema.tables import (
     FORK_ENUMS,
+    FORK_LISTS,
     FORK_MESSAGES,
     FORK_VALUES,
     LAYER_TYPES,
@@ -18,8 +20,9 @@ from prototxt_tools.schema.tables import (
     V0_TYPES,
     V1_TYPES,
 )
+from prototxt_tools.tree import Field
 
-__all__ = ["LAYER_TYPES", "SOLVER_FIELDS", "V0_TYPES", "V1_TYPES", "fill", "is_stock", "new"]
+__all__ = ["LAYER_TYPES", "SOLVER_FIELDS", "V0_TYPES", "V1_TYPES", "Stranger", "fill", "is_stock", "new", "strangers"]
 
 _PACKAGE = "caffe"
 _FIRST_FORK_NUMBER = 100000
@@ -56,7 +59,15 @@ def is_stock(message_name, field_name, value=None):
     return value in enum.values_by_name and value not in _fork_values(enum.name)
 
 
-def fill(message, tree, stock=False):
+class Stranger(NamedTuple):
+    """What stock Caffe does not know: a field of the message ``owner``, or only its value."""
+
+    field: Field
+    owner: str
+    is_value: bool
+
+
+def fill(message, tree):
     """Read a tree of text into a message.
 
     The values are judged as protobuf's C++ ``TextFormat`` judges them: see ``ConsumeFieldValue``
@@ -67,9 +78,6 @@ def fill(message, tree, stock=False):
     message : a message of ``new``
         Changed in place.
     tree : prototxt_tools.document.Message
-    stock : bool
-        Know only what stock Caffe knows. The fields that forks are known to add are then
-        unknown, and so are the enum values that stock Caffe does not have.
 
     Returns
     -------
@@ -84,18 +92,40 @@ def fill(message, tree, stock=False):
         stand once, or a required one is missing.
     """
     unknown = []
-    _fill(message, tree, unknown, stock)
+    _fill(message, tree, lambda field, owner, is_value: unknown.append(field), False)
     return unknown
 
 
-def _fill(message, tree, unknown, stock):
-    readers = _READERS[message.DESCRIPTOR.name]
+def strangers(message_name, tree):
+    """What stock Caffe does not know in a tree of text, whether or not the tables know it.
+
+    Returns
+    -------
+    list of Stranger
+
+    Raises
+    ------
+    PrototxtError
+        As ``fill``, but at nothing that a stranger holds.
+    """
+    found = []
+    _fill(new(message_name), tree, lambda *stranger: found.append(Stranger(*stranger)), True)
+    return found
+
+
+def _fill(message, tree, note, stock):
+    """``note`` is called with each field set aside, its message's name and what is unknown."""
+    owner = message.DESCRIPTOR.name
+    readers = _READERS[owner]
     seen = set()
     for field in tree:
         name = field.name
         reader = readers.get(name)
         if reader is None or (stock and reader.is_of_forks):
-            unknown.append(field)
+            note(field, owner, False)
+            continue
+        if field.in_list and stock and (owner, name) in FORK_LISTS:
+            note(field, owner, True)
             continue
         if not reader.repeated:
             if name in seen:
@@ -107,25 +137,27 @@ def _fill(message, tree, unknown, stock):
             wanted = "a value, not braces" if field.is_message else "braces: {} {{ ... }}"
             raise field.error("{} wants {}".format(name, wanted.format(name)))
         if reader.enum and _is_unknown_value(reader, field, stock):
-            unknown.append(field)
+            note(field, owner, True)
         elif reader.read is None:
             child = getattr(message, name)
             child = child.add() if reader.repeated else child
             child.SetInParent()
-            _fill(child, field.value, unknown, stock)
+            _fill(child, field.value, note, stock)
             _check_required(child, field)
         elif reader.repeated:
             getattr(message, name).append(reader.read(reader, field))
         else:
             setattr(message, name, reader.read(reader, field))
     for field in tree.empty_lists:
-        _judge_empty_list(readers.get(field.name), field, unknown, stock)
+        reader = readers.get(field.name)
+        if reader is None or (stock and reader.is_of_forks):
+            note(field, owner, False)
+        else:
+            _judge_empty_list(reader, field)
 
 
-def _judge_empty_list(reader, field, unknown, stock):
-    if reader is None or (stock and reader.is_of_forks):
-        unknown.append(field)
-    elif not reader.repeated:
+def _judge_empty_list(reader, field):
+    if not reader.repeated:
         raise field.error("{} takes one value, no list".format(field.name))
     elif reader.read is not None and not field.value.text.startswith(":"):
         raise field.error("expected ':' after {}".format(field.name))

@@ -242,6 +242,8 @@ FORK_ENUMS = {
     "BNParameter.Engine": "DEFAULT CAFFE CUDNN",
     "BatchNormParameter.Engine": "DEFAULT CAFFE CUDNN",
 }
+# Fields of stock Caffe that take one value there, and a list in a fork: C3D's pooling.
+FORK_LISTS = {("PoolingParameter", name) for name in ("kernel_size", "pad", "stride")}
 # Values that forks add to an enum, whatever message it stands in.
 FORK_VALUES = {"Engine": "MKL2017=3 MKLDNN=4", "NormalizationMode": "PRE_FIXED=4"}
 

@@ -246,7 +246,7 @@ def test_an_input_of_a_size_the_weights_cannot_take_is_refused(kind, write_weigh
         with pytest.raises(InputError, match="layer score"):
             engine.forward({"data": np.ones((1, 2, 9, 9))}, [])
         with pytest.raises(InputError, match="layer conv"):
-            engine.forward({"data": np.ones((1, 2, 2, 2))}, [])
+            engine.forward({"data": np.ones((1, 2, 1, 1))}, [])
         assert engine.forward({"data": np.ones((1, 2, 6, 6))}, ["score"])["score"].shape == (1, 3)
 
 
@@ -280,3 +280,54 @@ def test_propagate_down_does_not_leave_a_gradient_out(kind, write_weights):
             gradients.append(engine.backward("score", np.ones((1, 3)), ["conv"])["conv"])
     assert abs(gradients[0]).max() > 0
     assert np.array_equal(*gradients)
+
+
+def test_a_blob_that_nothing_writes_is_named(kind, write_weights):
+    text = PLAIN.replace('bottom: "it"', 'bottom: "that"')
+    message = refusal(kind, text, write_weights(PLAIN), targets=["that"])
+    assert "'that'" in message
+
+
+def test_a_blob_written_by_two_layers_is_named(kind, write_weights):
+    text = PLAIN.replace('layer { name: "score"',
+                         'layer { name: "two" type: "TanH" bottom: "conv" top: "it" } '
+                         'layer { name: "score"')
+    assert "layer two writes blob 'it', which another layer" in refusal(
+        kind, text, write_weights(PLAIN))
+
+
+def test_layers_that_share_weights_by_name_get_the_same(kind, write_weights):
+    """The file holds one stream of a siamese net, the definition has two."""
+    shared = 'param { name: "w" } param { name: "b" }'
+    stream = """
+        layer {{ name: "conv{0}" type: "Convolution" bottom: "data{0}" top: "conv{0}" {1}
+                convolution_param {{ num_output: 4 kernel_size: 3 }} }}"""
+    head = 'input: "data{0}" input_shape {{ dim: 1 dim: 2 dim: 3 dim: 3 }}'
+    text = head.format(1) + head.format(2) + stream.format(1, shared) + stream.format(2, shared)
+    text += 'layer { name: "score" type: "Eltwise" bottom: "conv1" bottom: "conv2" top: "score" }'
+    path = write_weights(head.format(1) + stream.format(1, ""))
+    image = random_input((1, 2, 3, 3))
+    with open_engine(kind, text, path, ["score"], ["conv1", "conv2"]) as engine:
+        values = engine.forward({"data1": image, "data2": image}, ["conv1", "conv2"])
+    assert abs(values["conv1"]).max() > 0
+    assert np.array_equal(values["conv1"], values["conv2"])
+
+
+def test_auto_takes_caffe_where_it_is_and_else_torch(monkeypatch):
+    from caffe_gradcam.engines import base
+
+    def only(*present):
+        monkeypatch.setattr(base.importlib.util, "find_spec", lambda name: name in present or None)
+
+    only()
+    with pytest.raises(InputError, match="neither pycaffe nor torch is installed"):
+        base.open_engine("auto", "", "", [], [])
+    with pytest.raises(InputError, match="pycaffe is not installed"):
+        base.open_here("caffe")
+    with pytest.raises(InputError, match="^torch is not installed; pip install torch$"):
+        base.open_here("torch")
+    opened = []
+    monkeypatch.setattr(base, "open_here", lambda kind, **rest: opened.append(kind))
+    only("torch")
+    base.open_engine("auto", "", "", [], [])
+    assert opened == ["torch"]

@@ -6,6 +6,8 @@ from definitions import random_input
 from nets import AROUND, BRANCHES
 
 from caffe_gradcam.engines import EngineError, open_engine
+from prototxt_tools import rewrite
+from prototxt_tools.document import Document
 from prototxt_tools.errors import InputError
 
 BATCH = random_input((2, 3, 14, 12)) / 60
@@ -38,23 +40,21 @@ def test_the_gradient_is_that_of_finite_differences(caffe, target, tmp_path, wri
         net._forward(names.index(reader), len(names) - 1)
         return float((net.blobs["score"].data.astype(np.float64) * seed).sum())
 
-    step = 0.003
+    step = 0.002
     for _ in range(5):
         # Zeros stay zeros and nothing changes its sign: a ReLU and a maximum have kinks there.
         direction = value * random.uniform(-1, 1, value.shape).astype(np.float32)
         difference = score_sum(value + step * direction) - score_sum(value - step * direction)
         products = gradient.astype(np.float64) * direction
         scale = np.linalg.norm(products)
-        assert abs(difference / (2 * step) - products.sum()) < 0.01 * scale
+        assert abs(difference / (2 * step) - products.sum()) < 0.03 * scale
 
 
 def test_what_caffe_aborts_on_is_said_in_its_own_words(caffe, write_weights):
-    text = BRANCHES.replace("lrn_param { alpha: 0.1 }", "lrn_param { local_size: 4 }")
+    text = PLAIN.replace("kernel_size: 3", "kernel_size: 3 engine: CUDNN")
     with pytest.raises(EngineError) as caught:
-        open_engine("caffe", text, write_weights(text), ["score"], ["join"])
-    assert str(caught.value) == (
-        "Caffe stopped: Check failed: size_ % 2 == 1 (0 vs. 1) "
-        "LRN only supports odd values for local_size")
+        open_engine("caffe", text, write_weights(text), ["score"], ["conv"])
+    assert str(caught.value) == "Caffe stopped: Layer conv has unknown engine."
 
 
 def test_after_caffe_aborted_the_next_forward_runs_again(caffe, write_weights):
@@ -92,3 +92,22 @@ def test_no_weight_gradient_is_computed(caffe, write_weights):
     engine.backward("score", np.ones((2, 5), np.float32), ["left"])
     for blobs in engine._net.params.values():
         assert not any(blob.diff.any() for blob in blobs)
+
+
+@pytest.mark.parametrize("target", ["conv1", "norm1", "left", "join"])
+def test_pre_relu_is_what_a_full_backward_leaves_in_the_blob(
+        caffe, target, tmp_path, write_weights):
+    path = write_weights(BRANCHES)
+    seed = np.random.RandomState(1).randn(2, 5).astype(np.float32)
+    with open_engine("caffe", BRANCHES, path, ["score"], [target], "pre-relu") as engine:
+        engine.forward({"data": BATCH}, [])
+        found = engine.backward("score", seed, [target])[target]
+
+    only_score = rewrite.cut(Document.parse(BRANCHES), ["score"]).document
+    (tmp_path / "net.prototxt").write_text(rewrite.force_backward(only_score).document.text())
+    net = caffe.Net(str(tmp_path / "net.prototxt"), caffe.TEST, weights=path)
+    net.blobs["data"].reshape(*BATCH.shape)
+    net.reshape()
+    net.forward(data=BATCH)
+    net.backward(score=seed)
+    assert np.array_equal(found, net.blobs[target].diff)

@@ -18,8 +18,9 @@ class TorchEngine(Engine):
         self._subnet.refuse_unknown_types(set(LAYERS) | {"Input"}, "the torch engine", ADVICE)
         self._device = _device(device)
         self._weights = {
-            name: [torch.from_numpy(array).to(self._device) for array in arrays]
-            for name, arrays in self._subnet.weights.items()}
+            layer.name: [torch.from_numpy(array).to(self._device)
+                         for array in self._subnet.weights.get(layer.name, ())]
+            for layer in self._subnet.net.layers}
         self._leaves = _leaves(self._subnet, gradient)
         self._last_use = _last_use(self._subnet)
         self._blobs = None
@@ -68,7 +69,8 @@ class TorchEngine(Engine):
     def _run(self, layer, blobs):
         bottoms = [blobs[bottom] for bottom in layer.bottoms]
         try:
-            return LAYERS[layer.type](layer.message, bottoms, self._weights.get(layer.name, []))
+            tops = LAYERS[layer.type](layer.message, bottoms, self._weights[layer.name])
+            return [top.to(self._device) for top in tops]
         except (RuntimeError, ValueError, IndexError) as error:
             sizes = " and ".join(" x ".join(map(str, bottom.shape)) for bottom in bottoms)
             raise EngineError("layer {} ({}) fails on {}: {}".format(

@@ -1,0 +1,45 @@
+"""``prototxt-tools fold``: BatchNorm and Scale into the convolutions before them."""
+
+import argparse
+
+from prototxt_tools.commands.files import add_output, change
+
+_EXAMPLES = """\
+examples:
+  prototxt-tools fold deploy.prototxt resnet50.caffemodel -o folded.prototxt \\
+      --weights-out folded.caffemodel
+      the same outputs from 106 layers fewer
+  prototxt-tools fold deploy.prototxt resnet50.caffemodel --weights-out /dev/null --diff
+      what would change
+"""
+
+
+def add(commands):
+    """Add the command to the parser of ``prototxt-tools``."""
+    fold = commands.add_parser(
+        "fold",
+        help="fold BatchNorm and Scale into the convolutions before them, with the weights",
+        description="Fold each BatchNorm and Scale into the Convolution or InnerProduct before "
+        "it, where nothing else reads the value in between. The outputs stay the same up to "
+        "rounding; the net gets faster.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_output(fold)
+    fold.add_argument("weights", metavar="WEIGHTS", help="a .caffemodel or .caffemodel.h5 file")
+    fold.add_argument(
+        "--weights-out", metavar="OUTW", required=True, help="the .caffemodel to write"
+    )
+    fold.set_defaults(run=_fold)
+
+
+def _fold(options):
+    # Imported here so that --help needs neither protobuf nor numpy.
+    from prototxt_tools import rewrite, weights
+
+    def step(document):
+        changed, folded = rewrite.fold(document, weights.load(options.weights))
+        weights.save(options.weights_out, folded)
+        return changed
+
+    change(options, step)

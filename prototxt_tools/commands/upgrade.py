@@ -1,0 +1,34 @@
+"""``prototxt-tools upgrade``: old forms of net definitions as today's."""
+
+import argparse
+
+from prototxt_tools.commands.files import add_output, change
+
+_EXAMPLES = """\
+examples:
+  prototxt-tools upgrade VGG_ILSVRC_16_layers_deploy.prototxt -o vgg16.prototxt
+      layers { type: CONVOLUTION ... } as layer { type: "Convolution" ... }, comments kept
+  prototxt-tools upgrade imagenet_2013.prototxt --diff
+      what would change in a file of the first form, layers { layer { type: "conv" } }
+"""
+
+
+def add(commands):
+    """Add the command to the parser of ``prototxt-tools``."""
+    upgrade = commands.add_parser(
+        "upgrade",
+        help="write a V0 or V1 net as V2, as Caffe's upgrade_net_proto_text does",
+        description="Write a net of an old form as V2, as Caffe's upgrade_net_proto_text does, "
+        "but with the comments and the order kept.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_output(upgrade)
+    upgrade.set_defaults(run=_upgrade)
+
+
+def _upgrade(options):
+    # Imported here so that --help needs no protobuf.
+    from prototxt_tools import rewrite
+
+    change(options, rewrite.upgrade)

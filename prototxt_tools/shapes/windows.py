@@ -1,0 +1,262 @@
+"""Layers that slide a window: convolution, pooling and their kin.
+
+Caffe: ``base_conv_layer.cpp``, ``conv_layer.cpp``, ``deconv_layer.cpp``, ``im2col_layer.cpp``,
+``pooling_layer.cpp``, ``spp_layer.cpp``.
+"""
+
+from prototxt_tools.shapes.rules import axis_of, check, parameters_of, tops_of
+
+CONVOLUTIONS = ("Convolution", "Deconvolution", "DepthwiseConvolution", "ConvolutionDepthwise")
+
+
+def window(parameters, prefix, spatial, default):
+    """Kernel, stride, pad or dilation along each spatial axis (``base_conv_layer.cpp``).
+
+    Parameters
+    ----------
+    parameters : ConvolutionParameter or PoolingParameter
+    prefix : str
+        "kernel", "stride", "pad" or "dilation".
+    spatial : int
+        Number of spatial axes.
+    default : int or None
+
+    Returns
+    -------
+    list of int
+
+    Raises
+    ------
+    ValueError
+        If the file says nothing and there is no default, or not one or ``spatial`` values, or
+        zero where that makes no window.
+    """
+    whole = "kernel_size" if prefix == "kernel" else prefix
+    values = getattr(parameters, whole)
+    values = [values] if isinstance(values, int) else list(values)
+    halves = [prefix + "_h", prefix + "_w"] if prefix != "dilation" else []
+    if any(parameters.HasField(half) for half in halves):
+        check(spatial == 2, "{}_h and {}_w for {} axes".format(prefix, prefix, spatial))
+        values = [getattr(parameters, half) for half in halves]
+    elif not values or (prefix == "kernel" and values == [0]):
+        check(default is not None, "it has no kernel_size")
+        values = [default]
+    check(
+        len(values) in (1, spatial),
+        "{} values of {} for {} axes".format(len(values), prefix, spatial),
+    )
+    check(prefix == "pad" or min(values) > 0, "its {} is 0".format(whole))
+    return values * spatial if len(values) == 1 else values
+
+
+def convolution_windows(parameters, spatial):
+    """(kernel, stride, pad, dilation), each a list of ``spatial`` int."""
+    return (
+        window(parameters, "kernel", spatial, None),
+        window(parameters, "stride", spatial, 1),
+        window(parameters, "pad", spatial, 0),
+        window(parameters, "dilation", spatial, 1),
+    )
+
+
+def convolved_size(size, kernel, stride, pad, dilation):
+    """Output size of a convolution along one axis, as C++ divides: towards zero."""
+    span = size + 2 * pad - (dilation * (kernel - 1) + 1)
+    sized = (span // stride if span >= 0 else -(-span // stride)) + 1
+    check(sized >= 0, "its kernel of {} does not fit into {}".format(kernel, size))
+    return sized
+
+
+@tops_of(*CONVOLUTIONS)
+def _convolution(message, bottoms, count):
+    parameters, shape = message.convolution_param, bottoms[0]
+    axis = axis_of(parameters.axis, shape)
+    check(all(other == shape for other in bottoms), "the shapes of its bottoms differ")
+    _check_groups(parameters, shape[axis], message.type)
+    windows = convolution_windows(parameters, len(shape) - axis - 1)
+    sizes = []
+    for size, kernel, stride, pad, dilation in zip(shape[axis + 1 :], *windows):
+        if message.type == "Deconvolution":
+            sizes.append(stride * (size - 1) + dilation * (kernel - 1) + 1 - 2 * pad)
+        else:
+            sizes.append(convolved_size(size, kernel, stride, pad, dilation))
+    return [shape[:axis] + (parameters.num_output,) + tuple(sizes)] * len(bottoms)
+
+
+def _check_groups(parameters, channels, layer_type):
+    outputs, group = parameters.num_output, parameters.group
+    check(outputs, "it has no num_output")
+    check(group, "its group is 0")
+    if layer_type in ("Convolution", "Deconvolution"):
+        check(
+            channels % group == 0 and outputs % group == 0,
+            "{} channels to {} do not divide into {} groups".format(channels, outputs, group),
+        )
+
+
+@parameters_of(*CONVOLUTIONS)
+def _convolution_parameters(message, bottoms):
+    parameters = message.convolution_param
+    axis = axis_of(parameters.axis, bottoms[0])
+    channels, outputs = bottoms[0][axis], parameters.num_output
+    if message.type == "Deconvolution":
+        channels, outputs = outputs, channels
+    group = channels if "epthwise" in message.type else parameters.group
+    kernel = tuple(window(parameters, "kernel", len(bottoms[0]) - axis - 1, None))
+    bias = (parameters.num_output,) if parameters.bias_term else None
+    return [(outputs, channels // group) + kernel, bias]
+
+
+@tops_of("Im2col")
+def _im2col(message, bottoms, count):
+    parameters, shape = message.convolution_param, bottoms[0]
+    axis = axis_of(parameters.axis, shape)
+    windows = convolution_windows(parameters, len(shape) - axis - 1)
+    channels, sizes = shape[axis], []
+    for size, kernel, stride, pad, dilation in zip(shape[axis + 1 :], *windows):
+        channels *= kernel
+        sizes.append(convolved_size(size, kernel, stride, pad, dilation))
+    return [shape[:axis] + (channels,) + tuple(sizes)]
+
+
+def pooling_windows(parameters, size):
+    """(kernel, stride, pad), each (h, w); ``size`` is the input's (h, w), for global pooling."""
+    if parameters.global_pooling:
+        return list(size), [1, 1], [0, 0]
+    return (
+        window(parameters, "kernel", 2, None),
+        window(parameters, "stride", 2, 1),
+        window(parameters, "pad", 2, 0),
+    )
+
+
+def pooled_size(size, kernel, stride, pad, ceil=True, clip=None):
+    """Output size along one axis: rounded up, without a window beyond the padded input.
+
+    Caffe: ``PoolingLayer::Reshape`` in ``src/caffe/layers/pooling_layer.cpp``. The last window
+    is dropped on both axes if either is padded, so ``clip`` says whether one is.
+    """
+    span = size + 2 * pad - kernel
+    pooled = -(-span // stride) + 1 if ceil else span // stride + 1
+    if (pad if clip is None else clip) and (pooled - 1) * stride >= size + pad:
+        pooled -= 1
+    return pooled
+
+
+def rounds_up(parameters):
+    """Whether a pooling layer rounds its output size up, as Caffe does unless told otherwise."""
+    return parameters.round_mode == 0 and parameters.ceil_mode
+
+
+@tops_of("Pooling")
+def _pooling(message, bottoms, count):
+    parameters = message.pooling_param
+    _check_pooling(parameters)
+    return [_pooled(bottoms[0], parameters)] * count
+
+
+def _check_pooling(parameters):
+    def said(prefix):
+        whole = "kernel_size" if prefix == "kernel" else prefix
+        names = (whole, prefix + "_h", prefix + "_w")
+        return [name for name in names if parameters.HasField(name)]
+
+    if parameters.global_pooling:
+        check(not said("kernel"), "global pooling takes no kernel")
+        windows = window(parameters, "pad", 2, 0) + window(parameters, "stride", 2, 1)
+        check(windows == [0, 0, 1, 1], "global pooling takes no pad and no stride")
+        return
+    for prefix in ("kernel", "pad", "stride"):
+        check(
+            len(said(prefix)) in ((1,) if prefix == "kernel" else (0, 1))
+            and not said(prefix)[:1] == [prefix + "_h"]
+            or said(prefix) == [prefix + "_h", prefix + "_w"],
+            "it wants {0}{1}, or both {0}_h and {0}_w".format(
+                prefix, "_size" if prefix == "kernel" else ""
+            ),
+        )
+
+
+def _pooled(shape, parameters):
+    check(len(shape) == 4, "it wants 4 axes")
+    kernel, stride, pad = pooling_windows(parameters, shape[2:])
+    check(
+        all(p < k for p, k in zip(pad, kernel)) or not any(pad),
+        "its pad {} is not smaller than its kernel {}".format(pad, kernel),
+    )
+    check(not any(pad) or parameters.pool in (0, 1), "only MAX and AVE pooling take a pad")
+    ceil, clip = rounds_up(parameters), any(pad)
+    axes = zip(shape[2:], kernel, stride, pad)
+    return shape[:2] + tuple(pooled_size(*axis, ceil=ceil, clip=clip) for axis in axes)
+
+
+@tops_of("SPP")
+def _spp(message, bottoms, count):
+    parameters, shape = message.spp_param, bottoms[0]
+    check(len(shape) == 4, "it wants 4 axes")
+    check(parameters.pyramid_height, "its pyramid_height is 0")
+    check(min(shape[2:]) > 0, "it wants a picture")
+    cells = 0
+    for level in range(parameters.pyramid_height):
+        bins, sizes = 2**level, []
+        for size in shape[2:]:
+            kernel = -(-size // bins)
+            pad = (kernel * bins - size + 1) // 2
+            check(pad < kernel, "{} bins are too many for {} cells".format(bins, size))
+            sizes.append(pooled_size(size, kernel, kernel, pad))
+        cells += sizes[0] * sizes[1]
+    if parameters.pyramid_height == 1:
+        return [shape[:2] + (1, 1)]
+    return [(shape[0], shape[1] * cells)]
+
+
+@tops_of("ROIPooling")
+def _roi_pooling(message, bottoms, count):
+    parameters = message.roi_pooling_param
+    size = (parameters.pooled_h, parameters.pooled_w)
+    return [bottoms[1][:1] + bottoms[0][1:2] + size]
+
+
+@tops_of("PSROIPooling")
+def _psroi_pooling(message, bottoms, count):
+    parameters = message.psroi_pooling_param
+    size = (parameters.group_size, parameters.group_size)
+    return [bottoms[1][:1] + (parameters.output_dim,) + size]
+
+
+@tops_of("Upsample")
+def _upsample(message, bottoms, count):
+    parameters, shape = message.upsample_param, bottoms[0]
+    if parameters.HasField("upsample_h") or parameters.HasField("upsample_w"):
+        return [shape[:2] + (parameters.upsample_h, parameters.upsample_w)]
+    scale = parameters.scale or 2
+    pads = (parameters.pad_out_h, parameters.pad_out_w)
+    scales = (parameters.scale_h or scale, parameters.scale_w or scale)
+    sizes = [int(size * by) - pad for size, by, pad in zip(shape[2:], scales, pads)]
+    return [shape[:2] + tuple(sizes)]
+
+
+@tops_of("Reorg")
+def _reorg(message, bottoms, count):
+    stride, (batch, channels, height, width) = message.reorg_param.stride, bottoms[0]
+    if message.reorg_param.reverse:
+        return [(batch, channels // stride**2, height * stride, width * stride)]
+    return [(batch, channels * stride**2, height // stride, width // stride)]
+
+
+@tops_of("Interp")
+def _interp(message, bottoms, count):
+    """DeepLab's and PSPNet's ``interp_layer.cpp``."""
+    parameters, shape = message.interp_param, bottoms[0]
+    sizes = []
+    for size, fixed in zip(shape[2:], (parameters.height, parameters.width)):
+        size += parameters.pad_beg + parameters.pad_end
+        if len(bottoms) > 1:
+            size = bottoms[1][2 + len(sizes)]
+        elif fixed:
+            size = fixed
+        else:
+            size = (size - 1) // parameters.shrink_factor + 1
+            size += (size - 1) * (parameters.zoom_factor - 1)
+        sizes.append(size)
+    return [shape[:2] + tuple(sizes)]
