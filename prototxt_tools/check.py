@@ -5,8 +5,6 @@ line. The rules follow ``src/caffe/net.cpp``, ``include/caffe/layer.hpp``,
 ``src/caffe/util/upgrade_proto.cpp`` and ``insert_splits.cpp``.
 """
 
-import re
-
 from prototxt_tools import schema, shapes
 from prototxt_tools.errors import InputError, PrototxtError
 from prototxt_tools.forks import fork_of
@@ -40,40 +38,39 @@ _ARITIES = {
     ("3", "2"): "LSTMUnit",
 }
 _ARITY = {name: arity for arity, names in _ARITIES.items() for name in names.split()}
+_LAYER_MESSAGES = {"layer": "LayerParameter", "layers": "V1LayerParameter"}
+_PERMISSIVE = 1
 _FILLERS = {"bilinear", "constant", "gaussian", "msra", "positive_unitball", "uniform", "xavier"}
 
 
-def problems(net, phase="TEST"):
-    """Everything that stock Caffe refuses about a net, as far as the text tells.
 
-    Whether the files of its data layers are there, and its Python modules, the text does not
+
+def problems(net, phase="TEST"):
+    """What stock Caffe refuses about a net, as far as the text tells.
+
+    Whether the files of its data layers and its Python modules are there, the text does not
     tell.
 
     Parameters
     ----------
     net : prototxt_tools.net.Net
-        Every phase; the whole text is judged, the layers of one phase.
+        With the layers of every phase: Caffe's parser judges all of them.
     phase : str
+        The one whose layers are judged further.
 
     Returns
     -------
     list of str
-        Sentences that begin with ``file:line:column``, in the order of Caffe's steps: text,
-        upgrade, layers.
+        Sentences that begin with ``file:line:column``. Caffe stops at the first step with a
+        problem (text, upgrade, layers, shapes), and so does this, but with all that the step has.
     """
     try:
         found = strangers(net.document)
     except PrototxtError:
-        return _errors(net.document)
-    if net.form == "mixed":
-        field = net.layers[0].field
-        found.append(_said(field, "the file mixes layer and layers, or V0 and V1: Caffe refuses"))
-    found += _input_problems(net)
-    built = net.at(phase)
-    for layer in built.layers:
-        found += _layer_problems(layer)
-    found += _blob_problems(built)
-    return found if found else _shape_problems(built)
+        return _refusals(net.document)
+    for step in (_net_problems, _graph_problems, _shape_problems):
+        found = found or step(net, phase)
+    return found
 
 
 def strangers(document):
@@ -86,27 +83,190 @@ def strangers(document):
     Returns
     -------
     list of str
-        One sentence for each name and value, at its first place.
+        One sentence for each name and value, with its first place.
 
     Raises
     ------
     PrototxtError
         At what no parser accepts: a value of the wrong kind, a field given twice.
     """
-    unknown = schema.fill(schema.new("NetParameter"), document.root, stock=True)
-    groups = {}
-    for field in unknown:
-        value = "" if _is_field_unknown(field, document.root) else field.string()
-        groups.setdefault((field.name, value), []).append(field)
-    found = []
+    found, groups = [], {}
     if document.text().startswith("\ufeff"):
-        found.append(_said(document.root, "a byte order mark: stock Caffe refuses it"))
-    for (name, value), fields in groups.items():
-        said = "stock Caffe knows no {} {}".format(name, value) if value else (
-            "stock Caffe knows no field {}".format(name))
-        fork = fork_of(value or name)
-        said += ", but {} does".format(fork) if fork else ""
-        if len(fields) > 1:
-            said += "; {} such".format(len(fields))
-        found.append(_said(fields[0], said))
+        found.append(_said(document, 0, "a byte order mark, which stock Caffe refuses"))
+    for field, owner, is_value in schema.strangers("NetParameter", document.root):
+        value = field.string() if is_value else ""
+        groups.setdefault((owner, field.name, value), {})[field.start] = field
+    for (owner, name, value), fields in groups.items():
+        fork = fork_of(value, name)
+        sentence = "stock Caffe knows no {} in {}".format(
+            "{} {}".format(name, value) if value else "field " + name, owner
+        )
+        sentence += "; {} does".format(fork) if fork else ""
+        sentence += " ({} times)".format(len(fields)) if len(fields) > 1 else ""
+        found.append(_said(document, min(fields), sentence))
+    return found
+
+
+def _said(document, offset, sentence):
+    return str(document.source.error(sentence, offset))
+
+
+def _refusals(document):
+    """What no parser accepts, layer by layer."""
+    rest, found = Message(document.source, 0), []
+    rest.empty_lists = document.root.empty_lists
+    for field in document.root:
+        if field.name in _LAYER_MESSAGES and field.is_message:
+            found += _refusal(_LAYER_MESSAGES[field.name], field.value)
+        else:
+            rest.fields.append(field)
+    return _refusal("NetParameter", rest) + found
+
+
+def _refusal(message_name, tree):
+    try:
+        schema.strangers(message_name, tree)
+    except PrototxtError as error:
+        return [str(error)]
+    return []
+
+
+def _net_problems(net, phase):
+    """What Caffe's upgrade and each layer by itself refuse."""
+    found = []
+    if net.form == "mixed":
+        forms = " and ".join(sorted({layer.form for layer in net.layers}))
+        problem = "the layers are of forms {}, which Caffe does not mix"
+        found.append(str(net.layers[0].field.error(problem.format(forms))))
+    for entry in net.inputs:
+        if entry.shape is None and entry.field.name == "input" and _has_shapes(net):
+            problem = "input {} has no shape, and other inputs have"
+            found.append(str(entry.field.error(problem.format(entry.blob))))
+    for layer in net.layers:
+        tree = layer.field.value
+        if tree.first("include") and tree.first("exclude"):
+            found.append(_of_layer(layer, "has both include and exclude rules"))
+    for layer in net.at(phase).layers:
+        found += [_of_layer(layer, problem) for problem in _layer_problems(layer)]
+    return found
+
+
+def _of_layer(layer, problem):
+    name = " " + layer.name if layer.name else ""
+    return str(layer.field.error("layer{} ({}) {}".format(name, layer.type or "no type", problem)))
+
+
+def _has_shapes(net):
+    root = net.document.root
+    return root.first("input_shape") is not None or root.first("input_dim") is not None
+
+
+def _layer_problems(layer):
+    if layer.type not in schema.LAYER_TYPES:
+        fork = fork_of(layer.type)
+        known = "; {} does".format(fork) if fork else ""
+        return ["is of a type that stock Caffe does not know" + known if layer.type else "has none"]
+    message, found = layer.message, []
+    bottoms, tops = _arity(layer)
+    for word, wanted, blobs in (("bottom", bottoms, layer.bottoms), ("top", tops, layer.tops)):
+        if not _fits(len(blobs), wanted):
+            found.append("has {} {}s and wants {}".format(len(blobs), word, wanted))
+    if layer.type in ("Convolution", "Deconvolution") and len(layer.bottoms) != len(layer.tops):
+        found.append("has {} bottoms and {} tops".format(len(layer.bottoms), len(layer.tops)))
+    made = max(len(layer.tops), layer.type.endswith("Loss"))
+    if made > 1 and layer.type.endswith("Loss") and not message.loss_weight:
+        found.append("has {} tops and no loss_weight for each".format(made))
+    for name, count in (("loss_weight", made), ("propagate_down", len(layer.bottoms))):
+        given = len(getattr(message, name))
+        if given not in (0, count):
+            found.append("has {} {} and wants {}".format(given, name, count))
+    return found + _weight_problems(layer, message)
+
+
+def _arity(layer):
+    if layer.type == "Pooling" and layer.message.pooling_param.pool != 0:
+        return "1", "1"
+    if layer.type not in ("LSTM", "RNN"):
+        return _ARITY.get(layer.type, ("0+", "0+"))
+    states = {"LSTM": 2, "RNN": 1}[layer.type] if layer.message.recurrent_param.expose_hidden else 0
+    return "{}-{}".format(2 + states, 3 + states), str(1 + states)
+
+
+def _fits(count, wanted):
+    low, _, high = wanted.rstrip("+").partition("-")
+    return int(low) <= count and (wanted[-1] == "+" or count <= int(high or low))
+
+
+def _weight_problems(layer, message):
+    found, specs = [], message.param
+    if specs and layer.type != "Python":
+        try:
+            count = shapes.parameter_count(layer)
+        except InputError:
+            count = len(specs)
+        if len(specs) > count:
+            found.append("has {} param and {} weights".format(len(specs), count))
+    if layer.type == "BatchNorm" and len(specs) < 3 and any(spec.lr_mult for spec in specs):
+        found.append("learns its statistics: give its three param lr_mult: 0")
+    for kind in sorted({filler.type for filler in _fillers(message)} - _FILLERS):
+        found.append("has the filler {!r}, which Caffe does not know".format(kind))
+    return found
+
+
+def _fillers(message):
+    """The filler messages of a layer's parameters."""
+    for _, parameters in message.ListFields():
+        for descriptor, value in getattr(parameters, "ListFields", list)():
+            kind = descriptor.message_type
+            if kind is not None and kind.name == "FillerParameter":
+                for filler in value if hasattr(value, "__len__") else [value]:
+                    yield filler
+
+
+def _graph_problems(net, phase):
+    """Blobs that nobody makes, or that two layers make."""
+    net, found = net.at(phase), []
+    made = {}  # blob -> how many layers read its present value, other than in place
+    for entry in net.inputs:
+        if entry.shape is not None and entry.field.name == "input":
+            if entry.blob in made:
+                found.append(str(entry.field.error("input {} stands twice".format(entry.blob))))
+            made[entry.blob] = 0
+    for layer in net.layers:
+        for bottom in layer.bottoms:
+            if bottom not in made:
+                problem = "reads {}, which no layer before makes"
+                found.append(_of_layer(layer, problem.format(bottom)))
+        in_place = {a for a, b in zip(layer.bottoms, layer.tops) if a == b}
+        for bottom in set(layer.bottoms) - in_place:
+            made[bottom] = made.get(bottom, 0) + 1
+        for top in layer.tops:
+            if top in made and top not in in_place:
+                found.append(_of_layer(layer, "makes {} once more".format(top)))
+            elif made.get(top, 0) and top in in_place:
+                problem = "changes {0} in place, but others read {0} before"
+                found.append(_of_layer(layer, problem.format(top)))
+            made[top] = 0
+    return found
+
+
+def _shape_problems(net, phase):
+    """The first layer whose blobs Caffe cannot shape, and weights that cannot be shared."""
+    net = net.at(phase)
+    try:
+        sizes = shapes.infer(net)
+        weights = shapes.parameters(net, sizes)
+    except InputError as error:
+        return [str(error)]
+    owners, found = {}, []
+    for layer in net.layers:
+        for spec, shape in zip(layer.message.param, weights.get(layer.name, ())):
+            here = (layer, shape)
+            owner, size = owners.setdefault(spec.name, here) if spec.name else here
+            same = size == shape
+            if spec.share_mode == _PERMISSIVE:
+                same = shapes.volume(size) == shapes.volume(shape)
+            if not same:
+                problem = "shares {} with {}, but {} is not {}"
+                found.append(_of_layer(layer, problem.format(spec.name, owner.name, shape, size)))
     return found

@@ -99,12 +99,16 @@ def draw_scene(rng, images, digits, side=SIDE):
 
 
 def _paste(rng, ink, patch, taken):
-    """Add the patch at a random place clear of the boxes `taken`; return its box, None without a place."""
+    """Add the patch at a random place clear of the boxes `taken`.
+
+    Returns the patch's box, or None where no such place was found; a digit always finds one.
+    """
     (height, width), side = patch.shape, len(ink)
     x, y = rng.randint(side - width + 1, size=TRIES), rng.randint(side - height + 1, size=TRIES)
     clear = np.ones(TRIES, bool)
     for left, top, across, down in taken:
-        clear &= (x + width <= left) | (left + across <= x) | (y + height <= top) | (top + down <= y)
+        beside = (x + width <= left) | (x >= left + across)
+        clear &= beside | (y + height <= top) | (y >= top + down)
     if not clear.any():
         return None
     x, y = int(x[clear.argmax()]), int(y[clear.argmax()])
@@ -118,7 +122,8 @@ def _write(rng, digit):
     y, x = np.mgrid[:PEN, :PEN] / (PEN - 1.0) - 0.5
     high, wide = (13, 10.5) + 4 * rng.random_sample(2)
     lean, climb = 4 * rng.random_sample(2) - 2
-    ink = _sample(np.pad(digit, 4, "constant"), 7.5 + high * y + climb * x, 7.5 + wide * x + lean * y)
+    digit = np.pad(digit, 4, "constant")
+    ink = sample(digit, 7.5 + high * y + climb * x, 7.5 + wide * x + lean * y)
     ink = np.clip(ink / 6.0 - 0.6 - 0.4 * rng.random_sample(), 0, 1)
     rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
     return ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
@@ -151,7 +156,7 @@ def _blob(rng, _):
     return np.clip(2 * (1 - x * x - y * y), 0, 1)
 
 
-def _sample(grid, y, x):
+def sample(grid, y, x):
     """Bilinear values of the grid at the places `y`, `x`; beyond its edge the edge goes on."""
     y, x = np.clip(y, 0, grid.shape[0] - 1), np.clip(x, 0, grid.shape[1] - 1)
     top = np.minimum(y.astype(np.int64), grid.shape[0] - 2)

@@ -1,6 +1,7 @@
 """Caffe's own upgrade of old net definitions, called through ctypes. Needs pycaffe."""
 
 import ctypes
+import faulthandler
 import os
 
 from real_parser import _NEW, _ROOM, _STRING, _library, _String
@@ -33,6 +34,7 @@ def in_child(function, *arguments):
     """Call a function in a forked child, since Caffe aborts; whether it came to its end."""
     child = os.fork()
     if not child:
+        faulthandler.disable()
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, 2)
         code = 1

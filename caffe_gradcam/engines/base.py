@@ -178,7 +178,7 @@ class Subnet:
     Attributes
     ----------
     document : Document
-        The user's file without the layers that are not needed.
+        The user's file, of form V1 or V2, without the layers that are not needed.
     net : Net
         At phase TEST.
     graph : Graph
@@ -193,7 +193,10 @@ class Subnet:
             raise InputError("no gradient {!r}; say post or pre-relu".format(gradient))
         self.scores, self.targets = list(scores), list(targets)
         blobs = self.scores + self.targets
-        self.document = rewrite.cut(Document.parse(prototxt), blobs).document
+        document = Document.parse(prototxt)
+        if Net.parse(document).form in ("V0", "mixed"):
+            document = rewrite.upgrade(document).document
+        self.document = rewrite.cut(document, blobs).document
         self.net = Net.parse(self.document).at("TEST")
         self.graph = Graph(self.net)
         self._refuse_foreign_layers()

@@ -10,6 +10,7 @@ import tempfile
 import numpy as np
 
 from prototxt_tools import rewrite
+from prototxt_tools.document import Document
 from prototxt_tools.edits import Edits
 from prototxt_tools.errors import InputError
 
@@ -25,6 +26,7 @@ class PycaffeEngine(Engine):
     def __init__(self, prototxt, weights, scores, targets, gradient="post", device="cpu"):
         import caffe
 
+        prototxt = rewrite.stock(Document.parse(prototxt)).document.text()
         self._subnet = Subnet(prototxt, weights, scores, targets, gradient)
         self._subnet.refuse_unknown_types(
             set(caffe.layer_type_list()), "this build of Caffe",
@@ -140,7 +142,7 @@ def _switch_on_backward(subnet):
             if targets:
                 document = rewrite.lean_backward(document, score, targets).document
     except InputError:
-        # A V0 net, or a target with no weights before it: gradients of weights come along.
+        # No weights before a target. Gradients of weights come along this way.
         document = rewrite.force_backward(plain).document
     return document
 

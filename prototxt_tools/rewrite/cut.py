@@ -26,8 +26,11 @@ def cut(document, blobs, phase="TEST"):
     Raises
     ------
     InputError
-        If the net has no such blob.
+        If the net has no such blob, or none is named.
     """
+    blobs = list(blobs)
+    if not blobs:
+        raise InputError("name at least one blob to cut at")
     document, notes = without_padding(document)
     whole = Net.parse(document)
     net = whole.at(phase)

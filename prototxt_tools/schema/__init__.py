@@ -22,7 +22,17 @@ from prototxt_tools.schema.tables import (
 )
 from prototxt_tools.tree import Field
 
-__all__ = ["LAYER_TYPES", "SOLVER_FIELDS", "V0_TYPES", "V1_TYPES", "Stranger", "fill", "is_stock", "new", "strangers"]
+__all__ = [
+    "LAYER_TYPES",
+    "SOLVER_FIELDS",
+    "V0_TYPES",
+    "V1_TYPES",
+    "Stranger",
+    "fill",
+    "is_stock",
+    "new",
+    "strangers",
+]
 
 _PACKAGE = "caffe"
 _FIRST_FORK_NUMBER = 100000

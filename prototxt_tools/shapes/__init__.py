@@ -3,7 +3,6 @@
 Each rule follows the ``LayerSetUp`` and ``Reshape`` of the layer in Caffe's ``src/caffe/layers``.
 """
 
-from prototxt_tools.errors import InputError
 from prototxt_tools.shapes import axes, ends, rules, weighted, windows
 from prototxt_tools.shapes.rules import axis_of, volume
 from prototxt_tools.shapes.windows import (
@@ -22,7 +21,10 @@ __all__ = [
     "parameters",
     "pooled_size",
     "pooling_windows",
+    "parameters_of",
     "rounds_up",
+    "tops_of",
+    "volume",
     "window",
 ]
 
@@ -51,7 +53,7 @@ def infer(net, inputs=None):
 
     Raises
     ------
-    InputError
+    PrototxtError
         Names the layer that cannot be built, and why.
     """
     given = inputs or {}
@@ -59,8 +61,9 @@ def infer(net, inputs=None):
     shapes.update(given)
     for layer in net.layers:
         if layer.type != "Input":
-            tops = zip(layer.tops, tops_of(layer, shapes))
-            shapes.update((top, shape) for top, shape in tops if shape is not None and top not in given)
+            for top, shape in zip(layer.tops, tops_of(layer, shapes)):
+                if shape is not None and top not in given:
+                    shapes[top] = shape
     return shapes
 
 
@@ -69,7 +72,7 @@ def tops_of(layer, shapes):
 
     Raises
     ------
-    InputError
+    PrototxtError
         If it cannot be built on them.
     """
     rule = rules.TOPS.get(layer.type)
@@ -108,7 +111,7 @@ def parameters(net, shapes):
 
     Raises
     ------
-    InputError
+    PrototxtError
         Names the layer that cannot be built, and why.
     """
     found = {}
@@ -147,6 +150,6 @@ def parameter_count(layer):
 
 def _unbuildable(layer, bottoms, error):
     said = " on " + " and ".join(map(str, bottoms)) if bottoms else ""
-    return InputError(
+    return layer.field.error(
         "layer {} ({}) cannot be built{}: {}".format(layer.name, layer.type, said, error)
     )

@@ -16,6 +16,7 @@ def _silence(message, bottoms, count):
 @tops_of("Concat")
 def _concat(message, bottoms, count):
     parameters, first = message.concat_param, bottoms[0]
+    _check_one_axis(parameters, "concat_dim")
     legacy = parameters.HasField("concat_dim")
     axis = axis_of(parameters.concat_dim if legacy else parameters.axis, first)
     for shape in bottoms[1:]:
@@ -27,9 +28,15 @@ def _concat(message, bottoms, count):
     return [first[:axis] + (sum(shape[axis] for shape in bottoms),) + first[axis + 1 :]]
 
 
+def _check_one_axis(parameters, old):
+    both = parameters.HasField("axis") and parameters.HasField(old)
+    check(not both, "it has both axis and {}".format(old))
+
+
 @tops_of("Slice")
 def _slice(message, bottoms, count):
     parameters, shape = message.slice_param, bottoms[0]
+    _check_one_axis(parameters, "slice_dim")
     legacy = parameters.HasField("slice_dim")
     axis = axis_of(parameters.slice_dim if legacy else parameters.axis, shape)
     points = list(parameters.slice_point)
@@ -70,7 +77,7 @@ def _axpy(message, bottoms, count):
 def _flatten(message, bottoms, count):
     parameters, shape = message.flatten_param, bottoms[0]
     start, end = axis_of(parameters.axis, shape), axis_of(parameters.end_axis, shape)
-    check(start <= end, "its axis {} is behind its end_axis {}".format(start, end))
+    check(start <= end + 1, "its axis {} is behind its end_axis {}".format(start, end))
     return [shape[:start] + (volume(shape[start : end + 1]),) + shape[end + 1 :]]
 
 

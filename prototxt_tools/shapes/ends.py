@@ -3,7 +3,7 @@
 from prototxt_tools.shapes.rules import axis_of, check, tops_of, volume
 
 _SAME = (
-    "AbsVal BatchNorm BNLL Clip Dropout ELU Exp Log Power ReLU ReLU6 Sigmoid Swish TanH Threshold "
+    "AbsVal BNLL Clip Dropout ELU Exp Log Power ReLU ReLU6 Sigmoid Swish TanH Threshold "
     "BN Normalize ShuffleChannel"
 )
 
@@ -23,7 +23,7 @@ def _lrn(message, bottoms, count):
 @tops_of("MVN")
 def _mvn(message, bottoms, count):
     check(len(bottoms[0]) <= 4, "it wants 4 axes at most")
-    return bottoms[:1]
+    return [bottoms[0] + (1,) * (4 - len(bottoms[0]))]
 
 
 @tops_of("Softmax")
@@ -44,6 +44,9 @@ def _softmax_loss(message, bottoms, count):
         volume(scores[:axis] + scores[axis + 1 :]) == volume(labels),
         "its labels {} are not one per score vector of {}".format(labels, scores),
     )
+    for matrix in bottoms[2:]:
+        wanted = (1, 1, scores[axis], scores[axis])
+        check(matrix + (1,) * (4 - len(matrix)) == wanted, "its matrix does not fit")
     return [(), scores][:count]
 
 
@@ -57,9 +60,9 @@ def _pairwise_loss(message, bottoms, count):
 @tops_of("HingeLoss", "MultinomialLogisticLoss")
 def _label_loss(message, bottoms, count):
     _check_batches(bottoms)
-    check(max(map(len, bottoms)) <= 4, "it wants 4 axes at most")
     if message.type == "MultinomialLogisticLoss":
-        check(volume(bottoms[1][1:]) == 1, "it wants one label per item")
+        labels = bottoms[1]
+        check(volume(labels[1:]) == 1 and len(labels) <= 4, "it wants one label per item")
     return [(), bottoms[0]][:count]
 
 
@@ -95,8 +98,9 @@ def _accuracy(message, bottoms, count):
 def _dummy_data(message, bottoms, count):
     parameters = message.dummy_data_param
     shapes = [tuple(shape.dim) for shape in parameters.shape]
+    columns = [parameters.num, parameters.channels, parameters.height, parameters.width]
+    check(not shapes or not any(columns), "it has both shape and num, channels, height, width")
     if not shapes:
-        columns = [parameters.num, parameters.channels, parameters.height, parameters.width]
         check(
             all(len(column) in (1, count) for column in columns),
             "it wants num, channels, height and width once, or {} times each".format(count),

@@ -9,8 +9,9 @@ from prototxt_tools.shapes.rules import axis_of, check, parameters_of, tops_of, 
 
 @tops_of("InnerProduct")
 def _inner_product(message, bottoms, count):
-    axis = axis_of(message.inner_product_param.axis, bottoms[0])
-    return [bottoms[0][:axis] + (message.inner_product_param.num_output,)]
+    parameters = message.inner_product_param
+    check(parameters.num_output, "it has no num_output")
+    return [bottoms[0][: axis_of(parameters.axis, bottoms[0])] + (parameters.num_output,)]
 
 
 @parameters_of("InnerProduct")
@@ -36,10 +37,15 @@ def _embed_parameters(message, bottoms):
     return [(parameters.input_dim, parameters.num_output), bias]
 
 
+@tops_of("BatchNorm")
+def _batch_norm(message, bottoms, count):
+    check(len(bottoms[0]) >= 2, "it wants 2 axes or more")
+    return bottoms[:1]
+
+
 @parameters_of("BatchNorm")
 def _batch_norm_parameters(message, bottoms):
-    channels = bottoms[0][1] if len(bottoms[0]) > 1 else 1
-    return [(channels,), (channels,), (1,)]
+    return [bottoms[0][1:2], bottoms[0][1:2], (1,)]
 
 
 @tops_of("Scale", "Bias")
@@ -54,11 +60,14 @@ def _scaled(message, bottoms):
     """The axis and shape of the factors or summands, learned or from a second bottom."""
     parameters = message.scale_param if message.type == "Scale" else message.bias_param
     axes, shape = parameters.num_axes, bottoms[0]
-    if len(bottoms) > 1:
-        return axis_of(parameters.axis, shape) if bottoms[1] else 0, bottoms[1]
-    if axes == 0:
+    bias = message.type == "Scale" and message.scale_param.bias_term
+    if len(bottoms) > 1 and not bottoms[1] and not bias:
         return 0, ()
     axis = axis_of(parameters.axis, shape)
+    if len(bottoms) > 1:
+        return axis if bottoms[1] else 0, bottoms[1]
+    if axes == 0:
+        return 0, ()
     check(axes == -1 or axis + axes <= len(shape), "num_axes {} from axis {}".format(axes, axis))
     return axis, shape[axis:] if axes == -1 else shape[axis : axis + axes]
 
@@ -72,7 +81,7 @@ def _scale_parameters(message, bottoms):
 
 @tops_of("PReLU")
 def _prelu(message, bottoms, count):
-    check(len(bottoms[0]) >= 2, "it wants 2 axes or more")
+    check(2 <= len(bottoms[0]) <= 4, "it wants 2 to 4 axes")
     return bottoms[:1]
 
 
@@ -107,17 +116,26 @@ def _recurrent(message, bottoms, count):
     check(len(sequence) >= 2, "its first bottom wants 2 axes or more: time and batch")
     check(bottoms[1] == sequence[:2], "its second bottom wants the shape {}".format(sequence[:2]))
     check(outputs, "it has no num_output")
-    states = [(1, sequence[1], outputs)] * (count - 1)
-    return [sequence[:2] + (outputs,)] + states
+    state, exposed = (1, sequence[1], outputs), _exposed_states(message)
+    check(
+        all(shape == state for shape in bottoms[len(bottoms) - exposed :]),
+        "its last {} bottoms want the shape {}".format(exposed, state),
+    )
+    if len(bottoms) > 2 + exposed:
+        check(bottoms[2][:1] == sequence[1:2], "its third bottom wants one item per sequence")
+    return [sequence[:2] + (outputs,)] + [state] * exposed
+
+
+def _exposed_states(message):
+    return {"LSTM": 2, "RNN": 1}[message.type] if message.recurrent_param.expose_hidden else 0
 
 
 @parameters_of("LSTM", "RNN")
 def _recurrent_parameters(message, bottoms):
     outputs = message.recurrent_param.num_output
     gates = outputs * (4 if message.type == "LSTM" else 1)
-    states = {"LSTM": 2, "RNN": 1}[message.type] if message.recurrent_param.expose_hidden else 0
     blobs = [(gates, volume(bottoms[0][2:])), (gates,)]
-    if len(bottoms) - states > 2:
+    if len(bottoms) > 2 + _exposed_states(message):
         blobs.append((gates, volume(bottoms[2][1:])))
     blobs.append((gates, outputs))
     if message.type == "RNN":

@@ -33,24 +33,27 @@ def window(parameters, prefix, spatial, default):
     """
     whole = "kernel_size" if prefix == "kernel" else prefix
     values = getattr(parameters, whole)
-    values = [values] if isinstance(values, int) else list(values)
+    if isinstance(values, int):  # a PoolingParameter holds one
+        values = [values] if parameters.HasField(whole) else []
     halves = [prefix + "_h", prefix + "_w"] if prefix != "dilation" else []
-    if any(parameters.HasField(half) for half in halves):
+    if not values and any(parameters.HasField(half) for half in halves):
         check(spatial == 2, "{}_h and {}_w for {} axes".format(prefix, prefix, spatial))
         values = [getattr(parameters, half) for half in halves]
-    elif not values or (prefix == "kernel" and values == [0]):
-        check(default is not None, "it has no kernel_size")
-        values = [default]
+    values = list(values) or [default]
+    check(values != [None], "it has no kernel_size")
     check(
         len(values) in (1, spatial),
         "{} values of {} for {} axes".format(len(values), prefix, spatial),
     )
-    check(prefix == "pad" or min(values) > 0, "its {} is 0".format(whole))
+    check(prefix == "pad" or not spatial or min(values) > 0, "its {} is 0".format(whole))
     return values * spatial if len(values) == 1 else values
 
 
 def convolution_windows(parameters, spatial):
     """(kernel, stride, pad, dilation), each a list of ``spatial`` int."""
+    for prefix, whole in (("kernel", "kernel_size"), ("stride", "stride"), ("pad", "pad")):
+        halves = any(parameters.HasField(prefix + end) for end in ("_h", "_w"))
+        check(not (halves and getattr(parameters, whole)), "it says its {} twice".format(whole))
     return (
         window(parameters, "kernel", spatial, None),
         window(parameters, "stride", spatial, 1),
@@ -80,6 +83,7 @@ def _convolution(message, bottoms, count):
             sizes.append(stride * (size - 1) + dilation * (kernel - 1) + 1 - 2 * pad)
         else:
             sizes.append(convolved_size(size, kernel, stride, pad, dilation))
+    check(all(sizes) or not parameters.bias_term, "its output {} is empty".format(sizes))
     return [shape[:axis] + (parameters.num_output,) + tuple(sizes)] * len(bottoms)
 
 
@@ -156,25 +160,20 @@ def _pooling(message, bottoms, count):
 
 
 def _check_pooling(parameters):
-    def said(prefix):
-        whole = "kernel_size" if prefix == "kernel" else prefix
-        names = (whole, prefix + "_h", prefix + "_w")
-        return [name for name in names if parameters.HasField(name)]
-
     if parameters.global_pooling:
-        check(not said("kernel"), "global pooling takes no kernel")
+        kernels = [parameters.HasField("kernel" + end) for end in ("_size", "_h", "_w")]
+        check(not any(kernels), "global pooling takes no kernel")
         windows = window(parameters, "pad", 2, 0) + window(parameters, "stride", 2, 1)
         check(windows == [0, 0, 1, 1], "global pooling takes no pad and no stride")
         return
-    for prefix in ("kernel", "pad", "stride"):
-        check(
-            len(said(prefix)) in ((1,) if prefix == "kernel" else (0, 1))
-            and not said(prefix)[:1] == [prefix + "_h"]
-            or said(prefix) == [prefix + "_h", prefix + "_w"],
-            "it wants {0}{1}, or both {0}_h and {0}_w".format(
-                prefix, "_size" if prefix == "kernel" else ""
-            ),
-        )
+    for prefix, whole in (("kernel", "kernel_size"), ("pad", "pad"), ("stride", "stride")):
+        one = parameters.HasField(whole)
+        halves = [parameters.HasField(prefix + end) for end in ("_h", "_w")]
+        if prefix == "kernel":
+            fits = one != all(halves)
+        else:
+            fits = all(halves) and not one or not any(halves)
+        check(fits, "it wants {1}, or both {0}_h and {0}_w".format(prefix, whole))
 
 
 def _pooled(shape, parameters):

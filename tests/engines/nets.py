@@ -60,3 +60,21 @@ layer {{ name: "conv" type: "Convolution" bottom: "data" top: "conv"
 layer {{ name: "score" type: "InnerProduct" bottom: "it" top: "score"
         inner_product_param {{ num_output: 3 }} }}
 """
+
+# What forks write, all of it sayable in stock Caffe.
+FORKS = """
+input: "data" input_shape { dim: 1 dim: 3 dim: 8 dim: 8 }
+layer { name: "conv" type: "Convolution" bottom: "data" top: "conv"
+        convolution_param { num_output: 6 kernel_size: 3 engine: MKL2017 } }
+layer { name: "relu6" type: "ReLU6" bottom: "conv" top: "conv" }
+layer { name: "dw" type: "DepthwiseConvolution" bottom: "conv" top: "dw"
+        convolution_param { num_output: 6 kernel_size: 3 pad: 1 } }
+layer { name: "down" type: "Pooling" bottom: "dw" top: "down"
+        pooling_param { kernel_size: 3 stride: 2 ceil_mode: false } }
+layer { name: "mean" type: "Pooling" bottom: "down" top: "mean"
+        pooling_param { pool: AVE global_pooling: true } }
+layer { name: "gate" type: "Sigmoid" bottom: "mean" top: "gate" }
+layer { name: "axpy" type: "Axpy" bottom: "gate" bottom: "down" bottom: "down" top: "axpy" }
+layer { name: "score" type: "InnerProduct" bottom: "axpy" top: "score"
+        inner_product_param { num_output: 3 } }
+"""

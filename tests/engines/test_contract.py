@@ -138,6 +138,19 @@ def test_one_backward_yields_the_targets_of_all_streams(kind, write_weights):
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
+def test_two_targets_that_share_one_tensor_have_their_own_gradients(kind, write_weights):
+    text = AROUND.format("""
+        layer { name: "drop" type: "Dropout" bottom: "conv" top: "drop" }
+        layer { name: "it" type: "Concat" bottom: "conv" bottom: "drop" top: "it" }""")
+    path = write_weights(text)
+    with open_engine(kind, text, path, ["score"], ["conv", "drop"]) as engine:
+        engine.forward({"data": np.ones((1, 2, 6, 6))}, [])
+        gradients = engine.backward("score", np.float32([[1, 0, 0]]), ["conv", "drop"])
+    of_conv, of_drop = weights.load(path)["score"][0][0].reshape(2, 1, 4, 4, 4)
+    np.testing.assert_allclose(gradients["drop"], of_drop, rtol=1e-6)
+    np.testing.assert_allclose(gradients["conv"], of_conv + of_drop, rtol=1e-5, atol=1e-7)
+
+
 def test_a_target_that_is_an_input(kind, write_weights):
     path = write_weights(STREAMS)
     inputs = {"left": np.ones((1, 3, 8, 8)), "right": np.ones((1, 1, 6, 6))}
@@ -155,21 +168,28 @@ def test_a_target_that_is_an_input(kind, write_weights):
     np.testing.assert_allclose(gradient[0, 0], expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("text", [
-    'layers { name: "score" type: INNER_PRODUCT bottom: "conv" top: "score" '
-    'inner_product_param { num_output: 3 } }',
-    'layers { layer { name: "score" type: "innerproduct" num_output: 3 } '
-    'bottom: "conv" top: "score" }',
-], ids=["V1", "V0"])
+V1 = """
+    input: "data" input_dim: 1 input_dim: 2 input_dim: 3 input_dim: 3
+    layers { name: "conv" type: CONVOLUTION bottom: "data" top: "conv"
+             convolution_param { num_output: 4 kernel_size: 3 pad: 1 } }
+    layers { name: "score" type: INNER_PRODUCT bottom: "conv" top: "score"
+             inner_product_param { num_output: 3 } }
+"""
+V0 = """
+    input: "data" input_dim: 1 input_dim: 2 input_dim: 3 input_dim: 3
+    layers { layer { name: "pad" type: "padding" pad: 1 } bottom: "data" top: "pad" }
+    layers { layer { name: "conv" type: "conv" num_output: 4 kernelsize: 3 }
+             bottom: "pad" top: "conv" }
+    layers { layer { name: "score" type: "innerproduct" num_output: 3 }
+             bottom: "conv" top: "score" }
+"""
+
+
+@pytest.mark.parametrize("text", [V1, V0], ids=["V1", "V0"])
 def test_old_forms_run(kind, text, write_weights):
-    head = 'input: "data" input_dim: 1 input_dim: 2 input_dim: 5 input_dim: 5 '
-    conv = {"V1": 'layers { name: "conv" type: CONVOLUTION bottom: "data" top: "conv" '
-                  'convolution_param { num_output: 4 kernel_size: 3 } }',
-            "V0": 'layers { layer { name: "conv" type: "conv" num_output: 4 kernelsize: 3 } '
-                  'bottom: "data" top: "conv" }'}["V1" if "INNER" in text else "V0"]
-    path = write_weights(head + conv + text)
-    with open_engine(kind, head + conv + text, path, ["score"], ["conv"]) as engine:
-        engine.forward({"data": np.ones((1, 2, 5, 5))}, [])
+    path = write_weights(V1)
+    with open_engine(kind, text, path, ["score"], ["conv"]) as engine:
+        assert engine.forward({"data": np.ones((1, 2, 3, 3))}, ["conv"])["conv"].shape[3] == 3
         gradient = engine.backward("score", np.float32([[0, 1, 0]]), ["conv"])["conv"]
     np.testing.assert_allclose(gradient.ravel(), weights.load(path)["score"][0][1], rtol=1e-6)
 

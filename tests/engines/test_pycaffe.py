@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from definitions import random_input
-from nets import AROUND, BRANCHES
+from nets import AROUND, BRANCHES, FORKS
 
 from caffe_gradcam.engines import EngineError, open_engine
 from prototxt_tools import rewrite
@@ -111,3 +111,17 @@ def test_pre_relu_is_what_a_full_backward_leaves_in_the_blob(
     net.forward(data=BATCH)
     net.backward(score=seed)
     assert np.array_equal(found, net.blobs[target].diff)
+
+
+def test_what_forks_write_runs_in_stock_caffe_as_in_torch(caffe, torch, write_weights):
+    path = write_weights(FORKS)
+    data = {"data": random_input((2, 3, 8, 8)) / 60}
+    results = []
+    for kind in ("caffe", "torch"):
+        with open_engine(kind, FORKS, path, ["score"], ["conv", "down"]) as engine:
+            values = engine.forward(data, ["conv", "down", "axpy", "score"])
+            gradients = engine.backward("score", np.eye(2, 3), ["conv", "down"])
+            results.append(list(values.values()) + [gradients["conv"], gradients["down"]])
+    for found, expected in zip(*results):
+        assert abs(expected).max() > 0
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)

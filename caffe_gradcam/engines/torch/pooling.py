@@ -54,8 +54,8 @@ def windows_of(message, x):
     """(windows, kernel, stride, pad) of a Pooling layer on this bottom."""
     param = message.pooling_param
     kernel, stride, pad = pooling_windows(param, x.shape[2:])
-    ceil = rounds_up(param)
-    windows = [pooled_size(*axis, ceil=ceil) for axis in zip(x.shape[2:], kernel, stride, pad)]
+    windows = [pooled_size(*axis, ceil=rounds_up(param), clip=any(pad))
+               for axis in zip(x.shape[2:], kernel, stride, pad)]
     return windows, kernel, stride, pad
 
 
@@ -81,7 +81,8 @@ def spatial_pyramid(message, bottoms, weights):
         bins = 2 ** level
         kernel = tuple(-(-size // bins) for size in x.shape[2:])
         pad = tuple((k * bins - size + 1) // 2 for size, k in zip(x.shape[2:], kernel))
-        windows = [pooled_size(*axis) for axis in zip(x.shape[2:], kernel, kernel, pad)]
+        windows = [pooled_size(*axis, clip=any(pad))
+                   for axis in zip(x.shape[2:], kernel, kernel, pad)]
         window = (windows, kernel, kernel, pad)
         levels.append(max_pool(x, *window)[0] if param.pool == param.MAX else ave_pool(x, *window))
     if len(levels) == 1:
