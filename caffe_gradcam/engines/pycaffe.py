@@ -4,7 +4,6 @@ Where Caffe dislikes something it aborts the process, so ``open_engine`` runs th
 process of its own.
 """
 
-import os
 import tempfile
 
 import numpy as np
@@ -148,10 +147,12 @@ def _switch_on_backward(subnet):
 
 
 def _build(caffe, document):
-    with tempfile.NamedTemporaryFile(suffix=".prototxt") as file:
+    # A file without a name: nobody could remove a named one where Caffe aborts.
+    with tempfile.TemporaryFile() as file:
         file.write(document.encode())
         file.flush()
-        return caffe.Net(os.fspath(file.name), caffe.TEST)
+        file.seek(0)
+        return caffe.Net("/dev/fd/{}".format(file.fileno()), caffe.TEST)
 
 
 def _copy_weights(net, weights):
