@@ -94,8 +94,18 @@ class Explainer:
         self.method = method
 
     @classmethod
-    def open(cls, model, engine="auto", device="cpu", gradient="post", verbose=False):
-        """Open an engine for a model: ``with Explainer.open(model) as explainer``."""
+    def open(cls, model, engine="auto", **options):
+        """Open an engine for a model: ``with Explainer.open(model) as explainer``.
+
+        Parameters
+        ----------
+        model : caffe_gradcam.model.Model
+        engine : str
+            "auto", "caffe" or "torch".
+        **options
+            ``device, gradient, verbose, timeout, allow_missing, trust``: see
+            ``caffe_gradcam.engines.open_engine``.
+        """
         from caffe_gradcam.engines import open_engine
 
         return cls(
@@ -106,9 +116,7 @@ class Explainer:
                 weights=model.weights,
                 scores=[model.score],
                 targets=model.targets,
-                gradient=gradient,
-                device=device,
-                verbose=verbose,
+                **options
             ),
         )
 

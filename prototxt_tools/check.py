@@ -251,14 +251,10 @@ def _graph_problems(net, phase):
 
 
 def _shape_problems(net, phase):
-    """The first layer whose blobs Caffe cannot shape, and weights that cannot be shared."""
-    net = net.at(phase)
-    try:
-        sizes = shapes.infer(net)
-        weights = shapes.parameters(net, sizes)
-    except InputError as error:
-        return [str(error)]
-    owners, found = {}, []
+    """Layers whose blobs or weights Caffe cannot shape, and weights that cannot be shared."""
+    net, errors = net.at(phase), []
+    weights = shapes.parameters(net, shapes.infer(net, problems=errors), errors)
+    owners, found = {}, [str(error) for error in errors]
     for layer in net.layers:
         for spec, shape in zip(layer.message.param, weights.get(layer.name, ())):
             here = (layer, shape)

@@ -109,7 +109,7 @@ def _values(message, prefix=""):
                     values.update(_values(item, place + ".") or {place: "{}"})
                 else:
                     values[place] = _text(descriptor, item)
-        elif value != descriptor.default_value:
+        elif not descriptor.has_default_value or value != descriptor.default_value:
             values[path] = _text(descriptor, value)
     return values
 

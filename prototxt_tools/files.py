@@ -13,6 +13,7 @@ def replacing(path):
     """Open a file to write that takes its place when all of it is written.
 
     Until then it has a temporary name beside the place; where writing fails nothing is left.
+    What is there and no file, a pipe or ``/dev/null``, is written to as it is.
 
     Parameters
     ----------
@@ -32,6 +33,10 @@ def replacing(path):
     folder = os.path.dirname(path)
     temporary = os.path.join(folder, ".part-" + uuid.uuid4().hex[:12])
     try:
+        if os.path.exists(path) and not os.path.isfile(path):
+            with open(path, "wb") as file:
+                yield file
+            return
         os.makedirs(folder or ".", exist_ok=True)
         try:
             with open(temporary, "xb") as file:

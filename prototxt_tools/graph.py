@@ -1,6 +1,6 @@
 """Who writes and reads each blob, and which blobs a Grad-CAM starts from and ends at."""
 
-from typing import NamedTuple
+from typing import NamedTuple, Tuple
 
 from prototxt_tools.errors import InputError
 
@@ -20,7 +20,13 @@ LINKS = {
 }
 _RANK = {"softmax": 0, "sigmoid": 1, "none": 2}
 # Layers that move or thin out values without making new features.
-_CARRIERS = {"Pooling", "Dropout", "Split", "Flatten", "Reshape", "Crop", "Permute", "Slice"}
+_CARRIERS = {
+    "Pooling", "Dropout", "Split", "Flatten", "Reshape", "Crop", "Permute", "Slice", "Im2col",
+    "BatchReindex", "Filter", "ROIPooling", "PSROIPooling",
+}
+# Their first bottom has the values; the others only say where or how much.
+_GUIDED = {"Crop", "BatchReindex", "ROIPooling", "PSROIPooling"}
+_JOINS = {"Concat", "Eltwise"}
 # Layers that keep one channel per class when they stand between the class maps and the score.
 _CLASS_CARRIERS = _CARRIERS | {
     "ReLU", "Softmax", "Sigmoid", "Eltwise", "Interp", "Upsample", "Power", "BatchNorm", "Scale",
@@ -44,6 +50,14 @@ class Target(NamedTuple):
     """A blob to explain a score at."""
 
     blob: str
+    reason: str
+
+
+class Candidate(NamedTuple):
+    """A blob with spatial extent, that a score may be explained at."""
+
+    blob: str
+    shape: Tuple[int, ...]
     reason: str
 
 
@@ -117,14 +131,17 @@ class Graph:
         found = {}
         for index, layer in enumerate(self.net.layers):
             link = LINKS.get(layer.type)
-            if link is None or not layer.bottoms or not self._ends_here(layer, index):
+            if link is None or not self._ends_here(layer, index):
                 continue
-            blob = layer.bottoms[0]
-            if LINKS.get(getattr(self.maker(blob), "type", None)) in ("softmax", "sigmoid"):
-                continue
-            reason = "{} {} reads it".format(layer.type, layer.name or "(unnamed)")
-            if blob not in found or _RANK[link] < _RANK[found[blob][1].link]:
-                found[blob] = (index, Score(blob, link, reason))
+            for blob in layer.bottoms if layer.type == "Silence" else layer.bottoms[:1]:
+                maker = self.maker(blob)
+                if maker is None or not maker.bottoms:
+                    continue
+                if LINKS.get(maker.type) in ("softmax", "sigmoid"):
+                    continue
+                reason = "{} {} reads it".format(layer.type, layer.name or "(unnamed)")
+                if blob not in found or _RANK[link] < _RANK[found[blob][1].link]:
+                    found[blob] = (index, Score(blob, link, reason))
         inputs = {entry.blob for entry in self.net.inputs}
         for blob in self.net.outputs():
             maker = self.maker(blob)
@@ -187,8 +204,64 @@ class Graph:
                 carries = (shapes.get(maker.bottoms[0]) or ())[1:2] == classes
                 if not carries and _is_spatial(shape):
                     reason = "{} makes one channel per class of it".format(maker.name)
-            stack += [(bottom, carries, reason) for bottom in maker.bottoms]
+            stack += [(bottom, carries, reason) for bottom in self._values_of(blob)]
         return sorted(found.values(), key=lambda t: -self._writers[t.blob][0])
+
+    def _values_of(self, blob):
+        """The blobs whose values go into a blob, by its maker or by layers that change it."""
+        found = []
+        for index in self._writers[blob]:
+            layer = self.net.layers[index]
+            found += layer.bottoms[:1] if layer.type in _GUIDED else layer.bottoms
+        return [bottom for bottom in dict.fromkeys(found) if bottom != blob]
+
+    def candidates(self, shapes):
+        """Every blob with spatial extent, in the order of the file.
+
+        Parameters
+        ----------
+        shapes : dict
+            See ``shapes.infer``.
+
+        Returns
+        -------
+        list of Candidate
+            The reason names the maker, and the module whose branch the blob ends.
+        """
+        found = []
+        for blob in self.net.blobs():
+            maker, shape = self.maker(blob), shapes.get(blob) or ()
+            if maker is None or not maker.bottoms or not _is_spatial(shape):
+                continue
+            reason = "{} makes it".format(maker.type)
+            joins = [i for i in self.final_readers(blob) if self.net.layers[i].type in _JOINS]
+            if joins:
+                join = self.net.layers[joins[0]]
+                reason += ", a branch of {} {}".format(join.type, join.name)
+            found.append(Candidate(blob, shape, reason))
+        return found
+
+    def streams(self):
+        """Which input each layer computes on, where the net has several.
+
+        The slices of an input count as inputs: siamese nets get their pairs stacked.
+
+        Returns
+        -------
+        list of (str or None)
+            For each layer the blob its stream begins with; None before and behind the streams:
+            for layers that read no blob, or those of several streams.
+        """
+        origins = {entry.blob: entry.blob for entry in self.net.inputs}
+        found = []
+        for layer in self.net.layers:
+            begins = {origins.get(bottom) for bottom in layer.bottoms}
+            stream = begins.pop() if len(begins) == 1 else None
+            slices = layer.type == "Slice" and layer.bottoms[0] == stream
+            for top in layer.tops:
+                origins[top] = top if slices or not layer.bottoms else stream
+            found.append(None if slices else stream)
+        return found if len(set(found) - {None}) > 1 else [None] * len(found)
 
     def _passed_over(self, maker, on_class_maps):
         if maker.type in _CARRIERS:

@@ -162,14 +162,15 @@ def test_equal_names_do_not_overwrite_each_other(place):
 
 
 def test_the_engine_is_opened_as_asked_for(place, engines):
-    explain("blue.png", "-q", "--engine", "torch", "--device", "cuda:1", "--gradient", "pre-relu")
+    explain("blue.png", "-q", "--engine", "torch", "--device", "cuda:1", "--gradient", "pre-relu",
+            "--trust")
     wanted = engines[0][1]
     prototxt = wanted.pop("prototxt")
     assert 'name: "colours"' in prototxt
     assert os.path.basename(wanted.pop("weights")) == "colours.caffemodel"
     assert wanted == {
         "kind": "torch", "scores": ["score"], "targets": ["smaller"], "gradient": "pre-relu",
-        "device": "cuda:1", "verbose": False,
+        "device": "cuda:1", "verbose": False, "allow_missing": False, "trust": True,
     }
 
 

@@ -72,6 +72,10 @@ def _add_running(group):
     group.add_argument("--engine", choices=["auto", "caffe", "torch"], default="auto",
                        help="auto takes Caffe where pycaffe is installed")
     group.add_argument("--device", metavar="cpu|cuda[:N]", default="cpu")
+    group.add_argument("--trust", action="store_true",
+                       help="let the net run Python code and read files, if it has such layers")
+    group.add_argument("--allow-missing", action="store_true",
+                       help="fill layers that the weights file lacks as Caffe would")
     group.add_argument("--batch", metavar="N", type=_positive, default=8,
                        help="images that go through the net together (default: 8)")
 
@@ -116,7 +120,13 @@ def run(options):
     if not (options.json or options.quiet):
         print(describe(model), file=sys.stderr)
     with Explainer.open(
-        model, options.engine, options.device, options.gradient, options.verbose
+        model,
+        options.engine,
+        device=options.device,
+        gradient=options.gradient,
+        verbose=options.verbose,
+        allow_missing=options.allow_missing,
+        trust=options.trust,
     ) as explainer:
         rows = explain_all(explainer, classes, options)
         ran = explainer.engine.description

@@ -7,6 +7,7 @@ import numpy as np
 
 from prototxt_tools import rewrite, shapes
 from prototxt_tools import weights as weight_files
+from prototxt_tools.audit import audit
 from prototxt_tools.document import Document
 from prototxt_tools.errors import InputError
 from prototxt_tools.graph import Graph
@@ -18,6 +19,9 @@ ADVICE = {"caffe": "pycaffe is not installed; use the image, or the torch engine
           "torch": "torch is not installed; pip install torch"}
 # Layers that may stand at the beginning of a net that is fed from outside.
 SOURCES = ("Input", "Parameter", "DummyData")
+# What to do about a layer that does more than arithmetic, by the kind of the audit's finding.
+TRUST = {"code": "if you trust this file, say --trust",
+         "file": "make a deploy net of it (prototxt-tools deploy), or say --trust"}
 
 
 class EngineError(InputError):
@@ -99,7 +103,7 @@ class Engine:
 
 
 def open_engine(kind, prototxt, weights, scores, targets, gradient="post", device="cpu",
-                verbose=False, timeout=None):
+                verbose=False, timeout=None, allow_missing=False, trust=False):
     """Open an engine for a net.
 
     Parameters
@@ -121,6 +125,10 @@ def open_engine(kind, prototxt, weights, scores, targets, gradient="post", devic
         Let what Caffe logs through to stderr.
     timeout : float, optional
         Seconds that one call may take in an engine with a process of its own.
+    allow_missing : bool
+        Fill the blobs of layers that have no weights as Caffe would, instead of refusing them.
+    trust : bool
+        Let layers that run Python code or touch files do so, instead of refusing the net.
 
     Returns
     -------
@@ -136,7 +144,8 @@ def open_engine(kind, prototxt, weights, scores, targets, gradient="post", devic
         if kind is None:
             raise InputError("neither pycaffe nor torch is installed; pip install torch")
     arguments = {"prototxt": prototxt, "weights": weights, "scores": list(scores),
-                 "targets": list(targets), "gradient": gradient, "device": device}
+                 "targets": list(targets), "gradient": gradient, "device": device,
+                 "allow_missing": allow_missing, "trust": trust}
     if kind == "caffe":
         from .isolated import IsolatedEngine
 
@@ -172,7 +181,7 @@ class Subnet:
 
     Parameters
     ----------
-    prototxt, weights, scores, targets, gradient
+    prototxt, weights, scores, targets, gradient, allow_missing, trust
         As for ``open_engine``.
 
     Attributes
@@ -186,9 +195,12 @@ class Subnet:
         Score -> the targets on whose final value it depends.
     weights : dict
         Layer name -> list of arrays; blobs that layers share stand with each of them.
+    missing : dict
+        Layer name -> shapes of its blobs, for layers without weights.
     """
 
-    def __init__(self, prototxt, weights, scores, targets, gradient):
+    def __init__(self, prototxt, weights, scores, targets, gradient, allow_missing=False,
+                 trust=False):
         if gradient not in GRADIENTS:
             raise InputError("no gradient {!r}; say post or pre-relu".format(gradient))
         self.scores, self.targets = list(scores), list(targets)
@@ -199,10 +211,13 @@ class Subnet:
         self.document = rewrite.cut(document, blobs).document
         self.net = Net.parse(self.document).at("TEST")
         self.graph = Graph(self.net)
-        self._refuse_foreign_layers()
+        if not trust:
+            self._refuse_foreign_layers()
         self._check_wiring()
         self._path = weights
         self.weights = share(self.net, weight_files.load(weights))
+        self._refuse_infinite_weights()
+        self._allow_missing, self.missing = allow_missing, {}
         self.reached = {score: self._reached_by(score) for score in self.scores}
         for target in self.targets:
             if not any(target in reached for reached in self.reached.values()):
@@ -257,13 +272,23 @@ class Subnet:
                 if target != score and ancestors.intersection(self.graph.final_readers(target))]
 
     def _refuse_foreign_layers(self):
+        for finding in audit(self.net):
+            if finding.kind in TRUST:
+                raise InputError("{}; {}".format(finding.sentence, TRUST[finding.kind]))
         for layer in self.net.layers:
-            if layer.type == "Python":
-                raise InputError("layer {} runs Python code that is not part of the net; "
-                                 "no engine here does".format(layer.name))
             if not layer.bottoms and layer.type not in SOURCES:
                 raise InputError("layer {} ({}) brings its own data; give a deploy net, which is "
                                  "fed from outside".format(layer.name, layer.type))
+
+    def _refuse_infinite_weights(self):
+        for layer in self.net.layers:
+            for index, array in enumerate(self.weights.get(layer.name, ())):
+                # A sum takes no copy; only where it overflows each number has to be looked at.
+                with np.errstate(over="ignore", invalid="ignore"):
+                    total = array.sum()
+                if not np.isfinite(total) and not np.isfinite(array).all():
+                    raise InputError("{}: layer {}, blob {} holds NaN or infinity".format(
+                        self._path, layer.name, index))
 
     def _check_wiring(self):
         written = {entry.blob for entry in self.net.inputs}
@@ -286,9 +311,10 @@ class Subnet:
         check = weight_files.check(parameters, self.weights)
         if check.problems:
             raise InputError("{}: {}".format(self._path, check.problems[0]))
-        if check.missing:
+        if check.missing and not self._allow_missing:
             raise InputError("{}: no weights for layer {}".format(
                 self._path, ", ".join(check.missing)))
+        self.missing = {name: parameters[name] for name in check.missing}
         self._checked = inputs
 
 

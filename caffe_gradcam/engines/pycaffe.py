@@ -22,11 +22,13 @@ UNTOUCHED = np.float32(1e-30)
 class PycaffeEngine(Engine):
     """See ``open_engine`` and ``Engine``."""
 
-    def __init__(self, prototxt, weights, scores, targets, gradient="post", device="cpu"):
+    def __init__(self, prototxt, weights, scores, targets, gradient="post", device="cpu",
+                 allow_missing=False, trust=False):
         import caffe
 
         prototxt = rewrite.stock(Document.parse(prototxt)).document.text()
-        self._subnet = Subnet(prototxt, weights, scores, targets, gradient)
+        self._subnet = Subnet(
+            prototxt, weights, scores, targets, gradient, allow_missing, trust)
         self._subnet.refuse_unknown_types(
             set(caffe.layer_type_list()), "this build of Caffe",
             "run the net in the fork of Caffe it was made for, or with the torch engine")

@@ -9,8 +9,8 @@ examples:
   prototxt-tools fold deploy.prototxt resnet50.caffemodel -o folded.prototxt \\
       --weights-out folded.caffemodel
       the same outputs from 106 layers fewer
-  prototxt-tools fold deploy.prototxt resnet50.caffemodel --weights-out /dev/null --diff
-      what would change
+  prototxt-tools fold deploy.prototxt resnet50.caffemodel --diff --weights-out /dev/null
+      what would change, and what stays because another layer reads it
 """
 
 

@@ -37,7 +37,7 @@ def batch_size(document, n):
     net = Net.parse(document)
     edits, notes = Edits(document), []
     firsts = [(entry.blob, entry.dims[0].value) for entry in input_texts(net) if entry.dims]
-    for blob, value in firsts:
+    for blob, value in {value.start: (blob, value) for blob, value in firsts}.values():
         if value.integer() != firsts[0][1].integer():
             notes.append("left input {}: its first size is {}".format(blob, value.text))
         elif value.integer() != n:

@@ -3,6 +3,8 @@
 Each rule follows the ``LayerSetUp`` and ``Reshape`` of the layer in Caffe's ``src/caffe/layers``.
 """
 
+from prototxt_tools.errors import PrototxtError
+from prototxt_tools.net import Input
 from prototxt_tools.shapes import axes, ends, rules, weighted, windows
 from prototxt_tools.shapes.rules import axis_of, volume
 from prototxt_tools.shapes.windows import (
@@ -30,11 +32,11 @@ __all__ = [
 
 # Importing a family registers its rules.
 _FAMILIES = (axes, ends, weighted, windows)
-_UNBUILDABLE = (ValueError, IndexError, ZeroDivisionError)
+_UNBUILDABLE = (ValueError, IndexError, ZeroDivisionError, OverflowError)
 _MAX_VALUES = (1 << 31) - 1
 
 
-def infer(net, inputs=None):
+def infer(net, inputs=None, problems=None):
     """The shape of every blob, after the last layer that writes it.
 
     Parameters
@@ -44,6 +46,8 @@ def infer(net, inputs=None):
     inputs : dict, optional
         Shapes of blobs by name, of inputs or of what a data layer gives; they go before those of
         the file.
+    problems : list, optional
+        Where given, it gets the errors, and what lies behind those layers stays unknown.
 
     Returns
     -------
@@ -57,14 +61,32 @@ def infer(net, inputs=None):
         Names the layer that cannot be built, and why.
     """
     given = inputs or {}
-    shapes = {entry.blob: entry.shape for entry in net.inputs if entry.shape is not None}
-    shapes.update(given)
-    for layer in net.layers:
-        if layer.type != "Input":
-            for top, shape in zip(layer.tops, tops_of(layer, shapes)):
-                if shape is not None and top not in given:
-                    shapes[top] = shape
+    shapes = dict(given)
+    for step in net.inputs + net.layers:
+        try:
+            tops = _input(step) if isinstance(step, Input) else _layer(step, shapes)
+        except PrototxtError as error:
+            if problems is None:
+                raise
+            problems.append(error)
+            continue
+        for top, shape in tops:
+            if shape is not None:
+                shapes[top] = given.get(top, shape)
     return shapes
+
+
+def _input(entry):
+    try:
+        _check_size(entry.shape)
+    except _UNBUILDABLE as error:
+        problem = "input {} cannot be built: {}".format(entry.blob, error)
+        raise entry.field.error(problem) from error
+    return [(entry.blob, entry.shape)]
+
+
+def _layer(layer, shapes):
+    return () if layer.type == "Input" else zip(layer.tops, tops_of(layer, shapes))
 
 
 def tops_of(layer, shapes):
@@ -91,11 +113,12 @@ def tops_of(layer, shapes):
 def _check_size(shape):
     """``Blob::Reshape`` in ``src/caffe/blob.cpp``."""
     if shape is not None:
-        rules.check(min(shape + (0,)) >= 0, "its window is larger than its input")
-        rules.check(volume(shape) <= _MAX_VALUES, "{} are over 2^31 values".format(shape))
+        rules.check(min(shape + (0,)) >= 0, "{} has a size below 0".format(shape))
+        if volume(shape) > _MAX_VALUES:
+            raise OverflowError("{} are over 2^31 values".format(shape))
 
 
-def parameters(net, shapes):
+def parameters(net, shapes, problems=None):
     """The shapes of the learned parameters of every layer that has some.
 
     Parameters
@@ -103,6 +126,8 @@ def parameters(net, shapes):
     net : prototxt_tools.net.Net
     shapes : dict
         As ``infer`` gives them.
+    problems : list, optional
+        As in ``infer``.
 
     Returns
     -------
@@ -116,7 +141,13 @@ def parameters(net, shapes):
     """
     found = {}
     for layer in net.layers:
-        blobs = parameters_of(layer, shapes)
+        try:
+            blobs = parameters_of(layer, shapes)
+        except PrototxtError as error:
+            if problems is None:
+                raise
+            problems.append(error)
+            continue
         if blobs:
             found[layer.name] = blobs
     return found

@@ -42,6 +42,7 @@ def _slice(message, bottoms, count):
     points = list(parameters.slice_point)
     if points:
         check(len(points) == count - 1, "{} slice points for {} tops".format(len(points), count))
+        check(count <= shape[axis], "{} tops of {}".format(count, shape[axis]))
     else:
         check(
             count and shape[axis] % count == 0,

@@ -40,12 +40,14 @@ def window(parameters, prefix, spatial, default):
         check(spatial == 2, "{}_h and {}_w for {} axes".format(prefix, prefix, spatial))
         values = [getattr(parameters, half) for half in halves]
     values = list(values) or [default]
+    if not spatial:
+        return []
     check(values != [None], "it has no kernel_size")
     check(
         len(values) in (1, spatial),
         "{} values of {} for {} axes".format(len(values), prefix, spatial),
     )
-    check(prefix == "pad" or not spatial or min(values) > 0, "its {} is 0".format(whole))
+    check(prefix == "pad" or min(values) > 0, "its {} is 0".format(whole))
     return values * spatial if len(values) == 1 else values
 
 

@@ -215,13 +215,16 @@ def test_an_unknown_layer_type_is_named(kind, write_weights):
 
 def test_a_python_layer_is_refused(kind, write_weights):
     text = PLAIN.replace('"ReLU"', '"Python" python_param { module: "os" layer: "X" }')
-    assert "layer it runs Python code" in refusal(kind, text, write_weights(PLAIN))
+    message = refusal(kind, text, write_weights(PLAIN))
+    assert "layer it (line 5) of type Python runs Python code" in message and "--trust" in message
 
 
 def test_a_layer_that_brings_its_own_data_is_refused(kind, write_weights):
     data = 'layer { name: "db" type: "Data" top: "data" data_param { source: "x" batch_size: 1 } }'
     text = PLAIN[PLAIN.index("layer"):]
-    assert "layer db (Data) brings its own data" in refusal(kind, data + text, write_weights(PLAIN))
+    message = refusal(kind, data + text, write_weights(PLAIN))
+    assert "layer db (line 1) of type Data reads a database" in message
+    assert "prototxt-tools deploy" in message
 
 
 def test_a_missing_weights_file_is_named(kind, tmp_path):
@@ -239,6 +242,73 @@ def test_weights_of_another_net_name_the_first_layer_and_both_shapes(kind, write
 def test_a_layer_without_weights_is_named(kind, write_weights):
     path = write_weights(PLAIN.replace('name: "score"', 'name: "other"'))
     assert "no weights for layer score" in refusal(kind, PLAIN, path)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_weights_that_are_no_numbers_name_their_layer(kind, value, write_weights):
+    path = write_weights(PLAIN)
+    broken = weights.load(path)
+    broken["score"][1][2] = value
+    weights.save(path, broken)
+    assert "layer score, blob 1 holds NaN or infinity" in refusal(kind, PLAIN, path)
+
+
+def test_large_weights_are_numbers(kind, write_weights):
+    path = write_weights(PLAIN)
+    large = weights.load(path)
+    large["conv"][1][:] = np.finfo(np.float32).max
+    weights.save(path, large)
+    open_engine(kind, PLAIN, path, ["score"], ["conv"]).close()
+
+
+UNLEARNED = """
+input: "data" input_shape { dim: 1 dim: 2 dim: 6 dim: 6 }
+layer { name: "conv" type: "Convolution" bottom: "data" top: "conv"
+        convolution_param { num_output: 2 kernel_size: 3 weight_filler { value: 0.5 }
+                            bias_filler { type: "constant" value: -20 } } }
+layer { name: "bn" type: "BatchNorm" bottom: "conv" top: "bn" }
+layer { name: "scale" type: "Scale" bottom: "bn" top: "scale" scale_param { bias_term: true } }
+layer { name: "prelu" type: "PReLU" bottom: "scale" top: "prelu" }
+layer { name: "up" type: "Deconvolution" bottom: "prelu" top: "up"
+        convolution_param { num_output: 2 group: 2 kernel_size: 4 stride: 2 pad: 1
+                            bias_term: false weight_filler { type: "bilinear" } } }
+layer { name: "score" type: "InnerProduct" bottom: "up" top: "score"
+        inner_product_param { num_output: 3 } }
+"""
+
+
+def only(path, *names):
+    """Leave the weights of some layers in a file."""
+    learned = weights.load(path)
+    weights.save(path, {name: learned[name] for name in names})
+
+
+def test_layers_without_weights_are_filled_as_caffe_fills_them(kind, write_weights):
+    path = write_weights(UNLEARNED)
+    only(path, "score")
+    message = refusal(kind, UNLEARNED, path)
+    assert message == path + ": no weights for layer conv, bn, scale, prelu, up"
+    with open_engine(kind, UNLEARNED, path, ["score"], ["conv"], allow_missing=True) as engine:
+        values = engine.forward({"data": np.ones((1, 2, 6, 6))}, ["conv", "scale", "up"])
+    # 18 ones times 0.5, minus 20; variance 0, so eps alone; then a slope of 0.25.
+    np.testing.assert_allclose(values["conv"], -11, rtol=1e-6)
+    np.testing.assert_allclose(values["scale"], -11 / np.sqrt(1e-5), rtol=1e-5)
+    edge = np.array([0.75, 1, 1, 1, 1, 1, 1, 0.75])
+    expected = np.outer(edge, edge) * values["scale"].mean() / 4
+    np.testing.assert_allclose(values["up"], np.stack([[expected] * 2]), rtol=1e-5)
+
+
+def test_random_fillers_are_left_to_caffe(kind, write_weights):
+    text = PLAIN.replace("num_output: 3", 'num_output: 3 weight_filler { type: "xavier" }')
+    path = write_weights(text)
+    only(path, "conv")
+    if kind == "torch":
+        with pytest.raises(EngineError, match="layer score, and its filler 'xavier' draws random"):
+            open_engine(kind, text, path, ["score"], ["conv"], allow_missing=True)
+    else:
+        with open_engine(kind, text, path, ["score"], ["conv"], allow_missing=True) as engine:
+            score = engine.forward({"data": np.ones((1, 2, 6, 6))}, ["score"])["score"]
+        assert len(set(score[0])) == 3
 
 
 def test_blobs_that_the_net_does_not_have_are_named(kind, write_weights):
@@ -351,3 +421,11 @@ def test_auto_takes_caffe_where_it_is_and_else_torch(monkeypatch):
     only("torch")
     base.open_engine("auto", "", "", [], [])
     assert opened == ["torch"]
+
+
+def test_a_trusted_net_is_not_refused_for_its_python_layer(kind, write_weights):
+    text = PLAIN.replace('"ReLU"', '"Python" python_param { module: "nowhere" layer: "X" }')
+    with pytest.raises(InputError) as caught:
+        open_engine(kind, text, write_weights(PLAIN), ["score"], ["conv"], trust=True)
+    # It is asked for now: torch has no such layer type, and Caffe looks for the module.
+    assert "--trust" not in str(caught.value)

@@ -4,6 +4,8 @@ import numpy as np
 import torch
 
 from ..base import Engine, EngineError, Subnet, device_index
+from ..fillers import fill
+from . import trunk
 from .registry import LAYERS
 
 ADVICE = ('add it with @layer("{}") of caffe_gradcam.engines.torch, or run the net in a Caffe '
@@ -13,19 +15,22 @@ ADVICE = ('add it with @layer("{}") of caffe_gradcam.engines.torch, or run the n
 class TorchEngine(Engine):
     """See ``open_engine`` and ``Engine``."""
 
-    def __init__(self, prototxt, weights, scores, targets, gradient="post", device="cpu"):
-        self._subnet = Subnet(prototxt, weights, scores, targets, gradient)
+    def __init__(self, prototxt, weights, scores, targets, gradient="post", device="cpu",
+                 allow_missing=False, trust=False):
+        self._subnet = Subnet(
+            prototxt, weights, scores, targets, gradient, allow_missing, trust)
         self._subnet.refuse_unknown_types(set(LAYERS) | {"Input"}, "the torch engine", ADVICE)
         self._device = _device(device)
         self._weights = {
             layer.name: [torch.from_numpy(array).to(self._device)
-                         for array in self._subnet.weights.get(layer.name, ())]
+                         for array in _weights(self._subnet, layer)]
             for layer in self._subnet.net.layers}
         self._leaves = _leaves(self._subnet, gradient)
         self._last_use = _last_use(self._subnet)
         self._blobs = None
         self._marked = {}
         self.description = {"engine": "torch", "version": torch.__version__, "device": device}
+        self._trunk = self._accelerated()
 
     def forward(self, inputs, keep):
         keep = list(keep)
@@ -35,7 +40,8 @@ class TorchEngine(Engine):
         blobs = {name: torch.from_numpy(array).to(self._device) for name, array in arrays.items()}
         self._mark(-1, blobs)
         held = set(keep) | set(self._subnet.scores)
-        for index, layer in enumerate(self._subnet.net.layers):
+        begin = self._run_trunk(blobs, keep)
+        for index, layer in enumerate(self._subnet.net.layers[begin:], begin):
             if layer.type != "Input":
                 blobs.update(zip(layer.tops, self._run(layer, blobs)))
             self._mark(index, blobs)
@@ -65,6 +71,36 @@ class TorchEngine(Engine):
 
     def close(self):
         self._weights, self._blobs, self._marked = {}, None, {}
+
+    def _accelerated(self):
+        """The layers below the lowest target as a ``Trunk``, or None where nothing is gained."""
+        version = self._device.type == "cpu" and trunk.installed()
+        layers = self._subnet.net.layers[:min(self._leaves) + 1]
+        read = {blob for layer in layers for blob in layer.bottoms}
+        if not version or not read:
+            return None
+        written = {blob for layer in layers if layer.type != "Input" for blob in layer.tops}
+        gone = {blob for blobs in self._last_use[:len(layers)] for blob in blobs}
+        self.description["trunk"] = "openvino " + version
+        return trunk.Trunk(
+            layers, self._weights,
+            inputs=[entry.blob for entry in self._subnet.net.inputs if entry.blob in read],
+            outputs=sorted(written - (gone - set(self._subnet.scores))), precision="fp32")
+
+    def _run_trunk(self, blobs, keep):
+        """Run the layers below the lowest target at once, if possible; how many have run."""
+        if self._trunk is None or not self._trunk.gives(keep):
+            return 0
+        tops = self._trunk.run(blobs)
+        if self._trunk.failure:
+            self.description["trunk"] = "not openvino: " + self._trunk.failure
+            self._trunk = None
+        if tops is None:
+            return 0
+        blobs.update(tops)
+        last = min(self._leaves)
+        self._mark(last, blobs)
+        return last + 1
 
     def _run(self, layer, blobs):
         bottoms = [blobs[bottom] for bottom in layer.bottoms]
@@ -96,6 +132,12 @@ def _device(name):
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
     return torch.device("cuda", index)
+
+
+def _weights(subnet, layer):
+    if layer.name in subnet.missing:
+        return fill(layer, subnet.missing[layer.name])
+    return subnet.weights.get(layer.name, ())
 
 
 def _leaves(subnet, gradient):

@@ -1,0 +1,138 @@
+"""The layers below the lowest target, compiled by OpenVINO: they need no gradient."""
+
+import importlib.util
+import warnings
+
+import torch
+
+from .registry import LAYERS
+
+# Compiling takes as long as some batches do, so a shape of input has to come more often than this.
+PATIENCE = 1
+# Compiled shapes that are kept: that of a batch, and that of the one left over at the end.
+KEPT = 2
+HINTS = {"fp32": "f32", "bf16": "bf16"}
+# How far compiled layers may be from the ones they were made of (relative L2 distance).
+TOLERANCE = {"fp32": 1e-4, "bf16": 0.1}
+
+
+class Trunk:
+    """What comes before a net's lowest target.
+
+    Parameters
+    ----------
+    layers : list of prototxt_tools.net.Layer
+        All layers up to where autograd begins.
+    weights : dict
+        Layer name -> list of tensors.
+    inputs, outputs : list of str
+        Blobs that are fed, and blobs that the layers write and others need.
+    precision : str
+        A key of ``HINTS``.
+
+    Attributes
+    ----------
+    failure : str or None
+        Why OpenVINO cannot run these layers, if that has shown.
+    """
+
+    def __init__(self, layers, weights, inputs, outputs, precision):
+        self._module = Layers(layers, weights, inputs, outputs)
+        self._inputs, self._outputs = inputs, outputs
+        self._hidden = {top for layer in layers for top in layer.tops} - set(inputs + outputs)
+        self._precision = precision
+        self._seen, self._requests = {}, {}
+        self.failure = None
+
+    def gives(self, keep):
+        """Whether none of some blobs is known only inside."""
+        return self._hidden.isdisjoint(keep)
+
+    def run(self, blobs):
+        """Run the layers on the inputs among some blobs.
+
+        Returns
+        -------
+        dict or None
+            Output -> tensor, which the next run overwrites; None where the layers are to be run
+            one by one, since they cannot be compiled or these shapes are too rare.
+        """
+        tensors = [blobs[name] for name in self._inputs]
+        shapes = tuple(tuple(tensor.shape) for tensor in tensors)
+        self._seen[shapes] = self._seen.get(shapes, 0) + 1
+        if self.failure or self._seen[shapes] <= PATIENCE:
+            return None
+        if shapes not in self._requests:
+            try:
+                self._compile(shapes, tensors)
+            except Exception as error:  # OpenVINO's own errors have no common parent.
+                self.failure = str(error).strip().split("\n")[0]
+                return None
+        results = self._requests[shapes].infer(
+            [tensor.numpy() for tensor in tensors], share_inputs=True, share_outputs=True)
+        return {name: torch.from_numpy(results[index])
+                for index, name in enumerate(self._outputs)}
+
+    def _compile(self, shapes, tensors):
+        import openvino
+
+        generator = torch.Generator().manual_seed(0)
+        example = tuple(torch.rand(shape, generator=generator) for shape in shapes)
+        with torch.no_grad(), warnings.catch_warnings():
+            # Tracing warns of every size it takes for constant; here they are.
+            warnings.simplefilter("ignore")
+            model = openvino.convert_model(self._module, example_input=example)
+        if len(model.inputs) != len(tensors):
+            raise ValueError("not every input reaches the target")
+        model.reshape({port: list(shape) for port, shape in zip(model.inputs, shapes)})
+        compiled = openvino.Core().compile_model(model, "CPU", {
+            "INFERENCE_PRECISION_HINT": HINTS[self._precision],
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_NUM_THREADS": torch.get_num_threads()})
+        request = compiled.create_infer_request()
+        self._compare(request, tensors)
+        while len(self._requests) >= KEPT:
+            del self._requests[next(iter(self._requests))]
+        self._requests[shapes] = request
+
+    def _compare(self, request, tensors):
+        """Raise a ValueError where the layers give something else when they run one by one.
+
+        Tracing takes whatever a layer computes outside torch, as ArgMax does, for constant.
+        """
+        results = request.infer([tensor.numpy() for tensor in tensors])
+        with torch.no_grad():
+            expected = self._module(*tensors)
+        for index, tensor in enumerate(expected):
+            distance = float((torch.from_numpy(results[index]) - tensor).norm())
+            if not distance <= TOLERANCE[self._precision] * float(tensor.norm()):
+                raise ValueError("its values of blob {} are not those of torch".format(
+                    self._outputs[index]))
+
+
+class Layers(torch.nn.Module):
+    """Layers of a net as a module, which is what OpenVINO converts."""
+
+    def __init__(self, layers, weights, inputs, outputs):
+        super().__init__()
+        self._layers = [layer for layer in layers if layer.type != "Input"]
+        self._weights = {layer.name: weights[layer.name] for layer in layers}
+        self._inputs, self._outputs = inputs, outputs
+        self.eval()
+
+    def forward(self, *tensors):
+        blobs = dict(zip(self._inputs, tensors))
+        for layer in self._layers:
+            bottoms = [blobs[bottom] for bottom in layer.bottoms]
+            tops = LAYERS[layer.type](layer.message, bottoms, self._weights[layer.name])
+            blobs.update(zip(layer.tops, tops))
+        return tuple(blobs[name] for name in self._outputs)
+
+
+def installed():
+    """The version of OpenVINO, or None."""
+    if not importlib.util.find_spec("openvino"):
+        return None
+    from importlib.metadata import version
+
+    return version("openvino")
