@@ -5,10 +5,24 @@ import signal
 import sys
 
 from prototxt_tools import __version__
-from prototxt_tools.commands import convert, cut, deploy, diff, fold, rewrite, upgrade
+from prototxt_tools.commands import (
+    audit,
+    convert,
+    cut,
+    deploy,
+    diff,
+    draw,
+    fold,
+    inspect,
+    rewrite,
+    upgrade,
+    weights,
+)
 from prototxt_tools.errors import InputError
 
-_COMMANDS = (convert, deploy, upgrade, cut, fold, rewrite, diff)
+_COMMANDS = (
+    convert, inspect, draw, audit, deploy, upgrade, cut, fold, rewrite, diff, weights
+)  # fmt: skip
 
 
 def main(arguments=None):

@@ -14,10 +14,11 @@ class Edits:
         self.document = document
         self._text = document.text()
         self._spans = {}
+        self._elements = {}
         self._order = 0
 
     def __bool__(self):
-        return bool(self._spans)
+        return bool(self._spans or self._elements)
 
     def replace(self, node, text):
         """Put ``text`` in the place of a value (or of any node with a span)."""
@@ -26,8 +27,14 @@ class Edits:
     def remove(self, field):
         """Take a field away, and its line where it stands alone on it.
 
-        A comment behind it on its last line stays.
+        A comment behind it on its last line stays. Of a list just the element goes.
         """
+        if field.in_list:
+            self._elements.setdefault(field.start, []).append(field)
+        else:
+            self._remove_whole(field)
+
+    def _remove_whole(self, field):
         text, start, end = self._text, field.start, field.end
         line_start = text.rfind("\n", 0, start) + 1
         line_end = text.find("\n", end)
@@ -70,8 +77,26 @@ class Edits:
             at = field.value.end - 1
             self._spans[(at, at, self._count())] = " {} ".format(line)
 
+    def _remove_elements(self, removed):
+        """Take elements of one list away, each with the comma that divides it from what stays."""
+        start, end = removed[0].start, removed[0].end
+        ends = {field.value.end for field in removed}
+        values = [field.value for field in Document.parse(self._text[start:end]).root]
+        goes = [start + value.end in ends for value in values]
+        if all(goes):
+            self._remove_whole(removed[0])
+            return
+        stays = goes.index(False)
+        for index, value in enumerate(values):
+            if goes[index] and index < stays:
+                self._spans[(start + value.start, start + values[index + 1].start, 0)] = ""
+            elif goes[index]:
+                self._spans[(start + values[index - 1].end, start + value.end, 0)] = ""
+
     def apply(self):
         """The changed document. Removals may overlap; other overlaps raise ValueError."""
+        for removed in self._elements.values():
+            self._remove_elements(removed)
         if not self._spans:
             return self.document
         pieces, position = [], 0

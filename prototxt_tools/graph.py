@@ -129,9 +129,11 @@ class Graph:
         list of Score
         """
         found = {}
+        computing = (layer for layer in self.net.layers if layer.type not in LINKS)
+        read_on = {bottom for layer in computing for bottom in layer.bottoms}
         for index, layer in enumerate(self.net.layers):
             link = LINKS.get(layer.type)
-            if link is None or not self._ends_here(layer, index):
+            if link is None or not self._ends_here(layer, index, read_on):
                 continue
             for blob in layer.bottoms if layer.type == "Silence" else layer.bottoms[:1]:
                 maker = self.maker(blob)
@@ -152,15 +154,12 @@ class Graph:
         ranked = sorted(found.values(), key=lambda entry: (_RANK[entry[1].link], -entry[0]))
         return [score for _, score in ranked]
 
-    def _ends_here(self, layer, index):
+    def _ends_here(self, layer, index, read_on):
         """Whether nobody but judges of scores reads the layer's tops."""
         for top in layer.tops:
             if top in layer.bottoms:
-                return all(reader <= index for reader in self._readers[top])
-            for reader in self._readers[top]:
-                if self.net.layers[reader].type not in LINKS:
-                    return False
-        return True
+                return self._readers[top][-1] <= index
+        return not read_on.intersection(layer.tops)
 
     def targets(self, score, shapes):
         """The last blobs with spatial extent on the paths to a score, the best first.

@@ -209,9 +209,9 @@ def _rule_met(rule, phase, stages, level):
     if phases and legacy.phase_name(phases[0]) != phase:
         return False
     minimum, maximum = rule.first("min_level"), rule.first("max_level")
-    if minimum is not None and level < minimum.value.integer():
+    if minimum is not None and level < _integer(minimum):
         return False
-    if maximum is not None and level > maximum.value.integer():
+    if maximum is not None and level > _integer(maximum):
         return False
     wanted, unwanted = rule.strings("stage"), rule.strings("not_stage")
     return set(wanted) <= set(stages) and not set(unwanted) & set(stages)
@@ -226,6 +226,8 @@ def _inputs(root, layers):
         shapes = [tuple(dims[i : i + 4]) for i in range(0, len(dims) // 4 * 4, 4)]
     inputs = []
     for index, field in enumerate(fields):
+        if field.is_message:
+            raise field.error('input wants the name of a blob: input: "data"')
         shape = shapes[index] if index < len(shapes) else None
         inputs.append(Input(field.string(), shape, field))
     for layer in layers:

@@ -8,21 +8,22 @@ from typing import NamedTuple, Tuple
 
 from prototxt_tools.shapes import axis_of, convolution_windows, pooling_windows
 
-# Layers that let each cell see just its own place in the bottoms, or in all of them.
+# Layers whose cells see just their own place in the bottoms.
 _POINTWISE = set(
-    """AbsVal BNLL BatchNorm Bias Clip Concat Dropout ELU Eltwise Exp Log Power PReLU ReLU ReLU6
-    Scale Sigmoid Softmax Split Swish TanH Threshold Axpy BN Normalize ShuffleChannel ArgMax
-    Silence Tile Slice BatchReindex Filter Permute LRN""".split()
+    """AbsVal BNLL BN BatchNorm BatchReindex Bias Clip Concat Dropout ELU Eltwise Exp Filter LRN Log
+    Normalize PReLU Power ReLU ReLU6 Scale ShuffleChannel Sigmoid Slice Softmax Split Swish TanH
+    Threshold Axpy""".split()
 )
 # Layers that mix all cells of what they read.
-_MIXING = {"InnerProduct", "Flatten", "Reshape", "Reduction", "SPP", "MVN"}
+_MIXING = {"Flatten", "InnerProduct", "MVN", "Reduction", "Reshape", "SPP"}
 
 
 class Field(NamedTuple):
     """A receptive field along the spatial axes, in pixels of the input.
 
     Cell i of an axis sees ``size`` pixels around ``offset + i * stride``; pixel 0 has its centre
-    at 0. Where cells differ in size, as behind a Deconvolution, it is the largest.
+    at 0, and a stride of 0 says that every cell sees the same. Where cells differ in size, as
+    behind a Deconvolution, it is the largest.
     """
 
     size: Tuple[float, ...]
@@ -52,33 +53,21 @@ def fields(net, shapes):
     -------
     dict
         Blob name to Field. Absent are blobs that see no blob with spatial axes, those behind
-        layers of unknown type, and those whose parts differ in stride.
-
-    Raises
-    ------
-    PrototxtError
-        At a layer that cannot be built.
+        layers whose spatial axes are others than those of what they read, or of unknown type,
+        and those whose parts differ in stride.
     """
-    spans = {}
-    for entry in net.inputs:
-        if len(entry.shape or ()) > 2:
-            spans[entry.blob] = [_Span(0, 0, 1)] * (len(entry.shape) - 2)
+    spans = {entry.blob: _pixels(shapes.get(entry.blob, ())) for entry in net.inputs}
     for layer in net.layers:
-        if layer.type == "Input":
-            continue
-        if not layer.bottoms:
-            tops = [_pixels(shapes.get(top, ())) for top in layer.tops]
-        else:
-            try:
-                tops = [_seen(layer, spans, shapes, top) for top in layer.tops]
-            except (ValueError, IndexError, ZeroDivisionError) as error:
-                raise layer.field.error("layer {}: {}".format(layer.name, error)) from error
-        spans.update(zip(layer.tops, tops))
+        for top in layer.tops if layer.type != "Input" else ():
+            if layer.bottoms:
+                spans[top] = _seen(layer, spans, shapes, top)
+            else:
+                spans[top] = _pixels(shapes.get(top, ()))
     return {blob: _field(span) for blob, span in spans.items() if span}
 
 
 def _pixels(shape):
-    return [_Span(0, 0, 1)] * (len(shape) - 2) if len(shape) > 2 else None
+    return [_Span(0, 0, 1)] * (len(shape) - 2)
 
 
 def _field(spans):
@@ -90,32 +79,41 @@ def _field(spans):
 
 
 def _seen(layer, spans, shapes, top):
-    """The spans of a top, or None."""
+    """The spans of a top; None where they cannot be told."""
     reads = [bottom for bottom in layer.bottoms if spans.get(bottom)]
-    if not reads or any(bottom not in shapes for bottom in reads):
+    if not reads or top not in shapes or any(bottom not in shapes for bottom in reads):
         return None
-    first, sizes = spans[reads[0]], shapes[reads[0]][2:]
+    first = spans[reads[0]]
+    cells = [_cells(shapes[blob], len(first)) for blob in reads + [top]]
+    if None in cells:
+        return None
     if layer.type in ("Convolution", "Deconvolution", "Im2col") or "epthwise" in layer.type:
         return _convolved(layer, first)
     if layer.type == "Pooling":
-        windows = zip(*pooling_windows(layer.message.pooling_param, list(sizes)))
+        windows = zip(*pooling_windows(layer.message.pooling_param, list(cells[0])))
         return [_windowed(span, *window) for span, window in zip(first, windows)]
     if layer.type == "LRN" and layer.message.lrn_param.norm_region == 1:
         size = layer.message.lrn_param.local_size
         return [_windowed(span, size, 1, (size - 1) // 2) for span in first]
     if layer.type == "Crop":
-        return _cropped(layer, first, len(sizes) + 2)
-    if layer.type in _MIXING:
-        return [_whole(span, size) for span, size in zip(first, sizes)]
-    if layer.type in _POINTWISE:
-        return _joined([_at_scale_of(bottom, spans, shapes, top) for bottom in reads])
+        return _cropped(layer, first, len(shapes[reads[0]]))
+    if layer.type == "Reshape" and cells[0] == cells[-1] or layer.type in _POINTWISE:
+        same = layer.type in ("Filter", "BatchReindex") or cells[-1] == tuple(map(max, *cells))
+        return _joined([spans[bottom] for bottom in reads], cells) if same else None
+    if layer.type in _MIXING and (max(cells[-1]) == 1 or layer.type == "MVN"):
+        return [_whole(span, count) for span, count in zip(first, cells[0])]
     return None
+
+
+def _cells(shape, axes):
+    """Cells along each of so many spatial axes, 1 where the shape has less; None if it has more."""
+    return (shape[2:] + (1,) * axes)[:axes] if len(shape) <= axes + 2 else None
 
 
 def _convolved(layer, spans):
     parameters = layer.message.convolution_param
     if parameters.axis != 1:
-        raise ValueError("receptive fields are known for convolutions along axis 1 only")
+        return None
     windows = zip(*convolution_windows(parameters, len(spans)))
     found = []
     for span, (kernel, stride, pad, dilation) in zip(spans, windows):
@@ -151,22 +149,23 @@ def _cropped(layer, spans, axes):
     return found
 
 
-def _whole(span, size):
-    """What all cells see together; one cell is left, or each sees everything."""
-    return _Span(span.low, span.high + (size - 1) * span.stride, span.stride)
+def _whole(span, count):
+    """What so many cells see together."""
+    return _Span(span.low, span.high + (count - 1) * span.stride, 0)
 
 
-def _at_scale_of(bottom, spans, shapes, top):
-    """The spans of a bottom; if it has one cell and the top has more, each cell sees it all."""
-    return spans[bottom] if len(shapes.get(top, ())) > 2 else spans[bottom]
+def _joined(parts, cells):
+    """What a cell sees through several bottoms; None if they differ in stride.
 
-
-def _joined(parts):
-    """What a cell sees through several bottoms; None if they differ in stride."""
+    A bottom with one cell where the top has more counts for all of its cells.
+    """
     found = []
-    for axis in zip(*parts):
-        if len({span.stride for span in axis}) > 1:
+    for axis, counts in zip(zip(*parts), zip(*cells)):
+        strides = {span.stride for span, count in zip(axis, counts) if count == counts[-1]}
+        if min(counts) < counts[-1] or strides == {0} or 0 in strides:
+            axis, strides = [_whole(span, n) for span, n in zip(axis, counts)], {0}
+        if len(strides) > 1:
             return None
         low, high = min(span.low for span in axis), max(span.high for span in axis)
-        found.append(_Span(low, high, axis[0].stride))
+        found.append(_Span(low, high, strides.pop()))
     return found

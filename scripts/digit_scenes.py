@@ -1,7 +1,7 @@
 """Scenes of handwritten digits on cluttered paper, the same to the last bit everywhere.
 
-Training, the shipped samples and the tests draw from this one module. Its arithmetic is integer, or
-elementwise float64 without any function of the maths library, and its random numbers come from
+Training, the shipped samples and the tests draw from this one module. Its arithmetic is elementwise
+float64 in operations that IEEE 754 rounds exactly, and its random numbers come from
 ``numpy.random.RandomState``, whose streams are frozen: a seed gives the same scenes with every
 NumPy, with or without Caffe. The digits are scikit-learn's ``load_digits``.
 """
@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-SIDE = 96
-LABELS = tuple("zero one two three four five six seven eight nine".split())
+LABELS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
-CLUTTER = 12
-PEN = 44
-TRIES = 100
+SIDE = 96  # of the paper, in pixels
+PEN = 44  # side of the square a digit is written in; its ink is about 24 high
+CLUTTER = 12  # pieces on full paper
+TRIES = 100  # places tried before a piece is left out
 
 
 class Scene(NamedTuple):
@@ -35,6 +35,7 @@ def load_digits():
     -------
     training, held_out : tuple of (ndarray, ndarray)
         For each part the images (N x 8 x 8 int64, 0 is paper and 16 is ink) and labels (N int64).
+        Every fifth digit is held out.
     """
     from sklearn import datasets
 
@@ -45,11 +46,24 @@ def load_digits():
 
 
 def training_scenes(digits, rng, side=SIDE):
-    """Yield scenes with one digit each, for ever; `digits` is one part of `load_digits`."""
+    """Yield scenes with one digit each, for ever.
+
+    Parameters
+    ----------
+    digits : (ndarray, ndarray)
+        One part of `load_digits`.
+    rng : numpy.random.RandomState
+    side : int
+        Of the paper, in pixels; smaller paper has less clutter.
+
+    Yields
+    ------
+    Scene
+    """
     images, labels = digits
     while True:
         index = rng.randint(len(labels))
-        yield draw_scene(rng, images, [(labels[index], images[index])], side)
+        yield _draw(rng, images, [(labels[index], images[index])], side)
 
 
 def evaluation_scenes(count=200, seed=1):
@@ -71,11 +85,11 @@ def evaluation_scenes(count=200, seed=1):
         first = rng.randint(len(labels))
         others = np.flatnonzero(labels != labels[first])
         second = others[rng.randint(len(others))]
-        scenes.append(draw_scene(rng, images, [(labels[i], images[i]) for i in (first, second)]))
+        scenes.append(_draw(rng, images, [(labels[i], images[i]) for i in (first, second)], SIDE))
     return scenes
 
 
-def draw_scene(rng, images, digits, side=SIDE):
+def _draw(rng, images, digits, side):
     """Paste `digits`, pairs of label and 8 x 8 image, on paper with clutter.
 
     `images` supplies the fragments of digits among the clutter. Nothing covers a digit.

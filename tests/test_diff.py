@@ -67,7 +67,8 @@ def test_each_difference_is_named(after, expected):
 
 
 def test_layers_of_the_same_name_are_told_apart_by_their_rules():
-    train = 'layer { name: "d" type: "Data" include { phase: TRAIN } data_param { batch_size: %d } }\n'
+    train = 'layer { name: "d" type: "Data" include { phase: TRAIN } ' \
+        "data_param { batch_size: %d } }\n"
     test = 'layer { name: "d" type: "Data" include { phase: TEST } }\n'
     expected = ["~ layer d data_param.batch_size: 2 -> 3"]
     assert said(train % 2 + test, train % 3 + test) == expected

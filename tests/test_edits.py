@@ -1,5 +1,6 @@
 """Changes to the text, and nothing beside them."""
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -103,3 +104,24 @@ def test_removal_takes_just_the_named_fields(lines, line_end):
         document.text()[f.start : f.end] for f in kept
     ]
     assert text.count("#") == document.text().count("#")
+
+
+@pytest.mark.parametrize(
+    "names, after",
+    [
+        ("a", "l: [{n: b}, {n: c}] x: 1"),
+        ("b", "l: [{n: a}, {n: c}] x: 1"),
+        ("c", "l: [{n: a}, {n: b}] x: 1"),
+        ("ab", "l: [{n: c}] x: 1"),
+        ("bc", "l: [{n: a}] x: 1"),
+        ("ac", "l: [{n: b}] x: 1"),
+        ("abc", "x: 1"),
+    ],
+)
+def test_an_element_of_a_list_goes_alone(names, after):
+    document = Document.parse("l: [{n: a}, {n: b}, {n: c}] x: 1")
+    edits = Edits(document)
+    for field in document.root.all("l"):
+        if field.value.first("n").string() in names:
+            edits.remove(field)
+    assert edits.apply().text() == after

@@ -97,7 +97,7 @@ def test_a_name_that_is_taken_is_not_taken_again():
 
 
 def test_a_layer_of_one_phase_stays_in_place_behind_the_new_name():
-    text = CHAIN.replace('"drop" type: "Dropout"', '"drop" type: "Dropout" include { phase: TRAIN }')
+    text = CHAIN.replace('"Dropout"', '"Dropout" include { phase: TRAIN }')
     after = Net.parse(un_in_place(text))
     assert after.layer("drop").bottoms == after.layer("drop").tops == ["relu"]
     assert after.layer("sum").bottoms == ["relu", "relu"]

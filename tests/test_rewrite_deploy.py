@@ -42,7 +42,7 @@ layer {
   include { phase: TRAIN }
 }
 layer { name: "flat" type: "Flatten" bottom: "label" top: "flat" include { phase: TEST } }
-layer { name: "acc" type: "Accuracy" bottom: "fc" bottom: "flat" top: "acc" include { phase: TEST } }
+layer { name: "acc" type: "Accuracy" bottom: "fc" bottom: "flat" include { phase: TEST } }
 layer {
   name: "loss"
   type: "SoftmaxWithLoss"
@@ -157,7 +157,8 @@ def test_a_shape_for_several_inputs_needs_their_names():
         deploy(text, {"nope": (1,)})
 
 
-DATA = 'layer { name: "d" type: "Data" top: "data" top: "label" transform_param { crop_size: 9 } }\n'
+DATA = 'layer { name: "d" type: "Data" top: "data" top: "label" ' \
+    "transform_param { crop_size: 9 } }\n"
 
 
 def outputs(text):
@@ -194,8 +195,9 @@ def test_several_heads_give_several_outputs():
 
 
 def test_auxiliary_heads_go():
-    auxiliary = FC.replace('"fc"', '"aux"') + loss("SoftmaxWithLoss", "aux", "a", "loss_weight: 0.3")
-    after = deploy(DATA + auxiliary + FC + loss("SoftmaxWithLoss", "fc")).document
+    auxiliary = loss("SoftmaxWithLoss", "aux", "a", "loss_weight: 0.3")
+    heads = FC.replace('"fc"', '"aux"') + auxiliary + FC + loss("SoftmaxWithLoss", "fc")
+    after = deploy(DATA + heads).document
     assert [layer.name for layer in Net.parse(after).layers] == ["d", "fc", "prob"]
 
 
@@ -214,7 +216,8 @@ def test_an_input_that_is_a_label_goes():
 
 
 def test_the_stage_deploy_is_taken_where_rules_name_it():
-    staged = 'layer { name: "p" type: "Softmax" bottom: "fc" top: "p" include { stage: "deploy" } }\n'
+    staged = 'layer { name: "p" type: "Softmax" bottom: "fc" top: "p" ' \
+        'include { stage: "deploy" } }\n'
     text = DATA.replace(" top:", ' include { stage: "train" } top:', 1) + FC + staged
     after = deploy(text).document
     assert Net.parse(after).outputs() == ["p"]
@@ -266,3 +269,12 @@ def test_caffe_gives_the_scores_of_the_test_phase(caffe, tmp_path):
     assert np.array_equal(net.blobs["fc"].data, trained.blobs["fc"].data)
     assert prob.sum() == pytest.approx(1)
     assert -np.log(prob[2]) == pytest.approx(float(trained.blobs["loss"].data), rel=1e-5)
+
+
+def test_layers_in_a_list_stay_in_it():
+    layers = [line.strip()[len("layer ") :] for line in (DATA, FC, loss("SoftmaxWithLoss", "fc"))]
+    made = 'layer: [{ name: "d" type: "Input" top: "data" input_param { shape { dim: 1 dim: 3 ' \
+        'dim: 9 dim: 9 } } }, %s, { name: "prob" type: "Softmax" bottom: "fc" top: "prob" }]'
+    accuracy = loss("Accuracy", "fc").strip()[len("layer ") :]
+    document = deploy("layer: [{}]".format(", ".join(layers + [accuracy]))).document
+    assert document.text() == made % layers[1]

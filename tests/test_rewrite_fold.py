@@ -59,8 +59,8 @@ def test_the_weights_are_those_of_the_formula():
 def test_a_top_of_its_own_becomes_that_of_the_convolution():
     apart = BATCH_NORM.replace('top: "conv"', 'top: "bn"')
     (document, _), _ = folded(HEAD + apart + TAIL.replace('"conv"', '"bn"'))
-    net = Net.parse(document)
-    assert [(layer.name, layer.tops) for layer in net.layers] == [("conv", ["bn"]), ("relu", ["out"])]
+    tops = [(layer.name, layer.tops) for layer in Net.parse(document).layers]
+    assert tops == [("conv", ["bn"]), ("relu", ["out"])]
 
 
 READER = 'layer { name: "other" type: "TanH" bottom: "conv" top: "other" }\n'
@@ -74,7 +74,7 @@ READER = 'layer { name: "other" type: "TanH" bottom: "conv" top: "other" }\n'
         (HEAD + BATCH_NORM.replace("top", "batch_norm_param { use_global_stats: false } top"),
          "it uses the statistics of each batch"),
         (HEAD + SCALE.replace("bias_term", "axis: 0 bias_term"), "does not scale each channel"),
-        (HEAD.replace("top:", 'param { name: "w" } top:') + BATCH_NORM, "shares its name or weights"),
+        (HEAD.replace("top:", 'param { name: "w" } top:') + BATCH_NORM, "shares its name or"),
         (HEAD + BATCH_NORM.replace("top", "include { phase: TEST } top"), "or has phases"),
         (BATCH_NORM.replace('"conv"', '"data"', 1) + HEAD, "does not read one layer"),
     ],
@@ -146,7 +146,8 @@ def test_a_net_that_normalises_before_its_convolutions_stays():
 
 def test_legacy_weights_with_four_axes_fold_as_well():
     values = definitions.random_weights(SMALL)
-    legacy = dict(values, g=[values["g"][0].reshape(1, 1, 3, 5), values["g"][1].reshape(1, 1, 1, 3)])
+    weight, bias = values["g"]
+    legacy = dict(values, g=[weight.reshape(1, 1, 3, 5), bias.reshape(1, 1, 1, 3)])
     (_, _), plain = rewrite.fold(Document.parse(SMALL), values)
     (_, _), old = rewrite.fold(Document.parse(SMALL), legacy)
     assert np.array_equal(plain["g"][0].ravel(), old["g"][0].ravel())

@@ -174,7 +174,7 @@ def test_inputs_that_stand_behind_layers_come_first():
 @pytest.mark.parametrize(
     "text, problem",
     [
-        ('layers { layer { name: "x" type: "locally_connected" } }', ":1:1: .* no V0 layer of type"),
+        ('layers { layer { type: "locally_connected" } }', ":1:1: .* no V0 layer of type"),
         ('input: "a" input: "b" input_dim: [1, 2, 3, 4] layer { }', "input b has no shape"),
         ('layers { layer { type: "conv" num_output: x } }', "num_output wants a whole number"),
     ],
@@ -215,7 +215,8 @@ layers { layer { name: "q" type: "pool" pool: STOCHASTIC kernelsize: 2 stride: 2
 layers { layer { name: "n" type: "lrn" local_size: 3 alpha: 0.1 beta: 0.2 k: 2 }
     bottom: "q" top: "n" }
 layers { layer { name: "t" type: "concat" concat_dim: 2 } bottom: "n" bottom: "q" top: "t" }
-layers { layer { name: "f" type: "innerproduct" num_output: 3 biasterm: true } bottom: "t" top: "f" }
+layers { layer { name: "f" type: "innerproduct" num_output: 3 biasterm: true }
+    bottom: "t" top: "f" }
 layers { layer { name: "o" type: "dropout" dropout_ratio: 0.3 } bottom: "f" top: "f" }
 layers { layer { name: "s" type: "infogain_loss" source: "b" } bottom: "f" bottom: "l" }
 layers { layer { name: "5" type: "hdf5_output" hdf5_output_param { file_name: "o" } } bottom: "f" }

@@ -1,5 +1,5 @@
 """What runs a Caffe net: real pycaffe, or the same layers in PyTorch. One contract: ``base``."""
 
-from .base import Engine, EngineError, open_engine
+from .base import Engine, EngineError, OutOfMemory, open_engine
 
-__all__ = ["Engine", "EngineError", "open_engine"]
+__all__ = ["Engine", "EngineError", "OutOfMemory", "open_engine"]

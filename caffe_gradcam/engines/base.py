@@ -14,6 +14,7 @@ from prototxt_tools.graph import Graph
 from prototxt_tools.net import Net
 
 GRADIENTS = ("post", "pre-relu")
+PRECISIONS = ("fp32", "tf32", "bf16", "fp16")
 # What to do where the library of an engine is missing; "auto" takes the first that is there.
 ADVICE = {"caffe": "pycaffe is not installed; use the image, or the torch engine",
           "torch": "torch is not installed; pip install torch"}
@@ -26,6 +27,10 @@ TRUST = {"code": "if you trust this file, say --trust",
 
 class EngineError(InputError):
     """An engine cannot run this net, or stopped while it ran it."""
+
+
+class OutOfMemory(EngineError):
+    """The memory does not hold this batch; a smaller one may fit. The engine is still good."""
 
 
 class Engine:
@@ -103,7 +108,7 @@ class Engine:
 
 
 def open_engine(kind, prototxt, weights, scores, targets, gradient="post", device="cpu",
-                verbose=False, timeout=None, allow_missing=False, trust=False):
+                verbose=False, timeout=None, allow_missing=False, trust=False, precision="fp32"):
     """Open an engine for a net.
 
     Parameters
@@ -129,6 +134,9 @@ def open_engine(kind, prototxt, weights, scores, targets, gradient="post", devic
         Fill the blobs of layers that have no weights as Caffe would, instead of refusing them.
     trust : bool
         Let layers that run Python code or touch files do so, instead of refusing the net.
+    precision : str
+        "fp32", as Caffe computes; in the torch engine also "tf32" (on CUDA), "bf16" and "fp16"
+        (on CUDA): then matrix products and convolutions take shorter numbers, blobs do not.
 
     Returns
     -------
@@ -145,7 +153,7 @@ def open_engine(kind, prototxt, weights, scores, targets, gradient="post", devic
             raise InputError("neither pycaffe nor torch is installed; pip install torch")
     arguments = {"prototxt": prototxt, "weights": weights, "scores": list(scores),
                  "targets": list(targets), "gradient": gradient, "device": device,
-                 "allow_missing": allow_missing, "trust": trust}
+                 "allow_missing": allow_missing, "trust": trust, "precision": precision}
     if kind == "caffe":
         from .isolated import IsolatedEngine
 
@@ -166,6 +174,15 @@ def open_here(kind, **arguments):
     from .torch import TorchEngine
 
     return TorchEngine(**arguments)
+
+
+def check_precision(precision, possible, where):
+    """Raise an InputError for a precision that an engine does not have."""
+    if precision not in PRECISIONS:
+        raise InputError("no precision {!r}; say {}".format(precision, ", ".join(PRECISIONS)))
+    if precision not in possible:
+        raise EngineError("{} does not compute in {}; say {}".format(
+            where, precision, " or ".join(possible)))
 
 
 def device_index(device):

@@ -16,7 +16,7 @@ from multiprocessing.connection import Connection, Pipe
 
 from prototxt_tools.errors import InputError
 
-from .base import Engine, EngineError, open_here
+from .base import Engine, EngineError, OutOfMemory, open_here
 
 CHILD = """import sys
 sys.path[:] = {!r}
@@ -203,5 +203,5 @@ def serve(file_descriptor):
 
 def as_said(error):
     """The error as one that can be pickled, of a type that the parent can tell apart."""
-    kind = EngineError if isinstance(error, EngineError) else InputError
-    return kind(str(error))
+    kinds = (OutOfMemory, EngineError, InputError)
+    return next(kind for kind in kinds if isinstance(error, kind))(str(error))

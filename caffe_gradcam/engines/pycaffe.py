@@ -13,7 +13,7 @@ from prototxt_tools.document import Document
 from prototxt_tools.edits import Edits
 from prototxt_tools.errors import InputError
 
-from .base import Engine, EngineError, Subnet, device_index
+from .base import Engine, EngineError, Subnet, check_precision, device_index
 
 # Stands in a target's diff until Caffe writes there, and is lost in any sum if it only adds.
 UNTOUCHED = np.float32(1e-30)
@@ -23,9 +23,10 @@ class PycaffeEngine(Engine):
     """See ``open_engine`` and ``Engine``."""
 
     def __init__(self, prototxt, weights, scores, targets, gradient="post", device="cpu",
-                 allow_missing=False, trust=False):
+                 allow_missing=False, trust=False, precision="fp32"):
         import caffe
 
+        check_precision(precision, ("fp32",), "Caffe")
         prototxt = rewrite.stock(Document.parse(prototxt)).document.text()
         self._subnet = Subnet(
             prototxt, weights, scores, targets, gradient, allow_missing, trust)

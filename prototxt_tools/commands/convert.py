@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from prototxt_tools.commands.files import add_output, emit, read
+from prototxt_tools.commands.files import add_output, emit, read_to_change
 from prototxt_tools.errors import InputError
 
 _EXAMPLES = """\
@@ -49,7 +49,7 @@ def _convert(options):
 
     if options.backward == "classic" and (options.score or options.target):
         raise InputError("--score and --target belong to --backward lean")
-    document = read(options.input)
+    document = read_to_change(options.input)
     stripped = rewrite.strip_softmax(document)
     if options.backward == "lean":
         score, targets = _score_and_targets(document, options.score, options.target)

@@ -32,9 +32,28 @@ def read(path):
     return Document.load(path)
 
 
+def read_to_change(path):
+    """The document of a file that is to be rewritten; what stock Caffe does not know is said.
+
+    Raises
+    ------
+    PrototxtError
+        At what is no net, and at what no parser accepts.
+    """
+    # Imported here so that --help needs no protobuf.
+    from prototxt_tools import check
+    from prototxt_tools.net import Net
+
+    document = read(path)
+    Net.parse(document)
+    for stranger in check.strangers(document):
+        print(stranger, file=sys.stderr)
+    return document
+
+
 def change(options, *steps):
     """Read the input, apply rewrites one after the other, say their notes, emit the result."""
-    document = changed = read(options.input)
+    document = changed = read_to_change(options.input)
     for step in steps:
         changed, notes = step(changed)
         for note in notes:

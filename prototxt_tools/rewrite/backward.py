@@ -44,6 +44,8 @@ def force_backward(document):
             edits.insert_before(document.root.fields[0], "force_backward: true")
         notes.append("added force_backward: true")
     for field in present:
+        if field.is_message:
+            raise field.error("force_backward wants true or false")
         if field.value.text not in _TRUE:
             edits.replace(field.value, "true")
             notes.append("set force_backward to true in line {}".format(field.line))

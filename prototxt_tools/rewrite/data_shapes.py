@@ -44,9 +44,9 @@ def _size(layer):
     field = layer.field.value.first("transform_param")
     resize = field.value.first("resize_param") if field is not None else None
     if resize is not None and resize.is_message:
-        sizes = [resize.value.first(name) for name in ("height", "width")]
-        if None not in sizes:
-            return tuple(size.value.integer() for size in sizes), "resize_param"
+        sizes = [resize.value.strings(name)[:1] for name in ("height", "width")]
+        if all(size and size[0].isdigit() for size in sizes):
+            return tuple(int(size[0]) for size in sizes), "resize_param"
     return None, None
 
 

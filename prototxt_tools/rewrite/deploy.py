@@ -10,7 +10,7 @@ from prototxt_tools.net import Net
 from prototxt_tools.rewrite.data_shapes import data_shape
 from prototxt_tools.rewrite.inputs import remove_unread
 from prototxt_tools.rewrite.result import Rewrite, said
-from prototxt_tools.rewrite.text import fitted, quoted
+from prototxt_tools.rewrite.text import put, quoted
 from prototxt_tools.rewrite.upgrade import input_layer, upgrade_layers
 
 # Layers without bottoms that a deploy net may have.
@@ -76,8 +76,9 @@ def deploy(document, input_shape=None):
 def _stages(net):
     for layer in net.layers:
         for rule in layer.field.value.all("include") + layer.field.value.all("exclude"):
-            named = rule.value.strings("stage") + rule.value.strings("not_stage")
-            if rule.is_message and "deploy" in named:
+            if rule.is_message and "deploy" in (
+                rule.value.strings("stage") + rule.value.strings("not_stage")
+            ):
                 return ("deploy",)
     return ()
 
@@ -192,7 +193,7 @@ def _feed(edits, whole, net, kept, input_shape):
                 )
             )
         notes += _preprocessing(layer)
-        edits.replace(layer.field, fitted(layer.field, input_layer(layer.name, tops, sizes)))
+        put(edits, layer.field, input_layer(layer.name, tops, sizes))
         fed.add(id(layer))
     for blob in dict.fromkeys(needed):
         if blob not in sources:

@@ -134,6 +134,9 @@ def _factors(layer, maker, weights):
         return None, "{} works along another axis than 1".format(maker.name)
     blobs = [np.asarray(blob, np.float64).ravel() for blob in weights[layer.name]]
     channels = getattr(maker.message, _WEIGHTED[maker.type]).num_output
+    sizes = [np.size(blob) for blob in weights[maker.name]]
+    if not channels or sizes[0] % channels or sizes[1:] not in ([], [channels]):
+        return None, "the weights of {} do not fit it".format(maker.name)
     if layer.type == "BatchNorm":
         parameters = layer.message.batch_norm_param
         if parameters.HasField("use_global_stats") and not parameters.use_global_stats:

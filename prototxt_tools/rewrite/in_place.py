@@ -35,7 +35,7 @@ def un_in_place(document):
     for layer in net.layers:
         tree = layer.field.value
         before = dict(current)
-        for field in tree.all("top"):
+        for field in _blobs(tree, "top"):
             blob = field.string()
             if blob not in layer.bottoms:
                 current.pop(blob, None)
@@ -48,9 +48,13 @@ def un_in_place(document):
                 current[blob] = name
                 edits.replace(field.value, quoted(name))
                 notes.append("gave {} the top {}".format(said(layer), name))
-        for field in tree.all("bottom"):
+        for field in _blobs(tree, "bottom"):
             _rename(edits, field, before)
     return Rewrite(edits.apply(), notes)
+
+
+def _blobs(tree, name):
+    return [field for field in tree.all(name) if not field.is_message]
 
 
 def _rename(edits, field, names):

@@ -61,8 +61,8 @@ def _declared(root):
 def _of_layer(layer):
     tree = layer.field.value
     parameters = tree.first("input_param")
-    shapes = parameters.value.all("shape") if parameters is not None else []
-    tops = tree.all("top")
+    shapes = parameters.value.all("shape") if getattr(parameters, "is_message", False) else []
+    tops = [field for field in tree.all("top") if not field.is_message]
     found = []
     for index, top in enumerate(tops):
         own = shapes[index : index + 1] if len(shapes) != 1 else shapes

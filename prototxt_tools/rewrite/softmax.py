@@ -38,31 +38,32 @@ def strip_softmax(document):
     """
     net = Net.parse(document)
     states = _states(net)
-    edits, notes, removed = Edits(document), [], set()
-    for index in range(len(net.layers) - 1, -1, -1):
-        layer = net.layers[index]
-        if layer.type not in _STRIPPED:
-            continue
-        reader = _reader(net, index, removed, states)
-        if reader is None:
-            removed.add(index)
-            edits.remove(layer.field)
-            notes.append("removed {}".format(said(layer)))
-        elif layer.type == "Softmax":
-            notes.append("left {}: {} reads it".format(said(layer), said(reader)))
+    edits, notes = Edits(document), []
+    readers = {}  # blob -> the later layers that stay and read it, the first one last
+    for layer in reversed(net.layers):
+        if layer.type in _STRIPPED:
+            reader = _reader(layer, readers, states)
+            if reader is None:
+                edits.remove(layer.field)
+                notes.append("removed {}".format(said(layer)))
+                continue
+            if layer.type == "Softmax":
+                notes.append("left {}: {} reads it".format(said(layer), said(reader)))
+        for bottom in layer.bottoms:
+            readers.setdefault(bottom, []).append(layer)
     return Rewrite(edits.apply(), notes[::-1])
 
 
-def _reader(net, index, removed, states):
+def _reader(layer, readers, states):
     """The first later layer that reads the layer's tops in some state of the net, or None."""
-    layer = net.layers[index]
-    for later in range(index + 1, len(net.layers)):
-        other = net.layers[later]
-        if later in removed or not set(other.bottoms) & set(layer.tops):
-            continue
-        if any(layer.meets(*state) and other.meets(*state) for state in states):
-            return other
-    return None
+    found = None
+    for top in layer.tops:
+        for other in reversed(readers.get(top, ())):
+            if any(layer.meets(*state) and other.meets(*state) for state in states):
+                if found is None or other.field.start < found.field.start:
+                    found = other
+                break
+    return found
 
 
 def _states(net):

@@ -76,7 +76,9 @@ def stock(document):
 
 def _is_quoted_v1(layer):
     written = layer.field.value.first("type")
-    return layer.form == "V1" and written is not None and written.value.is_string
+    return layer.form == "V1" and written is not None and (
+        not written.is_message and written.value.is_string
+    )
 
 
 def _types(document):
@@ -98,11 +100,11 @@ def _types(document):
 
 
 def _is_plain(layer, bottoms):
-    """Whether a layer says only what it reads and writes, and not in place."""
+    """Whether a layer says only what it reads and writes, not in place and not in a list."""
     names = {field.name for field in layer.field.value}
     counts = (len(layer.bottoms), len(layer.tops))
     return names <= {"name", "type", "bottom", "top"} and counts == (bottoms, 1) and (
-        not layer.is_in_place
+        not layer.is_in_place and not layer.field.in_list
     )
 
 
@@ -148,7 +150,8 @@ def _clip(edits, layer):
 def _axpy(layer):
     """``scale * x + y``, where the bottoms are scale (N x C, maybe x 1 x 1), x and y."""
     scale, x, y = layer.bottoms
-    flat, scaled = layer.name + "/flat", layer.name + "/scaled"
+    stem = layer.name or layer.tops[0]
+    flat, scaled = stem + "/flat", stem + "/scaled"
     return fitted(
         layer.field,
         _layer(flat, "Flatten", [scale], flat)
@@ -169,6 +172,8 @@ def _fields(document):
     for message, field in _strangers("NetParameter", document.root):
         where = "{} (line {})".format(field.name, field.line)
         usual, other = _BOOLS.get((message, field.name), (None, None))
+        if field.is_message:
+            usual = other = None
         if field.name in _DROPPED["*"] | _DROPPED.get(message.replace("V1", ""), set()):
             edits.remove(field)
             notes.append("removed {}".format(where))

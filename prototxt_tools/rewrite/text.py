@@ -22,6 +22,14 @@ def shape_field(shape):
     return "shape {{ {} }}".format(" ".join("dim: {}".format(size) for size in shape))
 
 
+def put(edits, field, lines):
+    """Replace a message field, which may be the element of a list, by another."""
+    if field.in_list:
+        edits.replace(field.value, " ".join(["{"] + [line.strip() for line in lines[1:]]))
+    else:
+        edits.replace(field, fitted(field, lines))
+
+
 def fitted(field, lines):
     """Lines as one text that may stand beside a field, or in its place.
 

@@ -62,7 +62,7 @@ class _Body:
     def __init__(self, inner, layer):
         self.inner = inner
         self.layer = layer
-        self.v0_type = inner.value.strings("type")[0]
+        self.v0_type = "".join(inner.value.strings("type"))
         self.text = inner.source.text
         self.deep, self.shallow = self._indents()
 
@@ -100,9 +100,8 @@ class _Body:
 
     def _indents(self):
         """The indentation of the fields, and of the inner layer; both None on one line."""
-        first = self.inner.value.fields[0]
         indents = []
-        for field in (first, self.inner):
+        for field in (self.inner.value.fields + [self.inner])[:1] + [self.inner]:
             before = self.text[self.text.rfind("\n", 0, field.start) + 1 : field.start]
             indents.append(None if before.strip() else before)
         return indents if None not in indents else [None, None]

@@ -113,8 +113,8 @@ def _join_specs(edits, tree):
     for anchor, spec in zip(anchors, specs if not in_list else []):
         edits.replace(anchor, spec)
     kept = {field.start for field in (anchors[:1] if in_list else anchors)}
-    for start, field in {f.start: f for fields in columns.values() for f in fields}.items():
-        if start not in kept:
+    for field in [field for fields in columns.values() for field in fields]:
+        if field.start not in kept:
             edits.remove(field)
 
 
@@ -123,8 +123,14 @@ def _move_transform(edits, layer):
     source = tree.first(legacy.V1_TRANSFORMED.get(layer.type, ""))
     if source is None or not source.is_message:
         return
-    moved = [field for field in source.value if field.name in legacy.V1_TRANSFORM_FIELDS]
     target, new = tree.first("transform_param"), []
+    moved = [
+        field
+        for field in source.value
+        if field.name in legacy.V1_TRANSFORM_FIELDS and not field.is_message
+    ]
+    if target is not None and not target.is_message:
+        raise target.error("transform_param wants braces: transform_param { ... }")
     for field in moved:
         edits.remove(field)
         line = "{}: {}".format(field.name, field.value.text)
@@ -155,13 +161,13 @@ def _inputs_to_layer(document):
             raise entry.field.error("input {} has no shape of its own".format(entry.blob))
     lines = input_layer("input", [entry.blob for entry in declared], [e.shape for e in declared])
     first = min(old + [layer.field for layer in net.layers], key=lambda field: field.start)
-    spans = {field.start: field for field in old}
-    if first.start in spans:
-        edits.replace(spans.pop(first.start), fitted(first, lines))
+    if first in old:
+        edits.replace(first, fitted(first, lines))
     else:
         edits.insert_before(first, fitted(first, lines))
-    for field in spans.values():
-        edits.remove(field)
+    for field in old:
+        if field.start != first.start:
+            edits.remove(field)
     return Rewrite(edits.apply(), ["made the input fields an Input layer"])
 
 
@@ -197,18 +203,22 @@ def _still_batch_norms(document):
         specs = layer.field.value.all("param")
         if layer.type != "BatchNorm" or len(specs) != 3:
             continue
-        changed = [_zero(edits, spec, rate) for spec in specs for rate in ("lr_mult", "decay_mult")]
-        if any(changed):
+        rates = [
+            _zero(edits, field, spec, rate)
+            for field, spec in zip(specs, layer.message.param)
+            for rate in ("lr_mult", "decay_mult")
+        ]
+        if any(rates):
             notes.append("gave {} lr_mult: 0 and decay_mult: 0".format(said(layer)))
     return Rewrite(edits.apply(), notes)
 
 
-def _zero(edits, spec, rate):
-    present = spec.value.first(rate) if spec.is_message else None
-    if present is None:
-        edits.append(spec, rate + ": 0")
-    elif float(present.value.text.rstrip("fF")) != 0:
-        edits.replace(present.value, "0")
-    else:
+def _zero(edits, field, spec, rate):
+    """Set a rate of a ``param`` field to 0; False if it is."""
+    if getattr(spec, rate) == 0:
         return False
+    if spec.HasField(rate):
+        edits.replace(field.value.first(rate).value, "0")
+    else:
+        edits.append(field, rate + ": 0")
     return True

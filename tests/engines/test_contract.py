@@ -328,6 +328,7 @@ def test_unknown_words_are_refused(kind, write_weights):
     path = write_weights(PLAIN)
     assert "no gradient 'both'" in refusal(kind, PLAIN, path, gradient="both")
     assert "no device 'tpu'" in refusal(kind, PLAIN, path, device="tpu")
+    assert "no precision 'fp8'; say fp32, tf32" in refusal(kind, PLAIN, path, precision="fp8")
     assert "no engine 'theano'" in refusal("theano", PLAIN, path)
 
 

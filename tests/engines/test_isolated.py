@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from nets import AROUND
 
-from caffe_gradcam.engines import EngineError, open_engine
-from caffe_gradcam.engines.isolated import IsolatedEngine, last_words
+from caffe_gradcam.engines import EngineError, OutOfMemory, open_engine
+from caffe_gradcam.engines.isolated import IsolatedEngine, as_said, last_words
 from prototxt_tools.errors import InputError
 
 PLAIN = AROUND.format('layer { name: "it" type: "ReLU" bottom: "conv" top: "it" }')
@@ -43,6 +43,15 @@ def test_refusals_come_through_as_they_were_said(arguments):
     assert str(caught.value) == "the net has no blob 'nowhere' in phase TEST"
     with pytest.raises(EngineError, match="no layer type 'Zorp'"):
         IsolatedEngine("torch", dict(arguments, prototxt=PLAIN.replace('"ReLU"', '"Zorp"')))
+
+
+@pytest.mark.parametrize("kind", [InputError, EngineError, OutOfMemory])
+def test_refusals_keep_their_type(kind):
+    class Special(kind):
+        pass
+
+    assert type(as_said(Special("so"))) is kind
+    assert str(as_said(Special("so"))) == "so"
 
 
 def test_a_refused_call_leaves_the_engine_alive(arguments):

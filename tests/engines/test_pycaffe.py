@@ -74,6 +74,11 @@ def test_a_gpu_asked_of_a_cpu_build_is_refused(caffe, write_weights):
         open_engine("caffe", PLAIN, write_weights(PLAIN), ["score"], ["conv"], device="cuda")
 
 
+def test_short_numbers_are_left_to_the_torch_engine(caffe, write_weights):
+    with pytest.raises(EngineError, match="Caffe does not compute in bf16; say fp32"):
+        open_engine("caffe", PLAIN, write_weights(PLAIN), ["score"], ["conv"], precision="bf16")
+
+
 def test_caffe_is_silent_unless_asked(caffe, write_weights, capfd):
     path = write_weights(PLAIN)
     open_engine("caffe", PLAIN, path, ["score"], ["conv"]).close()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from nets import AROUND, BRANCHES
 
-from caffe_gradcam.engines import EngineError, open_engine
+from caffe_gradcam.engines import EngineError, OutOfMemory, open_engine
 
 torch = pytest.importorskip("torch")
 
@@ -62,3 +62,49 @@ def test_a_gpu_that_is_not_there_is_said(write_weights):
     with pytest.raises(EngineError, match="CUDA devices here, so there is no cuda:99"):
         open_engine("torch", BRANCHES, write_weights(BRANCHES), ["score"], ["join"],
                     device="cuda:99")
+
+
+@pytest.mark.parametrize("complaint", [
+    "CUDA out of memory. Tried to allocate 2.00 GiB (GPU 0; 1.00 GiB total)\nmore",
+    "[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory: you tried"])
+def test_a_batch_beyond_memory_is_told_apart_and_a_smaller_one_runs(complaint, path):
+    @layer("Greedy")
+    def greedy(message, bottoms, weights):
+        if len(bottoms[0]) > 2:
+            raise RuntimeError(complaint)
+        return [bottoms[0] * 1]
+
+    text = AROUND.format('layer { name: "it" type: "Greedy" bottom: "conv" top: "it" }')
+    try:
+        with open_engine("torch", text, path, ["score"], ["conv"]) as engine:
+            with pytest.raises(OutOfMemory, match="does not hold this batch") as said:
+                engine.forward({"data": np.ones((3, 2, 6, 6))}, ["score"])
+            assert "\n" not in str(said.value)
+            with pytest.raises(EngineError, match="a forward before it"):
+                engine.backward("score", np.ones((3, 3)), ["conv"])
+            values = engine.forward({"data": np.ones((2, 2, 6, 6))}, ["score"])
+            assert values["score"].shape == (2, 3)
+    finally:
+        del LAYERS["Greedy"]
+
+
+@pytest.mark.skipif(not hasattr(torch, "autocast"), reason="this torch has no autocast")
+def test_bf16_shortens_products_and_leaves_blobs_in_float32(path):
+    text = AROUND.format('layer { name: "it" type: "ReLU" bottom: "conv" top: "it" }')
+    data = {"data": np.random.RandomState(0).rand(2, 2, 6, 6).astype(np.float32)}
+    results = []
+    for precision in ("fp32", "bf16"):
+        with open_engine("torch", text, path, ["score"], ["conv"], precision=precision) as engine:
+            values = engine.forward(data, ["it", "score"])
+            gradient = engine.backward("score", np.ones((2, 3)), ["conv"])["conv"]
+        results.append([values["it"], values["score"], gradient])
+    for exact, short in zip(*results):
+        assert short.dtype == np.float32
+        assert 1e-5 < np.linalg.norm(short - exact) / np.linalg.norm(exact) < 0.02
+
+
+@pytest.mark.parametrize("precision", ["tf32", "fp16"])
+def test_what_only_cuda_computes_is_refused_on_a_cpu(precision, path):
+    text = AROUND.format('layer { name: "it" type: "ReLU" bottom: "conv" top: "it" }')
+    with pytest.raises(EngineError, match="torch on cpu does not compute in " + precision):
+        open_engine("torch", text, path, ["score"], ["conv"], precision=precision)

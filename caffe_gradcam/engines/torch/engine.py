@@ -1,35 +1,50 @@
 """Runs a net in PyTorch: plain tensors up to the targets, autograd from there to the scores."""
 
+import contextlib
+
 import numpy as np
 import torch
 
-from ..base import Engine, EngineError, Subnet, device_index
+from ..base import (
+    PRECISIONS,
+    Engine,
+    EngineError,
+    OutOfMemory,
+    Subnet,
+    check_precision,
+    device_index,
+)
 from ..fillers import fill
 from . import trunk
 from .registry import LAYERS
 
 ADVICE = ('add it with @layer("{}") of caffe_gradcam.engines.torch, or run the net in a Caffe '
           'that has it')
+HALVES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+# What torch's allocators say on CUDA and on a CPU.
+MEMORY_WORDS = "out of memory", "can't allocate memory"
 
 
 class TorchEngine(Engine):
     """See ``open_engine`` and ``Engine``."""
 
     def __init__(self, prototxt, weights, scores, targets, gradient="post", device="cpu",
-                 allow_missing=False, trust=False):
+                 allow_missing=False, trust=False, precision="fp32"):
         self._subnet = Subnet(
             prototxt, weights, scores, targets, gradient, allow_missing, trust)
         self._subnet.refuse_unknown_types(set(LAYERS) | {"Input"}, "the torch engine", ADVICE)
-        self._device = _device(device)
+        self._device = _device(device, precision)
+        self._precision = precision
         self._weights = {
-            layer.name: [torch.from_numpy(array).to(self._device)
+            layer.name: [_laid_out(layer, torch.from_numpy(array).to(self._device))
                          for array in _weights(self._subnet, layer)]
             for layer in self._subnet.net.layers}
         self._leaves = _leaves(self._subnet, gradient)
         self._last_use = _last_use(self._subnet)
         self._blobs = None
         self._marked = {}
-        self.description = {"engine": "torch", "version": torch.__version__, "device": device}
+        self.description = {"engine": "torch", "version": torch.__version__, "device": device,
+                            "precision": precision}
         self._trunk = self._accelerated()
 
     def forward(self, inputs, keep):
@@ -37,6 +52,10 @@ class TorchEngine(Engine):
         self._subnet.check_blobs(keep)
         arrays = self._subnet.check_inputs(inputs)
         self._blobs, self._marked = None, {}
+        with self._memory():
+            return self._forward(arrays, keep)
+
+    def _forward(self, arrays, keep):
         blobs = {name: torch.from_numpy(array).to(self._device) for name, array in arrays.items()}
         self._mark(-1, blobs)
         held = set(keep) | set(self._subnet.scores)
@@ -60,9 +79,10 @@ class TorchEngine(Engine):
         seed = torch.from_numpy(np.array(top_diff, np.float32)).to(self._device)
         gradients = [None] * len(targets)
         if top.requires_grad:
-            gradients = torch.autograd.grad(
-                top, [self._marked[target] for target in targets], seed.reshape(top.shape),
-                retain_graph=True, allow_unused=True)
+            with self._memory():
+                gradients = torch.autograd.grad(
+                    top, [self._marked[target] for target in targets], seed.reshape(top.shape),
+                    retain_graph=True, allow_unused=True)
         for target, gradient in zip(targets, gradients):
             if gradient is None:
                 raise EngineError("no gradient reaches blob {!r}: a layer between it and {!r} "
@@ -85,7 +105,7 @@ class TorchEngine(Engine):
         return trunk.Trunk(
             layers, self._weights,
             inputs=[entry.blob for entry in self._subnet.net.inputs if entry.blob in read],
-            outputs=sorted(written - (gone - set(self._subnet.scores))), precision="fp32")
+            outputs=sorted(written - (gone - set(self._subnet.scores))), precision=self._precision)
 
     def _run_trunk(self, blobs, keep):
         """Run the layers below the lowest target at once, if possible; how many have run."""
@@ -105,12 +125,39 @@ class TorchEngine(Engine):
     def _run(self, layer, blobs):
         bottoms = [blobs[bottom] for bottom in layer.bottoms]
         try:
-            tops = LAYERS[layer.type](layer.message, bottoms, self._weights[layer.name])
-            return [top.to(self._device) for top in tops]
+            with self._arithmetic():
+                tops = LAYERS[layer.type](layer.message, bottoms, self._weights[layer.name])
+            return [top.to(self._device, torch.float32) for top in tops]
         except (RuntimeError, ValueError, IndexError) as error:
+            if _is_about_memory(error):
+                raise
             sizes = " and ".join(" x ".join(map(str, bottom.shape)) for bottom in bottoms)
             raise EngineError("layer {} ({}) fails on {}: {}".format(
                 layer.name, layer.type, sizes, str(error).split("\n")[0])) from error
+
+    def _arithmetic(self):
+        """The context in which layers compute."""
+        if self._precision in HALVES:
+            return torch.autocast(self._device.type, HALVES[self._precision])
+        return contextlib.ExitStack()  # A null context, for Python 3.6 too.
+
+    @contextlib.contextmanager
+    def _memory(self):
+        """Turn an allocator's complaint into an OutOfMemory, with what was done so far let go."""
+        try:
+            yield
+        except RuntimeError as error:
+            if not _is_about_memory(error):
+                raise
+            self._blobs, self._marked = None, {}
+            complaint = str(error).strip().split("\n")[0]
+        else:
+            return
+        # Out here nothing holds the tensors of the failed call any more.
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+        raise OutOfMemory("the memory of {} does not hold this batch; give a smaller one ({})"
+                          .format(self._device, complaint))
 
     def _mark(self, index, blobs):
         """Let autograd begin, or note its course, at the targets that hold their value now."""
@@ -121,16 +168,21 @@ class TorchEngine(Engine):
             blobs[target] = self._marked[target] = marked.requires_grad_()
 
 
-def _device(name):
+def _device(name, precision):
     index = device_index(name)
+    check_precision(precision, ("fp32", "bf16") if index is None else PRECISIONS,
+                    "torch on {}".format(name))
+    if precision in HALVES and not hasattr(torch, "autocast"):
+        raise EngineError("torch {} does not compute in {}; torch 1.10 and newer do".format(
+            torch.__version__, precision))
     if index is None:
         return torch.device("cpu")
     if index >= torch.cuda.device_count():
         raise EngineError("torch sees {} CUDA devices here, so there is no {}".format(
             torch.cuda.device_count(), name))
     # Caffe multiplies in full float32.
-    torch.backends.cuda.matmul.allow_tf32 = False
-    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
+    torch.backends.cudnn.allow_tf32 = precision == "tf32"
     return torch.device("cuda", index)
 
 
@@ -138,6 +190,13 @@ def _weights(subnet, layer):
     if layer.name in subnet.missing:
         return fill(layer, subnet.missing[layer.name])
     return subnet.weights.get(layer.name, ())
+
+
+def _laid_out(layer, tensor):
+    """The tensor in the order that torch convolves fastest in; blobs follow their kernels."""
+    if layer.type == "Convolution" and tensor.dim() == 4:
+        return tensor.contiguous(memory_format=torch.channels_last)
+    return tensor
 
 
 def _leaves(subnet, gradient):
@@ -163,6 +222,10 @@ def _last_use(subnet):
     for blob, index in last.items():
         blobs[index].append(blob)
     return blobs
+
+
+def _is_about_memory(error):
+    return any(words in str(error) for words in MEMORY_WORDS)
 
 
 def _array(tensor):

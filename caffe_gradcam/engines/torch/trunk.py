@@ -7,8 +7,8 @@ import torch
 
 from .registry import LAYERS
 
-# Compiling takes as long as some batches do, so a shape of input has to come more often than this.
-PATIENCE = 1
+# Compiling takes seconds, so a shape of input has to come more often than this before it pays.
+PATIENCE = 4
 # Compiled shapes that are kept: that of a batch, and that of the one left over at the end.
 KEPT = 2
 HINTS = {"fp32": "f32", "bf16": "bf16"}
@@ -81,7 +81,8 @@ class Trunk:
         with torch.no_grad(), warnings.catch_warnings():
             # Tracing warns of every size it takes for constant; here they are.
             warnings.simplefilter("ignore")
-            model = openvino.convert_model(self._module, example_input=example)
+            traced = torch.jit.trace(self._module, example, check_trace=False)
+            model = openvino.convert_model(traced, example_input=example)
         if len(model.inputs) != len(tensors):
             raise ValueError("not every input reaches the target")
         model.reshape({port: list(shape) for port, shape in zip(model.inputs, shapes)})
