@@ -3,11 +3,12 @@
 from typing import NamedTuple, Optional
 
 from prototxt_tools import shapes as blob_shapes
+from prototxt_tools.errors import PrototxtError
 from prototxt_tools.shapes import rules, volume
 
 
 class Cost(NamedTuple):
-    """None where the shapes of the layer's blobs are not known."""
+    """None where the shapes of the layer's blobs are not known, or it cannot be built."""
 
     parameters: Optional[int]
     multiply_adds: Optional[int]
@@ -31,11 +32,6 @@ def costs(net, shapes):
     -------
     list of Cost
         In the order of ``net.layers``. The parameters of BatchNorm are its statistics.
-
-    Raises
-    ------
-    PrototxtError
-        At a layer that cannot be built.
     """
     return [_cost(layer, shapes) for layer in net.layers]
 
@@ -66,7 +62,10 @@ def _cost(layer, shapes):
         return Cost(0, 0)
     if None in bottoms:
         return Cost(None, None)
-    blobs = blob_shapes.parameters_of(layer, shapes)
+    try:
+        blobs = blob_shapes.parameters_of(layer, shapes)
+    except PrototxtError:
+        return Cost(None, None)
     return Cost(sum(map(volume, blobs)), _multiply_adds(layer, bottoms, blobs, shapes))
 
 

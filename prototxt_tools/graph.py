@@ -256,7 +256,7 @@ class Graph:
         for layer in self.net.layers:
             begins = {origins.get(bottom) for bottom in layer.bottoms}
             stream = begins.pop() if len(begins) == 1 else None
-            slices = layer.type == "Slice" and layer.bottoms[0] == stream
+            slices = layer.type == "Slice" and layer.bottoms == [stream]
             for top in layer.tops:
                 origins[top] = top if slices or not layer.bottoms else stream
             found.append(None if slices else stream)

@@ -6,6 +6,7 @@ Networks", Distill 2019, along each axis; the field is not cut at the border of 
 
 from typing import NamedTuple, Tuple
 
+from prototxt_tools.errors import PrototxtError
 from prototxt_tools.shapes import axis_of, convolution_windows, pooling_windows
 
 # Layers whose cells see just their own place in the bottoms.
@@ -14,6 +15,7 @@ _POINTWISE = set(
     Normalize PReLU Power ReLU ReLU6 Scale ShuffleChannel Sigmoid Slice Softmax Split Swish TanH
     Threshold Axpy""".split()
 )
+_UNBUILDABLE = (PrototxtError, ValueError, IndexError, ZeroDivisionError)
 # Layers that mix all cells of what they read.
 _MIXING = {"Flatten", "InnerProduct", "MVN", "Reduction", "Reshape", "SPP"}
 
@@ -54,15 +56,18 @@ def fields(net, shapes):
     dict
         Blob name to Field. Absent are blobs that see no blob with spatial axes, those behind
         layers whose spatial axes are others than those of what they read, or of unknown type,
-        and those whose parts differ in stride.
+        or that cannot be built, and those whose parts differ in stride.
     """
     spans = {entry.blob: _pixels(shapes.get(entry.blob, ())) for entry in net.inputs}
     for layer in net.layers:
         for top in layer.tops if layer.type != "Input" else ():
-            if layer.bottoms:
-                spans[top] = _seen(layer, spans, shapes, top)
-            else:
+            if not layer.bottoms:
                 spans[top] = _pixels(shapes.get(top, ()))
+                continue
+            try:
+                spans[top] = _seen(layer, spans, shapes, top)
+            except _UNBUILDABLE:
+                spans[top] = None
     return {blob: _field(span) for blob, span in spans.items() if span}
 
 

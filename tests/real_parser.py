@@ -59,7 +59,8 @@ class RealParser:
     def _log(self, level, path, line, message):
         if level >= 2:  # errors; warnings accept
             string = ctypes.cast(message, ctypes.POINTER(_String)).contents
-            self._messages.append(ctypes.string_at(string.data, string.size).decode("utf-8", "replace"))
+            text = ctypes.string_at(string.data, string.size)
+            self._messages.append(text.decode("utf-8", "replace"))
 
 
 def _library(name):

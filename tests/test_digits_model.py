@@ -91,7 +91,7 @@ def test_the_sample_scenes_are_the_generators_own_and_boxes_json_says_what_they_
     digits, folder
 ):
     described = json.loads((folder / "scenes" / "boxes.json").read_text())
-    scenes = digit_scenes.evaluation_scenes(6, seed=2)
+    scenes = digit_scenes.evaluation_scenes(6, seed=64)
     assert len(described) == len(scenes) == len(list((folder / "scenes").glob("*.png")))
     for scene in scenes:
         name = "{}-{}.png".format(*(label for label, _ in scene.digits))

@@ -1,0 +1,171 @@
+"""Ratios of speed between ways to explain a batch, as a table.
+
+One worker process for each engine holds the same net with the same random weights. In each round
+every way is run once, in turn, while the others rest; a ratio is the median over rounds of the
+ratios within a round. The first run of each way is not counted.
+
+    python benchmarks/explain.py --caffe image
+    python benchmarks/explain.py --caffe 'PREFIX OF A COMMAND THAT RUNS IN A PLACE WITH PYCAFFE'
+"""
+
+import argparse
+import importlib.util
+import json
+import pathlib
+import shlex
+import statistics
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "benchmarks")]
+
+from nets import NETS, operations  # noqa: E402
+
+IMAGE = """source {root}/scripts/lib.sh; find_engine
+run_in_image test --volume {root}:{root} --workdir {root} -- "$@" """
+WORKER = "benchmarks/explain_worker.py"
+# (worker, action) by name.
+WAYS = {
+    "caffe forward": ("caffe", "forward"), "caffe": ("caffe", "explain"),
+    "caffe five": ("caffe", "five"), "caffe isolated": ("caffe", "isolated"),
+    "caffe folded": ("caffe", "folded"), "blog": ("caffe", "blog"),
+    "torch forward": ("torch", "forward"), "torch": ("torch", "explain"),
+    "torch five": ("torch", "five"), "torch folded": ("torch", "folded"),
+    "library": ("torch", "library"),
+    "openvino forward": ("accelerated", "forward"), "openvino": ("accelerated", "explain"),
+    "openvino five": ("accelerated", "five"),
+}
+# (title, way, other way): how many times longer the first takes.
+RATIOS = [
+    ("caffe: explain / forward", "caffe", "caffe forward"),
+    ("caffe: five classes / one", "caffe five", "caffe"),
+    ("caffe: in a process of its own / here", "caffe isolated", "caffe"),
+    ("caffe: forward / folded", "caffe forward", "caffe folded"),
+    ("blog script / caffe", "blog", "caffe"),
+    ("torch: explain / forward", "torch", "torch forward"),
+    ("torch: five classes / one", "torch five", "torch"),
+    ("torch: forward / folded", "torch forward", "torch folded"),
+    ("pytorch-grad-cam / torch", "library", "torch"),
+    ("caffe / torch", "caffe", "torch"),
+    ("openvino: explain / forward", "openvino", "openvino forward"),
+    ("openvino: five classes / one", "openvino five", "openvino"),
+    ("caffe / openvino", "caffe", "openvino"),
+    ("blog script / openvino", "blog", "openvino"),
+]
+
+
+class Worker:
+    """A process that runs ``explain_worker.py``."""
+
+    def __init__(self, kind, prefix):
+        self._process = subprocess.Popen(
+            prefix + [WORKER, kind], cwd=str(ROOT), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            universal_newlines=True)
+
+    def ask(self, *message):
+        print(json.dumps(message), file=self._process.stdin, flush=True)
+        answer = self._process.stdout.readline()
+        if not answer:
+            sys.exit("explain.py: a worker ended while it did {}".format(message))
+        return json.loads(answer)
+
+    def close(self):
+        self._process.stdin.close()
+        self._process.wait()
+
+
+def main():
+    options = parse()
+    workers = {"torch": Worker("torch", [sys.executable])}
+    if importlib.util.find_spec("openvino"):
+        workers["accelerated"] = Worker("accelerated", [sys.executable])
+    if options.caffe:
+        prefix = shlex.split(options.caffe)
+        if options.caffe == "image":
+            prefix = ["bash", "-c", IMAGE.format(root=shlex.quote(str(ROOT))), "image"]
+        workers["caffe"] = Worker("caffe", prefix + ["python3"])
+    columns, peak = {}, matrix_peak()
+    for name in options.nets:
+        for batch in options.batches:
+            seconds = measure(workers, name, batch, options.rounds)
+            columns["{}, {}".format(name, batch)] = column(name, batch, seconds, peak)
+            print("{}, {}: {}".format(name, batch, {
+                way: round(1000 * statistics.median(times), 1)
+                for way, times in seconds.items()}), file=sys.stderr, flush=True)
+    for worker in workers.values():
+        worker.close()
+    print("matrix product: {:.0f} GFLOP/s".format(peak / 1e9))
+    print_table(columns)
+
+
+def parse():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--caffe", metavar="image|PREFIX", help="where pycaffe is (default: none)")
+    parser.add_argument("--nets", nargs="+", choices=list(NETS), default=list(NETS))
+    parser.add_argument("--batches", nargs="+", type=int, default=[1, 8])
+    parser.add_argument("--rounds", type=int, default=5)
+    return parser.parse_args()
+
+
+def measure(workers, name, batch, rounds):
+    """Way -> the seconds of each round."""
+    for worker in workers.values():
+        worker.ask("open", name, batch)
+    ways = {way: place for way, place in WAYS.items() if place[0] in workers}
+    if not importlib.util.find_spec("pytorch_grad_cam"):
+        ways.pop("library")
+    for way in [way for way in ways if way.endswith("folded") and name != "ResNet-50"]:
+        del ways[way]
+    seconds = {way: [] for way in ways}
+    for number in range(rounds + 1):
+        for way, (worker, action) in ways.items():
+            taken = workers[worker].ask("run", action)
+            if number:
+                seconds[way].append(taken)
+    return seconds
+
+
+def column(name, batch, seconds, peak):
+    """Title -> text of a cell."""
+    cells = {}
+    for title, way, other in RATIOS:
+        if way in seconds and other in seconds:
+            ratio = statistics.median(a / b for a, b in zip(seconds[way], seconds[other]))
+            cells[title] = "{:.2f}".format(ratio)
+    for way in ("caffe", "torch", "openvino"):
+        if way in seconds:
+            rate = operations(NETS[name][0]) * batch / statistics.median(seconds[way + " forward"])
+            cells[way + ": images per second"] = "{:.1f}".format(
+                batch / statistics.median(seconds[way]))
+            cells[way + ": share of matrix product"] = "{:.0%}".format(rate / peak)
+    return cells
+
+
+def matrix_peak():
+    """Operations per second of a large matrix product, the best of some."""
+    import torch
+
+    size = 2048
+    a = torch.rand(size, size)
+    taken = []
+    for _ in range(8):
+        begin = time.perf_counter()
+        torch.mm(a, a)
+        taken.append(time.perf_counter() - begin)
+    return 2 * size ** 3 / min(taken)
+
+
+def print_table(columns):
+    titles = list(dict.fromkeys(title for cells in columns.values() for title in cells))
+    print("| |" + "|".join(columns) + "|")
+    print("|---|" + "---:|" * len(columns))
+    for title in titles:
+        print("|{}|".format(title) + "|".join(
+            cells.get(title, "") for cells in columns.values()) + "|")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,159 @@
+"""Runs one way to explain at a time when asked, and answers with the seconds it took.
+
+Each line of standard input is ["open", net, batch] or ["run", action]; each line of standard
+output an answer in JSON. ``explain.py`` starts one worker for each engine.
+"""
+
+import contextlib
+import json
+import os
+import pathlib
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "benchmarks")]
+
+import cv2  # noqa: E402
+import numpy as np  # noqa: E402
+from definitions import random_input, write_model  # noqa: E402
+from nets import NETS  # noqa: E402
+
+from caffe_gradcam.engines import open_engine  # noqa: E402
+from caffe_gradcam.engines.base import open_here  # noqa: E402
+from caffe_gradcam.methods import grad_cam  # noqa: E402
+from prototxt_tools import rewrite, weights  # noqa: E402
+from prototxt_tools.document import Document  # noqa: E402
+
+
+class Session:
+    """A net, its weights and a batch; the actions are the methods whose names are asked for."""
+
+    def __init__(self, kind, name, batch, folder):
+        self.kind = kind
+        text, self.score, self.target = NETS[name]
+        _, self.weights = write_model(pathlib.Path(folder), text)
+        self.text = rewrite.strip_softmax(Document.parse(text)).document.text()
+        size = 227 if "227" in text[:200] else 224
+        self.data = random_input((batch, 3, size, size))
+        self.engine = self.open(open_here)
+        self.others = {}
+
+    def open(self, how, text=None, path=None):
+        return how(self.kind, prototxt=text or self.text, weights=path or self.weights,
+                   scores=[self.score], targets=[self.target])
+
+    def other(self, name, make):
+        """A second engine or net, made when it is first asked for."""
+        if name not in self.others:
+            self.others[name] = make()
+        return self.others[name]
+
+    def forward(self, engine=None):
+        return (engine or self.engine).forward({"data": self.data}, [self.score])
+
+    def explain(self, engine=None, classes=1):
+        engine = engine or self.engine
+        values = engine.forward({"data": self.data}, [self.score, self.target])
+        seed = np.zeros_like(values[self.score])
+        for index in range(classes):
+            seed[...] = 0
+            seed.reshape(len(seed), -1)[:, index] = 1
+            gradients = engine.backward(self.score, seed, [self.target])
+            for cam in grad_cam(values[self.target], gradients[self.target]):
+                cv2.resize(cam, self.data.shape[2:])
+
+    def five(self):
+        self.explain(classes=5)
+
+    def folded(self):
+        self.forward(self.other("folded", self._fold))
+
+    def _fold(self):
+        document, learned = rewrite.fold(Document.parse(self.text), weights.load(self.weights))
+        path = self.weights + ".folded"
+        weights.save(path, learned)
+        return self.open(open_here, document.document.text(), path)
+
+    def isolated(self):
+        self.explain(self.other("isolated", lambda: self.open(open_engine)))
+
+    def blog(self):
+        """The recipe of the pycaffe script: full backward, one image at a time."""
+        net = self.other("blog", self._blog_net)
+        for image in self.data:
+            net.blobs["data"].data[...] = image
+            net.forward()
+            seed = np.zeros(net.blobs[self.score].data.shape)
+            seed.reshape(-1)[0] = 1
+            diffs = net.backward(diffs=["data", self.target], **{net.outputs[0]: seed})
+            gradient = diffs[self.target]
+            gradient = gradient / (np.sqrt(np.mean(np.square(gradient))) + 1e-5)
+            activation = net.blobs[self.target].data[0]
+            cam = np.ones(activation.shape[1:], np.float32)
+            for channel, weight in enumerate(gradient[0].mean(axis=(1, 2))):
+                cam += weight * activation[channel]
+            cv2.resize(cam, self.data.shape[2:])
+
+    def _blog_net(self):
+        import caffe
+
+        with tempfile.NamedTemporaryFile("w", suffix=".prototxt") as file:
+            file.write("force_backward: true\n" + self.text)
+            file.flush()
+            return caffe.Net(file.name, self.weights, caffe.TEST)
+
+    def library(self):
+        """pytorch-grad-cam on the same layers and weights."""
+        from explain_library import make
+
+        self.other("library", lambda: make(self))()
+
+    def close(self):
+        for engine in [self.engine] + list(self.others.values()):
+            if hasattr(engine, "close"):
+                engine.close()
+
+
+class Accelerated(Session):
+    """With the trunk compiled by OpenVINO from the first batch on."""
+
+    def __init__(self, *arguments):
+        from caffe_gradcam.engines.torch import trunk
+
+        trunk.PATIENCE = 0
+        super().__init__(*arguments)
+
+
+def main(kind):
+    kinds = {"caffe": ("caffe", Session), "torch": ("torch", Session),
+             "accelerated": ("torch", Accelerated)}
+    if kind == "torch":
+        from caffe_gradcam.engines.torch import trunk
+
+        trunk.PATIENCE = float("inf")
+    out = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # Whatever a library prints is no answer.
+    session = None
+    with tempfile.TemporaryDirectory() as folder:
+        for line in sys.stdin:
+            name, *arguments = json.loads(line)
+            if name == "open":
+                if session:
+                    session.close()
+                session = None
+                session = kinds[kind][1](kinds[kind][0], *arguments, folder)
+                answer = session.engine.description
+            else:
+                begin = time.perf_counter()
+                getattr(session, arguments[0])()
+                answer = time.perf_counter() - begin
+            print(json.dumps(answer), file=out, flush=True)
+        with contextlib.suppress(Exception):
+            session.close()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
+    os._exit(0)  # Debian 11's torch and caffe may hang in their destructors.
