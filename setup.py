@@ -25,6 +25,7 @@ setup(
     install_requires=["numpy", "opencv-python", "protobuf", "PyYAML", "tqdm"],
     extras_require={
         "torch": ["torch"],
+        "openvino": ["openvino", "torch"],
         "h5": ["h5py"],
         "test": [
             "h5py",

@@ -4,6 +4,8 @@ One worker process for each engine holds the same net with the same random weigh
 every way is run once, in turn, while the others rest; a ratio is the median over rounds of the
 ratios within a round. The first run of each way is not counted.
 
+Torch runs here, Caffe in the test image (scripts/build-image --target test) or elsewhere:
+
     python benchmarks/explain.py --caffe image
     python benchmarks/explain.py --caffe 'PREFIX OF A COMMAND THAT RUNS IN A PLACE WITH PYCAFFE'
 """
@@ -16,7 +18,6 @@ import shlex
 import statistics
 import subprocess
 import sys
-import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "benchmarks")]
@@ -26,6 +27,7 @@ from nets import NETS, operations  # noqa: E402
 IMAGE = """source {root}/scripts/lib.sh; find_engine
 run_in_image test --volume {root}:{root} --workdir {root} -- "$@" """
 WORKER = "benchmarks/explain_worker.py"
+ONE_THREAD = ["OMP_NUM_THREADS=1", "OPENBLAS_NUM_THREADS=1"]
 # (worker, action) by name.
 WAYS = {
     "caffe forward": ("caffe", "forward"), "caffe": ("caffe", "explain"),
@@ -59,10 +61,10 @@ RATIOS = [
 class Worker:
     """A process that runs ``explain_worker.py``."""
 
-    def __init__(self, kind, prefix):
+    def __init__(self, kind, prefix, busy):
         self._process = subprocess.Popen(
-            prefix + [WORKER, kind], cwd=str(ROOT), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            universal_newlines=True)
+            prefix + [WORKER, kind] + ["--busy"] * busy, cwd=str(ROOT), stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, universal_newlines=True)
 
     def ask(self, *message):
         print(json.dumps(message), file=self._process.stdin, flush=True)
@@ -78,18 +80,21 @@ class Worker:
 
 def main():
     options = parse()
-    workers = {"torch": Worker("torch", [sys.executable])}
+    here = ["env"] + ONE_THREAD * options.busy + [sys.executable]
+    workers = {"torch": Worker("torch", here, options.busy)}
     if importlib.util.find_spec("openvino"):
-        workers["accelerated"] = Worker("accelerated", [sys.executable])
+        workers["accelerated"] = Worker("accelerated", here, options.busy)
     if options.caffe:
         prefix = shlex.split(options.caffe)
         if options.caffe == "image":
             prefix = ["bash", "-c", IMAGE.format(root=shlex.quote(str(ROOT))), "image"]
-        workers["caffe"] = Worker("caffe", prefix + ["python3"])
-    columns, peak = {}, matrix_peak()
+        there = prefix + ["env"] + ONE_THREAD * options.busy + ["python3"]
+        workers["caffe"] = Worker("caffe", there, options.busy)
+    columns, peak = {}, workers["torch"].ask("peak")
     for name in options.nets:
         for batch in options.batches:
-            seconds = measure(workers, name, batch, options.rounds)
+            ways = chosen(workers, name, batch, options.busy)
+            seconds = measure(workers, ways, name, batch, options.rounds)
             columns["{}, {}".format(name, batch)] = column(name, batch, seconds, peak)
             print("{}, {}: {}".format(name, batch, {
                 way: round(1000 * statistics.median(times), 1)
@@ -107,18 +112,29 @@ def parse():
     parser.add_argument("--nets", nargs="+", choices=list(NETS), default=list(NETS))
     parser.add_argument("--batches", nargs="+", type=int, default=[1, 8])
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--busy", action="store_true", help="one thread each, and its processor "
+                        "time instead of the clock's: for a machine with other work to do")
     return parser.parse_args()
 
 
-def measure(workers, name, batch, rounds):
+def chosen(workers, name, batch, busy):
+    """The ways that can be measured, and those that mean something for this net and batch."""
+    ways = {way: place for way, place in WAYS.items() if place[0] in workers}
+    if not importlib.util.find_spec("pytorch_grad_cam"):
+        del ways["library"]
+    for way in list(ways):
+        if (way.endswith("five") and batch > 1
+                or way.endswith("folded") and name != "ResNet-50"
+                # Another process's time is not counted.
+                or way.endswith("isolated") and busy):
+            del ways[way]
+    return ways
+
+
+def measure(workers, ways, name, batch, rounds):
     """Way -> the seconds of each round."""
     for worker in workers.values():
         worker.ask("open", name, batch)
-    ways = {way: place for way, place in WAYS.items() if place[0] in workers}
-    if not importlib.util.find_spec("pytorch_grad_cam"):
-        ways.pop("library")
-    for way in [way for way in ways if way.endswith("folded") and name != "ResNet-50"]:
-        del ways[way]
     seconds = {way: [] for way in ways}
     for number in range(rounds + 1):
         for way, (worker, action) in ways.items():
@@ -142,20 +158,6 @@ def column(name, batch, seconds, peak):
                 batch / statistics.median(seconds[way]))
             cells[way + ": share of matrix product"] = "{:.0%}".format(rate / peak)
     return cells
-
-
-def matrix_peak():
-    """Operations per second of a large matrix product, the best of some."""
-    import torch
-
-    size = 2048
-    a = torch.rand(size, size)
-    taken = []
-    for _ in range(8):
-        begin = time.perf_counter()
-        torch.mm(a, a)
-        taken.append(time.perf_counter() - begin)
-    return 2 * size ** 3 / min(taken)
 
 
 def print_table(columns):

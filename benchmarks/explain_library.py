@@ -26,11 +26,12 @@ class Net(torch.nn.Module):
         super().__init__()
         engine = session.engine
         layers, cut = engine._subnet.net.layers, min(engine._leaves) + 1
+        weights = dict(engine._weights)
+        for layer in layers:
+            if layer.type != "BatchNorm":  # Its statistics are no parameters in torch.
+                weights[layer.name] = [torch.nn.Parameter(array) for array in weights[layer.name]]
         self.learned = torch.nn.ParameterList(
-            torch.nn.Parameter(array) for arrays in engine._weights.values() for array in arrays)
-        learned = iter(self.learned)
-        weights = {name: [next(learned) for _ in arrays]
-                   for name, arrays in engine._weights.items()}
+            array for arrays in weights.values() for array in arrays if array.requires_grad)
         self.trunk = Layers(layers[:cut], weights, ["data"], [session.target])
         self.target = torch.nn.Identity()
         self.head = Layers(layers[cut:], weights, [session.target], [session.score])

@@ -1,7 +1,7 @@
 """Runs one way to explain at a time when asked, and answers with the seconds it took.
 
-Each line of standard input is ["open", net, batch] or ["run", action]; each line of standard
-output an answer in JSON. ``explain.py`` starts one worker for each engine.
+Each line of standard input is ["open", net, batch], ["run", action] or ["peak"]; each line of
+standard output an answer in JSON. ``explain.py`` starts one worker for each engine.
 """
 
 import contextlib
@@ -126,7 +126,21 @@ class Accelerated(Session):
         super().__init__(*arguments)
 
 
-def main(kind):
+def matrix_peak(clock):
+    """Operations per second of a large matrix product in torch, the best of some."""
+    import torch
+
+    size = 2048
+    matrix = torch.rand(size, size)
+    taken = []
+    for _ in range(8):
+        begin = clock()
+        torch.mm(matrix, matrix)
+        taken.append(clock() - begin)
+    return 2 * size ** 3 / min(taken)
+
+
+def main(kind, clock):
     kinds = {"caffe": ("caffe", Session), "torch": ("torch", Session),
              "accelerated": ("torch", Accelerated)}
     if kind == "torch":
@@ -145,15 +159,17 @@ def main(kind):
                 session = None
                 session = kinds[kind][1](kinds[kind][0], *arguments, folder)
                 answer = session.engine.description
+            elif name == "peak":
+                answer = matrix_peak(clock)
             else:
-                begin = time.perf_counter()
+                begin = clock()
                 getattr(session, arguments[0])()
-                answer = time.perf_counter() - begin
+                answer = clock() - begin
             print(json.dumps(answer), file=out, flush=True)
         with contextlib.suppress(Exception):
             session.close()
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], time.process_time if "--busy" in sys.argv else time.perf_counter)
     os._exit(0)  # Debian 11's torch and caffe may hang in their destructors.

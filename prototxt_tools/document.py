@@ -21,7 +21,10 @@ from prototxt_tools.tree import Field, Message, Scalar, Source
 __all__ = ["Document", "Field", "Message", "Scalar", "Source"]
 
 MAX_DEPTH = 100
+# The largest public nets have 1 MB and 100,000 fields. Twice as many fields as the limit take a
+# gigabyte of memory.
 MAX_BYTES = 16 << 20
+MAX_FIELDS = 1 << 20
 
 _CLOSES = {"{": "}", "<": ">"}
 _SAID_IN_WORDS = {"name": "a word", "number": "a number", "string": "a string"}
@@ -60,7 +63,7 @@ class Document:
         ------
         PrototxtError
             With line and column, where protobuf's own parser would stop for a reason other
-            than a field it does not know.
+            than a field it does not know; and at texts too large for any net.
         """
         if isinstance(text, bytes):
             text = text.decode("utf-8", "surrogateescape")
@@ -70,6 +73,10 @@ class Document:
                     len(text) >> 20, MAX_BYTES >> 20
                 ),
                 path,
+            )
+        if sum(map(text.count, ":{<,")) > MAX_FIELDS:
+            raise PrototxtError(
+                "more than {} fields are no net definition".format(MAX_FIELDS), path
             )
         source = Source(text, path)
         if not text.strip("\ufeff \t\r\n\v\f"):
@@ -130,7 +137,9 @@ class _Parser:
                 message.end = self.end
                 self.advance()
                 stack.pop()
-                self.end_of_value(field, message.end, stack)
+                element = self.next_element(field, message.end, stack)
+                if element is not None:
+                    self.value(element, stack, True)
             else:
                 raise self.unexpected(message, field, closer)
         root.end = len(self.text)
@@ -157,32 +166,31 @@ class _Parser:
         self.value(field, stack, colon)
 
     def value(self, field, stack, colon):
-        if self.token in _CLOSES:
+        """Read a field's value, and the elements behind it in its list up to the next message."""
+        while field is not None and self.token not in _CLOSES:
+            if not colon:
+                raise self.error(
+                    "expected ':' or '{{' after {}, found {}".format(field.name, self.said())
+                )
+            field.value = scalar = self.scalar(field)
+            field = self.next_element(field, scalar.end, stack)
+        if field is not None:
             if len(stack) > MAX_DEPTH:
                 raise self.error("messages nested over {} deep".format(MAX_DEPTH))
             field.value = Message(self.source, self.start)
             stack.append((field.value, field, _CLOSES[self.token]))
             self.advance()
-            return
-        if not colon:
-            raise self.error(
-                "expected ':' or '{{' after {}, found {}".format(field.name, self.said())
-            )
-        field.value = scalar = self.scalar(field)
-        self.end_of_value(field, scalar.end, stack)
 
-    def end_of_value(self, field, end, stack):
-        """After a value: the next element of its list, or the field's end."""
+    def next_element(self, field, end, stack):
+        """Behind a value: the next element of its list, or None where the field ends."""
         if not field.in_list:
             field.end = self.skip_separator(end)
-            return
+            return None
         siblings = stack[-1][0].fields
         if self.token == ",":
             self.advance()
-            element = Field(self.source, field.name, field.start, in_list=True)
-            siblings.append(element)
-            self.value(element, stack, True)
-            return
+            siblings.append(Field(self.source, field.name, field.start, in_list=True))
+            return siblings[-1]
         if self.token != "]":
             raise self.error("expected ',' or ']' in the list, found " + self.said())
         end = self.end
@@ -192,6 +200,7 @@ class _Parser:
             if sibling.start != field.start:
                 break
             sibling.end = end
+        return None
 
     def skip_separator(self, end):
         if self.token == ";" or self.token == ",":

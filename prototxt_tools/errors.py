@@ -5,6 +5,10 @@ class InputError(Exception):
     """What a user gave cannot be used; the message is one sentence that says what to do."""
 
 
+# A name or a number may fill a file.
+_LONGEST = 1000
+
+
 class PrototxtError(InputError):
     """A prototxt that cannot be understood, with the place where.
 
@@ -22,6 +26,8 @@ class PrototxtError(InputError):
         place = str(path) if path is not None else "<prototxt>"
         if line is not None:
             place += ":{}:{}".format(line, column)
+        if len(problem) > _LONGEST:
+            problem = problem[: _LONGEST // 2] + " ... " + problem[-_LONGEST // 2 :]
         super().__init__("{}: {}".format(place, problem))
         self.problem = problem
         self.path = path

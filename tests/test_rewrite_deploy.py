@@ -278,3 +278,12 @@ def test_layers_in_a_list_stay_in_it():
     accuracy = loss("Accuracy", "fc").strip()[len("layer ") :]
     document = deploy("layer: [{}]".format(", ".join(layers + [accuracy]))).document
     assert document.text() == made % layers[1]
+
+
+def test_a_batch_norm_that_uses_each_batch_is_said():
+    norm = 'layer { name: "bn" type: "BatchNorm" bottom: "fc" top: "fc" %s }\n'
+    own = "batch_norm_param { use_global_stats: false }"
+    notes = deploy(DATA + FC + norm % own).notes
+    assert "left 1 BatchNorm layers with use_global_stats: false, BatchNorm bn (line 3) first: " \
+        "they use the statistics of each batch, not the learned ones" in notes
+    assert not any("BatchNorm" in note for note in deploy(DATA + FC + norm % "").notes)

@@ -244,6 +244,11 @@ class Subnet:
         if all(entry.shape for entry in self.net.inputs):
             self._check_shapes({})
 
+    def forget_weights(self):
+        """Keep the shapes of the weights alone, for an engine that has copied the numbers."""
+        self.weights = {name: [np.broadcast_to(np.float32(0), array.shape) for array in arrays]
+                        for name, arrays in self.weights.items()}
+
     def refuse_unknown_types(self, known, engine, advice):
         """Raise an EngineError for the first layer whose type the engine does not have.
 

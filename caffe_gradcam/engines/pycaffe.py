@@ -42,6 +42,7 @@ class PycaffeEngine(Engine):
             caffe.set_mode_gpu()
         self._net = _build(caffe, _switch_on_backward(self._subnet))
         _copy_weights(self._net, self._subnet.weights)
+        self._subnet.forget_weights()
         self._wiring = Wiring(self._net)
         self._in_place = gradient == "pre-relu"
         self._ran = False

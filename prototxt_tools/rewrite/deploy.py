@@ -45,17 +45,16 @@ def deploy(document, input_shape=None):
     InputError
         If nothing says the shape of an input.
     """
-    notes = []
-    if Net.parse(document).form != "V2":
-        document, notes = upgrade_layers(document)
+    document, notes = upgrade_layers(document)
     whole = Net.parse(document)
     net = whole.at("TEST", _stages(whole))
     kept, links = _kept(whole, net)
     if not kept:
-        raise InputError("{}: nothing but data and losses; no deploy net".format(document.path))
+        place = document.path or "<prototxt>"
+        raise InputError("{}: nothing but data and losses; no deploy net".format(place))
     edits = Edits(document)
     fed, said_of_it = _feed(edits, whole, net, kept, input_shape)
-    notes += said_of_it
+    notes += said_of_it + _restless(kept)
     names, stay = _link_names(links, kept), {id(layer) for layer in kept}
     readers = []
     for layer in whole.layers:
@@ -64,7 +63,7 @@ def deploy(document, input_shape=None):
             notes.append("made {} a {}".format(said(layer), _LINKS[layer.type]))
         elif id(layer) in stay or layer.type == "Input":
             readers.append(layer)
-            for rule in layer.field.value.all("include") + layer.field.value.all("exclude"):
+            for rule in _rules(layer):
                 edits.remove(rule)
         elif id(layer) not in fed:
             edits.remove(layer.field)
@@ -73,9 +72,13 @@ def deploy(document, input_shape=None):
     return Rewrite(edits.apply(), notes)
 
 
+def _rules(layer):
+    return layer.field.value.all("include") + layer.field.value.all("exclude")
+
+
 def _stages(net):
     for layer in net.layers:
-        for rule in layer.field.value.all("include") + layer.field.value.all("exclude"):
+        for rule in _rules(layer):
             if rule.is_message and "deploy" in (
                 rule.value.strings("stage") + rule.value.strings("not_stage")
             ):
@@ -154,6 +157,23 @@ def _losses(whole, net, pruned):
     linked = {blob for layer in pruned.layers if layer.type in links for blob in layer.bottoms}
     made = [loss for blob, loss in first.items() if blob not in linked | auxiliary]
     return made, auxiliary
+
+
+def _restless(kept):
+    """A note on the BatchNorm layers that do not use what they have learned."""
+    restless = [
+        layer
+        for layer in kept
+        if layer.type == "BatchNorm"
+        and layer.message.batch_norm_param.HasField("use_global_stats")
+        and not layer.message.batch_norm_param.use_global_stats
+    ]
+    if not restless:
+        return []
+    return [
+        "left {} BatchNorm layers with use_global_stats: false, {} first: they use the statistics "
+        "of each batch, not the learned ones".format(len(restless), said(restless[0]))
+    ]
 
 
 def _loss_weight(layer):

@@ -34,12 +34,13 @@ def unwrap(document):
     edits, notes = Edits(document), []
     for layer in net.layers:
         if layer.form == "V0":
-            if layer.type not in _V1_NAMES:
-                raise layer.field.error(
-                    "Caffe knows no V0 layer of type {} and cannot upgrade it".format(layer.type)
-                )
             layer.message  # noqa: B018 (reading it finds values that fit no field)
             inner = layer.field.value.first("layer")
+            written = inner.value.strings("type")
+            if written and written[0] not in schema.V0_TYPES:
+                raise layer.field.error(
+                    "Caffe knows no V0 layer of type {} and cannot upgrade it".format(written[0])
+                )
             text, dropped = _Body(inner, layer).written()
             edits.replace(inner, text)
             notes += dropped

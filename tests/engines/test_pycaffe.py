@@ -6,6 +6,7 @@ from definitions import random_input
 from nets import AROUND, BRANCHES, FORKS
 
 from caffe_gradcam.engines import EngineError, open_engine
+from caffe_gradcam.engines.base import open_here
 from prototxt_tools import rewrite
 from prototxt_tools.document import Document
 from prototxt_tools.errors import InputError
@@ -130,3 +131,14 @@ def test_what_forks_write_runs_in_stock_caffe_as_in_torch(caffe, torch, write_we
     for found, expected in zip(*results):
         assert abs(expected).max() > 0
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_the_weights_file_is_let_go_once_caffe_has_its_copy(caffe, write_weights):
+    path = write_weights(PLAIN)
+    with open_here("caffe", prototxt=PLAIN, weights=path, scores=["score"],
+                   targets=["conv"]) as engine:
+        with open("/proc/self/maps") as maps:
+            assert path not in maps.read()
+        # Other shapes are still held against the weights.
+        with pytest.raises(InputError, match="layer score"):
+            engine.forward({"data": np.ones((1, 2, 9, 9))}, [])

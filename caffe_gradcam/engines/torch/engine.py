@@ -94,14 +94,12 @@ class TorchEngine(Engine):
 
     def _accelerated(self):
         """The layers below the lowest target as a ``Trunk``, or None where nothing is gained."""
-        version = self._device.type == "cpu" and trunk.installed()
         layers = self._subnet.net.layers[:min(self._leaves) + 1]
         read = {blob for layer in layers for blob in layer.bottoms}
-        if not version or not read:
+        if self._device.type != "cpu" or not trunk.VERSION or not read:
             return None
         written = {blob for layer in layers if layer.type != "Input" for blob in layer.tops}
         gone = {blob for blobs in self._last_use[:len(layers)] for blob in blobs}
-        self.description["trunk"] = "openvino " + version
         return trunk.Trunk(
             layers, self._weights,
             inputs=[entry.blob for entry in self._subnet.net.inputs if entry.blob in read],
@@ -117,6 +115,7 @@ class TorchEngine(Engine):
             self._trunk = None
         if tops is None:
             return 0
+        self.description["trunk"] = "openvino " + trunk.VERSION
         blobs.update(tops)
         last = min(self._leaves)
         self._mark(last, blobs)
@@ -150,14 +149,10 @@ class TorchEngine(Engine):
             if not _is_about_memory(error):
                 raise
             self._blobs, self._marked = None, {}
-            complaint = str(error).strip().split("\n")[0]
-        else:
-            return
-        # Out here nothing holds the tensors of the failed call any more.
-        if self._device.type == "cuda":
-            torch.cuda.empty_cache()
-        raise OutOfMemory("the memory of {} does not hold this batch; give a smaller one ({})"
-                          .format(self._device, complaint))
+            if self._device.type == "cuda":
+                torch.cuda.empty_cache()
+            raise OutOfMemory("the memory of {} does not hold this batch; give a smaller one ({})"
+                              .format(self._device, str(error).strip().split("\n")[0])) from None
 
     def _mark(self, index, blobs):
         """Let autograd begin, or note its course, at the targets that hold their value now."""

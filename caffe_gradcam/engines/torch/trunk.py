@@ -7,6 +7,17 @@ import torch
 
 from .registry import LAYERS
 
+
+def installed():
+    """The version of OpenVINO, or None."""
+    if not importlib.util.find_spec("openvino"):
+        return None
+    from importlib.metadata import version
+
+    return version("openvino")
+
+
+VERSION = installed()
 # Compiling takes seconds, so a shape of input has to come more often than this before it pays.
 PATIENCE = 4
 # Compiled shapes that are kept: that of a batch, and that of the one left over at the end.
@@ -128,12 +139,3 @@ class Layers(torch.nn.Module):
             tops = LAYERS[layer.type](layer.message, bottoms, self._weights[layer.name])
             blobs.update(zip(layer.tops, tops))
         return tuple(blobs[name] for name in self._outputs)
-
-
-def installed():
-    """The version of OpenVINO, or None."""
-    if not importlib.util.find_spec("openvino"):
-        return None
-    from importlib.metadata import version
-
-    return version("openvino")
