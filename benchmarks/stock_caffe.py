@@ -3,6 +3,7 @@
 Only for nets that ``prototxt_tools.audit`` finds nothing about: Caffe runs what a net names.
 """
 
+import faulthandler
 import json
 import os
 import resource
@@ -111,6 +112,7 @@ def _in_child(folder, work):
 
 def _run_and_exit(folder, work, writer, errors):
     try:
+        faulthandler.disable()  # pytest's writes past the file that takes the last words
         os.dup2(errors, 2)
         os.dup2(errors, 1)
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

@@ -93,18 +93,26 @@ def strangers(document):
     found, groups = [], {}
     if document.text().startswith("\ufeff"):
         found.append(_said(document, 0, "a byte order mark, which stock Caffe refuses"))
-    for field, owner, is_value in schema.strangers("NetParameter", document.root):
-        value = field.string() if is_value else ""
-        groups.setdefault((owner, field.name, value), {})[field.start] = field
-    for (owner, name, value), fields in groups.items():
-        fork = fork_of(value, name)
-        sentence = "stock Caffe knows no {} in {}".format(
-            "{} {}".format(name, value) if value else "field " + name, owner
-        )
+    for stranger in schema.strangers("NetParameter", document.root):
+        groups.setdefault(_unknown(stranger), []).append(stranger.field)
+    for (unknown, fork), fields in groups.items():
+        places = sorted({field.start for field in fields})
+        sentence = "stock Caffe knows no " + unknown
         sentence += "; {} does".format(fork) if fork else ""
-        sentence += " ({} times)".format(len(fields)) if len(fields) > 1 else ""
-        found.append(_said(document, min(fields), sentence))
+        sentence += " ({} times)".format(len(places)) if len(places) > 1 else ""
+        found.append(_said(document, places[0], sentence))
     return found
+
+
+def _unknown(stranger):
+    """What is unknown about a field, in words, and the fork that knows it."""
+    field, owner, is_value = stranger
+    if not is_value:
+        return "field {} in {}".format(field.name, owner), fork_of(field.name)
+    if field.in_list:
+        return "list for {} in {}".format(field.name, owner), fork_of("list for " + field.name)
+    value = field.string()
+    return "{} {} in {}".format(field.name, value, owner), fork_of(value)
 
 
 def _said(document, offset, sentence):

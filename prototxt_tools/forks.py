@@ -66,11 +66,9 @@ _NAMES = {
     "SphereFace (wy1iu)": "MarginInnerProduct margin_inner_product_param",
 }
 _FORKS = {name: fork for fork, names in _NAMES.items() for name in names.split()}
+_FORKS["list for kernel_size"] = "yjxiong/caffe"
 
 
-def fork_of(*names):
-    """The fork that knows the first of some names that any is known to know, or None."""
-    for name in names:
-        if name in _FORKS:
-            return _FORKS[name]
-    return None
+def fork_of(name):
+    """The fork that knows a name, or None."""
+    return _FORKS.get(name)

@@ -24,8 +24,8 @@ class Field(NamedTuple):
     """A receptive field along the spatial axes, in pixels of the input.
 
     Cell i of an axis sees ``size`` pixels around ``offset + i * stride``; pixel 0 has its centre
-    at 0, and a stride of 0 says that every cell sees the same. Where cells differ in size, as
-    behind a Deconvolution, it is the largest.
+    at 0, and a stride of 0 says that every cell sees the same. Where cells see more and fewer
+    pixels in turn, as behind a Deconvolution, the field holds what any of them sees.
     """
 
     size: Tuple[float, ...]
@@ -136,10 +136,12 @@ def _windowed(span, extent, stride, pad):
 
 
 def _spread(span, extent, stride, pad):
-    """Cell o of a deconvolution sees the cells i with o = i * stride - pad + t, 0 <= t < extent."""
-    reach = (-(-extent // stride) - 1) * span.stride / 2
-    middle = (pad - (extent - 1) / 2) / stride * span.stride
-    return _Span(span.low + middle - reach, span.high + middle + reach, span.stride / stride)
+    """Cell o of a deconvolution sees the cells i with o = i * stride - pad + t, 0 <= t < extent.
+
+    How many there are depends on o; these bounds hold them for every o.
+    """
+    low = span.low + (pad - extent + 1) / stride * span.stride
+    return _Span(low, span.high + pad / stride * span.stride, span.stride / stride)
 
 
 def _cropped(layer, spans, axes):

@@ -6,6 +6,8 @@ import re
 from prototxt_tools import tokens
 from prototxt_tools.errors import PrototxtError
 
+_MAX_DIGITS = 100
+
 
 class Source:
     """A text and where it came from; turns offsets into line and column."""
@@ -56,6 +58,8 @@ class Scalar:
     def integer(self):
         """The value of a decimal, octal or hexadecimal integer; ValueError for others."""
         digits = self.word.lstrip("-")
+        if len(digits) > _MAX_DIGITS:  # int takes quadratic time
+            raise ValueError("no field holds so large a number")
         number = int(digits, 8 if digits.isdigit() and digits[0] == "0" else 0)
         return -number if self.text[0] == "-" else number
 

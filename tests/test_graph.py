@@ -1,5 +1,9 @@
 """Score blobs and target blobs."""
 
+import csv
+import hashlib
+import json
+
 import definitions
 import pytest
 
@@ -89,3 +93,158 @@ def test_ancestors_leave_out_other_heads():
 def test_a_net_without_spatial_blobs_has_no_target():
     graph, sizes = graph_and_shapes(INPUT % "data" + FC % ("a", "data", "a") + FC % ("b", "a", "b"))
     assert graph.targets("b", sizes) == []
+
+TEN = "abcdefghij"
+
+
+def softmax(blob):
+    return 'layer {{ name: "p_{0}" type: "Softmax" bottom: "{0}" top: "p_{0}" }}'.format(blob)
+
+
+def test_the_auxiliary_heads_of_a_training_net_come_behind_the_main_one():
+    text = INPUT % "data" + CONV % ("c", "data", "c") + CONV % ("d", "c", "d")
+    loss = 'layer {{ type: "SoftmaxWithLoss" bottom: "{0}" bottom: "label" top: "l{0}" }}'
+    text += FC % ("aux", "c", "aux") + loss.format("aux")
+    text += FC % ("main", "d", "main") + loss.format("main")
+    graph, sizes = graph_and_shapes(text)
+    assert [(score.blob, score.link) for score in graph.scores()] == [
+        ("main", "softmax"), ("aux", "softmax")]
+    assert [target.blob for target in graph.targets("main", sizes)] == ["d"]
+    assert [target.blob for target in graph.targets("aux", sizes)] == ["c"]
+
+
+def test_age_and_gender_are_two_scores_on_one_target():
+    text = INPUT % "data" + CONV % ("c", "data", "c")
+    for head in ("age", "gender"):
+        text += FC % (head, "c", head) + softmax(head)
+    graph, sizes = graph_and_shapes(text)
+    assert {score.blob for score in graph.scores()} == {"age", "gender"}
+    assert {graph.targets(score.blob, sizes)[0].blob for score in graph.scores()} == {"c"}
+
+
+def test_a_multi_label_net_has_one_score_with_a_sigmoid():
+    text = INPUT % "data" + CONV % ("c", "data", "c") + FC % ("tags", "c", "tags")
+    text += 'layer { name: "p" type: "Sigmoid" bottom: "tags" top: "p" }'
+    graph, _ = graph_and_shapes(text)
+    assert [(score.blob, score.link) for score in graph.scores()] == [("tags", "sigmoid")]
+
+
+def siamese():
+    text = 'input: "pair" input_shape { dim: 1 dim: 6 dim: 9 dim: 9 }'
+    text += ('layer { name: "cut" type: "Slice" bottom: "pair" top: "a" top: "b" '
+             "slice_param { slice_point: 3 } }")
+    for side in "ab":
+        text += CONV % ("c" + side, side, "c" + side) + FC % ("f" + side, "c" + side, "f" + side)
+    return text + ('layer { name: "loss" type: "ContrastiveLoss" bottom: "fa" bottom: "fb" '
+                   'bottom: "same" top: "loss" }')
+
+
+def test_a_siamese_net_has_a_target_on_each_side():
+    graph, sizes = graph_and_shapes(siamese())
+    assert sorted(target.blob for target in graph.targets("loss", sizes)) == ["ca", "cb"]
+    assert graph.streams() == [None, "a", "a", "b", "b", None]
+
+
+def test_ten_streams_have_ten_targets():
+    text = "".join(INPUT % name + CONV % ("c" + name, name, "c" + name) for name in TEN)
+    text += "".join(FC % ("f" + name, "c" + name, "f" + name) for name in TEN)
+    reads = " ".join('bottom: "f{}"'.format(name) for name in TEN)
+    text += 'layer {{ name: "cat" type: "Concat" {} top: "cat" }}'.format(reads)
+    graph, sizes = graph_and_shapes(text + FC % ("score", "cat", "score"))
+    assert sorted(target.blob for target in graph.targets("score", sizes)) == [
+        "c" + name for name in TEN]
+    assert graph.streams() == list(TEN) * 2 + [None, None]
+
+
+def test_streams_that_are_added_have_one_target_the_sum():
+    text = "".join(INPUT % name + CONV % ("c" + name, name, "c" + name) for name in TEN)
+    reads = " ".join('bottom: "c{}"'.format(name) for name in TEN)
+    text += 'layer {{ name: "sum" type: "Eltwise" {} top: "sum" }}'.format(reads)
+    graph, sizes = graph_and_shapes(text + FC % ("score", "sum", "score"))
+    assert [target.blob for target in graph.targets("score", sizes)] == ["sum"]
+
+
+def test_only_the_values_of_a_crop_lead_to_a_target_not_what_it_is_cropped_to():
+    text = INPUT % "data" + CONV % ("big", "data", "big") + CONV % ("like", "big", "like")
+    text += 'layer { name: "crop" type: "Crop" bottom: "big" bottom: "like" top: "crop" }'
+    graph, sizes = graph_and_shapes(text + FC % ("score", "crop", "score"))
+    assert [target.blob for target in graph.targets("score", sizes)] == ["big"]
+
+
+def test_a_region_of_interest_is_explained_at_the_map_it_is_cut_from():
+    text = INPUT % "data" + 'input: "rois" input_shape { dim: 2 dim: 5 }'
+    text += CONV % ("c", "data", "c")
+    text += ('layer { name: "roi" type: "ROIPooling" bottom: "c" bottom: "rois" top: "roi" '
+             "roi_pooling_param { pooled_h: 2 pooled_w: 2 } }")
+    graph, sizes = graph_and_shapes(text + FC % ("score", "roi", "score"))
+    assert [target.blob for target in graph.targets("score", sizes)] == ["c"]
+
+
+def test_layers_that_change_a_blob_in_place_with_another_one_lead_to_both():
+    text = INPUT % "data" + CONV % ("a", "data", "a") + CONV % ("b", "data", "b")
+    text += FC % ("x", "a", "x") + FC % ("y", "b", "y")
+    text += 'layer { name: "sum" type: "Eltwise" bottom: "x" bottom: "y" top: "x" }'
+    graph, sizes = graph_and_shapes(text)
+    assert {target.blob for target in graph.targets("x", sizes)} == {"a", "b"}
+
+
+def test_a_silenced_label_is_no_score():
+    text = ('layer { name: "in" type: "DummyData" top: "d" top: "label" '
+            "dummy_data_param { shape { dim: 1 dim: 3 dim: 9 dim: 9 } } }")
+    text += FC % ("fc", "d", "fc") + softmax("fc")
+    text += 'layer { name: "quiet" type: "Silence" bottom: "label" }'
+    assert [score.blob for score in graph_and_shapes(text)[0].scores()] == ["fc"]
+
+
+def test_candidates_name_the_branches_of_an_inception_module():
+    graph, sizes = graph_and_shapes(definitions.googlenet())
+    found = {candidate.blob: candidate for candidate in graph.candidates(sizes)}
+    branch = found["inception_5b/3x3"]
+    assert branch.shape == (1, 384, 7, 7)
+    assert branch.reason == "Convolution makes it, a branch of Concat inception_5b/output"
+    branches = [blob for blob in found if "inception_5b/output" in found[blob].reason]
+    assert branches == ["inception_5b/1x1", "inception_5b/3x3", "inception_5b/5x5",
+                        "inception_5b/pool_proj"]
+    assert "data" not in found and "loss3/classifier" not in found
+
+
+def test_a_net_with_one_input_has_no_streams():
+    graph, _ = graph_and_shapes(definitions.lenet())
+    assert set(graph.streams()) == {None}
+
+
+def test_scores_and_targets_of_public_models_are_those_found_by_hand(shared):
+    facts = json.loads((shared.parent / "zoo_facts.json").read_text(encoding="utf-8"))
+    wanted = {}
+    for fact in facts:
+        if fact["gradcam_target_blob"]:
+            wanted[fact["prototxt_sha256"]] = (fact["score_blob"], fact["gradcam_target_blob"])
+    paths = list((shared / "prototxt").iterdir()) + list((shared / "models").glob("*/*.prototxt"))
+    tried = set()
+    for path in paths:
+        data = path.read_bytes()
+        key = hashlib.sha256(data).hexdigest()
+        if key in wanted:
+            graph, sizes = graph_and_shapes(data.decode("utf-8"))
+            score = graph.scores()[0].blob
+            assert (score, graph.targets(score, sizes)[0].blob) == wanted[key], path.name
+            tried.add(key)
+    assert len(tried) >= 20
+
+
+def test_every_public_classifier_has_a_score_and_a_target(shared):
+    with open(str(shared / "prototxt" / "INDEX.tsv"), encoding="utf-8") as file:
+        rows = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+    tried = 0
+    for row in rows:
+        if row["kind"] == "deploy" and row["softmax position"] == "trailing(last layer)" and (
+            row["BVLC Caffe 1.0.0 text parser"] == "parses"
+        ):
+            net = Net.load(shared / "prototxt" / row["file"]).at("TEST")
+            sizes = shapes.infer(net, problems=[])
+            score = Graph(net).scores()[0]
+            assert score.link == "softmax", row["file"]
+            if len(sizes.get("data", ())) == 4 and sizes.get(score.blob):
+                assert Graph(net).targets(score.blob, sizes), row["file"]
+                tried += 1
+    assert tried >= 40

@@ -156,7 +156,11 @@ def _build(caffe, document):
         file.write(document.encode())
         file.flush()
         file.seek(0)
-        return caffe.Net("/dev/fd/{}".format(file.fileno()), caffe.TEST)
+        try:
+            return caffe.Net("/dev/fd/{}".format(file.fileno()), caffe.TEST)
+        except Exception as error:
+            # Caffe aborts of its own faults; what raises is the code of a Python layer.
+            raise EngineError("Caffe could not build the net: {}".format(error)) from error
 
 
 def _copy_weights(net, weights):

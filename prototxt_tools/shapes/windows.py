@@ -40,13 +40,13 @@ def window(parameters, prefix, spatial, default):
         check(spatial == 2, "{}_h and {}_w for {} axes".format(prefix, prefix, spatial))
         values = [getattr(parameters, half) for half in halves]
     values = list(values) or [default]
-    if not spatial:
-        return []
-    check(values != [None], "it has no kernel_size")
     check(
         len(values) in (1, spatial),
         "{} values of {} for {} axes".format(len(values), prefix, spatial),
     )
+    if not spatial:
+        return []
+    check(values != [None], "it has no kernel_size")
     check(prefix == "pad" or min(values) > 0, "its {} is 0".format(whole))
     return values * spatial if len(values) == 1 else values
 
@@ -117,6 +117,7 @@ def _convolution_parameters(message, bottoms):
 def _im2col(message, bottoms, count):
     parameters, shape = message.convolution_param, bottoms[0]
     axis = axis_of(parameters.axis, shape)
+    check(axis + 1 < len(shape), "its input has no spatial axes")
     windows = convolution_windows(parameters, len(shape) - axis - 1)
     channels, sizes = shape[axis], []
     for size, kernel, stride, pad, dilation in zip(shape[axis + 1 :], *windows):

@@ -81,7 +81,7 @@ class Trunk:
                 return None
         results = self._requests[shapes].infer(
             [tensor.numpy() for tensor in tensors], share_inputs=True, share_outputs=True)
-        return {name: torch.from_numpy(results[index])
+        return {name: _laid_out(torch.from_numpy(results[index]))
                 for index, name in enumerate(self._outputs)}
 
     def _compile(self, shapes, tensors):
@@ -120,6 +120,11 @@ class Trunk:
             if not distance <= TOLERANCE[self._precision] * float(tensor.norm()):
                 raise ValueError("its values of blob {} are not those of torch".format(
                     self._outputs[index]))
+
+
+def _laid_out(tensor):
+    """The blob as the engine's kernels lie, without which the head takes twice the time."""
+    return tensor.contiguous(memory_format=torch.channels_last) if tensor.dim() == 4 else tensor
 
 
 class Layers(torch.nn.Module):

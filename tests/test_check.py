@@ -1,0 +1,108 @@
+"""What stock Caffe says against a net, foretold."""
+
+import pytest
+
+from prototxt_tools import check
+from prototxt_tools.document import Document
+from prototxt_tools.errors import PrototxtError
+from prototxt_tools.net import Net
+
+INPUT = 'input: "d" input_shape { dim: 1 dim: 3 dim: 8 dim: 8 }\n'
+CONV = ('layer { name: "%s" type: "Convolution" bottom: "%s" top: "%s" '
+        "convolution_param { num_output: 4 kernel_size: 3 } %s }\n")
+
+
+def problems(text, phase="TEST"):
+    return check.problems(Net.parse(Document.parse(text, "n.prototxt")), phase)
+
+
+def layer(kind, *blobs, **more):
+    bottoms = " ".join('bottom: "{}"'.format(blob) for blob in blobs)
+    tops = " ".join('top: "{}"'.format(blob) for blob in more.get("tops", ["t"]))
+    form = 'layer {{ name: "l" type: "{}" {} {} {} }}\n'
+    return form.format(kind, bottoms, tops, more.get("params", ""))
+
+
+def test_a_sound_net_has_none():
+    assert problems(INPUT + CONV % ("c", "d", "c", "")) == []
+
+
+@pytest.mark.parametrize(
+    "text, problem",
+    [
+        ("\ufeff" + INPUT, "n.prototxt:1:1: a byte order mark, which stock Caffe refuses"),
+        (INPUT + layer("Pooling", "d", params="pooling_param { ceil_mode: false }"),
+         "n.prototxt:2:72: stock Caffe knows no field ceil_mode in PoolingParameter; "
+         "a fork with Torch's pooling does"),
+        (INPUT + layer("ReLU", "d", params="relu_param { engine: MKLDNN }"),
+         "n.prototxt:2:66: stock Caffe knows no engine MKLDNN in ReLUParameter; Intel Caffe does"),
+        ('layers { type: ROI_POOLING } layers { type: "Softmax" } layers { type: ROI_POOLING }',
+         "n.prototxt:1:10: stock Caffe knows no type ROI_POOLING in V1LayerParameter; "
+         "Fast R-CNN (rbgirshick/caffe-fast-rcnn) does (2 times)"),
+        (INPUT + "quantum: 1", "n.prototxt:2:1: stock Caffe knows no field quantum in Net"),
+        (INPUT + layer("Axpy", "d"),
+         "n.prototxt:2:1: layer l (Axpy) is of a type that stock Caffe does not know; "
+         "SENet (hujie-frank/SENet) does"),
+        (INPUT + layer("", "d"), "n.prototxt:2:1: layer l (no type) has none"),
+        (INPUT + layer("ReLU", "x"), "reads x, which no layer before makes"),
+        (INPUT + layer("ReLU", "d", "d"), "layer l (ReLU) has 2 bottoms and wants 1"),
+        (INPUT + layer("Slice", "d", tops=[]), "has 0 tops and wants 1+"),
+        (INPUT + layer("ReLU", "d") * 2, "n.prototxt:3:1: layer l (ReLU) makes t once more"),
+        (INPUT + layer("ReLU", "d", tops=["a"]) + layer("ReLU", "d", tops=["d"]),
+         "changes d in place, but others read d before"),
+        (INPUT + CONV % ("c", "d", "c", "param { } " * 3), "has 3 param and 2 weights"),
+        (INPUT + CONV % ("c", "d", "c", "loss_weight: 1 " * 2), "has 2 loss_weight and wants 1"),
+        (INPUT + CONV % ("c", "d", "c", "propagate_down: 1 " * 2), "has 2 propagate_down"),
+        (INPUT + layer("BatchNorm", "d", params="param { }"), "learns its statistics"),
+        (INPUT + layer("ReLU", "d", params="include { } exclude { }"), "both include and exclude"),
+        (INPUT + layer("InnerProduct", "d", params='inner_product_param { num_output: 2 '
+                       'weight_filler { type: "magic" } }'), "the filler 'magic'"),
+        (INPUT + layer("InnerProduct", "d"), "it has no num_output"),
+        (INPUT + CONV % ("a", "d", "a", 'param { name: "w" }')
+         + CONV % ("b", "a", "b", 'param { name: "w" }'), "shares w with a, but (4, 4, 3, 3)"),
+        (INPUT + 'layer { name: "a" } layers { name: "b" }', "forms V1 and V2"),
+        ('input: "a" input: "b" input_shape { dim: 1 }', "input b has no shape"),
+        ('input: "d" input_shape { dim: -1 }', "input d cannot be built"),
+    ],
+)
+def test_what_caffe_refuses_is_said_with_its_place(text, problem):
+    found = problems(text)
+    assert problem in found[0] and found[0].startswith("n.prototxt:")
+
+
+def test_inputs_without_any_shape_are_dropped_as_caffe_drops_them():
+    text = 'input: "d"\n' + layer("ReLU", "d")
+    assert "reads d, which no layer before makes" in problems(text)[0]
+
+
+def test_a_phase_is_judged_alone_but_its_text_is_not():
+    text = INPUT + layer("ReLU", "x", params="include { phase: TRAIN }")
+    assert problems(text) == [] and problems(text, "TRAIN") != []
+    assert problems(text + "quantum: 1") != []
+
+
+def test_every_layer_that_no_parser_accepts_is_named():
+    text = 'layer { name: 1 }\nlayer { }\nlayer { top: "a" type: "a" type: "b" }\nname: 2'
+    assert [line.split(": ", 1)[1] for line in problems(text)] == [
+        'name wants quotes: "2"',
+        'name wants quotes: "1"',
+        "type is given twice and may stand only once",
+    ]
+
+
+def test_strangers_raise_at_what_no_parser_accepts():
+    with pytest.raises(PrototxtError, match="1:14: name is given twice"):
+        check.strangers(Document.parse("name: 'a'    name: 'b'"))
+
+
+def test_a_list_that_only_a_fork_takes_is_a_stranger():
+    text = INPUT + layer("Pooling", "d", params="pooling_param { kernel_size: [1, 2, 2] }")
+    assert problems(text) == [
+        "n.prototxt:2:72: stock Caffe knows no list for kernel_size in PoolingParameter; "
+        "yjxiong/caffe does",
+    ]
+
+
+def test_losses_with_two_tops_want_weights_for_both():
+    text = INPUT + layer("SoftmaxWithLoss", "d", "d", tops=["a", "b"])
+    assert "has 2 tops and no loss_weight for each" in problems(text)[0]

@@ -1,0 +1,42 @@
+"""Shapes and refusals of single layers are those of real Caffe."""
+
+import random
+import sys
+from pathlib import Path
+
+import pytest
+import random_layers
+
+from prototxt_tools import check, schema, shapes
+from prototxt_tools.document import Document
+from prototxt_tools.net import Net
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "benchmarks"))
+
+SEED = 1
+FILE_LAYERS = {"Data", "HDF5Data", "HDF5Output", "ImageData", "Python", "WindowData"}
+
+
+def test_random_layers_of_every_type_that_needs_no_files_are_tried():
+    assert set(random_layers.KINDS) == set(schema.LAYER_TYPES) - FILE_LAYERS - {"Input"}
+
+
+@pytest.mark.parametrize("kind", random_layers.KINDS)
+def test_random_layers_have_the_shapes_and_refusals_of_real_caffe(caffe, kind):
+    import stock_caffe
+
+    choose = random_layers.Choose(random.Random(SEED))
+    common = kind in random_layers.SAME + ["Silence", "Split", "Parameter", "MemoryData"]
+    verdicts = []
+    for _ in range(4 if common else 12):
+        text = random_layers.text(kind, *random_layers.layer(kind, choose))
+        document = Document.parse(text)
+        real = stock_caffe.build(document)
+        assert (check.problems(Net.parse(document)) == []) == (real.refusal is None), (text, real)
+        if real.refusal is None:
+            net = Net.parse(document).at("TEST")
+            sizes = shapes.infer(net)
+            assert sizes == real.blobs, text
+            assert shapes.parameters(net, sizes) == real.weights, text
+        verdicts.append(real.refusal is None)
+    assert any(verdicts)
