@@ -103,7 +103,7 @@ class Explainer:
         engine : str
             "auto", "caffe" or "torch".
         **options
-            ``device, gradient, verbose, timeout, allow_missing, trust``: see
+            ``device, gradient, verbose, timeout, allow_missing, trust, precision``: see
             ``caffe_gradcam.engines.open_engine``.
         """
         from caffe_gradcam.engines import open_engine

@@ -163,7 +163,7 @@ def test_equal_names_do_not_overwrite_each_other(place):
 
 def test_the_engine_is_opened_as_asked_for(place, engines):
     explain("blue.png", "-q", "--engine", "torch", "--device", "cuda:1", "--gradient", "pre-relu",
-            "--trust")
+            "--trust", "--precision", "tf32")
     wanted = engines[0][1]
     prototxt = wanted.pop("prototxt")
     assert 'name: "colours"' in prototxt
@@ -171,6 +171,7 @@ def test_the_engine_is_opened_as_asked_for(place, engines):
     assert wanted == {
         "kind": "torch", "scores": ["score"], "targets": ["smaller"], "gradient": "pre-relu",
         "device": "cuda:1", "verbose": False, "allow_missing": False, "trust": True,
+        "precision": "tf32",
     }
 
 

@@ -72,6 +72,8 @@ def _add_running(group):
     group.add_argument("--engine", choices=["auto", "caffe", "torch"], default="auto",
                        help="auto takes Caffe where pycaffe is installed")
     group.add_argument("--device", metavar="cpu|cuda[:N]", default="cpu")
+    group.add_argument("--precision", choices=["fp32", "tf32", "bf16", "fp16"], default="fp32",
+                       help="of the torch engine's arithmetic (default: fp32, as Caffe's)")
     group.add_argument("--trust", action="store_true",
                        help="let the net run Python code and read files, if it has such layers")
     group.add_argument("--allow-missing", action="store_true",
@@ -127,6 +129,7 @@ def run(options):
         verbose=options.verbose,
         allow_missing=options.allow_missing,
         trust=options.trust,
+        precision=options.precision,
     ) as explainer:
         rows = explain_all(explainer, classes, options)
         ran = explainer.engine.description
