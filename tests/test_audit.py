@@ -37,14 +37,18 @@ def test_code_and_files_are_named_with_the_layer():
     assert found(text) == [("file", "layer l (line 1) of type InfogainLoss names files: m.bin")]
 
 
-@pytest.mark.parametrize("path", ["/etc/passwd", "C:\\\\x", "\\\\\\\\host\\\\x", "~/x", "../x", "a/../../x"])
+@pytest.mark.parametrize(
+    "path", ["/etc/passwd", "C:\\\\x", "\\\\\\\\host\\\\x", "~/x", "../x", "a/../../x"]
+)
 def test_places_outside_the_folder_are_named(path):
     text = 'layer {\n name: "d" type: "Data"\n data_param { source: "%s" } }' % path
     assert [kind for kind, _ in found(text)] == ["file", "path"]
     assert "layer d (line 3) names a place outside its folder in source: " in found(text)[1][1]
 
 
-@pytest.mark.parametrize("field", ["python_param { param_str: '%s' }", "data_param { source: '%s' }"])
+@pytest.mark.parametrize(
+    "field", ["python_param { param_str: '%s' }", "data_param { source: '%s' }"]
+)
 def test_urls_are_named(field):
     text = 'layer { name: "d" type: "Python" %s }' % (field % "http://host/x")
     assert any(kind == "path" and "the URL" in said for kind, said in found(text))

@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prototxt_tools.document import MAX_DEPTH, Document
+from prototxt_tools.document import MAX_DEPTH, MAX_FIELDS, Document
 from prototxt_tools.errors import PrototxtError
+from prototxt_tools.net import Net
 
 ODD = [
     "name: 'single' # comment with { and 'quote\r\nlayer{name:\"a\"type:\"ReLU\"}layer\t{\r\n}",
@@ -57,6 +58,24 @@ def test_elements_of_a_list_are_fields_of_one_name():
     assert [f.value.first("dim").value.text for f in root.all("shape")] == ["5", "6"]
 
 
+def test_a_list_may_be_long():
+    root = Document.parse("dim: [" + "1, " * 50000 + "2] shape [" + "{ }, " * 50000 + "{ }]").root
+    assert len(root.all("dim")) == 50001 and len(root.all("shape")) == 50001
+    assert root.all("dim")[-1].value.text == "2"
+
+
+def test_an_empty_list_is_no_field_but_is_remembered():
+    root = Document.parse("dim: [ ] shape [] name: 'x'").root
+    assert [field.name for field in root] == ["name"]
+    assert [(f.name, f.value.text) for f in root.empty_lists] == [("dim", ": [ ]"), ("shape", "[]")]
+
+
+def test_the_elements_of_a_list_share_its_span():
+    text = "a: 1 dim: [1, 2]; b: 2"
+    fields = Document.parse(text).root.all("dim")
+    assert {text[field.start : field.end] for field in fields} == {"dim: [1, 2];"}
+
+
 def test_fields_know_their_place():
     field = Document.parse('name: "x"\n\n  layer { }\n').root.first("layer")
     assert (field.line, field.column) == (3, 3)
@@ -77,7 +96,11 @@ def test_fields_know_their_place():
         ("a: 1.2.3", 1, 4, "not a number"),
         ("a: 1e", 1, 4, "exponent"),
         ("a: -MAX", 1, 5, "number after '-'"),
-        ('a: "\\q"', 1, 5, "escape"),
+        ('a: "\\q"', 1, 5, "no such escape in a string: \\q"),
+        ('a: "12345\\X41"', 1, 10, "no such escape in a string: \\X"),
+        ("a: 0x", 1, 4, "not a number: 0x"),
+        ("a: 1b: 2", 1, 4, "not a number: 1b"),
+        ("a: 017.5", 1, 4, "not a number: 017.5"),
         ("a: [1 2]", 1, 7, "','"),
         ("a: ${X}", 1, 4, "template"),
         ("type: `input`", 1, 7, "template"),
@@ -105,6 +128,22 @@ def test_nesting_bombs_end_in_an_error():
 def test_a_hundred_megabytes_of_one_line_end_in_an_error():
     with pytest.raises(PrototxtError, match="no net definition"):
         Document.parse("a" * (100 << 20))
+
+
+def test_a_million_fields_end_in_an_error():
+    with pytest.raises(PrototxtError, match="are no net definition"):
+        Document.parse("a: 1 " * (MAX_FIELDS + 1))
+
+
+@pytest.mark.parametrize("text", [
+    '"' + "\\n" * 100000, "name: " + "1" * 100000 + "x", "a" * 100000, "-" * 100000,
+    "#" + "\n#" * 100000, "a: " + "''" * 100000 + "]", "\0" * 100000,
+    "input: 'a' input_dim: " + "9" * 100000,
+])
+def test_bombs_of_one_token_end_in_a_short_sentence(text):
+    with pytest.raises(PrototxtError) as caught:
+        Net.parse(Document.parse(text))
+    assert len(str(caught.value)) < 1200
 
 
 def test_a_missing_file_is_named():
@@ -135,7 +174,10 @@ def _fields(draw, depth=3):
     pieces = []
     for _ in range(draw(st.integers(0, 4))):
         name, blank = draw(_NAMES), draw(_BLANKS)
-        if depth and draw(st.booleans()):
+        if draw(st.integers(0, 5)) == 0:
+            elements = draw(st.lists(_SCALARS, max_size=3))
+            pieces.append(name + ":" + blank + "[" + ", ".join(elements) + blank + "]")
+        elif depth and draw(st.booleans()):
             opening, closing = draw(st.sampled_from(["{}", "<>"]))
             body = draw(_fields(depth=depth - 1))
             colon = draw(st.sampled_from(["", ":"]))
@@ -150,4 +192,19 @@ def _fields(draw, depth=3):
 @given(_fields())
 def test_well_formed_text_is_accepted_and_comes_back(text):
     if text.strip():
-        assert Document.parse(text).text() == text
+        document = Document.parse(text)
+        assert document.text() == text
+        assert _covered(document.root, text) == len(document.root)
+
+
+def _covered(message, text):
+    """How many fields lie in their message, in order, and begin with their name."""
+    end, count = message.start, 0
+    for field in message:
+        assert text[field.start :].startswith(field.name) and field.end <= message.end
+        assert field.start >= end or field.in_list
+        assert field.start < field.value.start < field.value.end <= field.end
+        count, end = count + 1, field.end
+        if field.is_message:
+            _covered(field.value, text)
+    return count

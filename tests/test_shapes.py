@@ -5,7 +5,7 @@ import pytest
 
 from prototxt_tools import shapes
 from prototxt_tools.document import Document
-from prototxt_tools.errors import InputError
+from prototxt_tools.errors import InputError, PrototxtError
 from prototxt_tools.net import Net
 
 
@@ -58,6 +58,72 @@ def test_shape_rules(layer, bottom, top, blobs):
     assert shape_of(layer, bottom) == (top, blobs)
 
 
+RECURRENT = 'type: "%s" recurrent_param { num_output: 4 %s }'
+LSTM_BLOBS = [(16, 3), (16,), (16, 4)]
+
+
+@pytest.mark.parametrize(
+    "layer, bottoms, top, blobs",
+    [
+        # The recurrent layers unroll into a net; its weights are the layer's, input first.
+        (RECURRENT % ("LSTM", ""), [(5, 2, 3), (5, 2)], (5, 2, 4), LSTM_BLOBS),
+        (RECURRENT % ("LSTM", ""), [(5, 2, 3), (5, 2), (2, 7)], (5, 2, 4),
+         [(16, 3), (16,), (16, 7), (16, 4)]),
+        (RECURRENT % ("LSTM", "expose_hidden: true"), [(5, 2, 3), (5, 2), (1, 2, 4), (1, 2, 4)],
+         (5, 2, 4), LSTM_BLOBS),
+        (RECURRENT % ("RNN", ""), [(5, 2, 3), (5, 2)], (5, 2, 4),
+         [(4, 3), (4,), (4, 4), (4, 4), (4,)]),
+        ('type: "SPP" spp_param { pyramid_height: 3 }', [(2, 3, 9, 9)], (2, 63), None),
+        ('type: "SPP" spp_param { pyramid_height: 1 }', [(2, 3, 9, 9)], (2, 3, 1, 1), None),
+        ('type: "BatchReindex"', [(5, 3, 2), (9,)], (9, 3, 2), None),
+        ('type: "Filter"', [(5, 3), (5, 1)], (5, 3), None),
+        ('type: "Crop" crop_param { axis: -2 offset: 1 }', [(2, 3, 9, 9), (1, 1, 5, 4)],
+         (2, 3, 5, 4), None),
+        ('type: "MVN"', [(2, 3)], (2, 3, 1, 1), None),
+        ('type: "Convolution" convolution_param { num_output: 4 kernel_size: 3 kernel_size: 2 '
+         "kernel_size: 1 }", [(1, 2, 7, 6, 5)], (1, 4, 5, 5, 5), [(4, 2, 3, 2, 1), (4,)]),
+        ('type: "Convolution" convolution_param { num_output: 4 axis: 2 kernel_size: 3 }',
+         [(5, 3, 2, 9)], (5, 3, 4, 7), [(4, 2, 3), (4,)]),
+        ('type: "Pooling" pooling_param { kernel_h: 1 kernel_w: 3 stride: 2 pad_h: 0 pad_w: 1 }',
+         [(1, 2, 4, 4)], (1, 2, 2, 3), None),
+        ('type: "Pooling" pooling_param { kernel_size: 3 stride: 2 round_mode: FLOOR }',
+         [(1, 2, 8, 7)], (1, 2, 3, 3), None),
+        ('type: "Scale" scale_param { axis: 0 bias_term: true }', [(2, 3, 4), (2, 3)], (2, 3, 4),
+         [(2, 3)]),
+        ('type: "PReLU" prelu_param { channel_shared: true }', [(2, 3, 4)], (2, 3, 4), [()]),
+        ('type: "ArgMax" argmax_param { top_k: 2 }', [(4, 9)], (4, 1, 2), None),
+        ('type: "Embed" embed_param { num_output: 3 input_dim: 9 }', [(4, 5)], (4, 5, 3),
+         [(9, 3), (3,)]),
+        ('type: "Concat" concat_param { concat_dim: 0 }', [(1, 2), (3, 2)], (4, 2), None),
+        ('type: "Flatten" flatten_param { axis: 2 end_axis: 1 }', [(2, 3, 4)], (2, 3, 1, 4), None),
+    ],
+    ids=lambda value: None,
+)
+def test_shapes_of_layers_that_are_rarer(layer, bottoms, top, blobs):
+    assert shape_of(layer, *bottoms) == (top, blobs)
+
+
+@pytest.mark.parametrize(
+    "layer, tops",
+    [
+        ('type: "ImageData" image_data_param { batch_size: 4 new_height: 8 new_width: 9 }',
+         [(4, 3, 8, 9), (4,)]),
+        ('type: "ImageData" image_data_param { batch_size: 4 is_color: false } '
+         "transform_param { crop_size: 7 }", [(4, 1, 7, 7), (4,)]),
+        ('type: "Data" data_param { batch_size: 2 } transform_param { crop_size: 5 }',
+         [(2, 3, 5, 5), (2,)]),
+        ('type: "Data" data_param { batch_size: 2 }', [None, (2,)]),
+        ('type: "MemoryData" memory_data_param { batch_size: 2 channels: 1 height: 3 width: 4 }',
+         [(2, 1, 3, 4), (2,)]),
+        ('type: "HDF5Data" hdf5_data_param { batch_size: 2 }', [None, None]),
+    ],
+)
+def test_data_layers_say_what_their_files_need_not(layer, tops):
+    net = Net.parse('layer { name: "d" top: "a" top: "b" %s }' % layer)
+    sizes = shapes.infer(net)
+    assert [sizes.get(blob) for blob in "ab"] == tops
+
+
 def test_concat_adds_along_its_axis():
     assert shape_of('type: "Concat"', (1, 2, 3, 3), (1, 5, 3, 3))[0] == (1, 7, 3, 3)
 
@@ -83,6 +149,46 @@ def test_slice_points_divide_an_axis():
 def test_a_layer_that_cannot_be_built_is_named(layer, bottoms, problem):
     with pytest.raises(InputError, match="layer l .*" + problem):
         shape_of(layer, *bottoms)
+
+
+def test_what_cannot_be_built_is_named_with_its_place():
+    text = 'input: "d" input_shape { dim: 1 dim: 4 }\n  layer { name: "s" type: "Slice" %s }'
+    net = Net.parse(Document.parse(text % 'bottom: "d" slice_param { axis: 3 }', "n.prototxt"))
+    with pytest.raises(PrototxtError, match="n.prototxt:2:3: layer s .* axis 3 of a blob with 2"):
+        shapes.infer(net)
+    with pytest.raises(PrototxtError, match="over 2.31 values"):
+        shapes.infer(Net.parse('input: "d" input_shape { dim: 65536 dim: 65536 }'))
+
+
+def test_problems_can_be_collected_and_what_lies_behind_them_is_left_out():
+    relu = 'layer { name: "%s" type: "ReLU" bottom: "%s" top: "%s" } '
+    bad = 'layer { name: "%s" type: "Eltwise" bottom: "a" bottom: "b" top: "%s" } '
+    net = Net.parse('input: "a" input_shape { dim: 1 } input: "b" input_shape { dim: 2 } '
+                    + bad % ("x", "x") + relu % ("r", "x", "r") + relu % ("s", "b", "s")
+                    + bad % ("y", "y"))
+    problems = []
+    assert shapes.infer(net, problems=problems) == {"a": (1,), "b": (2,), "s": (2,)}
+    assert ["the shapes differ" in str(problem) for problem in problems] == [True, True]
+
+
+def test_shapes_that_are_given_go_before_those_of_the_file():
+    net = Net.parse('input: "d" input_shape { dim: 1 dim: 2 } layer { name: "db" type: "Data" '
+                    'top: "x" } layer { name: "r" type: "ReLU" bottom: "x" top: "r" }')
+    assert shapes.infer(net, {"d": (5, 2), "x": (3, 3)}) == {
+        "d": (5, 2), "x": (3, 3), "r": (3, 3)}
+
+
+@pytest.mark.parametrize("layer, count", [
+    ('type: "Convolution" convolution_param { num_output: 4 kernel_size: [3, 3, 3] }', 2),
+    ('type: "Deconvolution" convolution_param { num_output: 4 kernel_size: 3 bias_term: false }',
+     1),
+    ('type: "LSTM" recurrent_param { num_output: 4 }', 3),
+    ('type: "RNN" recurrent_param { num_output: 4 }', 5),
+    ('type: "BatchNorm"', 3), ('type: "ReLU"', 0), ('type: "Warp"', 0),
+])
+def test_the_number_of_weights_is_known_without_shapes(layer, count):
+    net = Net.parse('layer { name: "l" bottom: "x" bottom: "y" %s }' % layer)
+    assert shapes.parameter_count(net.layers[0]) == count
 
 
 def test_blobs_behind_unknown_layers_are_left_out():

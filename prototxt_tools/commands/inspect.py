@@ -83,9 +83,7 @@ def _report(net):
         yield line
     yield ""
     total = net["total"]
-    yield "total: {} parameters, {} multiply-adds".format(
-        _count(total["parameters"]), _count(total["multiply_adds"])
-    )
+    yield "total: {parameters:,} parameters, {multiply_adds:,} multiply-adds".format(**total)
     for entry in net["inputs"]:
         yield "input {} {}".format(entry["blob"], _shape(entry["shape"]))
     for entry in net["outputs"]:

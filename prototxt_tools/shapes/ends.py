@@ -133,8 +133,8 @@ def _pictures(message, bottoms, count):
     if not transform.crop_size and message.type == "ImageData":
         size = (images.new_height, images.new_width)
     batch = source.batch_size
-    pictures = (batch, _channels(message)) + size if all(size) else None
-    return [pictures, (batch,)][:count]
+    pictures = (batch, _channels(message)) + size if batch and all(size) else None
+    return [pictures, (batch,) if batch else None][:count]
 
 
 def _channels(message):
