@@ -19,7 +19,7 @@ RUN apt-get update \
         python3-protobuf \
         python3-tqdm \
         python3-yaml \
- && rm -rf /var/lib/apt/lists/* \
+ && apt-get clean && rm -rf /var/lib/apt/lists/* \
  && useradd --uid 1000 --create-home caffe
 # A home that any user may write to: the image runs as whoever calls it.
 ENV GLOG_minloglevel=2 HOME=/tmp
@@ -49,7 +49,7 @@ RUN apt-get update \
         python3-pytest-timeout \
         python3-sklearn \
         python3-torch \
- && rm -rf /var/lib/apt/lists/*
+ && apt-get clean && rm -rf /var/lib/apt/lists/*
 # The repository is mounted read-only; here Caffe must be found, never skipped.
 ENV CAFFE_GRADCAM_REQUIRE_CAFFE=1 \
     HYPOTHESIS_STORAGE_DIRECTORY=/tmp/hypothesis \

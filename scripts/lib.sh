@@ -92,7 +92,7 @@ run_in_image() {
     fi
     ( # Buildah wants a working container, which is removed afterwards. It comments on every exit
       # status but 0, so the command's own comes back in a file.
-        container=$("${engine[@]}" from --pull-never "$image")
+        container=$("${engine[@]}" from --pull-never "$image") || exit
         report=$(mktemp -d)
         trap '"${engine[@]}" rm "$container" >/dev/null; rm -r "$report"' EXIT
         chmod 777 "$report"
