@@ -41,15 +41,18 @@ class Layer:
     """
 
     def __init__(self, field, form):
-        tree = field.value
         self.field = field
         self.form = form
-        self.bottoms = tree.strings("bottom")
-        self.tops = tree.strings("top")
-        own = tree.first("layer").value if form == "V0" else tree
-        self.name = "".join(own.strings("name")[:1])
-        written = "".join(own.strings("type")[:1])
-        self.type = legacy.v2_type(written, form)
+        said = {"name": [], "type": [], "bottom": [], "top": []}
+        _gather(field.value, said)
+        if form == "V0":
+            inner = {"name": [], "type": []}
+            _gather(field.value.first("layer").value, inner)
+            said.update(inner)
+        self.bottoms = said["bottom"]
+        self.tops = said["top"]
+        self.name = "".join(said["name"][:1])
+        self.type = legacy.v2_type("".join(said["type"][:1]), form)
         self.padding = None
         self._message = None
         self._unknown = None
@@ -195,6 +198,14 @@ class Net:
                 unread.pop(top, None)
                 unread[top] = True
         return list(unread)
+
+
+def _gather(tree, said):
+    """Add the values of some fields to lists, in one walk: large nets have 100,000 fields."""
+    for field in tree:
+        values = said.get(field.name)
+        if values is not None and not field.is_message:
+            values.append(field.string())
 
 
 def _form(field):
