@@ -157,7 +157,9 @@ def pytorch_grad_cam_road(monkeypatch):
         monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
     monkeypatch.setitem(
         sys.modules, "pytorch_grad_cam.metrics.perturbation_confidence",
-        types.SimpleNamespace(PerturbationConfidenceMetric=object, AveragerAcrossThresholds=object),
+        types.SimpleNamespace(**dict.fromkeys((
+            "PerturbationConfidenceMetric", "AveragerAcrossThresholds", "RemoveMostRelevantFirst",
+            "RemoveLeastRelevantFirst"), object)),
     )
     path = os.path.join(package.submodule_search_locations[0], "metrics", "road.py")
     spec = importlib.util.spec_from_file_location("pytorch_grad_cam_road", path)
