@@ -45,7 +45,7 @@ def build(document, phase="TEST"):
         path = os.path.join(folder, "net.prototxt")
         with open(path, "wb") as file:
             file.write(_without_fillers(document).encode())
-        said, last_words = _in_child(folder, lambda: _build(path, phase))
+        said, last_words = in_child(folder, lambda: _build(path, phase))
     if said is None:
         return Answer({}, {}, last_words)
     blobs = {
@@ -88,7 +88,7 @@ def _without_fillers(document):
     return edits.apply()
 
 
-def _in_child(folder, work):
+def in_child(folder, work):
     """The result of ``work`` in a forked process, or None and its last words."""
     reader, writer = os.pipe()
     errors = tempfile.TemporaryFile()

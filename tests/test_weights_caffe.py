@@ -2,12 +2,18 @@
 
 import csv
 import io
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
-from weight_files import old_net, written
+from weight_files import old_net, shape, tagged, v2_file, written
 
-from prototxt_tools import schema, weights
+sys.path.append(str(Path(__file__).resolve().parents[1] / "benchmarks"))
+
+import stock_caffe  # noqa: E402
+
+from prototxt_tools import schema, weights  # noqa: E402
 
 
 def verified(shared):
@@ -46,7 +52,8 @@ def test_real_caffe_reads_the_same_from_every_model(caffe, shared):
         read = weights.load(path)
         for layer, blobs in net.params.items():
             for ours, theirs in zip(read.get(layer, []), blobs):
-                assert ours.tobytes() == theirs.data.tobytes(), (path, layer)
+                same = ours.astype(np.float32).tobytes() == theirs.data.tobytes()
+                assert same, (path, layer)
                 compared += 1
         found = weights.check(shapes_of(net), read)
         assert found.problems == [], path
@@ -92,6 +99,46 @@ def test_real_caffe_loads_what_is_saved(caffe, tmp_path):
     for name, [blob] in blobs.items():
         assert tuple(net.params[name][0].shape) == shapes[name]
         assert net.params[name][0].data.tobytes() == blob.tobytes()
+
+
+def test_real_caffe_loads_halves_of_nvcaffe_once_they_are_saved(caffe, tmp_path):
+    values = np.array([0.5, -2, 1.0 / 3], "<f2")
+    halves = v2_file(tmp_path, shape(3) + b"\x50\x02" + tagged(12, values.tobytes()), b"x")
+    floats = str(tmp_path / "floats.caffemodel")
+    weights.save(floats, weights.load(halves))
+    net = caffe.Net(parameter_net(tmp_path, {"x": (3,)}), caffe.TEST, weights=floats)
+    assert net.params["x"][0].data.tolist() == values.tolist()
+
+
+def v2_layer(tmp_path, *blobs):
+    """A file of a layer x with blobs that have a shape, and ones."""
+    message = schema.new("NetParameter")
+    layer = message.layer.add(name="x")
+    for sizes in blobs:
+        blob = layer.blobs.add(data=[1] * int(np.prod(sizes)))
+        blob.shape.dim.extend(sizes)
+    return written(tmp_path, message)
+
+
+@pytest.mark.parametrize(
+    "wanted, stored, says",
+    [
+        ((2, 3), [(2, 3)], None),
+        ((2, 3), [(1, 1, 2, 3)], "Cannot copy param 0 weights from layer 'x'; shape mismatch."),
+        ((1, 1, 2, 3), [(2, 3)], "Cannot copy param 0 weights from layer 'x'; shape mismatch."),
+        ((2, 3), [], "(1 vs. 0) Incompatible number of blobs for layer x"),
+        ((2, 3), [(2, 3), (2,)], "(1 vs. 2) Incompatible number of blobs for layer x"),
+    ],
+)
+def test_weights_fit_a_net_where_real_caffe_copies_them(caffe, tmp_path, wanted, stored, says):
+    path = v2_layer(tmp_path, *stored)
+    net = parameter_net(tmp_path, {"x": wanted})
+    found = weights.check({"x": [wanted]}, weights.load(path))
+    assert found.missing == []
+    answer = stock_caffe.in_child(
+        str(tmp_path), lambda: caffe.Net(net, caffe.TEST, weights=path) and {})
+    assert (says or "") in (answer[1] or "") and bool(found.problems) == (answer[0] is None)
+    assert bool(found.problems) == (says is not None)
 
 
 @pytest.mark.parametrize("form", ["V0", "V1"])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from weight_files import error_of
+from weight_files import error_of, old_net, written
 
 from prototxt_tools import schema, weights
 
@@ -126,6 +126,40 @@ def test_another_number_of_blobs_is_a_problem():
 def test_equal_counts_in_another_shape_do_not_fit():
     assert weights.check({"ip": [(2, 8)]}, {"ip": arrays((4, 4))}).problems
     assert weights.check({"ip": [(16,)]}, {"ip": arrays((1, 16))}).problems
+
+
+def test_only_legacy_blobs_of_a_file_may_have_leading_axes_of_size_1(tmp_path):
+    weights.save(tmp_path / "net.caffemodel", {"ip": arrays((1, 1, 2, 16))})
+    found = weights.check({"ip": [(2, 16)]}, weights.load(tmp_path / "net.caffemodel"))
+    assert found.problems == [
+        "layer ip, blob 0: the net wants 2 x 16 and the weights hold 1 x 1 x 2 x 16"
+    ]
+    old = weights.load(written(tmp_path, old_net("V1")))
+    assert weights.check({"ip": [(2, 4)]}, old).problems == []
+
+
+def test_a_layer_stored_without_its_blobs_does_not_fit(tmp_path):
+    weights.save(tmp_path / "net.caffemodel", {"ip": [], "relu": []})
+    read = weights.load(tmp_path / "net.caffemodel")
+    found = weights.check({"ip": [(2, 4)], "relu": []}, read)
+    assert found == weights.Check(["layer ip wants 1 blob and the weights hold 0 blobs"], [], [])
+
+
+def test_each_of_the_layers_that_share_a_name_has_to_fit(tmp_path):
+    net = schema.new("NetParameter")
+    for count in (1, 2):
+        net.layer.add(name="x").blobs.add(data=[1] * count).shape.dim.append(count)
+    read = weights.load(written(tmp_path, net))
+    assert weights.check({"x": [(2,)]}, read).problems == [
+        "layer x, blob 0: the net wants 2 and the weights hold 1"
+    ]
+
+
+def test_halves_are_compared_and_described_as_doubles():
+    halves = np.full(70000, 300, np.float16)
+    [found] = weights.describe({"x": [halves]})
+    assert (found.mean, found.std, found.infs) == (300, 0, 0)
+    assert weights.compare({"x": [halves]}, {"x": [halves * np.float32(1.5)]}) == [("x", 0, 0.5)]
 
 
 def test_missing_and_extra_layers_are_listed_apart():

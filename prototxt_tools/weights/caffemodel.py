@@ -5,6 +5,8 @@ names and blobs can be trusted, and a walk leaves the values where they are, in 
 The numbers are those of ``src/caffe/proto/caffe.proto``.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from prototxt_tools.errors import InputError
@@ -33,6 +35,13 @@ _RAW_TYPES = {0: "<f8", 1: "<f4", 2: "<f2"}
 _MAX_AXES, _MAX_SIZE = 32, (1 << 31) - 1
 
 
+class Blob(NamedTuple):
+    """An array as the file holds it; ``is_legacy`` where it says num, channels, height, width."""
+
+    array: np.ndarray
+    is_legacy: bool
+
+
 class Broken(Exception):
     """The bytes at ``position`` are not what they must be; ``missing`` ones lie past the end."""
 
@@ -53,7 +62,7 @@ def layers(data, path):
 
     Yields
     ------
-    (str, list of float32 arrays)
+    (str, list of Blob)
 
     Raises
     ------
@@ -75,10 +84,15 @@ def layers(data, path):
 
 
 def blob(data, begin, end, where):
-    """The values of a ``BlobProto``, as float32, in its shape.
+    """The values of a ``BlobProto`` in its shape and its precision, a view of ``data``.
 
     Caffe: ``Blob::FromProto`` in ``src/caffe/blob.cpp``. Legacy sizes, where any is given, win
-    over ``shape``, and doubles over floats; NVCaffe's ``raw_data`` comes last here.
+    over ``shape``, and doubles over floats; NVCaffe's ``raw_data`` comes last here. Only values
+    in several parts, which Caffe never writes, are copied.
+
+    Returns
+    -------
+    Blob
 
     Raises
     ------
@@ -115,7 +129,7 @@ def blob(data, begin, end, where):
                 where, said(shape), array.size
             )
         )
-    return array.astype(np.float32, copy=False).reshape(shape)
+    return Blob(array.reshape(shape), bool(legacy))
 
 
 def said(shape):

@@ -49,8 +49,9 @@ def check(expected_shapes, weights):
     ----------
     expected_shapes : dict
         Layer name -> list of shapes of its blobs, in the order of the net.
-    weights : dict
-        Layer name -> list of arrays.
+    weights : Weights or dict
+        What ``load`` gives; or layer name -> list of arrays, where any blob of four axes may be
+        a legacy one.
 
     Returns
     -------
@@ -59,31 +60,38 @@ def check(expected_shapes, weights):
         would die on it. ``missing``: layers that Caffe would leave as their fillers made them.
         ``extra``: layers that it would pass over.
     """
+    stored = getattr(weights, "layers", None)
+    if stored is None:
+        stored = [
+            (layer, [(np.shape(array), True) for array in arrays])
+            for layer, arrays in weights.items()
+        ]
+    by_name = {}
+    for layer, blobs in stored:
+        by_name.setdefault(layer, []).append(blobs)
     problems = []
     for layer, shapes in expected_shapes.items():
-        arrays = weights.get(layer)
-        if arrays is None:
-            continue
-        if len(arrays) != len(shapes):
-            problems.append(
-                "layer {} wants {} and the weights hold {}".format(
-                    layer, _blobs(len(shapes)), _blobs(len(arrays))
-                )
-            )
-            continue
-        for index, (shape, array) in enumerate(zip(shapes, arrays)):
-            if not _fits(tuple(shape), array.shape):
-                problems.append(
-                    "layer {}, blob {}: the net wants {} and the weights hold {}".format(
-                        layer, index, said(shape), said(array.shape)
-                    )
-                )
-                break
+        found = (_misfit(layer, shapes, blobs) for blobs in by_name.get(layer, ()))
+        problems += [problem for problem in found if problem][:1]
     missing = [
-        layer for layer, shapes in expected_shapes.items() if len(shapes) and layer not in weights
+        layer for layer, shapes in expected_shapes.items() if len(shapes) and layer not in by_name
     ]
     extra = [layer for layer in weights if layer not in expected_shapes]
     return Check(problems, missing, extra)
+
+
+def _misfit(layer, shapes, blobs):
+    """Why the stored blobs, (shape, whether it is legacy), cannot be those of a layer."""
+    if len(blobs) != len(shapes):
+        return "layer {} wants {} and the weights hold {}".format(
+            layer, _blobs(len(shapes)), _blobs(len(blobs))
+        )
+    for index, (shape, (stored, is_legacy)) in enumerate(zip(shapes, blobs)):
+        if not _fits(tuple(shape), stored, is_legacy):
+            return "layer {}, blob {}: the net wants {} and the weights hold {}".format(
+                layer, index, said(shape), said(stored)
+            )
+    return None
 
 
 def compare(a, b):
@@ -167,8 +175,8 @@ def _chunks(array):
         yield flat[start : start + (1 << 17)].astype(np.float64)
 
 
-def _fits(wanted, stored):
-    if len(stored) == 4 and len(wanted) <= 4:
+def _fits(wanted, stored, is_legacy):
+    if is_legacy and len(stored) == 4 and len(wanted) <= 4:
         return (1,) * (4 - len(wanted)) + wanted == stored
     return wanted == stored
 

@@ -21,14 +21,35 @@ _STRANGERS = (
     (b"\x93numpy", "an array of NumPy"),
 )
 _TEXT = bytes(range(32, 127)) + b"\t\n\r"
+_PLAIN = ("<f2", "<f4", "<f8")
 _LARGEST_MESSAGE = (1 << 31) - 1
+
+
+class Weights(OrderedDict):
+    """Layer name -> list of arrays; what ``load`` gives.
+
+    Attributes
+    ----------
+    layers : list of (str, list of (tuple, bool))
+        All layers of the file, those without blobs and those that a later one of the same name
+        replaces included: the shape of each blob, and whether it is written in the legacy way,
+        as four sizes. ``check`` asks for it.
+    """
+
+    def __init__(self, layers):
+        super().__init__((name, [blob.array for blob in blobs]) for name, blobs in layers if blobs)
+        self.layers = [
+            (name, [(blob.array.shape, blob.is_legacy) for blob in blobs])
+            for name, blobs in layers
+        ]
 
 
 def load(path):
     """Read the weights of a net.
 
     The arrays are views of the mapped file, which take no memory before they are read. Writing
-    to them changes a private copy, never the file. Only doubles, halves and HDF5 are converted.
+    to them changes a private copy, never the file. They have the precision of the file: a copy
+    of halves as float32 would be twice the file.
 
     Parameters
     ----------
@@ -38,10 +59,11 @@ def load(path):
 
     Returns
     -------
-    OrderedDict
-        Layer name -> list of float32 arrays, in the order of the file; layers without weights
-        are left out. Of layers that share a name the last one counts, as Caffe copies them one
-        after the other. Legacy blobs keep their four axes.
+    Weights
+        Layer name -> list of arrays, float32 (or float16, or float64, where the file holds
+        that), in the order of the file; layers without weights are left out. Of layers that
+        share a name the last one counts, as Caffe copies them one after the other. Legacy blobs
+        keep their four axes.
 
     Raises
     ------
@@ -51,11 +73,11 @@ def load(path):
     path = os.fspath(path)
     data = _map(path)
     if data[:8] == _HDF5:
-        return _load_hdf5(path)
+        return _load_hdf5(path, data)
     layers = _walk(path, data, lambda: list(caffemodel.layers(data, path)))
     if not layers:
         raise InputError("{}: no layers in it, so it is no caffemodel".format(path))
-    return OrderedDict((name, blobs) for name, blobs in layers if blobs)
+    return Weights(layers)
 
 
 def save(path, weights, types=None):
@@ -106,7 +128,7 @@ def read_mean(path):
     """
     path = os.fspath(path)
     data = _map(path)
-    mean = _walk(path, data, lambda: caffemodel.blob(data, 0, len(data), path))
+    mean = _walk(path, data, lambda: caffemodel.blob(data, 0, len(data), path)).array
     if mean.ndim == 4 and mean.shape[0] == 1:
         mean = mean[0]
     if mean.ndim != 3:
@@ -115,7 +137,7 @@ def read_mean(path):
                 path, caffemodel.said(mean.shape)
             )
         )
-    return np.array(mean)
+    return np.array(mean, np.float32)
 
 
 def _map(path):
@@ -149,7 +171,7 @@ def _walk(path, data, read):
     raise InputError("{}: {}".format(path, what))
 
 
-def _load_hdf5(path):
+def _load_hdf5(path, data):
     """``Net::ToHDF5`` writes data/LAYER/INDEX; a name with slashes makes groups in groups."""
     try:
         import h5py
@@ -162,8 +184,9 @@ def _load_hdf5(path):
             for name, item in found:
                 if isinstance(item, h5py.Dataset):
                     layer, _, index = name.rpartition("/")
-                    values = item[()].astype(np.float32, copy=False)
-                    layers.setdefault(layer, {})[int(index)] = values
+                    layers.setdefault(layer, {})[int(index)] = _dataset(item, data)
+                elif not len(item):
+                    layers[name] = {}
     except (KeyError, ValueError, AttributeError):
         raise InputError("{}: HDF5, but not Caffe's data/LAYER/INDEX".format(path)) from None
     except OSError as error:
@@ -174,6 +197,17 @@ def _load_hdf5(path):
                 "{}: layer {} shares a blob with another layer, which HDF5 leaves out; "
                 "save the net as .caffemodel".format(path, layer)
             )
-    return OrderedDict(
-        (layer, [blobs[index] for index in sorted(blobs)]) for layer, blobs in layers.items()
+    return Weights(
+        [(layer, [blobs[index] for index in sorted(blobs)]) for layer, blobs in layers.items()]
     )
+
+
+def _dataset(item, data):
+    """The values of a dataset: a view where they lie in the file as they are."""
+    start, count = item.id.get_offset(), item.size
+    is_plain = item.dtype.str in _PLAIN and start is not None
+    if is_plain and start + count * item.dtype.itemsize <= len(data):
+        array = np.frombuffer(data, item.dtype, count, start).reshape(item.shape)
+    else:
+        array = item[()].astype(np.float32, copy=False)
+    return caffemodel.Blob(array, False)
