@@ -39,7 +39,9 @@ class FakeEngine:
     description = {"engine": "fake", "version": "1", "device": "cpu"}
 
     def __init__(self):
+        self.weights = WEIGHTS
         self.batches = []
+        self.rules = []
         self.seeds = []
         self.closed = False
 
@@ -61,13 +63,20 @@ class FakeEngine:
         blobs = {
             "small": data.reshape(count, 2, 4, 2, 4, 2).mean(axis=(3, 5)),
             "smaller": data.reshape(count, 2, 2, 4, 2, 4).mean(axis=(3, 5)),
-            "score": np.dot(data.mean(axis=(2, 3)), WEIGHTS.T),
+            "score": np.dot(data.mean(axis=(2, 3)), self.weights.T),
         }
         return {name: blobs[name] for name in keep}
 
-    def backward(self, score, top_diff, targets):
+    def forward_from(self, blob, value, keep, rows=None):
+        return {"score": np.dot(value[:, :2].mean(axis=(2, 3)), self.weights.T)}
+
+    def replace_weights(self, weights):
+        self.weights = weights["score"][0]
+
+    def backward(self, score, top_diff, targets, rule="gradient"):
         self.seeds.append(top_diff)
-        weights = np.dot(top_diff, WEIGHTS)[:, :, np.newaxis, np.newaxis]
+        self.rules.append(rule)
+        weights = np.dot(top_diff, self.weights)[:, :, np.newaxis, np.newaxis]
         sizes = {"small": 4, "smaller": 2}
         return {
             name: weights * np.ones((sizes[name],) * 2, np.float32) / sizes[name] ** 2

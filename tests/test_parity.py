@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from caffe_gradcam.engines import open_engine
-from caffe_gradcam.methods import grad_cam
+from caffe_gradcam.methods.gradients import grad_cam
 from caffe_gradcam.model import Model
 from prototxt_tools import rewrite
 from prototxt_tools.document import Document

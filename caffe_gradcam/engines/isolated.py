@@ -16,7 +16,8 @@ from multiprocessing.connection import Connection, Pipe
 
 from prototxt_tools.errors import InputError
 
-from .base import Engine, EngineError, OutOfMemory, open_here
+from .base import Engine, open_here
+from .errors import EngineError, OutOfMemory
 
 CHILD = """import sys
 sys.path[:] = {!r}
@@ -52,6 +53,7 @@ class IsolatedEngine(Engine):
         self._kind, self._arguments = kind, dict(arguments)
         self._verbose, self._timeout = verbose, timeout
         self._child = None
+        self._replaced = {}
         self._start()
 
     def forward(self, inputs, keep):
@@ -59,10 +61,21 @@ class IsolatedEngine(Engine):
             self._start()
         return self._call("forward", inputs, list(keep))
 
-    def backward(self, score, top_diff, targets):
+    def forward_from(self, blob, value, keep, rows=None):
+        if self._child is None:
+            raise EngineError("forward_from needs a forward before it")
+        return self._call("forward_from", blob, value, list(keep), rows)
+
+    def backward(self, score, top_diff, targets, rule="gradient"):
         if self._child is None:
             raise EngineError("backward needs a forward before it")
-        return self._call("backward", score, top_diff, list(targets))
+        return self._call("backward", score, top_diff, list(targets), rule)
+
+    def replace_weights(self, weights):
+        if self._child is None:
+            self._start()
+        self._call("replace_weights", weights)
+        self._replaced.update(weights)
 
     def close(self):
         if self._child is not None:
@@ -73,6 +86,8 @@ class IsolatedEngine(Engine):
         self._child = Child(self._verbose)
         try:
             self.description = self._call("open", self._kind, self._arguments)
+            if self._replaced:
+                self._call("replace_weights", self._replaced)
         except BaseException:
             self.close()
             raise

@@ -13,7 +13,10 @@ from prototxt_tools.document import Document
 from prototxt_tools.edits import Edits
 from prototxt_tools.errors import InputError
 
-from .base import Engine, EngineError, Subnet, check_precision, device_index
+from .base import Engine, check_precision, check_rule, device_index, rectifies
+from .errors import EngineError
+from .head import Head
+from .subnet import Subnet
 
 # Stands in a target's diff until Caffe writes there, and is lost in any sum if it only adds.
 UNTOUCHED = np.float32(1e-30)
@@ -40,10 +43,13 @@ class PycaffeEngine(Engine):
         else:
             caffe.set_device(index)
             caffe.set_mode_gpu()
-        self._net = _build(caffe, _switch_on_backward(self._subnet))
-        _copy_weights(self._net, self._subnet.weights)
+        self._caffe, self._net = caffe, _build(caffe, _switch_on_backward(self._subnet))
+        _copy_weights(self._net, {
+            name: dict(enumerate(arrays)) for name, arrays in self._subnet.weights.items()})
         self._subnet.forget_weights()
         self._wiring = Wiring(self._net)
+        self._rectifiers = _rectifiers(self._net, self._subnet.net)
+        self._heads = {}
         self._in_place = gradient == "pre-relu"
         self._ran = False
         self.description = {"engine": "caffe", "version": caffe.__version__, "device": device}
@@ -52,34 +58,50 @@ class PycaffeEngine(Engine):
         keep = list(keep)
         self._subnet.check_blobs(keep)
         arrays = self._subnet.check_inputs(inputs)
-        blobs = self._net.blobs
-        changed = [name for name, array in arrays.items()
-                   if tuple(blobs[name].shape) != array.shape]
-        for name in changed:
-            blobs[name].reshape(*arrays[name].shape)
-        if changed:
-            self._net.reshape()
-        for name, array in arrays.items():
-            blobs[name].data[...] = array
-        self._net._forward(0, len(self._net.layers) - 1)
+        self._ran = False
+        _run(self._net, arrays)
         self._ran = True
-        return {name: blobs[name].data.copy() for name in keep}
+        return {name: self._net.blobs[name].data.copy() for name in keep}
 
-    def backward(self, score, top_diff, targets):
+    def forward_from(self, blob, value, keep, rows=None):
+        keep = list(keep)
+        if not self._ran:
+            raise EngineError("forward_from needs a forward before it")
+        head, net = self._head(blob, keep)
+        value, rows = head.check(value, rows)
+        if net is None:
+            net = _build(self._caffe, head.document(len(value)))
+            net.share_with(self._net)
+            self._heads[blob, tuple(keep)] = head, net
+        arrays = {side: self._net.blobs[side].data if chosen is None
+                  else self._net.blobs[side].data[chosen] for side, chosen in rows.items()}
+        _run(net, dict(arrays, **{blob: value}))
+        return {name: net.blobs[name].data.copy() for name in keep}
+
+    def backward(self, score, top_diff, targets, rule="gradient"):
         targets = list(targets)
+        check_rule(rule)
         self._subnet.check_backward(score, targets)
         if not self._ran:
             raise EngineError("backward needs a forward before it")
-        gradients = self._run_backward(score, top_diff, targets)
+        gradients = self._run_backward(score, top_diff, targets, rule)
         for target in targets:
             if (gradients[target] == UNTOUCHED).all():
                 raise EngineError("Caffe computed no gradient at blob {!r}".format(target))
         return gradients
 
-    def close(self):
-        self._net = None
+    def replace_weights(self, weights):
+        _copy_weights(self._net, self._subnet.check_replaced(weights))
+        self._ran = False
 
-    def _run_backward(self, score, top_diff, targets):
+    def close(self):
+        self._net, self._heads = None, {}
+
+    def _head(self, blob, keep):
+        """The layers behind a blob, and a net of them, or None before it is built."""
+        return self._heads.get((blob, tuple(keep))) or (Head(self._subnet, blob, keep), None)
+
+    def _run_backward(self, score, top_diff, targets, rule):
         """Copies of the targets' diffs; those of upper targets before their in-place layers run."""
         blobs, wiring = self._net.blobs, self._wiring
         start = wiring.writers(score)[-1]
@@ -92,10 +114,27 @@ class PycaffeEngine(Engine):
         gradients = {}
         for target in sorted(targets, key=lambda name: -ends[name]):
             if ends[target] <= start:
-                self._net._backward(start, ends[target])
+                self._back(start, ends[target], rule)
                 start = ends[target] - 1
             gradients[target] = blobs[target].diff.copy()
         return gradients
+
+    def _back(self, start, end, rule):
+        """Caffe's backward from layer `start` down to layer `end`, with the rule's own steps."""
+        for index in range(start, end - 1, -1) if rule != "gradient" else ():
+            if index not in self._rectifiers:
+                continue
+            if index < start:
+                self._net._backward(start, index + 1)
+            top = self._net.blobs[self._wiring.tops[index][0]]
+            np.maximum(top.diff, 0, out=top.diff)
+            start = index
+            if rule == "deconvnet":
+                bottom = self._net.blobs[self._wiring.bottoms[index][0]]
+                bottom.diff[...] = top.diff
+                start -= 1
+        if start >= end:
+            self._net._backward(start, end)
 
 
 class Wiring:
@@ -132,6 +171,26 @@ class Wiring:
         return loose
 
 
+def _rectifiers(net, definition):
+    """Indices of the layers that Caffe built to which the rules of ``backward`` apply."""
+    names = {layer.name for layer in definition.layers if rectifies(layer)}
+    return {index for index, name in enumerate(net._layer_names)
+            if name in names and net.layers[index].type in ("ReLU", "Clip")}
+
+
+def _run(net, inputs):
+    """A forward pass of a net on inputs of any shape."""
+    changed = [name for name, array in inputs.items()
+               if tuple(net.blobs[name].shape) != array.shape]
+    for name in changed:
+        net.blobs[name].reshape(*inputs[name].shape)
+    if changed:
+        net.reshape()
+    for name, array in inputs.items():
+        net.blobs[name].data[...] = array
+    net._forward(0, len(net.layers) - 1)
+
+
 def _switch_on_backward(subnet):
     """The user's net with the backward pass that leads to the targets."""
     edits = Edits(subnet.document)
@@ -166,5 +225,6 @@ def _build(caffe, document):
 def _copy_weights(net, weights):
     """Put the arrays into the net's blobs, which have their counts: ``Subnet`` has looked."""
     for name, arrays in weights.items():
-        for blob, array in zip(net.params.get(name, ()), arrays):
-            blob.data[...] = array.reshape(blob.data.shape)
+        blobs = net.params.get(name, ())
+        for index, array in arrays.items() if blobs else ():
+            blobs[index].data[...] = array.reshape(blobs[index].data.shape)

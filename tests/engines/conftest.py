@@ -2,7 +2,9 @@
 
 import pytest
 from definitions import random_weights
+from nets import BRANCHES, TARGETS
 
+from caffe_gradcam.engines import open_engine
 from prototxt_tools import weights
 
 
@@ -21,3 +23,13 @@ def write_weights(tmp_path):
         weights.save(path, random_weights(text))
         return path
     return write
+
+
+@pytest.fixture
+def branches(kind, write_weights):
+    """A function that opens the net of that name."""
+    path = write_weights(BRANCHES)
+
+    def open_branches(targets=TARGETS, scores=("score",), **options):
+        return open_engine(kind, BRANCHES, path, scores, targets, **options)
+    return open_branches

@@ -1,4 +1,7 @@
-"""Small nets with the traps in them."""
+"""Small nets with the traps in them, and what to feed them with."""
+
+import numpy as np
+from definitions import random_input
 
 # In-place layers on every blob, two targets one above the other, a blob with several readers.
 BRANCHES = """
@@ -30,6 +33,10 @@ layer { name: "side" type: "InnerProduct" bottom: "join" top: "side"
         inner_product_param { num_output: 3 } }
 layer { name: "prob" type: "Softmax" bottom: "score" top: "prob" }
 """
+
+BATCH = random_input((3, 3, 14, 12)) / 60
+TARGETS = ["conv1", "left", "join", "norm1"]
+SEED = np.random.RandomState(5).randn(3, 5).astype(np.float32)
 
 # Two images in, one score; each stream has its own target.
 STREAMS = """

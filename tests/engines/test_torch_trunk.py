@@ -6,7 +6,8 @@ from definitions import googlenet, random_input, resnet
 from nets import AROUND, BRANCHES, STREAMS
 
 from caffe_gradcam.engines import open_engine
-from caffe_gradcam.methods import grad_cam
+from caffe_gradcam.methods.gradients import grad_cam
+from prototxt_tools import weights
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("openvino", reason="OpenVINO is not installed here")
@@ -159,3 +160,21 @@ def test_bf16_is_near_and_not_equal(plain_and_compiled):
     half = plain_and_compiled(BRANCHES, batch, "score", ["join"], precision="bf16")
     for values, _, _ in half:
         assert 1e-5 < distance(values["join"], path_results[0][0]["join"]) < 0.05
+
+
+def test_a_compiled_trunk_takes_other_weights(write_weights, monkeypatch):
+    monkeypatch.setattr(trunk, "PATIENCE", 0)
+    path = write_weights(BRANCHES)
+    batch = {"data": random_input((3, 3, 14, 12)) / 60}
+    with open_engine("torch", BRANCHES, path, ["score"], ["join"]) as engine:
+        before = engine.forward(batch, ["join"])["join"]
+        kernels, bias = weights.load(path)["conv1"]
+        engine.replace_weights({"conv1": [kernels[::-1], bias[::-1]]})
+        after = engine.forward(batch, ["join"])["join"]
+        assert engine.description["trunk"].startswith("openvino 20")
+    monkeypatch.setattr(trunk, "PATIENCE", 10)
+    with open_engine("torch", BRANCHES, path, ["score"], ["join"]) as engine:
+        engine.replace_weights({"conv1": [kernels[::-1], bias[::-1]]})
+        expected = engine.forward(batch, ["join"])["join"]
+    assert distance(before, expected) > 0.1
+    assert distance(after, expected) < 1e-5

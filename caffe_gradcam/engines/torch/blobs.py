@@ -2,7 +2,7 @@
 
 import torch
 
-from ..base import EngineError
+from ..errors import EngineError
 from .registry import layer
 
 

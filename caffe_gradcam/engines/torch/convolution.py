@@ -4,7 +4,7 @@ import torch.nn.functional as F
 
 from prototxt_tools.shapes import convolution_windows
 
-from ..base import EngineError
+from ..errors import EngineError
 from .registry import layer
 
 CONVOLUTIONS = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}

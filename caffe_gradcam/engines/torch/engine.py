@@ -5,18 +5,14 @@ import contextlib
 import numpy as np
 import torch
 
-from ..base import (
-    PRECISIONS,
-    Engine,
-    EngineError,
-    OutOfMemory,
-    Subnet,
-    check_precision,
-    device_index,
-)
+from ..base import PRECISIONS, Engine, check_precision, check_rule, device_index, rectifies
+from ..errors import EngineError, OutOfMemory
 from ..fillers import fill
+from ..head import Head
+from ..subnet import Subnet
 from . import trunk
 from .registry import LAYERS
+from .rules import Gate, Rule
 
 ADVICE = ('add it with @layer("{}") of caffe_gradcam.engines.torch, or run the net in a Caffe '
           'that has it')
@@ -36,11 +32,14 @@ class TorchEngine(Engine):
         self._device = _device(device, precision)
         self._precision = precision
         self._weights = {
-            layer.name: [_laid_out(layer, torch.from_numpy(array).to(self._device))
+            layer.name: [_laid_out(layer, torch.from_numpy(array).to(self._device, torch.float32))
                          for array in _weights(self._subnet, layer)]
             for layer in self._subnet.net.layers}
         self._leaves = _leaves(self._subnet, gradient)
-        self._last_use = _last_use(self._subnet)
+        self._last_use = _last_use(self._subnet.net.layers)
+        self._kept = _kept(self._subnet)
+        self._heads = {}
+        self._rule = Rule()
         self._blobs = None
         self._marked = {}
         self.description = {"engine": "torch", "version": torch.__version__, "device": device,
@@ -55,10 +54,37 @@ class TorchEngine(Engine):
         with self._memory():
             return self._forward(arrays, keep)
 
+    def forward_from(self, blob, value, keep, rows=None):
+        if self._blobs is None:
+            raise EngineError("forward_from needs a forward before it")
+        head = self._head(blob, tuple(keep))
+        value, rows = head.check(value, rows)
+        for side in head.sides:
+            if side not in self._blobs:
+                raise EngineError("layers behind blob {!r} read blob {!r} too, which is gone; name "
+                                  "it in what the forward keeps".format(blob, side))
+        with self._memory(), torch.no_grad():
+            blobs = {side: self._blobs[side] if chosen is None else self._blobs[side][chosen]
+                     for side, chosen in rows.items()}
+            blobs[blob] = trunk.laid_out(torch.from_numpy(value).to(self._device))
+            return self._run_head(head, blobs, keep)
+
+    def _run_head(self, head, blobs, keep):
+        for layer, gone in zip(head.layers, _last_use(head.layers)):
+            blobs.update(zip(layer.tops, self._run(layer, blobs)))
+            for blob in set(gone).difference(keep):
+                del blobs[blob]
+        return {name: _array(blobs[name]) for name in keep}
+
+    def _head(self, blob, keep):
+        if (blob, keep) not in self._heads:
+            self._heads[blob, keep] = Head(self._subnet, blob, keep)
+        return self._heads[blob, keep]
+
     def _forward(self, arrays, keep):
         blobs = {name: torch.from_numpy(array).to(self._device) for name, array in arrays.items()}
         self._mark(-1, blobs)
-        held = set(keep) | set(self._subnet.scores)
+        held = self._kept.union(keep)
         begin = self._run_trunk(blobs, keep)
         for index, layer in enumerate(self._subnet.net.layers[begin:], begin):
             if layer.type != "Input":
@@ -67,11 +93,12 @@ class TorchEngine(Engine):
             for blob in self._last_use[index]:
                 if blob not in held:
                     blobs.pop(blob, None)
-        self._blobs = {score: blobs[score] for score in self._subnet.scores}
+        self._blobs = {name: blobs[name] for name in held}
         return {name: _array(blobs[name]) for name in keep}
 
-    def backward(self, score, top_diff, targets):
+    def backward(self, score, top_diff, targets, rule="gradient"):
         targets = list(targets)
+        check_rule(rule)
         self._subnet.check_backward(score, targets)
         if self._blobs is None:
             raise EngineError("backward needs a forward before it")
@@ -79,7 +106,7 @@ class TorchEngine(Engine):
         seed = torch.from_numpy(np.array(top_diff, np.float32)).to(self._device)
         gradients = [None] * len(targets)
         if top.requires_grad:
-            with self._memory():
+            with self._memory(), self._rule.set(rule):
                 gradients = torch.autograd.grad(
                     top, [self._marked[target] for target in targets], seed.reshape(top.shape),
                     retain_graph=True, allow_unused=True)
@@ -88,6 +115,16 @@ class TorchEngine(Engine):
                 raise EngineError("no gradient reaches blob {!r}: a layer between it and {!r} "
                                   "passes none".format(target, score))
         return {target: _array(gradient) for target, gradient in zip(targets, gradients)}
+
+    def replace_weights(self, weights):
+        for name, arrays in self._subnet.check_replaced(weights).items():
+            layer = self._subnet.net.layer(name)
+            for index, array in arrays.items():
+                self._weights[name][index] = _laid_out(
+                    layer, torch.from_numpy(array).to(self._device))
+        self._blobs, self._marked = None, {}
+        if self._trunk is not None:
+            self._trunk.forget()
 
     def close(self):
         self._weights, self._blobs, self._marked = {}, None, {}
@@ -103,7 +140,7 @@ class TorchEngine(Engine):
         return trunk.Trunk(
             layers, self._weights,
             inputs=[entry.blob for entry in self._subnet.net.inputs if entry.blob in read],
-            outputs=sorted(written - (gone - set(self._subnet.scores))), precision=self._precision)
+            outputs=sorted(written - (gone - self._kept)), precision=self._precision)
 
     def _run_trunk(self, blobs, keep):
         """Run the layers below the lowest target at once, if possible; how many have run."""
@@ -126,7 +163,10 @@ class TorchEngine(Engine):
         try:
             with self._arithmetic():
                 tops = LAYERS[layer.type](layer.message, bottoms, self._weights[layer.name])
-            return [top.to(self._device, torch.float32) for top in tops]
+            tops = [top.to(self._device, torch.float32) for top in tops]
+            if bottoms and bottoms[0].requires_grad and rectifies(layer):
+                tops = [Gate.apply(self._rule, bottoms[0], tops[0])]
+            return tops
         except (RuntimeError, ValueError, IndexError) as error:
             if _is_about_memory(error):
                 raise
@@ -142,13 +182,14 @@ class TorchEngine(Engine):
 
     @contextlib.contextmanager
     def _memory(self):
-        """Turn an allocator's complaint into an OutOfMemory, with what was done so far let go."""
+        """Turn an allocator's complaint into an OutOfMemory."""
         try:
             yield
         except RuntimeError as error:
             if not _is_about_memory(error):
                 raise
-            self._blobs, self._marked = None, {}
+            if self._blobs is None:  # It was a forward; otherwise what the last one left stays.
+                self._marked = {}
             if self._device.type == "cuda":
                 torch.cuda.empty_cache()
             raise OutOfMemory("the memory of {} does not hold this batch; give a smaller one ({})"
@@ -207,16 +248,26 @@ def _leaves(subnet, gradient):
     return leaves
 
 
-def _last_use(subnet):
+def _last_use(layers):
     """For each layer, the blobs that no later layer reads."""
     last = {}
-    for index, layer in enumerate(subnet.net.layers):
+    for index, layer in enumerate(layers):
         for blob in layer.bottoms + layer.tops:
             last[blob] = index
-    blobs = [[] for _ in subnet.net.layers]
+    blobs = [[] for _ in layers]
     for blob, index in last.items():
         blobs[index].append(blob)
     return blobs
+
+
+def _kept(subnet):
+    """Blobs that every forward keeps: the scores, and what ``forward_from`` a target needs."""
+    kept = set(subnet.scores)
+    for score, targets in subnet.reached.items():
+        for target in targets:
+            with contextlib.suppress(EngineError):
+                kept.update(Head(subnet, target, [score]).sides)
+    return kept
 
 
 def _is_about_memory(error):

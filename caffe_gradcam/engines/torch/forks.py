@@ -3,7 +3,7 @@
 import torch
 import torch.nn.functional as F
 
-from ..base import EngineError
+from ..errors import EngineError
 from .convolution import CONVOLUTIONS, convolve
 from .normalization import align
 from .registry import layer

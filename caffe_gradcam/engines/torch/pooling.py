@@ -5,7 +5,7 @@ import torch.nn.functional as F
 
 from prototxt_tools.shapes import pooled_size, pooling_windows, rounds_up
 
-from ..base import EngineError
+from ..errors import EngineError
 from .registry import layer
 
 

@@ -81,8 +81,12 @@ class Trunk:
                 return None
         results = self._requests[shapes].infer(
             [tensor.numpy() for tensor in tensors], share_inputs=True, share_outputs=True)
-        return {name: _laid_out(torch.from_numpy(results[index]))
+        return {name: laid_out(torch.from_numpy(results[index]))
                 for index, name in enumerate(self._outputs)}
+
+    def forget(self):
+        """Let go what was compiled: the weights have changed."""
+        self._seen, self._requests = {}, {}
 
     def _compile(self, shapes, tensors):
         import openvino
@@ -122,7 +126,7 @@ class Trunk:
                     self._outputs[index]))
 
 
-def _laid_out(tensor):
+def laid_out(tensor):
     """The blob as the engine's kernels lie, without which the head takes twice the time."""
     return tensor.contiguous(memory_format=torch.channels_last) if tensor.dim() == 4 else tensor
 

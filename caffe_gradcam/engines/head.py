@@ -1,0 +1,142 @@
+"""The layers behind a blob, as a net that can be run by itself."""
+
+import numpy as np
+
+from prototxt_tools import shapes
+from prototxt_tools.document import Document
+from prototxt_tools.edits import Edits
+from prototxt_tools.errors import InputError
+from prototxt_tools.net import Net
+from prototxt_tools.rewrite.text import quoted
+from prototxt_tools.weights.caffemodel import said
+
+from .errors import EngineError
+
+
+class Head:
+    """What leads from the final value of a blob to other blobs.
+
+    Parameters
+    ----------
+    subnet : Subnet
+    blob : str
+    keep : iterable of str
+
+    Attributes
+    ----------
+    layers : list of prototxt_tools.net.Layer
+    sides : list of str
+        Other blobs that the layers read, and that none of them makes.
+
+    Raises
+    ------
+    InputError
+        A blob wanted does not depend on the blob.
+    EngineError
+        A layer reads a value that is overwritten before the forward pass is over.
+    """
+
+    def __init__(self, subnet, blob, keep):
+        subnet.check_blobs([blob] + list(keep))
+        self._subnet, self._blob = subnet, blob
+        graph, every = subnet.graph, subnet.net.layers
+        writers = graph.writers(blob)
+        reached, behind = {blob}, set()
+        for index in range(writers[-1] + 1 if writers else 0, len(every)):
+            if reached.intersection(every[index].bottoms):
+                behind.add(index)
+                reached.update(every[index].tops)
+        for one in keep:
+            if one not in reached - {blob}:
+                raise InputError("blob {!r} does not depend on blob {!r}".format(one, blob))
+        indices = sorted(behind & graph.ancestors(keep))
+        self.layers = [every[index] for index in indices]
+        self.sides = self._sides(indices)
+        self._constants = {side for side in self.sides if self._is_constant(side)}
+        self._fitting = None
+
+    def _is_constant(self, blob):
+        """Whether no input of the net goes into a blob."""
+        net = self._subnet.net
+        before = [net.layers[index] for index in self._subnet.graph.ancestors([blob])]
+        read = {blob}.union(*(layer.bottoms for layer in before))
+        return read.isdisjoint(entry.blob for entry in net.inputs)
+
+    def _sides(self, indices):
+        graph, made, sides = self._subnet.graph, {self._blob}, []
+        for index in indices:
+            layer = self._subnet.net.layers[index]
+            for bottom in layer.bottoms:
+                if bottom in made or bottom in sides:
+                    continue
+                if (graph.writers(bottom) or [-1])[-1] >= index:
+                    raise EngineError("layer {} reads blob {!r}, which is overwritten later, so "
+                                      "what lies behind {!r} cannot run by itself".format(
+                                          layer.name, bottom, self._blob))
+                sides.append(bottom)
+            made.update(layer.tops)
+        return sides
+
+    def check(self, value, rows):
+        """Hold a value and its rows against the last forward.
+
+        Returns
+        -------
+        value : numpy.ndarray
+            float32, contiguous.
+        rows : dict
+            Side -> indices of its rows that are needed; None: the side as it is.
+
+        Raises
+        ------
+        InputError
+            Of another shape than the blob's, or no such row; EngineError where a side has other
+            rows than the blob.
+        """
+        found, blob = self._subnet.shapes, self._blob
+        value = np.ascontiguousarray(value, np.float32)
+        count = found[blob][0]
+        if value.shape[1:] != tuple(found[blob][1:]) or not len(value):
+            raise InputError("blob {!r} is {}, whatever comes first, and this value {}".format(
+                blob, said(found[blob]), said(value.shape)))
+        if rows is None and len(value) != count:
+            raise InputError("{} rows of blob {!r} and {} in the last forward: say by rows which "
+                             "belongs to which".format(len(value), blob, count))
+        rows = np.arange(count) if rows is None else np.asarray(rows, np.int64).reshape(-1)
+        if len(rows) != len(value) or rows.min() < 0 or rows.max() >= count:
+            raise InputError("rows must name one of 0 to {} for each of {} rows".format(
+                count - 1, len(value)))
+        for side in set(self.sides) - self._constants:
+            if found[side][:1] != (count,):
+                raise EngineError("layers behind blob {!r} read blob {!r} too, which does not hold "
+                                  "one row for each of its {}".format(blob, side, count))
+        self._fit(len(value))
+        return value, {side: None if side in self._constants else rows for side in self.sides}
+
+    def shapes(self, count):
+        """Shapes of the blob and the sides with so many rows."""
+        found = self._subnet.shapes
+        return {name: found[name] if name in self._constants else (count,) + found[name][1:]
+                for name in [self._blob] + self.sides}
+
+    def _fit(self, count):
+        """Raise an InputError where the layers cannot take so many rows."""
+        given = self.shapes(count)
+        if given != self._fitting:
+            net = self._subnet.net.of(self.layers)
+            self._subnet.check_parameters(net, shapes.infer(net, given))
+            self._fitting = given
+
+    def document(self, count):
+        """The layers as a net whose inputs are the blob and the sides, with so many rows."""
+        edits, root = Edits(self._subnet.document), self._subnet.document.root
+        kept = {id(layer.field) for layer in self.layers}
+        for field in root.all("input") + root.all("input_shape") + root.all("input_dim"):
+            edits.remove(field)
+        for layer in Net.parse(self._subnet.document).layers:
+            if id(layer.field) not in kept:
+                edits.remove(layer.field)
+        lines = ["input: {}\ninput_shape {{ {} }}\n".format(
+            quoted(name), " ".join("dim: {}".format(size) for size in shape))
+            for name, shape in self.shapes(count).items()]
+        return Document.parse("".join(lines) + edits.apply().text())

@@ -1,0 +1,177 @@
+"""What no engine takes: one sentence each, before anything runs."""
+
+import numpy as np
+import pytest
+from nets import AROUND, BATCH, SEED
+
+from caffe_gradcam.engines import EngineError, open_engine
+from prototxt_tools import weights
+from prototxt_tools.errors import InputError
+
+PLAIN = AROUND.format('layer { name: "it" type: "ReLU" bottom: "conv" top: "it" }')
+
+
+def refusal(kind, text, path, scores=("score",), targets=("conv",), **options):
+    with pytest.raises(InputError) as caught:
+        open_engine(kind, text, path, scores, targets, **options).close()
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+def test_an_unknown_layer_type_is_named(kind, write_weights):
+    text = PLAIN.replace('"ReLU"', '"Zorp"')
+    message = refusal(kind, text, write_weights(PLAIN))
+    assert "no layer type 'Zorp' (layer it)" in message
+
+
+def test_a_python_layer_is_refused(kind, write_weights):
+    text = PLAIN.replace('"ReLU"', '"Python" python_param { module: "os" layer: "X" }')
+    message = refusal(kind, text, write_weights(PLAIN))
+    assert "layer it (line 5) of type Python runs Python code" in message and "--trust" in message
+
+
+def test_a_layer_that_brings_its_own_data_is_refused(kind, write_weights):
+    data = 'layer { name: "db" type: "Data" top: "data" data_param { source: "x" batch_size: 1 } }'
+    text = PLAIN[PLAIN.index("layer"):]
+    message = refusal(kind, data + text, write_weights(PLAIN))
+    assert "layer db (line 1) of type Data reads a database" in message
+    assert "prototxt-tools deploy" in message
+
+
+def test_a_missing_weights_file_is_named(kind, tmp_path):
+    path = str(tmp_path / "nowhere.caffemodel")
+    assert refusal(kind, PLAIN, path).startswith(path)
+
+
+def test_weights_of_another_net_name_the_first_layer_and_both_shapes(kind, write_weights):
+    path = write_weights(PLAIN.replace("num_output: 4", "num_output: 7"))
+    message = refusal(kind, PLAIN, path)
+    assert "layer conv, blob 0" in message
+    assert "4 x 2 x 3 x 3" in message and "7 x 2 x 3 x 3" in message
+
+
+def test_a_layer_without_weights_is_named(kind, write_weights):
+    path = write_weights(PLAIN.replace('name: "score"', 'name: "other"'))
+    assert "no weights for layer score" in refusal(kind, PLAIN, path)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_weights_that_are_no_numbers_name_their_layer(kind, value, write_weights):
+    path = write_weights(PLAIN)
+    broken = weights.load(path)
+    broken["score"][1][2] = value
+    weights.save(path, broken)
+    assert "layer score, blob 1 holds NaN or infinity" in refusal(kind, PLAIN, path)
+
+
+def test_large_weights_are_numbers(kind, write_weights):
+    path = write_weights(PLAIN)
+    large = weights.load(path)
+    large["conv"][1][:] = np.finfo(np.float32).max
+    weights.save(path, large)
+    open_engine(kind, PLAIN, path, ["score"], ["conv"]).close()
+
+
+def test_blobs_that_the_net_does_not_have_are_named(kind, write_weights):
+    path = write_weights(PLAIN)
+    assert "'nowhere'" in refusal(kind, PLAIN, path, targets=["nowhere"])
+    assert "'nowhere'" in refusal(kind, PLAIN, path, scores=["nowhere"])
+
+
+def test_a_target_that_no_score_depends_on_is_named(kind, write_weights):
+    path = write_weights(PLAIN)
+    assert "no score depends on blob 'score'" in refusal(kind, PLAIN, path, targets=["score"])
+    assert "no score depends on blob 'it'" in refusal(
+        kind, PLAIN, path, scores=["conv"], targets=["it"])
+
+
+def test_unknown_words_are_refused(kind, write_weights):
+    path = write_weights(PLAIN)
+    assert "no gradient 'both'" in refusal(kind, PLAIN, path, gradient="both")
+    assert "no device 'tpu'" in refusal(kind, PLAIN, path, device="tpu")
+    assert "no precision 'fp8'; say fp32, tf32" in refusal(kind, PLAIN, path, precision="fp8")
+    assert "no engine 'theano'" in refusal("theano", PLAIN, path)
+
+
+def test_an_input_of_a_size_the_weights_cannot_take_is_refused(kind, write_weights):
+    with open_engine(kind, PLAIN, write_weights(PLAIN), ["score"], ["conv"]) as engine:
+        with pytest.raises(InputError, match="layer score"):
+            engine.forward({"data": np.ones((1, 2, 9, 9))}, [])
+        with pytest.raises(InputError, match="layer conv"):
+            engine.forward({"data": np.ones((1, 2, 1, 1))}, [])
+        assert engine.forward({"data": np.ones((1, 2, 6, 6))}, ["score"])["score"].shape == (1, 3)
+
+
+def test_blobs_and_order_of_calls_are_checked(branches):
+    with branches(targets=["join"], scores=["score", "fc"]) as engine:
+        with pytest.raises(EngineError, match="a forward before it"):
+            engine.backward("score", SEED, ["join"])
+        with pytest.raises(InputError, match="'side' is not among"):
+            engine.forward({"data": BATCH}, ["side"])
+        engine.forward({"data": BATCH}, [])
+        with pytest.raises(InputError, match="'prob' is none of the scores"):
+            engine.backward("prob", SEED, ["join"])
+        with pytest.raises(InputError, match="'left' is none of the targets"):
+            engine.backward("score", SEED, ["left"])
+
+
+def test_a_layer_that_passes_no_gradient_is_never_taken_for_zeros(kind, write_weights):
+    text = AROUND.format('layer { name: "it" type: "Threshold" bottom: "conv" top: "it" }')
+    with open_engine(kind, text, write_weights(text), ["score"], ["conv"]) as engine:
+        engine.forward({"data": np.ones((1, 2, 6, 6))}, [])
+        with pytest.raises(EngineError):
+            engine.backward("score", np.ones((1, 3)), ["conv"])
+
+
+def test_propagate_down_does_not_leave_a_gradient_out(kind, write_weights):
+    text = PLAIN.replace('bottom: "it"', 'bottom: "it" propagate_down: false')
+    gradients = []
+    for one in (PLAIN, text):
+        with open_engine(kind, one, write_weights(one), ["score"], ["conv"]) as engine:
+            engine.forward({"data": np.ones((1, 2, 6, 6))}, [])
+            gradients.append(engine.backward("score", np.ones((1, 3)), ["conv"])["conv"])
+    assert abs(gradients[0]).max() > 0
+    assert np.array_equal(*gradients)
+
+
+def test_a_blob_that_nothing_writes_is_named(kind, write_weights):
+    text = PLAIN.replace('bottom: "it"', 'bottom: "that"')
+    message = refusal(kind, text, write_weights(PLAIN), targets=["that"])
+    assert "'that'" in message
+
+
+def test_a_blob_written_by_two_layers_is_named(kind, write_weights):
+    text = PLAIN.replace('layer { name: "score"',
+                         'layer { name: "two" type: "TanH" bottom: "conv" top: "it" } '
+                         'layer { name: "score"')
+    assert "layer two writes blob 'it', which another layer" in refusal(
+        kind, text, write_weights(PLAIN))
+
+
+def test_auto_takes_caffe_where_it_is_and_else_torch(monkeypatch):
+    from caffe_gradcam.engines import base
+
+    def only(*present):
+        monkeypatch.setattr(base.importlib.util, "find_spec", lambda name: name in present or None)
+
+    only()
+    with pytest.raises(InputError, match="neither pycaffe nor torch is installed"):
+        base.open_engine("auto", "", "", [], [])
+    with pytest.raises(InputError, match="pycaffe is not installed"):
+        base.open_here("caffe")
+    with pytest.raises(InputError, match="^torch is not installed; pip install torch$"):
+        base.open_here("torch")
+    opened = []
+    monkeypatch.setattr(base, "open_here", lambda kind, **rest: opened.append(kind))
+    only("torch")
+    base.open_engine("auto", "", "", [], [])
+    assert opened == ["torch"]
+
+
+def test_a_trusted_net_is_not_refused_for_its_python_layer(kind, write_weights):
+    text = PLAIN.replace('"ReLU"', '"Python" python_param { module: "nowhere" layer: "X" }')
+    with pytest.raises(InputError) as caught:
+        open_engine(kind, text, write_weights(PLAIN), ["score"], ["conv"], trust=True)
+    # It is asked for now: torch has no such layer type, and Caffe looks for the module.
+    assert "--trust" not in str(caught.value)
