@@ -30,7 +30,7 @@ class PycaffeEngine(Engine):
         import caffe
 
         check_precision(precision, ("fp32",), "Caffe")
-        prototxt = rewrite.stock(Document.parse(prototxt)).document.text()
+        prototxt = _without_cudnn(rewrite.stock(Document.parse(prototxt)).document).text()
         self._subnet = Subnet(
             prototxt, weights, scores, targets, gradient, allow_missing, trust)
         self._subnet.refuse_unknown_types(
@@ -189,6 +189,20 @@ def _run(net, inputs):
     for name, array in inputs.items():
         net.blobs[name].data[...] = array
     net._forward(0, len(net.layers) - 1)
+
+
+def _without_cudnn(document):
+    """The net with the choice of engine left to Caffe where the file says cuDNN.
+
+    A build without cuDNN dies of the word, and one with it takes cuDNN by itself.
+    """
+    edits = Edits(document)
+    for layer in document.root.all("layer") + document.root.all("layers"):
+        for parameters in layer.value if layer.is_message else ():
+            for field in parameters.value.all("engine") if parameters.is_message else ():
+                if not field.is_message and field.value.text in ("CUDNN", "2"):
+                    edits.remove(field)
+    return edits.apply()
 
 
 def _switch_on_backward(subnet):

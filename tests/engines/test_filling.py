@@ -76,3 +76,20 @@ def test_layers_that_share_weights_by_name_get_the_same(kind, write_weights):
         values = engine.forward({"data1": image, "data2": image}, ["conv1", "conv2"])
     assert abs(values["conv1"]).max() > 0
     assert np.array_equal(values["conv1"], values["conv2"])
+
+
+def test_weights_of_half_precision_are_taken(kind, tmp_path, write_weights):
+    h5py = pytest.importorskip("h5py")
+    text = AROUND.format('layer { name: "it" type: "ReLU" bottom: "conv" top: "it" }')
+    learned = weights.load(write_weights(text))
+    path = str(tmp_path / "half.caffemodel.h5")
+    with h5py.File(path, "w") as file:
+        for name, blobs in learned.items():
+            for index, blob in enumerate(blobs):
+                file["data/{}/{}".format(name, index)] = blob.astype(np.float16)
+    assert weights.load(path)["conv"][0].dtype == np.float16
+    with open_engine(kind, text, path, ["score"], ["conv"]) as engine:
+        conv = engine.forward({"data": np.ones((1, 2, 6, 6))}, ["conv"])["conv"]
+    kernels, bias = (blob.astype(np.float16) for blob in learned["conv"])
+    expected = kernels.sum((1, 2, 3), np.float32) + bias
+    np.testing.assert_allclose(conv[0, :, 0, 0], expected, rtol=1e-5, atol=1e-6)

@@ -52,10 +52,32 @@ def test_the_gradient_is_that_of_finite_differences(caffe, target, tmp_path, wri
 
 
 def test_what_caffe_aborts_on_is_said_in_its_own_words(caffe, write_weights):
-    text = PLAIN.replace("kernel_size: 3", "kernel_size: 3 engine: CUDNN")
+    text = PLAIN.replace("kernel_size: 3", "kernel_size: 3 fancy: 1")
     with pytest.raises(EngineError) as caught:
-        open_engine("caffe", text, write_weights(text), ["score"], ["conv"])
-    assert str(caught.value) == "Caffe stopped: Layer conv has unknown engine."
+        open_engine("caffe", text, write_weights(PLAIN), ["score"], ["conv"])
+    message = str(caught.value)
+    assert message.startswith("Caffe stopped: Error parsing text-format caffe.NetParameter: ")
+    assert 'Message type "caffe.ConvolutionParameter" has no field named "fancy".' in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize("text", [
+    PLAIN.replace("kernel_size: 3", "kernel_size: 3 engine: CUDNN").replace(
+        'type: "ReLU"', 'type: "ReLU" relu_param { engine: CUDNN }'),
+    """
+    input: "data" input_dim: 1 input_dim: 2 input_dim: 6 input_dim: 6
+    layers { name: "conv" type: CONVOLUTION bottom: "data" top: "conv"
+             convolution_param { num_output: 4 kernel_size: 3 engine: CUDNN } }
+    layers { name: "score" type: INNER_PRODUCT bottom: "conv" top: "score"
+             inner_product_param { num_output: 3 } }"""], ids=["V2", "V1"])
+def test_cudnn_is_left_out_where_the_build_has_none(caffe, text, write_weights):
+    path = write_weights(PLAIN)
+    data = {"data": np.ones((1, 2, 6, 6))}
+    with open_engine("caffe", text, path, ["score"], ["conv"]) as engine:
+        found = engine.forward(data, ["score"])["score"]
+    with open_engine("caffe", text.replace("engine: CUDNN", ""), path, ["score"],
+                     ["conv"]) as engine:
+        assert np.array_equal(found, engine.forward(data, ["score"])["score"])
 
 
 def test_after_caffe_aborted_the_next_forward_runs_again(caffe, write_weights):
