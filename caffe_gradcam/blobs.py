@@ -76,18 +76,18 @@ def score(graph, name):
     return blob, links.get(blob, "none")
 
 
-def picture(graph, score):
-    """The one input that a score depends on.
+def pictures(graph, score):
+    """The inputs that a score depends on, which hold pictures.
 
     Returns
     -------
-    prototxt_tools.net.Input
-        Its shape is N x C x h x w, with one channel or three.
+    list of prototxt_tools.net.Input
+        Their shapes are N x C x h x w, with one channel or three.
 
     Raises
     ------
     InputError
-        There is none, or several, or it is no picture.
+        There is none, or one is no picture.
     """
     needed = graph.ancestors([score])
     inputs = [entry for entry in graph.net.inputs if needed & set(graph.readers(entry.blob))]
@@ -96,43 +96,43 @@ def picture(graph, score):
             "{}: the net has no input blob; give a deploy net, not one that reads its pictures "
             "through a data layer".format(_path(graph))
         )
-    if len(inputs) > 1:
-        raise InputError(
-            "{}: the net reads {}; only nets with one input can be explained".format(
-                _path(graph), " and ".join(entry.blob for entry in inputs)
+    for entry in inputs:
+        shape = entry.shape or ()
+        if len(shape) != 4 or shape[1] not in CHANNELS.values() or min(shape[2:]) < 1:
+            said = "x".join(map(str, shape)) or "of unknown shape"
+            raise InputError(
+                "{}: input {} is {}; a picture wants N x 1 or 3 channels x height x width".format(
+                    _path(graph), entry.blob, said
+                )
             )
-        )
-    entry = inputs[0]
-    shape = entry.shape or ()
-    if len(shape) != 4 or shape[1] not in CHANNELS.values() or min(shape[2:]) < 1:
-        said = "x".join(map(str, shape)) or "of unknown shape"
-        raise InputError(
-            "{}: input {} is {}; a picture wants N x 1 or 3 channels x height x width".format(
-                _path(graph), entry.blob, said
-            )
-        )
-    return entry
+    return inputs
 
 
-def target(graph, score, shapes):
-    """The target blob that a score is explained at by default.
+def sources(graph, blob, inputs):
+    """Those of some input blobs that a blob depends on, in order."""
+    needed = graph.ancestors([blob])
+    return [name for name in inputs if name == blob or needed & set(graph.readers(name))]
+
+
+def targets(graph, score, shapes):
+    """The target blobs that a score can be explained at, the best first.
 
     Returns
     -------
-    prototxt_tools.graph.Target
+    list of prototxt_tools.graph.Target
 
     Raises
     ------
     InputError
         No blob before the score has spatial extent.
     """
-    targets = graph.targets(score, shapes)
-    if not targets:
+    found = graph.targets(score, shapes)
+    if not found:
         raise InputError(
             "the net has no blob with spatial extent before {}, so no place in the picture can be "
             "shown".format(score)
         )
-    return targets[0]
+    return found
 
 
 def checked_target(graph, score, shapes, name):
@@ -142,7 +142,7 @@ def checked_target(graph, score, shapes, name):
     if shape is not None and (len(shape) != 4 or shape[2] * shape[3] < 2):
         raise InputError(
             "blob {} ({}) has no spatial extent; the last before {} that has is {}".format(
-                blob, "x".join(map(str, shape[1:])), score, target(graph, score, shapes).blob
+                blob, "x".join(map(str, shape[1:])), score, targets(graph, score, shapes)[0].blob
             )
         )
     if not graph.ancestors([score]) & set(graph.final_readers(blob)):

@@ -1,79 +1,24 @@
-"""Explainer: forward, one-hot, backward -> Explanation."""
+"""Explainer: forward, seed, backward -> Explanation."""
 
-from typing import Any, List, NamedTuple, Optional
+import warnings
+from typing import Any, List, NamedTuple
 
 import numpy as np
 
-from caffe_gradcam import labels
-from caffe_gradcam.methods import METHODS, heatmap
-from caffe_gradcam.preprocess import Geometry, to_blob
+from caffe_gradcam import choices, combine, heads
+from caffe_gradcam.engines.errors import OutOfMemory
+from caffe_gradcam.evidence import Evidence, Pass, laid_over_input
+from caffe_gradcam.explanation import Explanation, Result
+from caffe_gradcam.methods import METHODS
+from caffe_gradcam.preprocess import prepare
+from caffe_gradcam.questions import Context, Top, resolve, score_vectors, to_probabilities
+from prototxt_tools import weights as weight_files
 from prototxt_tools.errors import InputError
 
-
-class Top(NamedTuple):
-    """The ``count`` classes with the highest scores, whatever they are."""
-
-    count: int
-
-
 BEST = (Top(1),)
-
-
-class Explanation(NamedTuple):
-    """Why a net gave a photograph the score of a class.
-
-    Attributes
-    ----------
-    class_index : int
-    label : str or None
-    score : float
-        Before any Softmax.
-    probability : float or None
-        None where the net makes no probabilities of its scores.
-    method, target : str
-        The method's name and the blob whose map this is.
-    cam : numpy.ndarray
-        h x w float32, at the target's resolution: signed, neither cut off nor normalised.
-    geometry : Geometry
-        What part of the photograph the map lies on.
-    """
-
-    class_index: int
-    label: Optional[str]
-    score: float
-    probability: Optional[float]
-    method: str
-    target: str
-    cam: Any
-    geometry: Geometry
-
-    @property
-    def heatmap(self):
-        """H x W float32 in [0, 1], at the photograph's size; made anew each time."""
-        return heatmap(self.geometry.to_photograph(np.maximum(self.cam, 0)))
-
-    @property
-    def status(self):
-        """"ok", or "empty" where nothing speaks for the class and the heatmap is all zeros."""
-        return "ok" if self.cam.max() > 0 else "empty"
-
-
-class Result(NamedTuple):
-    """What a net says of one photograph.
-
-    Attributes
-    ----------
-    scores : numpy.ndarray
-        One per class, float32.
-    probabilities : numpy.ndarray or None
-        One per class, float32.
-    explanations : list of Explanation
-        By class, in the order asked for, and within a class by target.
-    """
-
-    scores: Any
-    probabilities: Any
-    explanations: List[Explanation]
+PLACEMENTS = ("centres", "stretch")
+# Cheap methods first: those that run the net on something else make the first pass forgotten.
+_ORDER = ("nothing", "gradients", "head", "net")
 
 
 class Explainer:
@@ -83,18 +28,44 @@ class Explainer:
     ----------
     model : caffe_gradcam.model.Model
     engine : caffe_gradcam.engines.base.Engine
-        Opened with the model's score and targets.
-    method : str
-        A name of ``METHODS``.
+        Opened with the model's score and targets, and the inputs if a method goes down to them.
+    methods : sequence of str
+        Names of ``METHODS``.
+    samples : int, optional
+        Noisy copies, masks or steps, for methods that take some; without, each one's own number.
+    only_positive : bool
+        Whether negative gradients at the target count as 0.
+    placement : str
+        "centres": a cell's value stands at the centre of its receptive field; "stretch": maps are
+        pulled over the input, as most tools do.
+    fuse : str, optional
+        A key of ``combine.FUSIONS``: one map of all targets instead of one for each.
+    open_another : callable, optional
+        Opens an engine for another net and other blobs, which FullGrad wants.
     """
 
-    def __init__(self, model, engine, method="grad-cam"):
-        self.model = model
-        self.engine = engine
-        self.method = method
+    def __init__(self, model, engine, methods=("grad-cam",), samples=None, only_positive=False,
+                 placement="centres", fuse=None, open_another=None):
+        choices.check(methods, METHODS, "method")
+        choices.check([placement], PLACEMENTS, "placement")
+        choices.check([fuse] if fuse else [], combine.FUSIONS, "fusion")
+        self.model, self.engine, self.methods = model, engine, list(methods)
+        self.samples, self.only_positive, self.fuse = samples, only_positive, fuse
+        self.places = {name: _places(model, METHODS[name]) for name in self.methods}
+        blobs = {place for places in self.places.values() for place in places}.union(model.targets)
+        self._sources = {blob: model.input_of(blob) for blob in blobs}
+        self._placements = {blob: model.placement(blob) if placement == "centres" else None
+                            for blob in blobs | {model.score}}
+        wanted = {need for name in self.methods for need in METHODS[name].needs}
+        self._together = (model.targets if wanted & {"gradients", "laid_over"} else []) + (
+            list(model.inputs) if "input_gradients" in wanted else [])
+        self._open_another = open_another
+        self._biased = None
+        self._weights = None
 
     @classmethod
-    def open(cls, model, engine="auto", **options):
+    def open(cls, model, engine="auto", methods=("grad-cam",), samples=None, gradient="post",
+             placement="centres", fuse=None, **options):
         """Open an engine for a model: ``with Explainer.open(model) as explainer``.
 
         Parameters
@@ -102,40 +73,64 @@ class Explainer:
         model : caffe_gradcam.model.Model
         engine : str
             "auto", "caffe" or "torch".
+        methods, samples, placement, fuse
+            As for the class.
+        gradient : str
+            "post", "pre-relu" (see ``caffe_gradcam.engines.open_engine``), or "positive": as
+            "post", but negative gradients count as 0.
         **options
-            ``device, gradient, verbose, timeout, allow_missing, trust, precision``: see
-            ``caffe_gradcam.engines.open_engine``.
+            ``device, verbose, timeout, allow_missing, trust, precision``: see ``open_engine``.
+
+        Raises
+        ------
+        InputError
+            See ``open_engine``; or a method is unknown, or has no meaning for this net.
         """
         from caffe_gradcam.engines import open_engine
 
-        return cls(
-            model,
-            open_engine(
-                engine,
-                prototxt=model.prototxt,
-                weights=model.weights,
-                scores=[model.score],
-                targets=model.targets,
-                **options
-            ),
-        )
+        choices.check(methods, METHODS, "method")
+        goes_down = any(METHODS[name].at_input for name in methods)
+
+        def open_another(prototxt, score, targets):
+            return open_engine(engine, prototxt=prototxt, weights=model.weights, scores=[score],
+                               targets=targets, **options)
+
+        opened = open_engine(
+            engine, prototxt=model.prototxt, weights=model.weights, scores=[model.score],
+            targets=model.targets + (list(model.inputs) if goes_down else []),
+            gradient="post" if gradient == "positive" else gradient, **options)
+        try:
+            return cls(model, opened, methods, samples, gradient == "positive", placement, fuse,
+                       open_another)
+        except BaseException:
+            opened.close()
+            raise
 
     def __enter__(self):
         return self
 
     def __exit__(self, *error):
-        self.engine.close()
+        self.close()
 
-    def explain(self, photographs, classes=BEST):
+    def close(self):
+        """Close the engine."""
+        self.engine.close()
+        if self._biased:
+            self._biased[0].close()
+
+    def explain(self, photographs, questions=BEST):
         """Explain some photographs in one batch: one forward pass, and one backward pass for
-        the first class of every photograph, one for the second, and so on.
+        the first question about every photograph, one for the second, and so on.
 
         Parameters
         ----------
-        photographs : list of numpy.ndarray
-            H x W x 3 uint8 each, blue first, of any sizes.
-        classes : sequence of int or Top
-            What to explain of each photograph; a class that comes twice is explained once.
+        photographs : list of numpy.ndarray or dict
+            H x W x 3 uint8 each, blue first, of any sizes; see ``preprocess.prepare``
+            for nets with several inputs.
+        questions : sequence of int or question
+            What to ask about each photograph: classes, or questions of
+            ``caffe_gradcam.questions``; what comes twice is asked once. Or a list of lists, one
+            for each photograph.
 
         Returns
         -------
@@ -148,148 +143,216 @@ class Explainer:
         InputError
             The engine failed on the batch.
         """
-        outcomes = [_attempt(to_blob, one, self.model.preprocessing) for one in photographs]
+        return self.explain_prepared(
+            [attempt(prepare, one, self.model.inputs) for one in photographs], questions)
+
+    def explain_prepared(self, prepared, questions=BEST):
+        """As :meth:`explain`, for photographs that were prepared elsewhere.
+
+        Parameters
+        ----------
+        prepared : list of Prepared or InputError
+        questions
+            As for :meth:`explain`.
+        """
+        outcomes = list(prepared)
+        lists = per_photograph(questions, len(outcomes))
         good = [index for index, one in enumerate(outcomes) if not isinstance(one, InputError)]
-        if good:
-            blobs = np.stack([outcomes[index][0] for index in good])
-            geometries = [outcomes[index][1] for index in good]
-            for index, outcome in zip(good, self._explain(blobs, geometries, classes)):
-                outcomes[index] = outcome
+        made = self._fitting([outcomes[index] for index in good], [lists[index] for index in good])
+        for index, outcome in zip(good, made):
+            outcomes[index] = outcome
         return outcomes
 
-    def _explain(self, blobs, geometries, classes):
-        kept = self.engine.forward(
-            {self.model.input: blobs}, keep=[self.model.score] + self.model.targets
-        )
-        scores = score_vectors(kept[self.model.score])
-        wanted = [_attempt(chosen, row, classes) for row in scores]
-        asked = [[] if isinstance(row, InputError) else row for row in wanted]
-        cams = self._cams(kept, asked)
-        return [
-            _attempt(self._result, *row) if not isinstance(row[0], InputError) else row[0]
-            for row in zip(wanted, scores, geometries, cams)
-        ]
+    def score_blob(self, photograph):
+        """What the score blob holds for a photograph: of one row's shape, the mean of its crops."""
+        prepared = prepare(photograph, self.model.inputs)
+        return _mean_row(Pass(self.engine, self.model.score, prepared.blobs, []).blobs[
+            self.model.score])
 
-    def _cams(self, kept, asked):
-        """For each photograph, for each class asked of it, {target: h x w}."""
-        cams = [[] for _ in asked]
-        for rank in range(max(map(len, asked))):
-            picked = [row[rank] if rank < len(row) else None for row in asked]
-            gradients = self.engine.backward(
-                self.model.score, one_hot(kept[self.model.score].shape, picked), self.model.targets
-            )
-            # Overflow shows as infinity or NaN in the map, and is reported there.
-            with np.errstate(over="ignore", invalid="ignore"):
-                maps = {
-                    target: METHODS[self.method](kept[target], gradients[target])
-                    for target in self.model.targets
-                }
-            for index, one in enumerate(picked):
-                if one is not None:
-                    cams[index].append({name: batch[index] for name, batch in maps.items()})
-        return cams
+    def _fitting(self, prepared, questions):
+        """All at once or, where the memory does not hold that, in parts."""
+        if not prepared:
+            return []
+        try:
+            return self._explain(prepared, questions)
+        except OutOfMemory:
+            if len(prepared) < 2:
+                raise
+        middle = (len(prepared) + 1) // 2
+        warnings.warn("a batch of {} does not fit the memory; going on with {}".format(
+            len(prepared), middle), RuntimeWarning, stacklevel=2)
+        return (self._fitting(prepared[:middle], questions[:middle])
+                + self._fitting(prepared[middle:], questions[middle:]))
 
-    def _result(self, classes, scores, geometry, cams):
-        probabilities = to_probabilities(scores, self.model.link)
+    def _explain(self, prepared, questions):
+        inputs = {name: np.concatenate([one.blobs[name] for one in prepared])
+                  for name in self.model.inputs}
+        batch = Pass(self.engine, self.model.score, inputs,
+                     keep=[place for place in self._sources if place not in inputs],
+                     together=self._together)
+        batch.blobs.update(inputs)
+        views = len(inputs[self.model.input]) // len(prepared)
+        scores = batch.blobs[self.model.score].reshape(
+            (len(prepared), views) + batch.blobs[self.model.score].shape[1:])
+        answers = [attempt(self._ask, *one) for one in zip(scores, prepared, questions)]
+        maps = self._maps(batch, [[] if isinstance(one, InputError) else one.seeds
+                                  for one in answers], views)
+        return [one if isinstance(one, InputError) else
+                attempt(self._result, one, prepared[index], maps, index)
+                for index, one in enumerate(answers)]
+
+    def _ask(self, scores, prepared, questions):
+        """What is to be explained of one photograph, from the scores of its crops."""
+        mean = _mean_row(scores)
+        geometries = prepared.geometries[self.model.input]
+
+        def cells_of(region):
+            if len(geometries) > 1:
+                raise InputError("a region cannot be asked about in ten crops; take one")
+            return geometries[0].cells_of(
+                region, scores.shape[2:], self._placements[self.model.score])
+
+        seeds = resolve(questions, Context(mean, self.model.link, self.model.label, cells_of))
+        vectors = score_vectors(scores)
+        chances = to_probabilities(vectors, self.model.link)
+        return _Answer(vectors.mean(axis=0), None if chances is None else chances.mean(axis=0),
+                       seeds, [float(seed.values(scores).mean()) for seed in seeds])
+
+    def _maps(self, batch, seeds, views):
+        """(rank of the question, method, place) -> {index of the photograph: V x h x w}."""
+        maps = {}
+        for name in sorted(self.methods, key=lambda one: _ORDER.index(METHODS[one].cost)):
+            method = METHODS[name]
+            for rank in range(max(map(len, seeds))):
+                asked = [own[rank] if rank < len(own) else None
+                         for own in seeds for _ in range(views)]
+                for place in self.places[name]:
+                    evidence = self._evidence(batch, asked, place)
+                    # Overflow shows as infinity or NaN in the map, and is reported there.
+                    with np.errstate(over="ignore", invalid="ignore"):
+                        found = method.function(**self._needed(method, evidence))
+                    photographs = evidence.rows[::views]
+                    maps[rank, name, place] = {
+                        row // views: found[at * views:(at + 1) * views]
+                        for at, row in enumerate(photographs)}
+        return maps
+
+    def _evidence(self, batch, asked, place):
+        source = self._sources[place]
+
+        def lay_over(cams_of):
+            target = next((one for one in self.model.targets if self._sources[one] == source),
+                          self.model.targets[0])
+            return laid_over_input(cams_of(target), self._placements[target],
+                                   batch.inputs[source].shape[2:])
+
+        return Evidence(batch, asked, place, source, self.only_positive, lay_over,
+                        {"class_maps": self._class_maps, "bias_gradients": self._bias_gradients})
+
+    def _needed(self, method, evidence):
+        arguments = {name: getattr(evidence, name) for name in method.needs}
+        if method.samples:
+            arguments["samples"] = self.samples or method.samples
+        return arguments
+
+    def _class_maps(self, batch, seeds, rows):
+        blob, layer = heads.pooled_blob(self.model.graph, self.model.score, self.model.shapes)
+        return heads.class_maps(batch.blobs[blob][rows], layer, self._loaded_weights())
+
+    def _bias_gradients(self, batch, seeds, rows):
+        """Bias times gradient, for every layer that adds one."""
+        if self._biased is None:
+            prototxt, score, biases = heads.biased_net(
+                self.model.prototxt, self.model.score, self._loaded_weights())
+            self._biased = self._open_another(prototxt, score, list(biases)), score, biases
+        engine, score, biases = self._biased
+        again = Pass(engine, score, batch.inputs, [], together=list(biases))
+        return [again.gradients(seeds, blob)[rows] * bias[:, np.newaxis, np.newaxis]
+                for blob, bias in biases.items()]
+
+    def _loaded_weights(self):
+        if self._weights is None:
+            self._weights = weight_files.load(self.model.weights)
+        return self._weights
+
+    def _result(self, answer, prepared, maps, index):
         explanations = []
-        for index, maps in zip(classes, cams):
-            for target in self.model.targets:
-                if not np.isfinite(maps[target]).all():
-                    raise InputError(
-                        "the map of class {} at {} holds NaN or infinity".format(index, target)
-                    )
-                explanations.append(
-                    Explanation(
-                        class_index=index,
-                        label=self.model.label(index),
-                        score=float(scores[index]),
-                        probability=None if probabilities is None else float(probabilities[index]),
-                        method=self.method,
-                        target=target,
-                        cam=np.array(maps[target], np.float32),
-                        geometry=geometry,
-                    )
-                )
-        return Result(scores, probabilities, explanations)
+        for rank, (seed, value) in enumerate(zip(answer.seeds, answer.values)):
+            for name in self.methods:
+                made = [self._explanation(answer, seed, value, name, place, prepared,
+                                          maps[rank, name, place][index])
+                        for place in self.places[name]]
+                explanations += self._fused(made) if self.fuse else made
+        return Result(answer.scores, answer.probabilities, explanations)
+
+    def _explanation(self, answer, seed, value, name, place, prepared, cams):
+        if not np.isfinite(cams).all():
+            raise InputError("the map of {} at {} holds NaN or infinity".format(
+                seed.text if seed.class_index is None else "class " + seed.text, place))
+        source, own = self._sources[place], METHODS[name].at_input
+        cam, geometry, placement = combine.merge(
+            cams, prepared.geometries[source], None if own else self._placements[place])
+        known = answer.probabilities is not None and seed.class_index is not None
+        return Explanation(
+            question=seed.text,
+            class_index=seed.class_index,
+            label=None if seed.class_index is None else self.model.label(seed.class_index),
+            score=value,
+            probability=float(answer.probabilities[seed.class_index]) if known else None,
+            method=name,
+            target=place,
+            cam=np.array(cam, np.float32),
+            geometry=geometry,
+            placement=placement,
+            input=source,
+        )
+
+    def _fused(self, explanations):
+        """One for each input, whose photographs are different ones."""
+        by_input = {}
+        for one in explanations:
+            by_input.setdefault(one.input, []).append(one)
+        return [combine.fuse(group, self.fuse) if len(group) > 1 else group[0]
+                for group in by_input.values()]
 
 
-def score_vectors(blob):
-    """One score per class of what a score blob holds: N x C, averaged over any places."""
-    return _by_class(blob).mean(axis=2)
+class _Answer(NamedTuple):
+    """What is to be explained of one photograph."""
+
+    scores: Any
+    probabilities: Any
+    seeds: List
+    values: List[float]
 
 
-def one_hot(shape, classes):
-    """The derivative of one score of each row with respect to a score blob.
-
-    Parameters
-    ----------
-    shape : tuple
-        Of the score blob: N x C, or N x C x h x w, where a score is the mean over places.
-    classes : list of (int or None)
-        One per row; None for a row of zeros.
-
-    Returns
-    -------
-    numpy.ndarray
-        float32 of that shape.
-    """
-    seed = np.zeros(shape, np.float32)
-    rows = _by_class(seed)
-    for row, index in zip(rows, classes):
-        if index is not None:
-            row[index] = 1.0 / rows.shape[2]
-    return seed
+def per_photograph(questions, count):
+    """Questions as a list for each of so many photographs."""
+    if any(isinstance(one, list) for one in questions):
+        if len(questions) != count:
+            raise InputError("{} lists of questions about {} photographs".format(
+                len(questions), count))
+        return list(questions)
+    return [questions] * count
 
 
-def to_probabilities(scores, link):
-    """What the net's own last layer makes of a vector of scores; None if it has none such."""
-    if link == "softmax":
-        powers = np.exp(scores - scores.max())
-        return powers / powers.sum()
-    if link == "sigmoid":
-        return np.exp(-np.logaddexp(0, -scores))
-    return None
-
-
-def chosen(scores, classes):
-    """The classes meant, in order, each once.
-
-    Parameters
-    ----------
-    scores : numpy.ndarray
-        One per class.
-    classes : sequence of int or Top
-
-    Returns
-    -------
-    list of int
-
-    Raises
-    ------
-    InputError
-        A class beyond the scores, or scores that are no numbers.
-    """
-    if not np.isfinite(scores).all():
-        raise InputError("the scores hold NaN or infinity; are weights, mean and scale right?")
-    meant = []
-    for one in classes:
-        meant += ranking(scores)[:one.count] if isinstance(one, Top) else [one]
-    return [labels.check(index, len(scores)) for index in dict.fromkeys(meant)]
-
-
-def ranking(scores):
-    """All classes, the highest score first; the first of equals goes first."""
-    return np.argsort(-scores, kind="mergesort").tolist()
-
-
-def _by_class(blob):
-    """A view of a score blob as N x classes x places."""
-    return blob.reshape(blob.shape[0], blob.shape[1] if blob.ndim > 1 else 1, -1)
-
-
-def _attempt(function, *arguments):
+def attempt(function, *arguments):
     """What a function gives, or the InputError that it raises."""
     try:
         return function(*arguments)
     except InputError as error:
         return error
+
+
+def _mean_row(scores):
+    """The mean over a photograph's crops: K scores, or K x h x w where there is a map of them."""
+    mean = scores.mean(axis=0, dtype=np.float64).astype(np.float32)
+    return mean if mean.ndim == 3 and mean[0].size > 1 else mean.reshape(-1)
+
+
+def _places(model, method):
+    """The blobs that a method makes maps of."""
+    if method.at_input:
+        return list(model.inputs)
+    if "class_maps" in method.needs:
+        return [heads.pooled_blob(model.graph, model.score, model.shapes)[0]]
+    return model.targets

@@ -9,7 +9,7 @@ import os
 import numpy as np
 
 from caffe_gradcam import folder as model_folder
-from caffe_gradcam.preprocess import CHANNELS
+from caffe_gradcam.preprocess import CHANNELS, LETTERBOX
 
 NOTHING = ("none", "null", "")
 
@@ -27,13 +27,24 @@ def crop(value, folder=None):
     return None if _is_nothing(value) else pair(value)
 
 
+def crops(value, folder=None):
+    """How many crops of a picture the net sees: 1 or 10."""
+    numbers = _whole_numbers(value)
+    if numbers not in ([1], [10]):
+        raise ValueError("wants 1 or 10, not {!r}".format(value))
+    return numbers[0]
+
+
 def resize(value, folder=None):
-    """Height and width, the length of the short side, or None for no resizing."""
+    """Height and width, the length of the short side, letterbox, or None for no resizing."""
     if _is_nothing(value):
         return None
+    if str(value).lower() == LETTERBOX:
+        return LETTERBOX
     sizes = _whole_numbers(value)
     if sizes is None or len(sizes) not in (1, 2):
-        raise ValueError("wants HEIGHTxWIDTH, one number or none, not {!r}".format(value))
+        raise ValueError(
+            "wants HEIGHTxWIDTH, one number, letterbox or none, not {!r}".format(value))
     return tuple(sizes) if len(sizes) == 2 else sizes[0]
 
 

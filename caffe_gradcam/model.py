@@ -7,7 +7,9 @@ from typing import Dict, List, NamedTuple, Optional
 import numpy as np
 
 from caffe_gradcam import blobs, fields, folder, labels
-from caffe_gradcam.preprocess import CHANNELS, Preprocessing
+from caffe_gradcam.geometry import Placement
+from caffe_gradcam.preprocess import CHANNELS, LETTERBOX, Preprocessing
+from prototxt_tools import receptive
 from prototxt_tools import shapes as blob_shapes
 from prototxt_tools.document import Document
 from prototxt_tools.errors import InputError
@@ -25,11 +27,12 @@ READERS = {
     "scale": fields.scale,
     "resize": fields.resize,
     "crop": fields.crop,
+    "crops": fields.crops,
     "score": fields.name,
     "target": fields.name_list,
     "labels": fields.path,
 }
-OF_INPUT = ("size", "channel_order", "mean", "scale", "resize", "crop")
+OF_INPUT = ("size", "channel_order", "mean", "scale", "resize", "crop", "crops")
 
 
 class Model(NamedTuple):
@@ -46,9 +49,8 @@ class Model(NamedTuple):
         Of the net in phase TEST.
     shapes : dict
         Blob name to shape, as far as known without running.
-    input : str
-        The blob that holds the picture.
-    preprocessing : Preprocessing
+    inputs : dict
+        Each blob that holds a picture -> its Preprocessing.
     score : str
         The blob of scores, one per class, before any Softmax.
     link : str
@@ -70,8 +72,7 @@ class Model(NamedTuple):
     prototxt: str
     graph: Graph
     shapes: Dict[str, tuple]
-    input: str
-    preprocessing: Preprocessing
+    inputs: Dict[str, Preprocessing]
     score: str
     link: str
     targets: List[str]
@@ -92,8 +93,8 @@ class Model(NamedTuple):
         weights : str or os.PathLike, optional
             Instead of the folder's.
         **overrides
-            ``size, channel_order, mean, scale, resize, crop, score, target, labels``: each goes
-            before what is found; None counts as not given, "none" as none.
+            ``size, channel_order, mean, scale, resize, crop, crops, score, target, labels``:
+            each goes before what is found; None counts as not given, "none" as none.
 
         Returns
         -------
@@ -105,6 +106,35 @@ class Model(NamedTuple):
             Anything that does not fit, in a sentence that says what to do.
         """
         return _Loader(os.fspath(path), weights, overrides).load()
+
+    @property
+    def input(self):
+        """The first input blob, for most nets the only one."""
+        return next(iter(self.inputs))
+
+    @property
+    def preprocessing(self):
+        """The preprocessing of the first input."""
+        return self.inputs[self.input]
+
+    def input_of(self, blob):
+        """The input blob whose picture a blob shows: the first of those that it depends on."""
+        if blob in self.inputs:
+            return blob
+        return blobs.sources(self.graph, blob, self.inputs)[0]
+
+    def placement(self, blob):
+        """Where a blob's cells look, if their receptive fields say so: see ``Placement``.
+
+        Returns
+        -------
+        Placement or None
+            None where the fields are not known, or do not move from cell to cell.
+        """
+        field = receptive.fields(self.graph.net, self.shapes).get(blob)
+        if field is None or len(field.stride) != 2 or not min(field.stride) > 0:
+            return None
+        return Placement.of_field(field, self.shapes[self.input_of(blob)][2:])
 
     @property
     def class_count(self):
@@ -144,11 +174,10 @@ class _Loader:
         document = Document.load(self.prototxt)
         graph = Graph(Net.parse(document).at("TEST"))
         score, link = blobs.score(graph, self.take("score", lambda: self.default_score(graph)))
-        source = blobs.picture(graph, score)
-        size = self.take("size", lambda: (tuple(source.shape[2:]), "found: the net's input"))
-        shape = (1, source.shape[1]) + size
-        shapes = blob_shapes.infer(graph.net, {source.blob: shape})
-        targets = self.take("target", lambda: _default_target(graph, score, shapes))
+        sources = blobs.pictures(graph, score)
+        sizes = self.sizes(sources)
+        shapes = blob_shapes.infer(graph.net, sizes)
+        targets = self.take("target", lambda: _default_targets(graph, score, shapes, sizes))
         return Model(
             name=str(self.front.get("name") or graph.net.name or self.folder_name),
             path=self.prototxt,
@@ -156,8 +185,7 @@ class _Loader:
             prototxt=document.text(),
             graph=graph,
             shapes=shapes,
-            input=source.blob,
-            preprocessing=self.preprocessing(shape),
+            inputs={name: self.preprocessing(shape) for name, shape in sizes.items()},
             score=score,
             link=link,
             targets=[blobs.checked_target(graph, score, shapes, name) for name in targets],
@@ -165,6 +193,14 @@ class _Loader:
             origins=self.origins,
             warnings=self.warnings,
         )
+
+    def sizes(self, sources):
+        """Input blob -> its shape, with one picture."""
+        def found():
+            return None, "found: the net's input" + ("s" if len(sources) > 1 else "")
+
+        size = self.take("size", found)
+        return {one.blob: (1, one.shape[1]) + (size or tuple(one.shape[2:])) for one in sources}
 
     def read_section(self):
         """The ``gradcam:`` section of the front matter, flattened."""
@@ -248,7 +284,8 @@ class _Loader:
             )
         scale = self.take("scale", self.default_scale)
         resize, crop = self.resize_and_crop(size)
-        return Preprocessing(size, order, mean, scale, resize, crop)
+        crops = self.take("crops", lambda: (1, "assumed: the middle"))
+        return Preprocessing(size, order, mean, scale, resize, crop, crops)
 
     def resize_and_crop(self, size):
         """The whole picture warped to the input, unless somebody says how it is cut out."""
@@ -257,7 +294,7 @@ class _Loader:
             size, "assumed: the whole picture, warped"
         )
         resize = self.take("resize", lambda: whole)
-        middle = (None, "assumed: nothing cut off") if resize in (size, None) else (
+        middle = (None, "assumed: nothing cut off") if resize in (size, None, LETTERBOX) else (
             size, "assumed: the middle"
         )
         crop = self.take("crop", lambda: middle)
@@ -306,6 +343,16 @@ class _Loader:
         return known
 
 
-def _default_target(graph, score, shapes):
-    target = blobs.target(graph, score, shapes)
-    return [target.blob], "found: " + target.reason
+def _default_targets(graph, score, shapes, inputs):
+    """The best target or, where the net has several inputs, the best of each input's own."""
+    targets = blobs.targets(graph, score, shapes)
+    if len(inputs) > 1:
+        own = {}
+        for target in targets:
+            sources = blobs.sources(graph, target.blob, inputs)
+            if len(sources) == 1:
+                own.setdefault(sources[0], target.blob)
+        if own:
+            chosen = [own[name] for name in inputs if name in own]
+            return chosen, "found: the last blob with spatial extent of each input's stream"
+    return [targets[0].blob], "found: " + targets[0].reason

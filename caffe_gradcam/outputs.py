@@ -1,4 +1,4 @@
-"""What is written of an explanation: figure, arrays, and a row of the report."""
+"""Names of output files, the arrays of an explanation, and rows of the report."""
 
 import io
 import os
@@ -6,8 +6,8 @@ import re
 
 import numpy as np
 
-from caffe_gradcam import images, labels, render
-from caffe_gradcam.explain import ranking
+from caffe_gradcam import labels, render
+from caffe_gradcam.questions import ranking
 from prototxt_tools.files import write_bytes
 
 _LONGEST_STEM, _LONGEST_LABEL = 100, 40
@@ -37,11 +37,34 @@ def stems(paths):
     return unique(names)
 
 
-def file_name(stem, explanation, target):
-    """``cat.class-281-tiger_cat.fire9_concat``, for the stem and the target's name given."""
+def bases(explanations):
+    """A file name without stem and extension for each explanation of a photograph.
+
+    ``class-281-tiger_cat.fire9_concat``; where there are several methods the method follows.
+
+    Parameters
+    ----------
+    explanations : list of Explanation
+
+    Returns
+    -------
+    list of str
+        Unlike each other.
+    """
+    several = len({one.method for one in explanations}) > 1
+    return unique([".".join([_asked(one), slug(one.target)] + [one.method] * several)
+                   for one in explanations])
+
+
+def _asked(explanation):
+    plain = explanation.class_index is not None and explanation.question.startswith(
+        str(explanation.class_index))
+    if not plain:
+        return slug(explanation.question)[:2 * _LONGEST_LABEL]
     label = slug(labels.names(explanation.label or "")[0])[:_LONGEST_LABEL]
-    shown = "-".join(part for part in ("class", str(explanation.class_index), label) if part)
-    return ".".join((stem, shown, target))
+    rest = explanation.question.partition(" at ")[2]
+    return "-".join(part for part in (
+        "class", str(explanation.class_index), label, rest and "at_" + slug(rest)) if part)
 
 
 def slug(text):
@@ -49,63 +72,26 @@ def slug(text):
     return re.sub("[^A-Za-z0-9.-]+", "_", render.to_ascii(text).replace("?", " ").strip())
 
 
-def write(base, photograph, explanation, scores, with_arrays):
-    """Write an explanation's figure, and its arrays if asked for.
+def write_arrays(path, explanation, scores):
+    """Write what an explanation is made of as an .npz file.
 
     Parameters
     ----------
-    base : str
-        The path without extension.
-    photograph : numpy.ndarray
+    path : str
     explanation : Explanation
+        Gives ``cam`` (h x w float32, signed) and ``heatmap`` (H x W float32 in [0, 1]).
     scores : numpy.ndarray
         One per class.
-    with_arrays : bool
-        Whether to write ``cam`` (h x w float32, signed), ``heatmap`` (H x W float32 in [0, 1])
-        and ``scores`` to an .npz file.
-
-    Returns
-    -------
-    figure, npz : str or None
-        The paths.
 
     Raises
     ------
     InputError
-        A file cannot be written.
+        The file cannot be written.
     """
-    heatmap = explanation.heatmap
-    figure, npz = base + ".png", base + ".npz" if with_arrays else None
-    images.write(figure, render.figure(photograph, heatmap, title(explanation), note(explanation)))
-    if npz:
-        data = io.BytesIO()
-        np.savez_compressed(data, cam=explanation.cam, heatmap=heatmap, scores=scores)
-        write_bytes(npz, data.getvalue())
-    return figure, npz
-
-
-def title(explanation):
-    """The class and how sure the net is of it."""
-    index, label = explanation.class_index, explanation.label
-    name = "{} {}".format(index, label) if label else "class {}".format(index)
-    if explanation.probability is None:
-        return "{}  score {:.4g}".format(name, explanation.score)
-    return "{}  {}".format(name, percent(explanation.probability))
-
-
-def percent(probability):
-    """A probability for people, never rounded to certainty."""
-    if probability < 0.001:
-        return "< 0.1 %"
-    return "> 99.9 %" if probability > 0.999 else "{:.1f} %".format(100 * probability)
-
-
-def note(explanation):
-    """The method, the blob, and whether there is anything to see."""
-    text = "{} at {}".format(explanation.method, explanation.target)
-    if explanation.status == "empty":
-        text += ": empty, nothing here speaks for the class"
-    return text
+    data = io.BytesIO()
+    np.savez_compressed(
+        data, cam=explanation.cam, heatmap=explanation.heatmap, scores=scores)
+    write_bytes(path, data.getvalue())
 
 
 def image_row(path, result, model):
@@ -125,12 +111,17 @@ def image_row(path, result, model):
 def explanation_row(explanation, figure, npz):
     """The report's entry for an explanation."""
     return {
+        "question": explanation.question,
         "class": explanation.class_index,
         "label": explanation.label,
+        "score": explanation.score,
+        "probability": explanation.probability,
         "method": explanation.method,
         "target": explanation.target,
         "cam_shape": list(explanation.cam.shape),
         "cam_max": float(explanation.cam.max()),
+        "positive_mass": explanation.positive_mass,
+        "negative_mass": explanation.negative_mass,
         "status": explanation.status,
         "figure": figure,
         "npz": npz,

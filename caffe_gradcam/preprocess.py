@@ -1,12 +1,15 @@
-"""Image -> blob, and the geometry that leads back from blob to photograph."""
+"""Image -> blob."""
 
-from typing import Any, NamedTuple, Optional, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
+from caffe_gradcam import choices
+from caffe_gradcam.geometry import Geometry
 from prototxt_tools.errors import InputError
 
 CHANNELS = {"BGR": 3, "RGB": 3, "GRAY": 1}
+LETTERBOX = "letterbox"
 
 
 class Preprocessing(NamedTuple):
@@ -23,11 +26,14 @@ class Preprocessing(NamedTuple):
         order, in the range 0..255.
     scale : float
         Multiplied after the mean was subtracted.
-    resize : None, (int, int) or int
+    resize : None, (int, int), int or str
         Height and width to which the whole picture is warped; or the length of its short side,
-        the proportions kept; None leaves it as it is.
+        the proportions kept; or ``LETTERBOX``: as large as fits into ``size``, the proportions
+        kept, the rest of the mean colour; None leaves it as it is.
     crop : None or (int, int)
-        Height and width of the centre crop that follows.
+        Height and width of the crop that follows.
+    crops : int
+        1 for the middle; 10 for the corners, the middle and the mirror images of all five.
     """
 
     size: Tuple[int, int]
@@ -36,62 +42,60 @@ class Preprocessing(NamedTuple):
     scale: float = 1.0
     resize: Any = None
     crop: Optional[Tuple[int, int]] = None
+    crops: int = 1
 
 
-class Geometry(NamedTuple):
-    """Which part of a photograph an input blob shows.
+class Prepared(NamedTuple):
+    """A photograph as the net reads it; made without the net, in any process.
 
     Attributes
     ----------
-    photograph : (int, int)
-        Height and width of the photograph.
-    rectangle : (float, float, float, float)
-        x0, y0, x1, y1: the edges of what the blob shows, in pixels of the photograph; the
-        photograph's own edges are 0, 0, W, H.
+    blobs : dict
+        Input blob -> V x C x h x w float32, one for each crop.
+    geometries : dict
+        Input blob -> list of V Geometry.
     """
 
-    photograph: Tuple[int, int]
-    rectangle: Tuple[float, float, float, float]
-
-    def to_photograph(self, cells):
-        """Lay a map over the photograph.
-
-        Each cell's value stands at the centre of the part of the rectangle that the cell covers;
-        values between centres are interpolated linearly, and a border cell's value goes on to
-        the rectangle's edge. This is what ``cv2.resize`` does where the rectangle is the whole
-        photograph, and it needs no whole pixels where it is not.
-
-        Parameters
-        ----------
-        cells : numpy.ndarray
-            h x w.
-
-        Returns
-        -------
-        numpy.ndarray
-            H x W float32, zero outside the rectangle.
-        """
-        height, width = self.photograph
-        x0, y0, x1, y1 = self.rectangle
-        rows = _interpolation(height, y0, y1, cells.shape[0])
-        columns = _interpolation(width, x0, x1, cells.shape[1])
-        return np.dot(np.dot(rows, np.float32(cells)), columns.T)
+    blobs: Dict[str, Any]
+    geometries: Dict[str, List]
 
 
-def _interpolation(pixels, start, end, cells):
-    """Weights (pixels x cells, float32) of linear interpolation along one axis."""
-    centres = start + (np.arange(cells) + 0.5) * (end - start) / cells
-    at = np.arange(pixels) + 0.5
-    weights = np.stack([np.interp(at, centres, one) for one in np.eye(cells)], axis=1)
-    weights[(at < start) | (at > end)] = 0
-    return weights.astype(np.float32)
+def prepare(photograph, inputs):
+    """Make blobs of a photograph.
+
+    Parameters
+    ----------
+    photograph : numpy.ndarray or dict
+        H x W x 3 uint8, blue first; for nets with several inputs, input blob -> such an array,
+        or one for all.
+    inputs : dict
+        Input blob -> Preprocessing; see ``Model.inputs``.
+
+    Returns
+    -------
+    Prepared
+
+    Raises
+    ------
+    InputError
+        A photograph is missing, or does not fit its input.
+    """
+    photographs = photograph if isinstance(photograph, dict) else dict.fromkeys(inputs, photograph)
+    choices.check(photographs, inputs, "input")
+    missing = [name for name in inputs if name not in photographs]
+    if missing:
+        raise InputError("no picture for input {}".format(" and ".join(missing)))
+    made = {name: to_blobs(photographs[name], one) for name, one in inputs.items()}
+    return Prepared({name: blobs for name, (blobs, _) in made.items()},
+                    {name: geometries for name, (_, geometries) in made.items()})
 
 
-def to_blob(photograph, preprocessing):
-    """Turn a photograph into what the net reads.
+def to_blobs(photograph, preprocessing):
+    """Turn a photograph into what the net reads: one blob, or ten for its ten crops.
 
-    Resize (float32, bilinear, as ``cv2.INTER_LINEAR``), centre crop, channel order, minus mean,
-    times scale: the order of ``caffe.io.Transformer`` and of Caffe's ``DataTransformer``.
+    Resize (float32, bilinear, as ``cv2.INTER_LINEAR``), crop, channel order, minus mean, times
+    scale: the order of ``caffe.io.Transformer`` and of Caffe's ``DataTransformer``. The ten crops
+    are those of ``caffe.io.oversample``: the corners, the middle, and all five mirrored.
 
     Parameters
     ----------
@@ -101,38 +105,92 @@ def to_blob(photograph, preprocessing):
 
     Returns
     -------
-    blob : numpy.ndarray
-        C x h x w float32.
-    geometry : Geometry
-        The part of the photograph that the blob shows.
+    blobs : numpy.ndarray
+        V x C x h x w float32.
+    geometries : list of Geometry
+        The part of the photograph that each blob shows.
 
     Raises
     ------
     InputError
         The photograph is smaller than the crop, or what comes out is not the net's input size.
     """
-    import cv2
+    pixels, frame = _resized(photograph, preprocessing)
+    views = _views(pixels.shape[:2], preprocessing.crop or pixels.shape[:2], preprocessing.crops)
+    made = [_view(pixels, frame, view, preprocessing) for view in views]
+    geometries = [Geometry(photograph.shape[:2], rectangle) for _, rectangle in made]
+    return np.stack([blob for blob, _ in made]), geometries
 
-    height, width = photograph.shape[:2]
-    resized = _resized_size((height, width), preprocessing.resize)
-    pixels = photograph.astype(np.float32)
-    if resized != (height, width):
-        pixels = cv2.resize(pixels, resized[::-1], interpolation=cv2.INTER_LINEAR)
-    top, left, rows, columns = _centre(resized, preprocessing.crop or resized)
+
+def _view(pixels, frame, view, preprocessing):
+    """The blob of one crop, and its rectangle on the photograph."""
+    top, left, rows, columns, mirrored = view
     if (rows, columns) != tuple(preprocessing.size):
         raise InputError(
             "the picture is {}x{} after resize and crop, but the net's input is {}x{}".format(
                 rows, columns, *preprocessing.size
             )
         )
-    pixels = pixels[top:top + rows, left:left + columns]
-    blob = _to_channels(pixels, preprocessing.channel_order)
+    part = pixels[top:top + rows, left:left + columns]
+    blob = _to_channels(part, preprocessing.channel_order)
     if preprocessing.mean is not None:
-        blob = blob - _mean_for(preprocessing, resized)
+        blob = blob - _mean_for(preprocessing, pixels.shape[:2], (top, left))
     blob = blob * np.float32(preprocessing.scale)
-    y, x = height / float(resized[0]), width / float(resized[1])
-    rectangle = (left * x, top * y, (left + columns) * x, (top + rows) * y)
-    return np.ascontiguousarray(blob), Geometry((height, width), rectangle)
+    x0, y0, x, y = frame
+    edges = (x0 + left * x, y0 + top * y, x0 + (left + columns) * x, y0 + (top + rows) * y)
+    if mirrored:
+        blob, edges = blob[:, :, ::-1], (edges[2], edges[1], edges[0], edges[3])
+    return np.ascontiguousarray(blob, np.float32), edges
+
+
+def _resized(photograph, preprocessing):
+    """The resized picture; and its left and upper edge and its pixels' width and height, in
+    pixels of the photograph."""
+    import cv2
+
+    height, width = photograph.shape[:2]
+    if preprocessing.resize == LETTERBOX:
+        return _letterboxed(photograph, preprocessing)
+    resized = _resized_size((height, width), preprocessing.resize)
+    pixels = photograph.astype(np.float32)
+    if resized != (height, width):
+        pixels = cv2.resize(pixels, resized[::-1], interpolation=cv2.INTER_LINEAR)
+    return pixels, (0.0, 0.0, width / float(resized[1]), height / float(resized[0]))
+
+
+def _letterboxed(photograph, preprocessing):
+    """The whole picture in the middle of a frame of the mean colour, its proportions kept."""
+    import cv2
+
+    size, have = preprocessing.size, photograph.shape[:2]
+    factor = min(length / float(own) for length, own in zip(size, have))
+    inner = tuple(max(1, int(round(own * factor))) for own in have)
+    top, left, rows, columns = _centre(size, inner)
+    frame = np.empty(tuple(size) + (3,), np.float32)
+    frame[:] = _mean_colour(preprocessing)
+    frame[top:top + rows, left:left + columns] = cv2.resize(
+        photograph.astype(np.float32), inner[::-1], interpolation=cv2.INTER_LINEAR)
+    y, x = have[0] / float(rows), have[1] / float(columns)
+    return frame, (-left * x, -top * y, x, y)
+
+
+def _mean_colour(preprocessing):
+    """The mean as blue, green and red."""
+    mean = np.zeros(1, np.float32) if preprocessing.mean is None else preprocessing.mean
+    mean = np.asarray(mean, np.float32)
+    colour = mean.reshape(mean.shape[0], -1).mean(axis=1)
+    return colour[::-1] if preprocessing.channel_order == "RGB" else colour
+
+
+def _views(size, crop, crops):
+    """Top, left, height, width and whether mirrored, of each crop."""
+    middle = _centre(size, crop)
+    if crops == 1:
+        return [middle + (False,)]
+    rows, columns = crop
+    corners = [(top, left, rows, columns)
+               for top in (0, size[0] - rows) for left in (0, size[1] - columns)]
+    return [view + (mirrored,) for mirrored in (False, True) for view in corners + [middle]]
 
 
 def _resized_size(size, resize):
@@ -165,8 +223,8 @@ def _to_channels(pixels, channel_order):
     return pixels.transpose(2, 0, 1)
 
 
-def _mean_for(preprocessing, resized):
-    """The mean in a shape that can be subtracted from a C x h x w blob."""
+def _mean_for(preprocessing, resized, corner):
+    """The mean in a shape that can be subtracted from the C x h x w blob cut out at a corner."""
     import cv2
 
     mean = np.asarray(preprocessing.mean, np.float32)
@@ -175,8 +233,8 @@ def _mean_for(preprocessing, resized):
     size = tuple(preprocessing.size)
     have = mean.shape[1:]
     # A mean image of the size before the crop lies under the picture: it is cropped with it.
-    # A larger one is Caffe's habit (mean of 256x256, crop_size 227), cropped in the centre too.
-    if have == resized or (have[0] >= size[0] and have[1] >= size[1]):
-        top, left, rows, columns = _centre(have, size)
-        return mean[:, top:top + rows, left:left + columns]
+    # A larger one is Caffe's habit (mean of 256x256, crop_size 227), cropped in the centre.
+    if have == tuple(resized) or (have[0] >= size[0] and have[1] >= size[1]):
+        top, left = corner if have == tuple(resized) else _centre(have, size)[:2]
+        return mean[:, top:top + size[0], left:left + size[1]]
     return np.stack([cv2.resize(one, size[::-1]) for one in mean])

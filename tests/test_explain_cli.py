@@ -15,8 +15,8 @@ import pytest
 from fake_engine import FakeEngine, write_model
 
 import caffe_gradcam.engines
-from caffe_gradcam import cli, outputs
-from caffe_gradcam.explain import Explanation
+from caffe_gradcam import cli, figures, outputs
+from caffe_gradcam.explanation import Explanation
 
 
 @pytest.fixture
@@ -115,9 +115,12 @@ def test_json_is_one_object_and_nothing_else(place, capsys):
     base = os.path.join("out", "blue.class-1-green.smaller")
     one, = image["explanations"]
     assert one.pop("cam_max") == pytest.approx(0.225)
+    assert one.pop("positive_mass") == pytest.approx(0.9)
+    assert one.pop("score") == pytest.approx(0.9)
+    assert one.pop("probability") == image["top"][1]["probability"]
     assert one == {
-        "class": 1, "label": "green", "method": "grad-cam", "target": "smaller",
-        "cam_shape": [2, 2], "status": "ok", "figure": base + ".png", "npz": base + ".npz",
+        "question": "1 green", "class": 1, "label": "green", "method": "grad-cam",
+        "target": "smaller", "cam_shape": [2, 2], "status": "empty", "negative_mass": 0, "figure": base + ".png", "npz": base + ".npz",
     }
 
 
@@ -308,7 +311,7 @@ def test_output_names_are_short_and_printable():
     (0, "< 0.1 %"), (0.0012, "0.1 %"), (0.2681, "26.8 %"), (0.99, "99.0 %"), (1, "> 99.9 %"),
 ])
 def test_probabilities_are_never_rounded_to_certainty(probability, words):
-    assert outputs.percent(probability) == words
+    assert figures.percent(probability) == words
 
 
 @pytest.mark.parametrize("label, probability, title", [
@@ -317,9 +320,11 @@ def test_probabilities_are_never_rounded_to_certainty(probability, words):
     (None, None, "class 7  score -1.5"),
 ])
 def test_the_title_says_class_and_probability_or_score(label, probability, title):
-    one = Explanation(7, label, -1.5, probability, "grad-cam", "conv5", np.zeros((1, 1)), None)
-    assert outputs.title(one) == title
-    assert outputs.note(one) == "grad-cam at conv5: empty, nothing here speaks for the class"
+    question = "7 " + label if label else "7"
+    one = Explanation(question, 7, label, -1.5, probability, "grad-cam", "conv5",
+                      np.zeros((1, 1)), None, None, "data")
+    assert figures.title(one) == title
+    assert figures.note(one) == "grad-cam at conv5: empty, no place speaks for it"
 
 
 def test_output_names_differ_even_where_case_does_not_count():

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from caffe_gradcam.methods import METHODS, grad_cam, heatmap
+from caffe_gradcam.methods import METHODS, heatmap
+from caffe_gradcam.methods.gradients import grad_cam
 from prototxt_tools.errors import InputError
 
 ACTIVATIONS = np.float32([[[[1, 2], [3, 4]], [[10, 0], [0, 10]]]])
@@ -41,7 +42,7 @@ def test_a_mean_gradient_survives_cancellation():
 
 
 def test_methods_are_found_by_their_names():
-    assert METHODS["grad-cam"] is grad_cam
+    assert METHODS["grad-cam"].function is grad_cam
 
 
 def test_a_heatmap_is_the_positive_part_over_its_maximum():

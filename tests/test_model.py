@@ -77,6 +77,7 @@ def test_everything_has_a_default_and_says_where_it_comes_from(folder):
         "scale": "assumed: values from 0 to 255",
         "resize": "assumed: the whole picture, warped",
         "crop": "assumed: nothing cut off",
+        "crops": "assumed: the middle",
         "labels": "found: none",
     }
 
@@ -110,17 +111,18 @@ labels: names.txt""", "name: Tiny net\ncaffemodel: tiny.caffemodel\n")
     model = Model.load(folder)
     assert model.name == "Tiny net"
     assert model.preprocessing.mean.tolist() == [1, 2, 3]
-    assert model.preprocessing._replace(mean=None) == ((8, 6), "RGB", None, 0.01, (10, 9), (8, 6))
+    assert model.preprocessing._replace(mean=None) == (
+        (8, 6), "RGB", None, 0.01, (10, 9), (8, 6), 1)
     assert model.labels == ["a", "b", "c"]
     found = {name for name, origin in model.origins.items() if origin != "readme.md"}
-    assert found == {"size"}
+    assert found == {"size", "crops"}
 
 
 def test_overrides_go_before_the_front_matter(folder):
     say(folder, "input: {mean: [1, 2, 3], scale: 2.0}")
     model = Model.load(folder, mean="5", scale="0.5", channel_order="rgb", resize="16", crop="8x6")
     assert model.preprocessing.mean.tolist() == [5]
-    assert model.preprocessing._replace(mean=None) == ((8, 6), "RGB", None, 0.5, 16, (8, 6))
+    assert model.preprocessing._replace(mean=None) == ((8, 6), "RGB", None, 0.5, 16, (8, 6), 1)
     assert model.origins["mean"] == "command line"
 
 

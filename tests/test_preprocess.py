@@ -4,7 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from caffe_gradcam.preprocess import Geometry, Preprocessing, to_blob
+from caffe_gradcam.geometry import Geometry
+from caffe_gradcam.preprocess import Preprocessing, to_blobs
 from prototxt_tools.errors import InputError
 
 
@@ -21,8 +22,13 @@ def ramp(height, width):
     return image
 
 
+def the_only_view(photograph, preprocessing):
+    (blob,), (geometry,) = to_blobs(photograph, preprocessing)
+    return blob, geometry
+
+
 def blob_of(photograph, **fields):
-    return to_blob(photograph, Preprocessing(**fields))[0]
+    return the_only_view(photograph, Preprocessing(**fields))[0]
 
 
 def test_bgr_keeps_opencvs_channel_order():
@@ -72,16 +78,16 @@ def test_the_photograph_itself_is_never_changed():
 
 def test_without_resize_and_crop_the_picture_must_fit():
     with pytest.raises(InputError, match="4x6 after resize and crop.*input is 4x4"):
-        to_blob(plain(4, 6), Preprocessing(size=(4, 4)))
+        the_only_view(plain(4, 6), Preprocessing(size=(4, 4)))
 
 
 def test_a_warp_shows_the_whole_photograph():
-    _, geometry = to_blob(plain(30, 50), Preprocessing(size=(10, 10), resize=(10, 10)))
+    _, geometry = the_only_view(plain(30, 50), Preprocessing(size=(10, 10), resize=(10, 10)))
     assert geometry == Geometry((30, 50), (0, 0, 50, 30))
 
 
 def test_a_centre_crop_takes_the_middle_pixels():
-    blob, geometry = to_blob(ramp(10, 13), Preprocessing(size=(4, 4), crop=(4, 4)))
+    blob, geometry = the_only_view(ramp(10, 13), Preprocessing(size=(4, 4), crop=(4, 4)))
     assert blob[0, 0].tolist() == [4, 5, 6, 7]
     assert blob[1, :, 0].tolist() == [3, 4, 5, 6]
     assert geometry.rectangle == (4, 3, 8, 7)
@@ -89,7 +95,7 @@ def test_a_centre_crop_takes_the_middle_pixels():
 
 def test_resize_by_the_short_side_then_crop():
     # 360 x 480 -> 256 x 341 (341.33 rounded); crop 227: 14 rows above, 57 columns to the left.
-    _, geometry = to_blob(
+    _, geometry = the_only_view(
         plain(360, 480), Preprocessing(size=(227, 227), resize=256, crop=(227, 227))
     )
     x, y = 480 / 341.0, 360 / 256.0
@@ -98,13 +104,14 @@ def test_resize_by_the_short_side_then_crop():
 
 
 def test_a_tall_photograph_keeps_its_proportions_too():
-    _, geometry = to_blob(plain(40, 20), Preprocessing(size=(10, 10), resize=10, crop=(10, 10)))
+    _, geometry = the_only_view(
+        plain(40, 20), Preprocessing(size=(10, 10), resize=10, crop=(10, 10)))
     assert geometry.rectangle == (0, 10, 20, 30)
 
 
 def test_a_photograph_smaller_than_the_crop_is_refused():
     with pytest.raises(InputError, match="3x9 before the crop of 4x4"):
-        to_blob(plain(3, 9), Preprocessing(size=(4, 4), crop=(4, 4)))
+        the_only_view(plain(3, 9), Preprocessing(size=(4, 4), crop=(4, 4)))
 
 
 def test_a_mean_image_of_the_resized_size_is_cropped_with_the_picture():
@@ -155,7 +162,7 @@ def test_over_the_whole_photograph_it_is_cv2_resize():
 def test_there_and_back_a_point_lands_where_it_was():
     photograph = np.zeros((300, 400, 3), np.uint8)
     cv2.circle(photograph, (250, 120), 12, (255, 255, 255), -1)
-    blob, geometry = to_blob(
+    blob, geometry = the_only_view(
         photograph, Preprocessing(size=(56, 56), resize=64, crop=(56, 56), channel_order="GRAY")
     )
     back = geometry.to_photograph(blob[0])

@@ -1,0 +1,233 @@
+"""Options that several subcommands share, and what is made of them."""
+
+import argparse
+import re
+import sys
+
+from prototxt_tools.errors import InputError
+
+
+def add_questions(group):
+    """What to explain."""
+    group.add_argument(
+        "--class", dest="classes", metavar="CLASS", action="append",
+        help="a class by number or label; top:K for the K with the highest scores, one by one; "
+        "weighted:K for them together; A+B for several together; repeatable (default: top:1)",
+    )
+    group.add_argument("--versus", nargs=2, metavar=("A", "B"), action="append", default=[],
+                       help="what tells class A from class B; repeatable")
+    group.add_argument("--counterfactual", action="store_true",
+                       help="what speaks against the class instead of for it")
+    group.add_argument("--probability", action="store_true",
+                       help="explain the class's probability instead of its score")
+    group.add_argument("--at", metavar="X,Y[,W,H]",
+                       help="for nets with a map of scores: one pixel or box of the photograph")
+    group.add_argument("--mask", metavar="FILE",
+                       help="the same for the white pixels of a mask of the photograph's size")
+    group.add_argument("--like", metavar="IMAGE",
+                       help="what makes the score blob (an embedding, say) like that of this image")
+    group.add_argument("--cosine", action="store_true",
+                       help="compare with --like by the cosine, not the dot product")
+
+
+def add_methods(group):
+    """How to explain it."""
+    group.add_argument(
+        "--method", dest="methods", metavar="NAME", action="append",
+        help="grad-cam (default) or another, see below; repeatable",
+    )
+    group.add_argument(
+        "--layer", dest="target", metavar="NAME", action="append",
+        help="draw the map of this layer or blob; repeatable (default: the last blob with "
+        "spatial extent before the scores; one for each input)",
+    )
+    group.add_argument("--fuse", metavar="HOW",
+                       help="one map of all layers: mean, max or product")
+    group.add_argument(
+        "--score", metavar="NAME", help="the blob or layer of scores, before any Softmax"
+    )
+    group.add_argument(
+        "--gradient", choices=["post", "pre-relu", "positive"], default="post",
+        help="with respect to what the blob holds (default); to what it held before its "
+        "in-place layers, as scripts that run net.backward to the end do; or only where positive",
+    )
+    group.add_argument("--samples", metavar="N", type=positive,
+                       help="noisy copies, masks or steps, for methods that take some")
+    group.add_argument("--placement", metavar="HOW", default="centres",
+                       help="centres: cells lie where their receptive fields do (default); "
+                       "stretch: the map is pulled over the input, as other tools do")
+
+
+def add_running(group):
+    """On what to run."""
+    group.add_argument("--engine", choices=["auto", "caffe", "torch"], default="auto",
+                       help="auto takes Caffe where pycaffe is installed")
+    group.add_argument("--device", metavar="cpu|cuda[:N]", default="cpu")
+    group.add_argument("--precision", choices=["fp32", "tf32", "bf16", "fp16"], default="fp32",
+                       help="of the torch engine's arithmetic (default: fp32, as Caffe's)")
+    group.add_argument("--trust", action="store_true",
+                       help="let the net run Python code and read files, if it has such layers")
+    group.add_argument("--allow-missing", action="store_true",
+                       help="fill layers that the weights file lacks as Caffe would")
+    group.add_argument("--batch", metavar="N", type=positive, default=8,
+                       help="images that go through the net together (default: 8)")
+
+
+def add_model(group):
+    """What the model's folder may leave open."""
+    group.add_argument("--weights", metavar="FILE", help="a .caffemodel or .caffemodel.h5")
+    group.add_argument("--size", metavar="HxW", help="of the net's input")
+    group.add_argument("--channel-order", metavar="BGR|RGB|GRAY")
+    group.add_argument("--mean", metavar="M[,M,M]|FILE|none",
+                       help="per channel in the net's order, 0..255; or .npy, .binaryproto")
+    group.add_argument("--scale", metavar="X", help="factor after the mean was subtracted")
+    group.add_argument("--resize", metavar="HxW|N|letterbox|none",
+                       help="warp to HxW; or short side N; or fit in, the rest the mean colour")
+    group.add_argument("--crop-size", dest="crop", metavar="HxW|none",
+                       help="what is cut out of the middle after resizing")
+    group.add_argument("--crops", metavar="1|10",
+                       help="10: middle, corners and their mirror images, merged")
+    group.add_argument("--labels", metavar="FILE", help="one label per line, class 0 first")
+
+
+def positive(text):
+    """A whole number from 1 up, for argparse."""
+    if not re.match("[1-9][0-9]*$", text):
+        raise argparse.ArgumentTypeError("a whole number from 1 up, not {!r}".format(text))
+    return int(text)
+
+
+def numbers(text, counts, what):
+    """Whole numbers between commas; InputError where their count is not among the counts."""
+    found = re.findall(r"-?\d+", text)
+    if len(found) not in counts or ",".join(found) != text.replace(" ", ""):
+        raise InputError("{}, not {!r}".format(what, text))
+    return tuple(int(one) for one in found)
+
+
+def load_model(options):
+    """The model that the options name; warnings go to stderr."""
+    from caffe_gradcam.model import READERS, Model
+
+    overrides = {name: getattr(options, name) for name in READERS}
+    model = Model.load(options.model, options.weights, **overrides)
+    for warning in model.warnings:
+        print("caffe-gradcam: warning: {}".format(warning), file=sys.stderr)
+    return model
+
+
+def open_explainer(model, options):
+    """An Explainer as the options want it."""
+    from caffe_gradcam.explain import Explainer
+
+    return Explainer.open(
+        model,
+        options.engine,
+        methods=methods(options),
+        samples=options.samples,
+        gradient=options.gradient,
+        placement=options.placement,
+        fuse=options.fuse,
+        device=options.device,
+        verbose=options.verbose,
+        allow_missing=options.allow_missing,
+        trust=options.trust,
+        precision=options.precision,
+    )
+
+
+def methods(options):
+    """The methods that the options name, each once."""
+    named = ",".join(options.methods or ["grad-cam"]).split(",")
+    return list(dict.fromkeys(name.strip() for name in named))
+
+
+def classes(options, model):
+    """The questions about classes that the options ask."""
+    from caffe_gradcam.questions import parse
+
+    asked = [parse(text, model.find_class) for text in options.classes or []]
+    asked += [parse(" versus ".join(pair), model.find_class) for pair in options.versus]
+    return asked if asked or options.like else [parse("top:1", model.find_class)]
+
+
+def questions(asked, options, explainer):
+    """All that the options ask.
+
+    Parameters
+    ----------
+    asked : list of question
+        See :func:`classes`.
+    options : argparse.Namespace
+    explainer : caffe_gradcam.explain.Explainer
+        Runs the net on the image of ``--like``.
+
+    Returns
+    -------
+    list of question
+    """
+    from caffe_gradcam import images
+    from caffe_gradcam.questions import Against, At, Like, Probability
+
+    if options.like:
+        reference = explainer.score_blob(images.read(options.like))
+        asked = asked + [Like(reference, options.cosine)]
+    region = _region(options)
+    if region is not None:
+        asked = [At(one, region) for one in asked]
+    if options.probability:
+        asked = [Probability(one) for one in asked]
+    return [Against(one) for one in asked] if options.counterfactual else asked
+
+
+def _region(options):
+    if options.at:
+        wanted = "--at wants X,Y or X,Y,WIDTH,HEIGHT in whole pixels"
+        return (numbers(options.at, (2, 4), wanted) + (1, 1))[:4]
+    if options.mask:
+        from caffe_gradcam import images
+
+        return images.read(options.mask).max(axis=2) > 127
+    return None
+
+
+def describe(model):
+    """A table of what is known of a model, and how."""
+    shown = model.preprocessing
+    sizes = dict.fromkeys(_size(one.size) for one in model.inputs.values())
+    values = [
+        ("weights", model.weights),
+        ("size", ", ".join(sizes)),
+        ("channel_order", shown.channel_order),
+        ("mean", _mean(shown.mean)),
+        ("scale", "{:g}".format(shown.scale)),
+        ("resize", _size(shown.resize)),
+        ("crop", _size(shown.crop)),
+        ("score", model.score),
+        ("target", ", ".join(model.targets)),
+        ("labels", "{} labels".format(len(model.labels)) if model.labels else "none"),
+    ]
+    if shown.crops > 1:
+        values.insert(7, ("crops", str(shown.crops)))
+    width = min(60, max(len(value) for _, value in values))
+    lines = [
+        "  {:<13}  {:<{}}  {}".format(name.replace("_", "-"), value, width, model.origins[name])
+        for name, value in values
+    ]
+    return "\n".join([model.name] + lines)
+
+
+def _size(size):
+    if isinstance(size, tuple):
+        return "{}x{}".format(*size)
+    if isinstance(size, str):
+        return size
+    return "none" if size is None else "short side {}".format(size)
+
+
+def _mean(mean):
+    if mean is None:
+        return "none"
+    if mean.ndim == 3:
+        return "image of {}x{}".format(*mean.shape[1:])
+    return ", ".join("{:g}".format(value) for value in mean)

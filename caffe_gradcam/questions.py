@@ -1,0 +1,390 @@
+"""What can be asked of a net's scores: each question is a number and its gradient.
+
+A question resolves, for one photograph, to seeds: functions of the score blob. The gradient of a
+seed is what a backward pass starts from; its value is what methods measure that run the net again.
+"""
+
+import re
+from typing import Any, Callable, Dict, NamedTuple, Optional, Tuple
+
+import numpy as np
+
+from caffe_gradcam import labels
+from prototxt_tools.errors import InputError
+
+
+class Context(NamedTuple):
+    """What a question is resolved against: one photograph's scores.
+
+    Attributes
+    ----------
+    scores : numpy.ndarray
+        K, or K x h x w for a dense score map.
+    link : str
+        "softmax", "sigmoid" or "none": what makes probabilities of them.
+    label : callable
+        Class index -> str or None.
+    cells_of : callable
+        Region of the photograph -> h x w weights with sum 1.
+    """
+
+    scores: Any
+    link: str
+    label: Callable
+    cells_of: Callable
+
+
+class Linear(NamedTuple):
+    """A weighted sum of scores.
+
+    Attributes
+    ----------
+    text : str
+        The question in words.
+    class_index : int or None
+        The one class that it is about, if there is one.
+    weights : dict
+        Class -> factor.
+    cells : numpy.ndarray or None
+        h x w weights with sum 1 over the places of a dense score map; None for all alike.
+    """
+
+    text: str
+    class_index: Optional[int]
+    weights: Dict[int, float]
+    cells: Any = None
+
+    def values(self, scores):
+        """M x K [x h x w] -> M float64."""
+        summed = sum(factor * _by_place(scores)[:, one] for one, factor in self.weights.items())
+        return np.dot(summed, _shares(self.cells, scores))
+
+    def gradients(self, scores):
+        """M x K [x h x w] -> the derivative of each value, of the same shape, float32."""
+        seeds = np.zeros(scores.shape, np.float32)
+        for one, factor in self.weights.items():
+            _by_place(seeds)[:, one] = factor * _shares(self.cells, scores)
+        return seeds
+
+
+class Likelihood(NamedTuple):
+    """The probability of a class instead of its score.
+
+    Its derivative with respect to the scores is p_c (e_c - p) behind a Softmax and p_c (1 - p_c)
+    behind a Sigmoid, so it fades where the net is sure.
+    """
+
+    text: str
+    class_index: int
+    link: str
+    cells: Any = None
+
+    def values(self, scores):
+        """M x K [x h x w] -> M float64 in [0, 1]."""
+        chances = to_probabilities(_by_place(scores), self.link)[:, self.class_index]
+        return np.dot(chances, _shares(self.cells, scores))
+
+    def gradients(self, scores):
+        """M x K [x h x w] -> the derivative of each value, of the same shape, float32."""
+        chances = to_probabilities(_by_place(scores), self.link)
+        own = chances[:, self.class_index]
+        if self.link == "softmax":
+            slopes = -chances * own[:, np.newaxis]
+            slopes[:, self.class_index] += own
+        else:
+            slopes = np.zeros_like(chances)
+            slopes[:, self.class_index] = own * (1 - own)
+        return np.float32(slopes * _shares(self.cells, scores)).reshape(scores.shape)
+
+
+class Likeness(NamedTuple):
+    """How alike the score blob is to that of a reference image: dot product or cosine."""
+
+    text: str
+    reference: Any
+    cosine: bool
+    class_index: Optional[int] = None
+
+    def values(self, scores):
+        """M x K [x h x w] -> M float64."""
+        flat = _flat(scores)
+        return np.dot(flat, self._direction()) / (self._lengths(flat) if self.cosine else 1)
+
+    def gradients(self, scores):
+        """M x K [x h x w] -> the derivative of each value, of the same shape, float32."""
+        flat, direction = _flat(scores), self._direction()
+        slopes = np.broadcast_to(direction, flat.shape)
+        if self.cosine:
+            lengths = self._lengths(flat)[:, np.newaxis]
+            alike = np.dot(flat, direction)[:, np.newaxis] / lengths
+            slopes = (direction - alike * flat / lengths) / lengths
+        return np.float32(slopes).reshape(scores.shape)
+
+    def _direction(self):
+        reference = np.ravel(self.reference).astype(np.float64)
+        return reference / (np.linalg.norm(reference) or 1) if self.cosine else reference
+
+    @staticmethod
+    def _lengths(flat):
+        return np.maximum(np.linalg.norm(flat, axis=1), np.finfo(np.float32).tiny)
+
+
+class Opposite(NamedTuple):
+    """What speaks against the answer to another question."""
+
+    text: str
+    of: Any
+
+    @property
+    def class_index(self):
+        return self.of.class_index
+
+    def values(self, scores):
+        """M x K [x h x w] -> M float64."""
+        return -self.of.values(scores)
+
+    def gradients(self, scores):
+        """M x K [x h x w] -> the derivative of each value, of the same shape, float32."""
+        return -self.of.gradients(scores)
+
+
+class Class(NamedTuple):
+    """A class, by its index."""
+
+    index: int
+
+    def resolve(self, context):
+        labels.check(self.index, len(context.scores))
+        return [Linear(name(self.index, context), self.index, {self.index: 1.0})]
+
+
+class Top(NamedTuple):
+    """The ``count`` classes with the highest scores, whatever they are, one by one."""
+
+    count: int
+
+    def resolve(self, context):
+        best = ranking(score_vectors(context.scores[np.newaxis])[0])[:self.count]
+        return [seed for index in best for seed in Class(index).resolve(context)]
+
+
+class Weighted(NamedTuple):
+    """The ``count`` likeliest classes together, each weighted by its probability."""
+
+    count: int
+
+    def resolve(self, context):
+        scores = score_vectors(context.scores[np.newaxis])[0]
+        chances = to_probabilities(scores, "softmax" if context.link == "none" else context.link)
+        weights = {index: float(chances[index]) for index in ranking(scores)[:self.count]}
+        return [Linear("top {} weighted".format(len(weights)), None, weights)]
+
+
+class Sum(NamedTuple):
+    """Several classes together, each by a factor: -1 for those to tell the others from."""
+
+    weights: Tuple[Tuple[int, float], ...]
+
+    def resolve(self, context):
+        for index, _ in self.weights:
+            labels.check(index, len(context.scores))
+        signs = [(index, factor > 0) for index, factor in self.weights]
+        text = " versus ".join(" + ".join(name(index, context) for index, ours in signs
+                                          if ours == side)
+                               for side in (True, False) if (side in [o for _, o in signs]))
+        return [Linear(text, None, dict(self.weights))]
+
+
+class Probability(NamedTuple):
+    """The probability of the class that another question is about, instead of its score."""
+
+    of: Any
+
+    def resolve(self, context):
+        if context.link == "none":
+            raise InputError("the net makes no probabilities of its scores; ask for the score")
+        seeds = self.of.resolve(context)
+        if any(seed.class_index is None for seed in seeds):
+            raise InputError("a probability is asked of one class, not of several together")
+        return [Likelihood("probability of " + one.text, one.class_index, context.link, one.cells)
+                for one in seeds]
+
+
+class Against(NamedTuple):
+    """What speaks against: the counterfactual of Grad-CAM's section 3.3, for any question."""
+
+    of: Any
+
+    def resolve(self, context):
+        return [Opposite("against " + seed.text, seed) for seed in self.of.resolve(context)]
+
+
+class At(NamedTuple):
+    """A question about one region of a dense score map.
+
+    Attributes
+    ----------
+    of : question
+    region : (float, float, float, float) or numpy.ndarray
+        x, y, width, height in pixels of the photograph; or a mask of its size.
+    """
+
+    of: Any
+    region: Any
+
+    def resolve(self, context):
+        if context.scores.ndim != 3:
+            raise InputError("the net gives one score per class, not a map of them, so it cannot "
+                             "be asked about a region; cut that out of the picture instead")
+        cells = context.cells_of(self.region)
+        local = np.tensordot(context.scores, cells, 2)
+        where = "the mask" if not isinstance(self.region, tuple) else ",".join(
+            "{:g}".format(number) for number in self.region)
+        return [seed._replace(text="{} at {}".format(seed.text, where), cells=cells)
+                for seed in self.of.resolve(context._replace(scores=local))]
+
+
+class Like(NamedTuple):
+    """What makes the score blob like that of a reference image, whatever the scores mean.
+
+    Attributes
+    ----------
+    reference : numpy.ndarray
+        The score blob of the reference image.
+    cosine : bool
+        Cosine of the angle instead of the dot product.
+    """
+
+    reference: Any
+    cosine: bool = False
+
+    def resolve(self, context):
+        if np.shape(self.reference) != context.scores.shape:
+            raise InputError("the reference's scores have another shape than the picture's")
+        text = "{} with the reference".format("cosine" if self.cosine else "dot product")
+        return [Likeness(text, self.reference, self.cosine)]
+
+
+def resolve(questions, context):
+    """The seeds of some questions about one photograph, in order, each once.
+
+    Parameters
+    ----------
+    questions : sequence of int or question
+    context : Context
+
+    Returns
+    -------
+    list of seed
+        ``Linear``, ``Likelihood``, ``Likeness`` or ``Opposite``.
+
+    Raises
+    ------
+    InputError
+        A class beyond the scores, scores that are no numbers, or a question that these scores
+        have no answer to.
+    """
+    if not np.isfinite(context.scores).all():
+        raise InputError("the scores hold NaN or infinity; are weights, mean and scale right?")
+    seeds = {}
+    for one in questions:
+        question = Class(int(one)) if isinstance(one, (int, np.integer)) else one
+        for seed in question.resolve(context):
+            seeds.setdefault(seed.text, seed)
+    return list(seeds.values())
+
+
+def parse(text, find_class):
+    """The question that a text says.
+
+    ``281``, ``tabby``: a class; ``top:3``: the three best; ``weighted:3``: they together, by
+    their probabilities; ``281+282``: several together; ``281 versus 282``: what tells one from
+    the other; ``against 281``: what speaks against it; ``probability of 281``.
+
+    Parameters
+    ----------
+    text : str
+    find_class : callable
+        Number or label -> class index; raises InputError.
+
+    Returns
+    -------
+    question
+    """
+    text = text.strip()
+    for pattern, wrapper in ((r"against\s+(.+)", Against), (r"probability of\s+(.+)", Probability)):
+        match = re.match(pattern + "$", text)
+        if match:
+            return wrapper(parse(match.group(1), find_class))
+    best = re.match(r"(top|weighted):([1-9]\d*)$", text)
+    if best:
+        return (Top if best.group(1) == "top" else Weighted)(int(best.group(2)))
+    sides = re.split(r"\s+versus\s+", text)
+    if len(sides) > 2:
+        raise InputError("{!r} sets more than two sides against each other".format(text))
+    terms = [(find_class(one.strip()), factor)
+             for side, factor in zip(sides, (1.0, -1.0)) for one in side.split("+")]
+    if len(dict(terms)) < len(terms):
+        raise InputError("{!r} names a class twice".format(text))
+    return Class(terms[0][0]) if len(terms) == 1 else Sum(tuple(terms))
+
+
+def score_vectors(blob):
+    """One score per class from a score blob, which may have places: their mean.
+
+    Parameters
+    ----------
+    blob : numpy.ndarray
+        N x K [x h x w].
+
+    Returns
+    -------
+    numpy.ndarray
+        N x K float32.
+    """
+    return _by_place(blob).mean(axis=2, dtype=np.float64).astype(np.float32)
+
+
+def to_probabilities(scores, link):
+    """What the net's own last layer makes of scores; None if it has none such.
+
+    Parameters
+    ----------
+    scores : numpy.ndarray
+        K, or N x K [x places].
+    link : str
+        "softmax", "sigmoid" or "none".
+    """
+    axis = min(1, scores.ndim - 1)
+    if link == "softmax":
+        powers = np.exp(scores - scores.max(axis=axis, keepdims=True))
+        return powers / powers.sum(axis=axis, keepdims=True)
+    if link == "sigmoid":
+        return np.exp(-np.logaddexp(0, -scores))
+    return None
+
+
+def ranking(scores):
+    """All classes, the highest score first; the first of equals goes first."""
+    return np.argsort(-scores, kind="mergesort").tolist()
+
+
+def name(index, context):
+    """``281 tabby, tabby cat``, or the index alone."""
+    label = context.label(index)
+    return "{} {}".format(index, label) if label else str(index)
+
+
+def _by_place(blob):
+    """A view of a score blob as N x K x places."""
+    return blob.reshape(blob.shape[0], blob.shape[1] if blob.ndim > 1 else 1, -1)
+
+
+def _flat(blob):
+    return blob.reshape(len(blob), -1).astype(np.float64)
+
+
+def _shares(cells, scores):
+    """The weights of the places of a score map, with sum 1."""
+    places = _by_place(scores).shape[2]
+    return np.full(places, 1.0 / places) if cells is None else np.ravel(cells).astype(np.float64)
