@@ -17,14 +17,12 @@ _PNG_START = b"\x89PNG\r\n\x1a\n"
 _JPEG_MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])")
 _JPEG_STANDALONE = (0x01, 0xD8)
 _JPEG_END = 0xD9
+# What the formats allow, in pixels of the longer side.
+_LONGEST = {".jpg": 65500, ".jpeg": 65500, ".webp": 16383}
 
 
 def read(path):
     """Read a photograph.
-
-    The EXIF orientation is applied, grey becomes three equal channels, 16-bit values are scaled
-    to 8 bits, and alpha is dropped, as Caffe's own readers (``cv::imread``) drop it: the picture
-    then shows what a net trained by Caffe's tools would see.
 
     Parameters
     ----------
@@ -34,28 +32,59 @@ def read(path):
     Returns
     -------
     numpy.ndarray
+        As :func:`decode`.
+
+    Raises
+    ------
+    InputError
+        Missing, a folder, unreadable; or as of :func:`decode`.
+    """
+    path = os.fspath(path)
+    return decode(_read_bytes(path), path)
+
+
+def decode(data, path, upright=True):
+    """Make a picture of an image file's bytes.
+
+    The EXIF orientation is applied, grey becomes three equal channels, 16-bit values are scaled
+    to 8 bits, and alpha is dropped, as Caffe's own readers (``cv::imread``) drop it: the picture
+    then shows what a net trained by Caffe's tools would see.
+
+    Parameters
+    ----------
+    data : bytes
+    path : str
+        What messages call it.
+    upright : bool
+        Whether to apply the EXIF orientation.
+
+    Returns
+    -------
+    numpy.ndarray
         H x W x 3 uint8, blue first.
 
     Raises
     ------
     InputError
-        Missing, a folder, unreadable, empty, cut short, no image, or no integer pixels.
+        Empty, cut short, no image, too large for OpenCV, or no integer pixels.
     """
     import cv2
 
-    path = os.fspath(path)
-    data = _read_bytes(path)
     if not data:
         raise InputError("{}: the file is empty (0 bytes)".format(path))
     # OpenCV 4 paints the missing part of a JPEG grey and says nothing.
     if not is_complete(data):
         raise InputError("{}: the image is cut short; copy or download it again".format(path))
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
     try:
         image = cv2.imdecode(
-            np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
+            np.frombuffer(data, np.uint8),
+            flags if upright else flags | cv2.IMREAD_IGNORE_ORIENTATION,
         )
     except cv2.error as error:
         reason = getattr(error, "err", None) or str(error).strip().splitlines()[-1]
+        if "CV_IO_MAX_IMAGE" in reason:
+            reason = "it is larger than OPENCV_IO_MAX_IMAGE_PIXELS allows"
         raise InputError("{}: OpenCV refuses the image: {}".format(path, reason)) from None
     if image is None:
         raise InputError("{}: no image that OpenCV can read, or a damaged one".format(path))
@@ -75,12 +104,18 @@ def write(path, image):
     Raises
     ------
     InputError
-        An extension that OpenCV cannot write, or a place that cannot be written.
+        An extension that OpenCV cannot write, a picture larger than the format allows, or a
+        place that cannot be written.
     """
     import cv2
 
     path = os.fspath(path)
     extension = os.path.splitext(path)[1]
+    height, width = image.shape[:2]
+    longest = _LONGEST.get(extension.lower(), max(height, width))
+    if max(height, width) > longest:
+        raise InputError("{}: {}x{} pixels are too many for this format, which ends at {}; "
+                         "use .png".format(path, width, height, longest))
     try:
         written, data = cv2.imencode(extension, image)
     except cv2.error:
@@ -150,8 +185,12 @@ def _read_bytes(path):
 
 def _to_uint8(image, path):
     if image.dtype == np.uint16:
-        # 65535 = 257 * 255: full scale stays full scale, rounded to nearest.
-        return ((image.astype(np.uint32) + 128) // 257).astype(np.uint8)
+        # 65535 = 257 * 255: full scale stays full scale, rounded to nearest. Row by row, since
+        # the larger numbers of a large image would fill the memory.
+        scaled = np.empty(image.shape, np.uint8)
+        for row, own in zip(scaled, image):
+            row[...] = (own.astype(np.uint32) + 128) // 257
+        return scaled
     if image.dtype != np.uint8:
         raise InputError(
             "{}: holds {} pixels; convert it to 8 or 16 bits per channel".format(

@@ -166,6 +166,14 @@ def test_an_unknown_extension_is_refused_and_nothing_is_written(tmp_path, name):
     assert os.listdir(str(tmp_path)) == []
 
 
+@pytest.mark.parametrize("name, longest", [("long.webp", 16383), ("long.JPG", 65500)])
+def test_a_picture_too_large_for_its_format_is_refused(tmp_path, name, longest):
+    said = "{}x1 pixels are too many .* use .png".format(longest + 1)
+    with pytest.raises(InputError, match=said):
+        images.write(tmp_path / name, np.zeros((1, longest + 1, 3), np.uint8))
+    assert os.listdir(str(tmp_path)) == []
+
+
 def test_a_failed_write_leaves_nothing_behind(tmp_path):
     (tmp_path / "out.png").mkdir()
     with pytest.raises(InputError, match="cannot be written"):

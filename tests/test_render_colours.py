@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from caffe_gradcam import render
+from caffe_gradcam.render.colours import is_signed
 from prototxt_tools.errors import InputError
 
 
@@ -47,6 +48,7 @@ def test_a_signed_map_gets_steadily_darker_on_both_sides_of_zero():
 def test_only_maps_for_signed_heat_are_signed():
     signed = [name for name in render.colour_map_names() if render.colour_map(name).signed]
     assert signed == ["blue-white-red", "purple-white-green"]
+    assert list(filter(is_signed, render.colour_map_names())) == signed
 
 
 @pytest.mark.parametrize("name, near", [("jett", "jet"), ("blue-red", "blue-white-red")])

@@ -52,6 +52,11 @@ def colour_map_names():
     return sorted(found) + sorted(_SIGNED)
 
 
+def is_signed(name):
+    """Whether a name is that of a colour map for heat from -1 to 1."""
+    return name.lower() in _SIGNED
+
+
 @functools.lru_cache(maxsize=None)
 def colour_map(name):
     """Find a colour map.
@@ -74,7 +79,7 @@ def colour_map(name):
     import cv2
 
     known, wanted = colour_map_names(), name.lower()
-    if wanted in _SIGNED:
+    if is_signed(wanted):
         ends = np.linspace(-1, 1, len(_SIGNED[wanted]))
         levels = np.linspace(-1, 1, 255)
         channels = [np.interp(levels, ends, one) for one in zip(*_SIGNED[wanted])]

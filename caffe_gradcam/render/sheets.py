@@ -37,7 +37,7 @@ class Panel(NamedTuple):
     boxes: Sequence = ()
 
     def picture(self, smallest, largest):
-        """The finished picture, its longer side at most ``largest`` and rather ``smallest`` long.
+        """The finished picture, its longer side at most ``largest`` long, if small ``smallest``.
 
         Small photographs are enlarged by a whole factor, pixels staying sharp; large ones are
         reduced. The heatmap is laid on, and the boxes drawn, at that size.
@@ -87,11 +87,11 @@ class Sheet(NamedTuple):
 
 
 def fitted(height, width, smallest, largest):
-    """Height and width of a panel."""
+    """Height and width of a panel: see :meth:`Panel.picture`."""
     longest = max(height, width)
     if longest > largest:
         return tuple(max(1, length * largest // longest) for length in (height, width))
-    factor = -(-smallest // longest)
+    factor = min(-(-smallest // longest), largest // longest)
     return height * factor, width * factor
 
 
@@ -140,7 +140,7 @@ def grid(panels, rows=(), columns=(), title="", note="", look=None):
     ]
     share = _GRID_WIDTH // max(len(row) for row in panels)
     largest = min(max(share, _GRID_SMALLEST), _GRID_LARGEST)
-    return Sheet(panels, title, note, rows, columns, _scale(look), (largest // 2, largest))
+    return Sheet(panels, title, note, rows, columns, _scale(look), (largest, largest))
 
 
 def crop_and_whole(photograph, rectangle, crop_heatmap, captions=("", ""), title="", note="",
