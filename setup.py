@@ -20,18 +20,26 @@ setup(
     long_description_content_type="text/markdown",
     author="the caffe-gradcam authors",
     license="BSD-2-Clause",
-    packages=find_packages(include=["prototxt_tools*", "caffe_gradcam*"]),
+    packages=find_packages(include=["prototxt_tools*", "caffe_gradcam*"])
+    + ["caffe_gradcam.zoo.models"],
+    # The registry is a folder for people; an installed package carries it inside.
+    package_dir={"caffe_gradcam.zoo.models": "models"},
+    package_data={"caffe_gradcam.zoo.models": [
+        "*.yaml", "*/readme.md", "digits/*.prototxt", "digits/*.txt", "digits/*.caffemodel",
+    ]},
     python_requires=">=3.6",
     install_requires=["numpy", "opencv-python", "protobuf", "PyYAML", "tqdm"],
     extras_require={
         "torch": ["torch"],
         "openvino": ["openvino", "torch"],
         "h5": ["h5py"],
+        "zoo": ["requests"],
         "test": [
             "h5py",
             "hypothesis",
             "pytest",
             "pytest-timeout",
+            "requests",
             "ruff; python_version >= '3.7'",
             "scikit-learn",
         ],

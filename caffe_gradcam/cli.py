@@ -6,7 +6,7 @@ import os
 import sys
 
 from caffe_gradcam import __version__
-from caffe_gradcam.commands import explain
+from caffe_gradcam.commands import evaluate, explain, models
 from prototxt_tools.errors import InputError
 
 
@@ -60,6 +60,8 @@ def _parser():
     commands = parser.add_subparsers(metavar="COMMAND", dest="command")
     commands.required = True
     explain.add(commands)
+    evaluate.add(commands)
+    models.add(commands)
     return parser
 
 
