@@ -118,3 +118,29 @@ def test_another_extension_is_refused_and_nothing_is_written(tmp_path):
     with pytest.raises(InputError, match=r"boxes.xlsx: boxes are written as .csv or .json"):
         boxes.write(tmp_path / "boxes.xlsx", table())
     assert os.listdir(str(tmp_path)) == []
+
+
+def overlap(one, other):
+    """Intersection over union of two boxes (x, y, width, height, ...)."""
+    width = min(one[0] + one[2], other[0] + other[2]) - max(one[0], other[0])
+    height = min(one[1] + one[3], other[1] + other[3]) - max(one[1], other[1])
+    both = max(width, 0) * max(height, 0)
+    return both / float(one[2] * one[3] + other[2] * other[3] - both)
+
+
+def test_the_default_threshold_fits_the_digits_better_than_a_higher_one(torch, models):
+    pytest.importorskip("sklearn", reason="the digits come from scikit-learn")
+    import digit_scenes
+
+    from caffe_gradcam.explain import Explainer
+    from caffe_gradcam.model import Model
+
+    fits = {boxes.THRESHOLD: [], 0.3: []}
+    with Explainer.open(Model.load(models / "digits"), engine="torch") as explainer:
+        for scene in digit_scenes.evaluation_scenes(20):
+            photograph = np.repeat(scene.image[:, :, np.newaxis], 3, axis=2)
+            result, = explainer.explain([photograph], [label for label, _ in scene.digits])
+            for explanation, (_, ink) in zip(result.explanations, scene.digits):
+                for threshold, fit in fits.items():
+                    fit.append(overlap(boxes.find(explanation.heatmap, threshold)[0], ink))
+    assert np.mean(fits[boxes.THRESHOLD]) > 0.5 > 0.45 > np.mean(fits[0.3])

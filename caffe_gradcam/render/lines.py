@@ -65,7 +65,7 @@ def draw_boxes(picture, boxes, colour=ACCENT):
 
 def thickness(picture):
     """Of a line, in pixels: thin, but not lost in a large picture."""
-    return max(1, int(round(min(picture.shape[:2]) / 250.0)))
+    return max(1, int(round(min(picture.shape[:2]) / 180.0)))
 
 
 def _rim(region, wide, ink):
