@@ -6,7 +6,7 @@ import os
 import sys
 
 from caffe_gradcam import __version__
-from caffe_gradcam.commands import evaluate, explain, models
+from caffe_gradcam.commands import batch, evaluate, explain, models, render
 from prototxt_tools.errors import InputError
 
 
@@ -62,6 +62,8 @@ def _parser():
     explain.add(commands)
     evaluate.add(commands)
     models.add(commands)
+    batch.add(commands)
+    render.add(commands)
     return parser
 
 

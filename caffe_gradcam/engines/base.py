@@ -144,7 +144,8 @@ class Engine:
 
 
 def open_engine(kind, prototxt, weights, scores, targets, gradient="post", device="cpu",
-                verbose=False, timeout=None, allow_missing=False, trust=False, precision="fp32"):
+                verbose=False, timeout=None, allow_missing=False, trust=False, precision="fp32",
+                isolated=True):
     """Open an engine for a net.
 
     Parameters
@@ -173,6 +174,8 @@ def open_engine(kind, prototxt, weights, scores, targets, gradient="post", devic
     precision : str
         "fp32", as Caffe computes; in the torch engine also "tf32" (on CUDA), "bf16" and "fp16"
         (on CUDA): then matrix products and convolutions take shorter numbers, blobs do not.
+    isolated : bool
+        Whether Caffe gets a process of its own; False for one that may die with it.
 
     Returns
     -------
@@ -190,7 +193,7 @@ def open_engine(kind, prototxt, weights, scores, targets, gradient="post", devic
     arguments = {"prototxt": prototxt, "weights": weights, "scores": list(scores),
                  "targets": list(targets), "gradient": gradient, "device": device,
                  "allow_missing": allow_missing, "trust": trust, "precision": precision}
-    if kind == "caffe":
+    if kind == "caffe" and isolated:
         from .isolated import IsolatedEngine
 
         return IsolatedEngine(kind, arguments, verbose=verbose, timeout=timeout)

@@ -12,6 +12,9 @@ MESSAGES = {
     "BlobProto": (
         "shape:7:BlobShape data:5:float+ diff:6:float+ double_data:8:double+ double_diff:9:double+ "
         "num:1:int32=0 channels:2:int32=0 height:3:int32=0 width:4:int32=0"),
+    "Datum": (
+        "channels:1:int32 height:2:int32 width:3:int32 data:4:bytes label:5:int32 "
+        "float_data:6:float* encoded:7:bool=false"),
     "FillerParameter": (
         "type:1:string=constant value:2:float=0 min:3:float=0 max:4:float=1 mean:5:float=0 "
         "std:6:float=1 sparse:7:int32=-1 variance_norm:8:VarianceNorm=FAN_IN"),

@@ -1,0 +1,232 @@
+"""Places for what a batch reads and writes: a local folder, or any URL that fsspec knows."""
+
+import os
+import posixpath
+import uuid
+
+from prototxt_tools.errors import InputError
+
+# What a process that was killed leaves behind begins so, and the next run removes it.
+TEMPORARY = ".tmp-"
+# Where a file appears whole or not at all without a second name, and renaming is a copy.
+_OBJECT_STORES = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oss", "oci", "memory"}
+
+
+def is_url(path):
+    """Say whether a path is for fsspec: ``s3://bucket/folder``."""
+    return "://" in os.fsdecode(path)
+
+
+def open_folder(path):
+    """The ``LocalFolder`` or ``UrlFolder`` of a path."""
+    path = os.fspath(path)
+    return UrlFolder(path) if is_url(path) else LocalFolder(path)
+
+
+def file_system(url):
+    """fsspec's file system for a URL, and the path within it."""
+    try:
+        import fsspec
+    except ImportError:
+        raise InputError("{}: URLs need fsspec; pip install fsspec".format(url)) from None
+    try:
+        return fsspec.core.url_to_fs(url)
+    except (ImportError, ValueError) as error:
+        raise InputError("{}: {}".format(url, error)) from None
+
+
+def read(path, offset=0, size=None, limit=None):
+    """The bytes of a file, or of a span of it.
+
+    Parameters
+    ----------
+    path : str
+        A local path or a URL.
+    offset, size : int
+        The span; to the end without a size.
+    limit : int, optional
+        Refuse what is longer, before it is read.
+
+    Raises
+    ------
+    InputError
+        Missing, no regular file, too long, or unreadable.
+    """
+    try:
+        if is_url(path):
+            file_system_, inner = file_system(path)
+            length = size or file_system_.size(inner) or 0
+            _check_length(path, length, limit)
+            return file_system_.cat_file(inner, offset, offset + size if size else None)
+        return _read_local(path, offset, size, limit)
+    except FileNotFoundError:
+        raise InputError("{}: no such file".format(path)) from None
+    except IsADirectoryError:
+        raise InputError("{}: a folder, not an image".format(path)) from None
+    except OSError as error:
+        raise InputError("{}: cannot be read: {}".format(path, reason(error))) from None
+
+
+def _read_local(path, offset, size, limit):
+    # O_NONBLOCK: to open a pipe that nobody writes to would wait for ever.
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        status = os.fstat(file.fileno())
+        if os.path.stat.S_ISDIR(status.st_mode):
+            raise IsADirectoryError
+        if not os.path.stat.S_ISREG(status.st_mode):
+            raise InputError("{}: not a regular file".format(path))
+        _check_length(path, size or status.st_size, limit)
+        file.seek(offset)
+        return file.read() if size is None else file.read(size)
+
+
+def _check_length(path, length, limit):
+    if limit is not None and length > limit:
+        raise InputError("{}: {} bytes are more than the limit of {}".format(path, length, limit))
+
+
+def reason(error):
+    """What an OSError says, without the path."""
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
+class LocalFolder:
+    """A folder of this machine or of a file system mounted on it."""
+
+    # Two runs on one output can see each other; see ``lock``.
+    locks = True
+
+    def __init__(self, path):
+        self.path = path
+
+    def place(self, name):
+        return os.path.join(self.path, *name.split("/"))
+
+    def make(self, *names):
+        """Make the folder, and the ones of these names in it."""
+        for name in names or ("",):
+            place = self.place(name)
+            try:
+                os.makedirs(place, exist_ok=True)
+            except OSError as error:
+                raise InputError("{}: cannot be made: {}".format(place, reason(error))) from None
+
+    def exists(self, name):
+        return os.path.exists(self.place(name))
+
+    def names(self, folder):
+        """The sorted names of the files in a folder within, none where it is missing."""
+        try:
+            return sorted(os.listdir(self.place(folder)))
+        except FileNotFoundError:
+            return []
+
+    def read(self, name):
+        return read(self.place(name))
+
+    def write(self, name, data):
+        """Write a whole file, so that after a crash it is there whole or not at all.
+
+        The file's folder is never made anew: if it went away in the middle of a run, so did
+        what the run wrote before, and somebody should know.
+
+        Raises
+        ------
+        InputError
+            It cannot be written: disk full, permission lost, the folder gone.
+        """
+        place = self.place(name)
+        folder, last = os.path.split(place)
+        temporary = os.path.join(folder, TEMPORARY + last + "-" + uuid.uuid4().hex[:8])
+        try:
+            try:
+                with open(temporary, "xb") as file:
+                    file.write(data)
+                    file.flush()
+                    os.fsync(file.fileno())
+                os.replace(temporary, place)
+            finally:
+                if os.path.exists(temporary):
+                    os.remove(temporary)
+            _sync_folder(folder)
+        except OSError as error:
+            raise InputError("{}: cannot be written: {}".format(place, reason(error))) from None
+
+    def remove(self, name):
+        try:
+            os.remove(self.place(name))
+        except FileNotFoundError:
+            pass
+
+
+def _sync_folder(folder):
+    """Make a rename last, as far as the file system can."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError:
+        pass  # Some network file systems cannot, and do it by themselves.
+    finally:
+        os.close(handle)
+
+
+class UrlFolder:
+    """A folder behind a URL of fsspec."""
+
+    locks = False
+
+    def __init__(self, url):
+        self.path = url.rstrip("/")
+        self._fs, self._root = file_system(self.path)
+        protocol = self._fs.protocol
+        protocols = {protocol} if isinstance(protocol, str) else set(protocol)
+        self._is_object_store = bool(protocols & _OBJECT_STORES)
+
+    def place(self, name):
+        return posixpath.join(self.path, name)
+
+    def _inner(self, name):
+        return posixpath.join(self._root, name) if name else self._root
+
+    def make(self, *names):
+        for name in names or ("",):
+            self._guard(name, self._fs.makedirs, self._inner(name), exist_ok=True)
+
+    def exists(self, name):
+        return self._guard(name, self._fs.exists, self._inner(name))
+
+    def names(self, folder):
+        self._fs.invalidate_cache()
+        try:
+            listed = self._fs.ls(self._inner(folder), detail=False)
+        except FileNotFoundError:
+            return []
+        return sorted(posixpath.basename(path.rstrip("/")) for path in listed)
+
+    def read(self, name):
+        return read(self.place(name))
+
+    def write(self, name, data):
+        """As ``LocalFolder.write``; an object store shows an object when all of it is there."""
+        if self._is_object_store:
+            self._guard(name, self._fs.pipe_file, self._inner(name), data)
+            return
+        folder, last = posixpath.split(self._inner(name))
+        temporary = posixpath.join(folder, TEMPORARY + last + "-" + uuid.uuid4().hex[:8])
+        try:
+            self._guard(name, self._fs.pipe_file, temporary, data)
+            self._guard(name, self._fs.mv, temporary, self._inner(name))
+        except InputError:
+            if self._fs.exists(temporary):
+                self._fs.rm(temporary)
+            raise
+
+    def remove(self, name):
+        if self._fs.exists(self._inner(name)):
+            self._guard(name, self._fs.rm, self._inner(name))
+
+    def _guard(self, name, function, *arguments, **options):
+        try:
+            return function(*arguments, **options)
+        except Exception as error:  # each file system has errors of its own
+            raise InputError("{}: {}".format(self.place(name), reason(error))) from None
