@@ -6,6 +6,16 @@ import numpy as np
 
 from caffe_gradcam.geometry import Geometry, Placement
 from caffe_gradcam.methods import heatmap
+from prototxt_tools.errors import InputError
+
+
+class Picture(np.ndarray):
+    """An array of pixels, blue first, that a notebook shows as a picture."""
+
+    def _repr_png_(self):
+        import cv2
+
+        return cv2.imencode(".png", self)[1].tobytes()
 
 
 class Explanation(NamedTuple):
@@ -34,6 +44,8 @@ class Explanation(NamedTuple):
         Where its cells lie in that part; None: stretched over it.
     input : str
         The input blob whose photograph it is.
+    photograph : numpy.ndarray or None
+        H x W x 3 uint8, blue first, where it was kept (by ``Model.explain``) to be drawn on.
     """
 
     question: str
@@ -47,6 +59,7 @@ class Explanation(NamedTuple):
     geometry: Geometry
     placement: Optional[Placement]
     input: str
+    photograph: Any = None
 
     @property
     def heatmap(self):
@@ -74,6 +87,45 @@ class Explanation(NamedTuple):
     def negative_mass(self):
         """The sum of the map's negative cells, as a positive number."""
         return float(np.maximum(-self.cam, 0).sum(dtype=np.float64))
+
+    def figure(self, style="fade", colour_map=None, opacity=None, kind="side-by-side"):
+        """The picture of it.
+
+        Parameters
+        ----------
+        style, colour_map, opacity
+            See ``render.Look.of``.
+        kind : str
+            "side-by-side", or "overlay" for the bare picture at the photograph's size.
+
+        Returns
+        -------
+        Picture
+            h x w x 3 uint8, blue first, as ``cv2.imwrite`` wants it; notebooks show it.
+
+        Raises
+        ------
+        InputError
+            The photograph was not kept, or there is no such style.
+        """
+        from caffe_gradcam import choices, figures, render
+
+        choices.check([kind], figures.KINDS[:2], "figure")
+        if self.photograph is None:
+            raise InputError("the photograph was not kept; draw with caffe_gradcam.figures")
+        look = render.Look.of(style, colour_map=colour_map, opacity=opacity)
+        made = figures.one(self.photograph, self, look, kind=kind)
+        drawn = render.draw(made) if isinstance(made, render.Sheet) else made
+        return drawn.view(Picture)
+
+    def _repr_png_(self):
+        """What a notebook shows."""
+        return None if self.photograph is None else self.figure()._repr_png_()
+
+    def __repr__(self):
+        return "<{}: {} at {}, {}x{}, {}>".format(
+            self.question, self.method, self.target, self.cam.shape[0], self.cam.shape[1],
+            self.status)
 
     def _on_photograph(self, cells):
         return self.geometry.to_photograph(cells, self.placement)

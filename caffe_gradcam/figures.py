@@ -58,8 +58,9 @@ def grid(photograph, explanations, look):
     render.Sheet
     """
     rows = dict.fromkeys((explanation.question for explanation in explanations))
-    columns = dict.fromkeys((explanation.target, explanation.method)
-                            for explanation in explanations)
+    targets = list(dict.fromkeys(explanation.target for explanation in explanations))
+    columns = sorted(dict.fromkeys((one.target, one.method) for one in explanations),
+                     key=lambda column: targets.index(column[0]))
     titles, cells = {}, {}
     for explanation in explanations:
         titles[explanation.question] = title(explanation)
@@ -69,7 +70,7 @@ def grid(photograph, explanations, look):
     panels = [[render.Panel(photograph) if index == 0 else None]
               + [cells.get((row,) + column) for column in columns]
               for index, row in enumerate(rows)]
-    return render.grid(panels, [titles[row] for row in rows], [("", "")] + list(columns),
+    return render.grid(panels, [titles[row] for row in rows], [("", "")] + columns,
                        look=look)
 
 

@@ -35,7 +35,25 @@ READERS = {
 OF_INPUT = ("size", "channel_order", "mean", "scale", "resize", "crop", "crops")
 
 
-class Model(NamedTuple):
+class _Fields(NamedTuple):
+    """What there is to know of a model; see :class:`Model`."""
+
+    name: str
+    path: str
+    weights: str
+    prototxt: str
+    graph: Graph
+    shapes: Dict[str, tuple]
+    inputs: Dict[str, Preprocessing]
+    score: str
+    link: str
+    targets: List[str]
+    labels: Optional[List[str]]
+    origins: Dict[str, str]
+    warnings: List[str]
+
+
+class Model(_Fields):
     """A net with all that is needed to show it a photograph and to read its answer.
 
     Attributes
@@ -65,20 +83,6 @@ class Model(NamedTuple):
     warnings : list of str
         What does not fit together, but may be meant.
     """
-
-    name: str
-    path: str
-    weights: str
-    prototxt: str
-    graph: Graph
-    shapes: Dict[str, tuple]
-    inputs: Dict[str, Preprocessing]
-    score: str
-    link: str
-    targets: List[str]
-    labels: Optional[List[str]]
-    origins: Dict[str, str]
-    warnings: List[str]
 
     @classmethod
     def load(cls, path, weights=None, **overrides):
@@ -135,6 +139,48 @@ class Model(NamedTuple):
         if field is None or len(field.stride) != 2 or not min(field.stride) > 0:
             return None
         return Placement.of_field(field, self.shapes[self.input_of(blob)][2:])
+
+    def explain(self, images, classes=("top:1",), method="grad-cam", targets=None,
+                engine="auto", **options):
+        """What the net looked at in some images, for notebooks and scripts.
+
+        The engine stays open for the next call, as long as method, targets and options are the
+        same.
+
+        Parameters
+        ----------
+        images : one or a list of str, os.PathLike or numpy.ndarray
+            Image files; or H x W x 3 uint8 arrays, blue first. For nets with several inputs
+            dicts of them.
+        classes : one or a sequence of int, str or question
+            Numbers, labels, and what else ``questions.parse`` reads: ``"top:3"``,
+            ``"tabby versus tiger cat"``; or questions of ``caffe_gradcam.questions``.
+        method : str or sequence of str
+            Names of ``METHODS``.
+        targets : one or a sequence of str, optional
+            Blobs or layers; without, the model's own.
+        engine, **options
+            See ``Explainer.open``.
+
+        Returns
+        -------
+        list of Explanation
+            By image, within an image by class, method and target; each with its photograph.
+
+        Raises
+        ------
+        InputError
+            See ``Explainer.open``; or an image cannot be explained.
+        """
+        from caffe_gradcam.sessions import explain
+
+        return explain(self, images, classes, method, targets, dict(options, engine=engine))
+
+    def with_targets(self, names):
+        """The same model with the maps of other layers or blobs; InputError for bad ones."""
+        checked = [blobs.checked_target(self.graph, self.score, self.shapes, name)
+                   for name in names]
+        return self._replace(targets=checked)
 
     @property
     def class_count(self):

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import os
 import sys
 
 from caffe_gradcam.commands import options as shared
