@@ -61,16 +61,16 @@ def grid(photograph, explanations, look):
     targets = list(dict.fromkeys(explanation.target for explanation in explanations))
     columns = sorted(dict.fromkeys((one.target, one.method) for one in explanations),
                      key=lambda column: targets.index(column[0]))
-    titles, cells = {}, {}
+    captions, cells = {}, {}
     for explanation in explanations:
-        titles[explanation.question] = title(explanation)
+        captions[explanation.question] = _name(explanation), _answer(explanation)
         cells[explanation.question, explanation.target, explanation.method] = render.Panel(
             photograph, heat(explanation, look),
             caption="empty" if explanation.status == "empty" else "")
     panels = [[render.Panel(photograph) if index == 0 else None]
               + [cells.get((row,) + column) for column in columns]
               for index, row in enumerate(rows)]
-    return render.grid(panels, [titles[row] for row in rows], [("", "")] + columns,
+    return render.grid(panels, [captions[row] for row in rows], [("", "")] + columns,
                        look=look)
 
 
@@ -90,9 +90,10 @@ def crop_and_whole(photograph, rectangle, whole, crop, look):
     -------
     render.Sheet
     """
+    text = "{}, cut out: {}".format(title(whole), title(crop))
     return render.crop_and_whole(
-        photograph, rectangle, heat(crop, look), (title(whole), title(crop)), title(crop),
-        note(crop), heat(whole, look), look)
+        photograph, rectangle, heat(crop, look), (title(whole), title(crop)), text, note(crop),
+        heat(whole, look), look)
 
 
 def write(path, figure):
@@ -121,13 +122,21 @@ def write(path, figure):
 
 def title(explanation):
     """What was asked, and how sure the net is of it."""
+    return "{}  {}".format(_name(explanation), _answer(explanation))
+
+
+def _name(explanation):
     name = explanation.question
-    if explanation.class_index is not None and not explanation.label:
-        name = name.replace(str(explanation.class_index), "class {}".format(
-            explanation.class_index), 1)
+    if explanation.class_index is None or explanation.label:
+        return name
+    index = str(explanation.class_index)
+    return name.replace(index, "class " + index, 1)
+
+
+def _answer(explanation):
     if explanation.probability is None:
-        return "{}  score {:.4g}".format(name, explanation.score)
-    return "{}  {}".format(name, percent(explanation.probability))
+        return "score {:.4g}".format(explanation.score)
+    return percent(explanation.probability)
 
 
 def percent(probability):

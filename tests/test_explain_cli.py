@@ -120,7 +120,8 @@ def test_json_is_one_object_and_nothing_else(place, capsys):
     assert one.pop("probability") == image["top"][1]["probability"]
     assert one == {
         "question": "1 green", "class": 1, "label": "green", "method": "grad-cam",
-        "target": "smaller", "cam_shape": [2, 2], "status": "empty", "negative_mass": 0, "figure": base + ".png", "npz": base + ".npz",
+        "target": "smaller", "cam_shape": [2, 2], "status": "empty", "negative_mass": 0,
+        "figure": base + ".png", "npz": base + ".npz",
     }
 
 
