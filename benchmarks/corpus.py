@@ -5,13 +5,17 @@ usage: benchmarks/corpus.py DIR
 
 Where pycaffe can be imported, stock Caffe builds each net before and after conversion, in a
 child process; where it cannot, what Caffe would say is foretold. The exit code is 1 if a text
-does not come back to the byte, or a net that Caffe builds is no longer built after conversion.
+does not come back to the byte, a net that Caffe builds is no longer built after conversion or has
+other shapes than foretold, or a file crashes this program: an exception, a wait without end, over
+6 GB of memory.
 """
 
 import collections
 import importlib.util
 import os
 import pathlib
+import resource
+import stat
 import sys
 from typing import NamedTuple, Optional
 
@@ -27,6 +31,7 @@ from prototxt_tools.errors import InputError  # noqa: E402
 from prototxt_tools.net import Net  # noqa: E402
 
 _TABLES = (".tsv", ".csv", ".md", ".json")
+_SECONDS, _BYTES = 60, 6 << 30
 _CLASSES = (
     ("refused: not a prototxt", "parses"),
     ("refused: not a net", "is_net"),
@@ -47,21 +52,41 @@ class Row(NamedTuple):
     loads_after: Optional[bool] = None
     shapes_agree: Optional[bool] = None
     reason: str = ""
+    crashed: bool = False
 
 
-def judge(path, with_caffe):
-    """Try everything on a file.
+def judge(path, with_caffe, name=None):
+    """Try everything on a file, in a child process: a file that kills it kills no other's row.
 
     Parameters
     ----------
     path : pathlib.Path
     with_caffe : bool
         Whether pycaffe is here.
+    name : str, optional
+        What the row calls it, if not as the path does.
 
     Returns
     -------
     Row
     """
+    said, last_words = stock_caffe.in_child(
+        os.getcwd(), lambda: _limited(path, with_caffe), _SECONDS + 2 * stock_caffe.SECONDS
+    )
+    name = name or path.name
+    if said is None:
+        return Row(name, crashed=True, reason=last_words)
+    return Row(*said)._replace(name=name)
+
+
+def _limited(path, with_caffe):
+    os.setpgid(0, 0)  # what it starts dies with it
+    resource.setrlimit(resource.RLIMIT_AS, (_BYTES, _BYTES))
+    return try_all(path, with_caffe)
+
+
+def try_all(path, with_caffe):
+    """Try everything on a file, in this process; see ``judge``."""
     row = Row(path.name)
     try:
         document = Document.load(path)
@@ -95,6 +120,9 @@ def _in_caffe(row, net, document, converted):
     sizes = shapes.infer(built)
     agree = (sizes, shapes.parameters(built, sizes)) == (before.blobs, before.weights)
     reason = "" if agree else "the shapes differ from Caffe's"
+    unsaid = [entry.blob for entry in built.inputs if entry.shape is None]
+    if unsaid:
+        agree, reason = None, "shapes not compared: the file gives none for " + ", ".join(unsaid)
     if after.refusal is not None:
         reason = "Caffe, after conversion: " + after.refusal
     return row._replace(
@@ -141,6 +169,8 @@ def _those(rows, column):
 
 
 def _kind(row):
+    if row.crashed:
+        return "crashed"
     for kind, column in _CLASSES:
         if not getattr(row, column):
             return kind
@@ -150,7 +180,7 @@ def _kind(row):
         return "converted, not tried"
     if not row.loads:
         return "converted, Caffe refuses"
-    return "converted, loads" if row.loads_after and row.shapes_agree else "FAILED"
+    return "FAILED" if False in (row.loads_after, row.shapes_agree) else "converted, loads"
 
 
 def files_of(folder):
@@ -159,7 +189,22 @@ def files_of(folder):
     for place, folders, names in os.walk(str(folder)):
         folders.sort()
         found += [pathlib.Path(place, name) for name in sorted(names)]
-    return [path for path in found if path.suffix.lower() not in _TABLES]
+    return [path for path in found if path.suffix.lower() not in _TABLES and _is_file(path)]
+
+
+def _is_file(path):
+    """Whether it is a file or a link to nothing, which gets a row as well; a pipe would wait."""
+    try:
+        return stat.S_ISREG(os.stat(str(path)).st_mode)
+    except OSError:
+        return True
+
+
+def _printable(text):
+    """A text for any terminal, on one line: names need not be UTF-8."""
+    shown = "".join(x if x.isprintable() else x.encode("unicode_escape").decode() for x in text)
+    encoding = sys.stdout.encoding or "ascii"
+    return shown.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def main(arguments):
@@ -167,16 +212,26 @@ def main(arguments):
     if len(arguments) != 1 or arguments[0].startswith("-"):
         print(__doc__.strip())
         return 0 if arguments in (["-h"], ["--help"]) else 2
+    folder = pathlib.Path(arguments[0])
+    if not folder.is_dir():
+        print(_printable("{} is no folder".format(folder)), file=sys.stderr)
+        return 2
     with_caffe = importlib.util.find_spec("caffe") is not None
     if with_caffe:
         os.environ.setdefault("GLOG_minloglevel", "2")
         import caffe  # noqa: F401 (so that no child has to)
-    rows = [judge(path, with_caffe) for path in files_of(arguments[0])]
+    rows = [judge(path, with_caffe, str(path.relative_to(folder))) for path in files_of(folder)]
     for line in report(rows):
-        print(line)
-    lost = [row for row in rows if row.comes_back is False or row.loads_after is False]
-    return 1 if lost else 0
+        print(_printable(line))
+    failed = [x for x in rows if x.comes_back is False or _kind(x) in ("crashed", "FAILED")]
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    try:
+        code = main(sys.argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    sys.exit(code)

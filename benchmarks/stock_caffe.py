@@ -17,7 +17,7 @@ from prototxt_tools.edits import Edits
 
 _FILLERS = ("weight_filler", "bias_filler", "filler")
 _PARAMETERS = ("convolution_param", "inner_product_param", "scale_param", "embed_param")
-_SECONDS = 60
+SECONDS = 60
 
 
 class Answer(NamedTuple):
@@ -88,8 +88,11 @@ def _without_fillers(document):
     return edits.apply()
 
 
-def in_child(folder, work):
-    """The result of ``work`` in a forked process, or None and its last words."""
+def in_child(folder, work, seconds=SECONDS):
+    """The result of ``work`` in a forked process, or None and its last words.
+
+    The result goes through JSON.
+    """
     reader, writer = os.pipe()
     errors = tempfile.TemporaryFile()
     child = os.fork()
@@ -98,16 +101,17 @@ def in_child(folder, work):
         _run_and_exit(folder, work, writer, errors.fileno())
     os.close(writer)
     with os.fdopen(reader, "rb") as pipe:
-        data = _read_for(pipe, _SECONDS)
+        data = _read_for(pipe, seconds)
     if data is None:
-        os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
+        is_leader = os.getpgid(child) == child
+        (os.killpg if is_leader else os.kill)(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
     if data:
         return json.loads(data.decode()), ""
     if data is None:
-        return None, "no answer in {} s".format(_SECONDS)
+        return None, "no answer in {} s".format(seconds)
     errors.seek(0)
-    return None, _last_words(errors.read())
+    return None, _last_words(errors.read()) or "died without a word, status {}".format(status)
 
 
 def _run_and_exit(folder, work, writer, errors):
@@ -146,4 +150,4 @@ def _last_words(data):
     for line in lines:
         if line.startswith("F") and "] " in line:
             return line.partition("] ")[2]
-    return lines[-1] if lines else "died without a word"
+    return lines[-1] if lines else ""

@@ -43,8 +43,6 @@ _PERMISSIVE = 1
 _FILLERS = {"bilinear", "constant", "gaussian", "msra", "positive_unitball", "uniform", "xavier"}
 
 
-
-
 def problems(net, phase="TEST"):
     """What stock Caffe refuses about a net, as far as the text tells.
 
@@ -188,7 +186,18 @@ def _layer_problems(layer):
         given = len(getattr(message, name))
         if given not in (0, count):
             found.append("has {} {} and wants {}".format(given, name, count))
-    return found + _weight_problems(layer, message)
+    return found + _value_problems(layer, message) + _weight_problems(layer, message)
+
+
+def _value_problems(layer, message):
+    """Values that ``LayerSetUp`` refuses whatever the bottoms."""
+    given = len(message.input_param.shape)
+    if layer.type == "Input" and given not in (0, 1, len(layer.tops)):
+        return ["has {} shapes for {} tops".format(given, len(layer.tops))]
+    parameters = {"Exp": message.exp_param, "Log": message.log_param}.get(layer.type)
+    if parameters is not None and parameters.base != -1 and not parameters.base > 0:
+        return ["has the base {:g}".format(parameters.base)]
+    return []
 
 
 def _arity(layer):
@@ -246,7 +255,8 @@ def _graph_problems(net, phase):
                 problem = "reads {}, which no layer before makes"
                 found.append(_of_layer(layer, problem.format(bottom)))
         in_place = {a for a, b in zip(layer.bottoms, layer.tops) if a == b}
-        for bottom in set(layer.bottoms) - in_place:
+        twice = {blob for blob in in_place if layer.bottoms.count(blob) > 1}
+        for bottom in set(layer.bottoms) - in_place | twice:
             made[bottom] = made.get(bottom, 0) + 1
         for top in layer.tops:
             if top in made and top not in in_place:

@@ -79,8 +79,6 @@ class Document:
                 "more than {} fields are no net definition".format(MAX_FIELDS), path
             )
         source = Source(text, path)
-        if not text.strip("\ufeff \t\r\n\v\f"):
-            raise source.error("the file is empty", 0)
         stranger = _known_stranger(text)
         if stranger:
             raise source.error(stranger, 0)

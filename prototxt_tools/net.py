@@ -282,5 +282,7 @@ def _no_net(document):
             )
     first = document.root.fields[0] if len(document.root) else None
     if first is None:
-        return PrototxtError("only comments, no layers; not a net", document.path, 1, 1)
+        is_blank = not document.text().strip("\ufeff \t\r\n\v\f")
+        problem = "the file is empty" if is_blank else "only comments, no layers; not a net"
+        return PrototxtError(problem, document.path, 1, 1)
     return first.error("no layers in this file (it begins with {}); not a net".format(first.name))

@@ -58,6 +58,17 @@ def test_a_sound_net_has_none():
         (INPUT + layer("InnerProduct", "d", params='inner_product_param { num_output: 2 '
                        'weight_filler { type: "magic" } }'), "the filler 'magic'"),
         (INPUT + layer("InnerProduct", "d"), "it has no num_output"),
+        (INPUT + layer("Eltwise", "d", "d", tops=["d"]),
+         "changes d in place, but others read d before"),
+        (layer("Input", tops=["a", "b", "c"], params="input_param { shape { } shape { } }"),
+         "layer l (Input) has 2 shapes for 3 tops"),
+        (layer("Input", params="input_param { shape { dim: [" + "1," * 32 + "1] } }"),
+         "has over 32 axes"),
+        (INPUT + layer("Exp", "d", params="exp_param { base: 0 }"), "has the base 0"),
+        (INPUT + layer("Log", "d", params="log_param { base: -2 }"), "has the base -2"),
+        (INPUT.replace("dim: 1 ", "dim: 0 ")
+         + layer("InnerProduct", "d", params="inner_product_param { num_output: 2 }"),
+         "a bias for an empty output"),
         (INPUT + CONV % ("a", "d", "a", 'param { name: "w" }')
          + CONV % ("b", "a", "b", 'param { name: "w" }'), "shares w with a, but (4, 4, 3, 3)"),
         (INPUT + 'layer { name: "a" } layers { name: "b" }', "forms V1 and V2"),

@@ -1,14 +1,19 @@
 """The benchmark over a folder of prototxt files, on the public ones."""
 
 import importlib.util
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 BENCHMARK = Path(__file__).resolve().parents[1] / "benchmarks" / "corpus.py"
 sys.path.append(str(BENCHMARK.parent))
+
+import corpus  # noqa: E402
 
 NET = 'layer { name: "i" type: "Input" top: "d" input_param { shape { dim: 1 dim: 3 } } }\n'
 FILES = {
@@ -50,7 +55,7 @@ def test_a_table_says_how_many_files_pass_each_step_and_every_refusal_its_reason
     ]
     for name, reason in {
         "fork.prototxt": "converted, stock Caffe refuses: stock Caffe: 2:1: layer x (Axpy)",
-        "data.pt": "not tried: layer db (line 1) of type Data reads a database from the disk: /db",
+        "deep/data.pt": "not tried: layer db (line 1) of type Data reads a database",
         "solver.prototxt": "refused: not a net: 1:1: a solver",
         "twice.prototxt": "refused: no parser accepts it: 2:11: name is given twice",
         "template": "refused: not a prototxt: 1:14: '$' belongs to no prototxt",
@@ -63,11 +68,85 @@ def test_without_a_folder_it_says_how_to_call_it():
     assert code == 2 and "usage: benchmarks/corpus.py DIR" in output
 
 
-def rows_of(shared):
-    import corpus
+def test_a_file_that_is_no_folder_and_a_folder_that_is_not_there_are_named(folder):
+    for path in (folder / "fine.prototxt", folder / "nowhere"):
+        result = subprocess.run([sys.executable, str(BENCHMARK), str(path)], stderr=subprocess.PIPE)
+        assert result.returncode == 2
+        assert result.stderr.decode() == "{} is no folder\n".format(path)
 
+
+def test_names_of_every_kind_have_a_row_and_pipes_have_none(tmp_path):
+    net = FILES["fine.prototxt"].encode()
+    (tmp_path / "directory.prototxt").mkdir()
+    names = (b"a b.prototxt", b"caf\xe9.prototxt", b"two\nlines", b"-h", b"directory.prototxt/x")
+    for name in names:
+        with open(os.path.join(os.fsencode(str(tmp_path)), name), "wb") as file:
+            file.write(net)
+    (tmp_path / "dangling.prototxt").symlink_to("nowhere")
+    (tmp_path / "round.prototxt").symlink_to("round.prototxt")
+    os.mkfifo(str(tmp_path / "pipe.prototxt"))
+    code, output = run(tmp_path)
+    assert code == 0
+    assert output.startswith("files                                 7 of     7\n")
+    assert "dangling.prototxt: refused: not a prototxt: cannot be read: No such file" in output
+    assert "round.prototxt: refused: not a prototxt: cannot be read: Too many levels" in output
+    if importlib.util.find_spec("caffe") is None:
+        assert "caf\\udce9.prototxt: converted, not tried" in output
+        assert "two\\nlines: converted, not tried" in output
+
+
+def raises(path, with_caffe):
+    raise RuntimeError("lost the thread")
+
+
+def dies(path, with_caffe):
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def waits(path, with_caffe):
+    time.sleep(60)
+
+
+def takes_all_memory(path, with_caffe):
+    bytearray(1 << 40)
+
+
+@pytest.mark.parametrize(
+    "fate, reason",
+    [
+        (raises, "RuntimeError: lost the thread"),
+        (dies, "died without a word, status 11"),
+        (waits, "no answer in 0.5 s"),
+        (takes_all_memory, "MemoryError: "),
+    ],
+)
+def test_a_file_that_crashes_the_program_is_a_row_and_the_next_one_another(
+    folder, monkeypatch, capsys, fate, reason
+):
+    try_all = corpus.try_all
+
+    def meets_its_fate(path, with_caffe):
+        return (fate if path.name == "fork.prototxt" else try_all)(path, False)
+
+    monkeypatch.setattr(corpus, "try_all", meets_its_fate)
+    monkeypatch.setattr(corpus, "_SECONDS", 0.5)
+    monkeypatch.setattr(corpus.stock_caffe, "SECONDS", 0 if fate is waits else 60)
+    assert corpus.main([str(folder)]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert "fork.prototxt: crashed: " + reason in lines
+    assert lines[0].split() == ["files", "6", "of", "6"]
+    assert any(line.startswith("twice.prototxt: refused") for line in lines)
+
+
+def test_a_reader_that_has_enough_ends_it_quietly(folder):
+    command = "'{}' '{}' '{}' | head -1".format(sys.executable, BENCHMARK, folder)
+    result = subprocess.run(command, shell=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert (len(result.stdout.splitlines()), result.stderr) == (1, b"")
+
+
+def rows_of(shared):
     with_caffe = importlib.util.find_spec("caffe") is not None
-    return [corpus.judge(path, with_caffe) for path in corpus.files_of(shared / "prototxt")]
+    return [corpus.try_all(path, with_caffe) for path in corpus.files_of(shared / "prototxt")]
 
 
 @pytest.fixture(scope="module")

@@ -76,6 +76,11 @@ def test_the_elements_of_a_list_share_its_span():
     assert {text[field.start : field.end] for field in fields} == {"dim: [1, 2];"}
 
 
+def test_a_text_without_fields_is_a_document_as_protobuf_takes_it():
+    for text in ("", " \n\t\n", "# a comment"):
+        assert len(Document.parse(text).root) == 0
+
+
 def test_fields_know_their_place():
     field = Document.parse('name: "x"\n\n  layer { }\n').root.first("layer")
     assert (field.line, field.column) == (3, 3)
@@ -84,8 +89,6 @@ def test_fields_know_their_place():
 @pytest.mark.parametrize(
     "text, line, column, problem",
     [
-        ("", 1, 1, "empty"),
-        (" \n\t\n", 1, 1, "empty"),
         ("layer {\n  name:", 2, 8, "end of the file"),
         ("layer {\n  pool: MAX\n", 3, 1, "opened in line 1"),
         ("layer {\n}\n}", 3, 1, "closes nothing"),

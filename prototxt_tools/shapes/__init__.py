@@ -34,6 +34,7 @@ __all__ = [
 _FAMILIES = (axes, ends, weighted, windows)
 _UNBUILDABLE = (ValueError, IndexError, ZeroDivisionError, OverflowError)
 _MAX_VALUES = (1 << 31) - 1
+_MAX_AXES = 32
 
 
 def infer(net, inputs=None, problems=None):
@@ -114,6 +115,7 @@ def _check_size(shape):
     """``Blob::Reshape`` in ``src/caffe/blob.cpp``."""
     if shape is not None:
         rules.check(min(shape + (0,)) >= 0, "{} has a size below 0".format(shape))
+        rules.check(len(shape) <= _MAX_AXES, "{} has over {} axes".format(shape, _MAX_AXES))
         if volume(shape) > _MAX_VALUES:
             raise OverflowError("{} are over 2^31 values".format(shape))
 
@@ -155,6 +157,8 @@ def parameters(net, shapes, problems=None):
 
 def parameters_of(layer, shapes):
     """The shapes of a layer's learned parameters; empty where unknown. Raises as ``tops_of``."""
+    if layer.message.blobs:
+        return [_stored_shape(blob) for blob in layer.message.blobs]
     rule = rules.PARAMETERS.get(layer.type)
     bottoms = [shapes.get(bottom) for bottom in layer.bottoms]
     if rule is None or None in bottoms:
@@ -163,6 +167,14 @@ def parameters_of(layer, shapes):
         return [shape for shape in rule(layer.message, bottoms) if shape is not None]
     except _UNBUILDABLE as error:
         raise _unbuildable(layer, bottoms, error) from error
+
+
+def _stored_shape(blob):
+    """The shape of a blob that the definition itself holds (``Blob::FromProto``)."""
+    legacy = ("num", "channels", "height", "width")
+    if any(map(blob.HasField, legacy)):
+        return tuple(getattr(blob, name) for name in legacy)
+    return tuple(blob.shape.dim)
 
 
 def parameter_count(layer):

@@ -11,7 +11,9 @@ from prototxt_tools.shapes.rules import axis_of, check, parameters_of, tops_of, 
 def _inner_product(message, bottoms, count):
     parameters = message.inner_product_param
     check(parameters.num_output, "it has no num_output")
-    return [bottoms[0][: axis_of(parameters.axis, bottoms[0])] + (parameters.num_output,)]
+    rows = bottoms[0][: axis_of(parameters.axis, bottoms[0])]
+    check(volume(rows) or not parameters.bias_term, "a bias for an empty output")
+    return [rows + (parameters.num_output,)]
 
 
 @parameters_of("InnerProduct")

@@ -47,7 +47,7 @@ def window(parameters, prefix, spatial, default):
     if not spatial:
         return []
     check(values != [None], "it has no kernel_size")
-    check(prefix == "pad" or min(values) > 0, "its {} is 0".format(whole))
+    check(prefix in ("pad", "dilation") or min(values) > 0, "its {} is 0".format(whole))
     return values * spatial if len(values) == 1 else values
 
 
