@@ -24,8 +24,9 @@ TASKS = [
 ]
 LABEL_SETS = [
     ("2015", "ilsvrc2015"), ("ILSVRC2012", "ilsvrc2012"), ("ilsvrc_2012_labels", "ilsvrc2012"),
-    ("places365", "places365"), ("hybrid1365", "hybrid1365"), ("synset.txt in repo", "imagenet21k"),
-    ("(0-2)", "age-groups"), ("Male", "gender"), ("SFW", "nsfw"),
+    ("categories_places365", "places365"), ("hybrid1365", "hybrid1365"),
+    ("synset.txt in repo", "imagenet21k"), ("(0-2)", "age-groups"),
+    ("Male", "gender"), ("SFW", "nsfw"),
 ]
 RAW = "https://raw.githubusercontent.com/"
 PLACES = "CSAILVision/places365/06218620d593de09ac4f9f39b72ea0d175990a24/"

@@ -119,3 +119,9 @@ def test_one_member_can_be_read(tmp_path):
     assert archives.read_member(archive, "words.txt") == b"yes"
     with pytest.raises(InputError, match="holds no other.txt"):
         archives.read_member(archive, "other.txt")
+
+
+def test_files_of_the_folder_s_own_are_left_alone(tmp_path, folder):
+    archive = tar(tmp_path / "a.tar", [("x/fetched.json", b"lies"), ("x/net", b"1")], "w")
+    assert archives.unpack(archive, folder, but=("fetched.json",)) == ["net"]
+    assert os.listdir(folder) == ["net"]

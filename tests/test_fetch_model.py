@@ -128,6 +128,8 @@ def test_a_wrong_file_put_there_by_hand_is_refused(tmp_path, server, digits):
     path = os.path.join(fetching.place(one), "digits.caffemodel")
     with open(path, "wb") as file:
         file.write(b"other weights")
+    with open(os.path.join(fetching.place(one), "deploy.prototxt"), "wb") as file:
+        file.write(digits["deploy.prototxt"])
     for offline in (False, True):
         with pytest.raises(InputError, match="digits.caffemodel: has the SHA-256 .*delete it"):
             fetch(one, offline=offline)

@@ -62,6 +62,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.send_header(name, value)
         length = answer.length if answer.length is not None else len(body)
         self.send_header("Content-Length", str(length))
+        self.send_header("Connection", "close")
         self.end_headers()
         self.wfile.write(body[:answer.only])
         self.wfile.flush()

@@ -42,7 +42,7 @@ def add(path, name=None):
     slug = re.sub(r"[^\w.+-]+", "-", own.lower()).strip("-.")
     if not slug:
         raise InputError("{!r} is no name for a model; give --name".format(own))
-    if any(slug == one.id for one in registry.load()):
+    if registry.is_taken(slug):
         raise InputError("a model called {} is known already; give --name".format(slug))
     place = os.path.join(registry.added(), slug)
     cache.make_folder(place)

@@ -27,7 +27,7 @@ class _Member(NamedTuple):
     open: Any
 
 
-def unpack(archive, folder):
+def unpack(archive, folder, but=()):
     """Unpack a tar or zip archive: all of it, or nothing.
 
     The folder that all members share falls away; members that are neither files nor folders are
@@ -38,6 +38,8 @@ def unpack(archive, folder):
     archive : str
     folder : str
         Exists; files of the same names are replaced.
+    but : sequence of str
+        Paths that are left out, where the folder keeps files of its own.
 
     Returns
     -------
@@ -53,6 +55,7 @@ def unpack(archive, folder):
     try:
         with _opened(archive) as members:
             paths = _write_all(members, temporary, archive)
+            paths = [path for path in paths if path not in but]
             for path in paths:
                 place = os.path.join(folder, *path.split("/"))
                 os.makedirs(os.path.dirname(place), exist_ok=True)

@@ -12,7 +12,7 @@ from prototxt_tools.files import write_bytes
 
 HOME = "CAFFE_GRADCAM_HOME"
 RECORD = "fetched.json"
-_LOCK = ".lock"
+LOCK = ".lock"
 _POLL = 0.1
 
 
@@ -61,7 +61,7 @@ def locked(folder, say=None, timeout=None):
     InputError
         The folder cannot be written, or another process held it for too long.
     """
-    path = os.path.join(folder, _LOCK)
+    path = os.path.join(folder, LOCK)
     try:
         file = open(path, "a+b")
     except OSError as error:

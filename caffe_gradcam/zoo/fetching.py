@@ -13,6 +13,8 @@ from prototxt_tools.files import write_bytes
 
 OFFLINE = "CAFFE_GRADCAM_OFFLINE"
 _SPARE = 64 << 20
+# Files of a model's folder that no archive may bring.
+_OWN = (model_folder.README, cache.RECORD, cache.LOCK)
 # What tells a file from any other where no hash is known.
 _READERS = {"weights": weight_files.load, "prototxt": Document.load,
             "mean": model_folder.read_mean}
@@ -203,7 +205,7 @@ class _Fetch:
             self.record.add(file.name, sha256=digest, url=url)
             return
         try:
-            for name in archives.unpack(path, self.folder):
+            for name in archives.unpack(path, self.folder, _OWN):
                 own = hashes.digests(os.path.join(self.folder, name), ["sha256"])["sha256"]
                 self.record.add(name, sha256=own, archive=url)
             self.record.add(file.name, sha256=digest, url=url)

@@ -43,10 +43,7 @@ def load():
     InputError
         The registry that comes along is missing or damaged.
     """
-    found = {}
-    for name in _folders(shipped()):
-        folder = os.path.join(shipped(), name)
-        found[name] = entries.read(folder, is_local=_has_weights(folder))
+    found = {name: _shipped(name) for name in _folders(shipped())}
     for name in _folders(added()):
         try:
             found[name] = _added(name)
@@ -77,6 +74,8 @@ def find(name, known=None):
     """
     if known is None and name in _folders(added()):
         return _added(name)
+    if known is None and name in _folders(shipped()):
+        return _shipped(name)
     known = load() if known is None else known
     for plain in (str, _plain):
         hits = [one for one in known if plain(name) in {plain(own) for own in one.names}]
@@ -91,6 +90,11 @@ def find(name, known=None):
     near += [one.id for one in known if _plain(name) in _plain(one.id) and one.id not in near]
     hint = "near: " + ", ".join(near[:_NEAR]) if near else "`caffe-gradcam models list` has all"
     raise InputError("no model is called {!r}; {}".format(name, hint))
+
+
+def is_taken(name):
+    """Whether a model has that id."""
+    return name in _folders(shipped()) or name in _folders(added())
 
 
 def selected(known, task=None, max_size=None, license=None, fetchable=False):
@@ -127,6 +131,11 @@ def _folders(place):
         return []
     return [name for name in names if any(
         os.path.isfile(os.path.join(place, name, file)) for file in (model_folder.README, LINK))]
+
+
+def _shipped(name):
+    folder = os.path.join(shipped(), name)
+    return entries.read(folder, is_local=_has_weights(folder))
 
 
 def _added(name):
