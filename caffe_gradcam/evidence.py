@@ -45,15 +45,18 @@ class Pass:
 
         What was worked out for the same seeds before is not worked out again.
         """
-        known = self._gradients.setdefault((tuple(map(id, seeds)), rule), {})
+        # The seeds are kept, lest others get their ids.
+        _, known = self._gradients.setdefault((tuple(map(id, seeds)), rule), (list(seeds), {}))
         if target not in known:
-            if not self._current:
-                self.engine.forward(self.inputs, keep=[self.score])
-                self._current = True
+            self._return()
             together = rule == "gradient" and target in self._together
             known.update(self._backward(top_diff(self.blobs[self.score], seeds),
                                         self._together if together else [target], rule))
         return known[target]
+
+    def forget(self):
+        """Let go of gradients; what is asked for again is worked out again."""
+        self._gradients = {}
 
     def elsewhere(self, changed, rows, seeds, target):
         """Gradients at a target where the inputs of some rows are changed.
@@ -77,6 +80,8 @@ class Pass:
 
     def head(self, blob, seeds, pairs):
         """Values of seeds where rows of a blob are replaced, from there on."""
+        self._return()
+
         def run(value, rows):
             return self.engine.forward_from(blob, value, [self.score], rows)[self.score]
 
@@ -86,6 +91,12 @@ class Pass:
         # The rule is said only where it matters: not every engine has others.
         rules = {} if rule == "gradient" else {"rule": rule}
         return self.engine.backward(self.score, seed, targets, **rules)
+
+    def _return(self):
+        """Have the engine hold the batch again, if it ran on something else."""
+        if not self._current:
+            self.engine.forward(self.inputs, keep=[self.score])
+            self._current = True
 
     def _forward(self, changed, rows):
         inputs = {name: changed[name] if name in changed else value[list(rows)]
@@ -139,8 +150,7 @@ class Evidence:
 
     @property
     def gradients(self):
-        found = self._taken(self._batch.gradients(self._all, self._place))
-        return np.maximum(found, 0) if self._only_positive else found
+        return self._at_target(self._place)
 
     @property
     def inputs(self):
@@ -162,8 +172,7 @@ class Evidence:
     def laid_over(self):
         """Grad-CAM at the size of the input."""
         return self._lay_over(lambda target: grad_cam(
-            self._taken(self._batch.blobs[target]),
-            self._taken(self._batch.gradients(self._all, target))))
+            self._taken(self._batch.blobs[target]), self._at_target(target)))
 
     @property
     def seeds(self):
@@ -189,7 +198,7 @@ class Evidence:
 
     def noisy_gradients(self, inputs):
         """Gradients at the place for other inputs."""
-        return self._elsewhere(inputs, self._place)
+        return self._cut(self._elsewhere(inputs, self._place))
 
     def pixel_gradients(self, inputs):
         """Gradients at the input for other inputs."""
@@ -202,6 +211,12 @@ class Evidence:
                                          [self._asked[index] for index in part], target)
 
         return _halving(run, list(range(len(inputs))))
+
+    def _at_target(self, target):
+        return self._cut(self._taken(self._batch.gradients(self._all, target)))
+
+    def _cut(self, gradients):
+        return np.maximum(gradients, 0) if self._only_positive else gradients
 
     def _at_source(self, rule):
         return self._taken(self._batch.gradients(self._all, self._source, rule))

@@ -11,7 +11,8 @@ from caffe_gradcam.evidence import Evidence, Pass, laid_over_input
 from caffe_gradcam.explanation import Explanation, Result
 from caffe_gradcam.methods import METHODS
 from caffe_gradcam.preprocess import prepare
-from caffe_gradcam.questions import Context, Top, resolve, score_vectors, to_probabilities
+from caffe_gradcam.questions import Context, Top, resolve
+from caffe_gradcam.seeds import score_vectors, to_probabilities
 from prototxt_tools import weights as weight_files
 from prototxt_tools.errors import InputError
 
@@ -118,6 +119,17 @@ class Explainer:
         if self._biased:
             self._biased[0].close()
 
+    def replace_weights(self, weights):
+        """Put other weights into layers, for every method; see ``Engine.replace_weights``."""
+        self.engine.replace_weights(weights)
+        self._weights = dict(self._loaded_weights(), **weights)
+        if self._biased:
+            engine = self._biased[0]
+            engine.replace_weights(weights)
+            _, score, biases = heads.biased_net(
+                self.model.prototxt, self.model.score, self._weights)
+            self._biased = engine, score, biases
+
     def explain(self, photographs, questions=BEST):
         """Explain some photographs in one batch: one forward pass, and one backward pass for
         the first question about every photograph, one for the second, and so on.
@@ -221,20 +233,22 @@ class Explainer:
     def _maps(self, batch, seeds, views):
         """(rank of the question, method, place) -> {index of the photograph: V x h x w}."""
         maps = {}
-        for name in sorted(self.methods, key=lambda one: _ORDER.index(METHODS[one].cost)):
-            method = METHODS[name]
-            for rank in range(max(map(len, seeds))):
+        for cost in _ORDER:
+            methods = [name for name in self.methods if METHODS[name].cost == cost]
+            for rank in range(max(map(len, seeds)) if methods else 0):
                 asked = [own[rank] if rank < len(own) else None
                          for own in seeds for _ in range(views)]
-                for place in self.places[name]:
+                for name, place in [(one, place) for one in methods
+                                    for place in self.places[one]]:
                     evidence = self._evidence(batch, asked, place)
                     # Overflow shows as infinity or NaN in the map, and is reported there.
                     with np.errstate(over="ignore", invalid="ignore"):
-                        found = method.function(**self._needed(method, evidence))
-                    photographs = evidence.rows[::views]
+                        found = METHODS[name].function(**self._needed(METHODS[name], evidence))
                     maps[rank, name, place] = {
                         row // views: found[at * views:(at + 1) * views]
-                        for at, row in enumerate(photographs)}
+                        for at, row in enumerate(evidence.rows[::views])}
+                # No other question will want these gradients.
+                batch.forget()
         return maps
 
     def _evidence(self, batch, asked, place):

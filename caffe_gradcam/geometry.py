@@ -149,6 +149,8 @@ def _inside(region, rows, columns, size):
                           (columns >= x) & (columns < x + width))
         return inside, (x + width / 2.0, y + height / 2.0)
     mask = np.asarray(region) > 0
+    if mask.ndim != 2:
+        raise InputError("a region is (x, y, width, height) or a mask of height x width")
     if mask.shape != tuple(size) or not mask.any():
         raise InputError(
             "the mask is empty" if mask.shape == tuple(size) else

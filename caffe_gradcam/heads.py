@@ -75,7 +75,9 @@ def class_maps(activations, layer, weights):
     if layer.type == "InnerProduct" and inner.transpose:
         matrix = matrix.reshape(channels, -1).T
     matrix = np.float32(matrix.reshape(-1, channels))
-    return np.einsum("kc,ncij->nkij", matrix, activations)
+    images, _, height, width = activations.shape
+    maps = np.matmul(matrix, activations.reshape(images, channels, -1))
+    return maps.reshape(images, len(matrix), height, width)
 
 
 def biased_net(prototxt, score, weights):
@@ -124,8 +126,10 @@ def _bias(layer, arrays):
     if layer.type == "Bias" and arrays:
         return np.ravel(arrays[0])
     if layer.type == "BatchNorm" and len(arrays) > 2:
+        # As Caffe: a factor of 0 says that nothing was learned, and counts as means of 0.
         factor = float(np.ravel(arrays[2])[0])
-        mean, variance = (np.ravel(one).astype(np.float64) / (factor or 1) for one in arrays[:2])
+        mean, variance = (np.ravel(one).astype(np.float64) * (1 / factor if factor else 0)
+                          for one in arrays[:2])
         return -mean / np.sqrt(variance + layer.message.batch_norm_param.eps)
     return None
 

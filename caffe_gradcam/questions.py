@@ -1,15 +1,23 @@
 """What can be asked of a net's scores: each question is a number and its gradient.
 
-A question resolves, for one photograph, to seeds: functions of the score blob. The gradient of a
-seed is what a backward pass starts from; its value is what methods measure that run the net again.
+A question resolves, for one photograph, to seeds: see ``caffe_gradcam.seeds``.
 """
 
 import re
-from typing import Any, Callable, Dict, NamedTuple, Optional, Tuple
+from typing import Any, Callable, NamedTuple, Tuple
 
 import numpy as np
 
 from caffe_gradcam import labels
+from caffe_gradcam.seeds import (
+    Likeness,
+    Linear,
+    likelihood,
+    opposite,
+    score_vectors,
+    to_probabilities,
+    within,
+)
 from prototxt_tools.errors import InputError
 
 
@@ -32,120 +40,6 @@ class Context(NamedTuple):
     link: str
     label: Callable
     cells_of: Callable
-
-
-class Linear(NamedTuple):
-    """A weighted sum of scores.
-
-    Attributes
-    ----------
-    text : str
-        The question in words.
-    class_index : int or None
-        The one class that it is about, if there is one.
-    weights : dict
-        Class -> factor.
-    cells : numpy.ndarray or None
-        h x w weights with sum 1 over the places of a dense score map; None for all alike.
-    """
-
-    text: str
-    class_index: Optional[int]
-    weights: Dict[int, float]
-    cells: Any = None
-
-    def values(self, scores):
-        """M x K [x h x w] -> M float64."""
-        summed = sum(factor * _by_place(scores)[:, one] for one, factor in self.weights.items())
-        return np.dot(summed, _shares(self.cells, scores))
-
-    def gradients(self, scores):
-        """M x K [x h x w] -> the derivative of each value, of the same shape, float32."""
-        seeds = np.zeros(scores.shape, np.float32)
-        for one, factor in self.weights.items():
-            _by_place(seeds)[:, one] = factor * _shares(self.cells, scores)
-        return seeds
-
-
-class Likelihood(NamedTuple):
-    """The probability of a class instead of its score.
-
-    Its derivative with respect to the scores is p_c (e_c - p) behind a Softmax and p_c (1 - p_c)
-    behind a Sigmoid, so it fades where the net is sure.
-    """
-
-    text: str
-    class_index: int
-    link: str
-    cells: Any = None
-
-    def values(self, scores):
-        """M x K [x h x w] -> M float64 in [0, 1]."""
-        chances = to_probabilities(_by_place(scores), self.link)[:, self.class_index]
-        return np.dot(chances, _shares(self.cells, scores))
-
-    def gradients(self, scores):
-        """M x K [x h x w] -> the derivative of each value, of the same shape, float32."""
-        chances = to_probabilities(_by_place(scores), self.link)
-        own = chances[:, self.class_index]
-        if self.link == "softmax":
-            slopes = -chances * own[:, np.newaxis]
-            slopes[:, self.class_index] += own
-        else:
-            slopes = np.zeros_like(chances)
-            slopes[:, self.class_index] = own * (1 - own)
-        return np.float32(slopes * _shares(self.cells, scores)).reshape(scores.shape)
-
-
-class Likeness(NamedTuple):
-    """How alike the score blob is to that of a reference image: dot product or cosine."""
-
-    text: str
-    reference: Any
-    cosine: bool
-    class_index: Optional[int] = None
-
-    def values(self, scores):
-        """M x K [x h x w] -> M float64."""
-        flat = _flat(scores)
-        return np.dot(flat, self._direction()) / (self._lengths(flat) if self.cosine else 1)
-
-    def gradients(self, scores):
-        """M x K [x h x w] -> the derivative of each value, of the same shape, float32."""
-        flat, direction = _flat(scores), self._direction()
-        slopes = np.broadcast_to(direction, flat.shape)
-        if self.cosine:
-            lengths = self._lengths(flat)[:, np.newaxis]
-            alike = np.dot(flat, direction)[:, np.newaxis] / lengths
-            slopes = (direction - alike * flat / lengths) / lengths
-        return np.float32(slopes).reshape(scores.shape)
-
-    def _direction(self):
-        reference = np.ravel(self.reference).astype(np.float64)
-        return reference / (np.linalg.norm(reference) or 1) if self.cosine else reference
-
-    @staticmethod
-    def _lengths(flat):
-        return np.maximum(np.linalg.norm(flat, axis=1), np.finfo(np.float32).tiny)
-
-
-class Opposite(NamedTuple):
-    """What speaks against the answer to another question."""
-
-    text: str
-    of: Any
-
-    @property
-    def class_index(self):
-        return self.of.class_index
-
-    def values(self, scores):
-        """M x K [x h x w] -> M float64."""
-        return -self.of.values(scores)
-
-    def gradients(self, scores):
-        """M x K [x h x w] -> the derivative of each value, of the same shape, float32."""
-        return -self.of.gradients(scores)
 
 
 class Class(NamedTuple):
@@ -206,8 +100,7 @@ class Probability(NamedTuple):
         seeds = self.of.resolve(context)
         if any(seed.class_index is None for seed in seeds):
             raise InputError("a probability is asked of one class, not of several together")
-        return [Likelihood("probability of " + one.text, one.class_index, context.link, one.cells)
-                for one in seeds]
+        return [likelihood(one, context.link) for one in seeds]
 
 
 class Against(NamedTuple):
@@ -216,7 +109,7 @@ class Against(NamedTuple):
     of: Any
 
     def resolve(self, context):
-        return [Opposite("against " + seed.text, seed) for seed in self.of.resolve(context)]
+        return [opposite(seed) for seed in self.of.resolve(context)]
 
 
 class At(NamedTuple):
@@ -236,11 +129,13 @@ class At(NamedTuple):
         if context.scores.ndim != 3:
             raise InputError("the net gives one score per class, not a map of them, so it cannot "
                              "be asked about a region; cut that out of the picture instead")
+        if isinstance(self.of, Like):
+            raise InputError("likeness is asked of the whole score blob, not of a region of it")
         cells = context.cells_of(self.region)
         local = np.tensordot(context.scores, cells, 2)
         where = "the mask" if not isinstance(self.region, tuple) else ",".join(
             "{:g}".format(number) for number in self.region)
-        return [seed._replace(text="{} at {}".format(seed.text, where), cells=cells)
+        return [within(seed, cells, where)
                 for seed in self.of.resolve(context._replace(scores=local))]
 
 
@@ -290,7 +185,9 @@ def resolve(questions, context):
     for one in questions:
         question = Class(int(one)) if isinstance(one, (int, np.integer)) else one
         for seed in question.resolve(context):
-            seeds.setdefault(seed.text, seed)
+            # Two masks, or two reference images, have the same words.
+            key = seed.text, seed.gradients(context.scores[np.newaxis]).tobytes()
+            seeds.setdefault(key, seed)
     return list(seeds.values())
 
 
@@ -329,41 +226,6 @@ def parse(text, find_class):
     return Class(terms[0][0]) if len(terms) == 1 else Sum(tuple(terms))
 
 
-def score_vectors(blob):
-    """One score per class from a score blob, which may have places: their mean.
-
-    Parameters
-    ----------
-    blob : numpy.ndarray
-        N x K [x h x w].
-
-    Returns
-    -------
-    numpy.ndarray
-        N x K float32.
-    """
-    return _by_place(blob).mean(axis=2, dtype=np.float64).astype(np.float32)
-
-
-def to_probabilities(scores, link):
-    """What the net's own last layer makes of scores; None if it has none such.
-
-    Parameters
-    ----------
-    scores : numpy.ndarray
-        K, or N x K [x places].
-    link : str
-        "softmax", "sigmoid" or "none".
-    """
-    axis = min(1, scores.ndim - 1)
-    if link == "softmax":
-        powers = np.exp(scores - scores.max(axis=axis, keepdims=True))
-        return powers / powers.sum(axis=axis, keepdims=True)
-    if link == "sigmoid":
-        return np.exp(-np.logaddexp(0, -scores))
-    return None
-
-
 def ranking(scores):
     """All classes, the highest score first; the first of equals goes first."""
     return np.argsort(-scores, kind="mergesort").tolist()
@@ -373,18 +235,3 @@ def name(index, context):
     """``281 tabby, tabby cat``, or the index alone."""
     label = context.label(index)
     return "{} {}".format(index, label) if label else str(index)
-
-
-def _by_place(blob):
-    """A view of a score blob as N x K x places."""
-    return blob.reshape(blob.shape[0], blob.shape[1] if blob.ndim > 1 else 1, -1)
-
-
-def _flat(blob):
-    return blob.reshape(len(blob), -1).astype(np.float64)
-
-
-def _shares(cells, scores):
-    """The weights of the places of a score map, with sum 1."""
-    places = _by_place(scores).shape[2]
-    return np.full(places, 1.0 / places) if cells is None else np.ravel(cells).astype(np.float64)

@@ -61,7 +61,7 @@ METHODS = {
     "ss-cam": Method(reruns.ss_cam, ("activations", "inputs", "net"), 10),
     "ablation-cam": Method(reruns.ablation_cam, ("activations", "values", "head")),
     "cam": Method(gradients.cam, ("class_maps", "seeds")),
-    "random": Method(gradients.random_map, ("activations",)),
+    "random": Method(gradients.random_map, ("activations", "inputs")),
     "fullgrad": Method(
         pixels.full_grad, ("inputs", "input_gradients", "bias_gradients"), at_input=True),
     "saliency": Method(pixels.saliency, ("input_gradients",), at_input=True),

@@ -149,10 +149,13 @@ def cam(class_maps, seeds):
     return np.einsum("nk,nkij->nij", seeds, class_maps)
 
 
-def random_map(activations):
-    """Numbers between 0 and 1 that know nothing: what any method has to be better than."""
-    # The same picture gives the same map, in whatever batch.
-    seeds = [zlib.crc32(one.tobytes()) & 0xffffffff for one in activations]
+def random_map(activations, inputs):
+    """Numbers between 0 and 1 that know nothing: what any method has to be better than.
+
+    The same picture gives the same map: ``inputs`` (N x C x H x W, what the net reads) seed it.
+    """
+    # Activations would not do: their last bits depend on batch and engine.
+    seeds = [zlib.crc32(one.tobytes()) & 0xffffffff for one in inputs]
     maps = [np.random.RandomState(seed).rand(*activations.shape[2:]) for seed in seeds]
     return np.stack(maps).astype(np.float32)
 
@@ -198,8 +201,12 @@ def _principal_component(blob):
     """The cells of a C x h x w blob along the direction in which their channels differ most."""
     cells = blob.reshape(len(blob), -1).T.astype(np.float64)
     centred = cells - cells.mean(axis=0)
-    values, vectors = np.linalg.eigh(np.dot(centred, centred.T))
-    projected = vectors[:, -1] * np.sqrt(max(values[-1], 0))
+    if len(centred) < len(blob):
+        # Products of cells have the same eigenvalues as those of channels, and are fewer here.
+        values, vectors = np.linalg.eigh(np.dot(centred, centred.T))
+        projected = vectors[:, -1] * np.sqrt(max(values[-1], 0))
+    else:
+        projected = np.dot(centred, np.linalg.eigh(np.dot(centred.T, centred))[1][:, -1])
     sums = centred.sum(axis=1)
     if np.dot(projected, sums) < 0:
         projected = -projected
