@@ -21,8 +21,30 @@ class Sensitivity(NamedTuple):
     mean: float
 
 
-def sensitivity(blob, heat, explain, radius=RADIUS, samples=SAMPLES, seed=0):
-    """Explain noisy copies of a picture, and compare.
+def noisy(blob, radius=RADIUS, samples=SAMPLES, seed=0):
+    """Copies of a picture with uniform noise.
+
+    Parameters
+    ----------
+    blob : numpy.ndarray
+        C x h x w.
+    radius : float
+        The noise goes up to plus and minus this part of the blob's range.
+    samples : int
+    seed : int
+
+    Returns
+    -------
+    numpy.ndarray
+        N x C x h x w float32.
+    """
+    reach = radius * float(blob.max() - blob.min())
+    noise = np.random.RandomState(seed).uniform(-reach, reach, (samples,) + blob.shape)
+    return np.float32(blob + noise)
+
+
+def sensitivity(heat, heats):
+    """How far the maps of noisy copies are from that of the picture.
 
     Yeh, Hsieh, Suggala, Inouye and Ravikumar, "On the (In)fidelity and Sensitivity of
     Explanations", NeurIPS 2019, definition 2 (maximum sensitivity), estimated from samples; both
@@ -30,24 +52,18 @@ def sensitivity(blob, heat, explain, radius=RADIUS, samples=SAMPLES, seed=0):
 
     Parameters
     ----------
-    blob, heat : numpy.ndarray
-        C x h x w and h x w.
-    explain : callable
-        N x C x h x w -> N x h x w, the heat of each for the same question.
-    radius : float
-        The noise is uniform within plus and minus this part of the blob's range.
-    samples : int
-    seed : int
+    heat : numpy.ndarray
+        h x w.
+    heats : numpy.ndarray
+        N x h x w, of :func:`noisy` copies and the same question.
 
     Returns
     -------
     Sensitivity
     """
-    reach = radius * float(blob.max() - blob.min())
-    noise = np.random.RandomState(seed).uniform(-reach, reach, (samples,) + blob.shape)
-    heats = np.asarray(explain(np.float32(blob + noise)), np.float64)
     norm = np.linalg.norm(heat)
     if norm == 0:
         return Sensitivity(np.nan, np.nan)
-    moved = np.linalg.norm((heats - heat).reshape(samples, -1), axis=1) / norm
+    away = np.asarray(heats, np.float64) - heat
+    moved = np.linalg.norm(away.reshape(len(away), -1), axis=1) / norm
     return Sensitivity(float(moved.max()), float(moved.mean()))
