@@ -1,0 +1,138 @@
+"""The examples in the help of every command, and in the manual: they run."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import definitions
+import pytest
+
+from prototxt_tools import cli, weights
+
+ROOT = Path(__file__).resolve().parents[1]
+COMMANDS = (
+    "convert", "inspect", "draw", "audit", "deploy", "upgrade", "cut", "fold", "rewrite", "diff",
+    "weights",
+)  # fmt: skip
+CONVOLUTION = 'layer {{ name: "{0}" type: "Convolution" bottom: "{1}" top: "{0}" ' \
+    "convolution_param {{ num_output: 4 kernel_size: 3 }} }}\n"
+LAYER = 'layer {{ name: "{0}" type: "{1}" bottom: "{2}" top: "{3}" {4} }}\n'
+DENSE = "inner_product_param { num_output: 4 }"
+BODY = (
+    CONVOLUTION.format("conv4_3", "data")
+    + LAYER.format("bn4_3", "BatchNorm", "conv4_3", "conv4_3", "")
+    + CONVOLUTION.format("conv5", "conv4_3")
+    + LAYER.format("relu5", "ReLU", "conv5", "conv5", "")
+    + LAYER.format("pool5", "Pooling", "conv5", "pool5",
+                   "pooling_param { kernel_size: 2 ceil_mode: false }")
+    + LAYER.format("fc7", "InnerProduct", "pool5", "fc7", DENSE)
+    + LAYER.format("fc8", "InnerProduct", "fc7", "fc8", DENSE)
+)
+DEPLOY = (
+    'name: "n"\ninput: "data"\ninput_shape { dim: 10 dim: 3 dim: 12 dim: 12 }\n' + BODY
+    + LAYER.format("prob", "Softmax", "fc8", "prob", "")
+)
+DATA = 'layer { name: "data" type: "Data" top: "data" top: "label" %s data_param { } }\n'
+LOSS = 'layer { name: "loss" type: "SoftmaxWithLoss" bottom: "fc8" bottom: "label" top: "loss" }\n'
+V1 = 'input: "data" input_dim: [1, 3, 8, 8]\n' \
+    'layers { name: "relu" type: RELU bottom: "data" top: "r" }\n'
+V0 = 'input: "data" input_dim: [1, 3, 8, 8]\n' \
+    'layers { layer { name: "relu" type: "relu" } bottom: "data" top: "r" }\n'
+FILES = {
+    "deploy.prototxt": DEPLOY.replace("ceil_mode: false", ""),
+    "deploy_v2.prototxt": DEPLOY.replace("ceil_mode: false", "").replace("\n", "\n\n"),
+    "stranger.prototxt": DEPLOY,
+    "ssd_deploy.prototxt": DEPLOY,
+    "densenet121.prototxt": DEPLOY,
+    "train_val.prototxt": DATA % "transform_param { crop_size: 12 }" + BODY + LOSS,
+    "lenet_train_test.prototxt": DATA % "" + BODY + LOSS,
+    "VGG_ILSVRC_16_layers_deploy.prototxt": V1,
+    "vgg16.prototxt": V1,
+    "old.prototxt": V1,
+    "imagenet_2013.prototxt": V0,
+}
+PROGRAMS = {
+    "prototxt-tools": 'exec "{python}" -m prototxt_tools "$@"',
+    "dot": "cat > /dev/null; echo '<svg/>'",
+    "curl": "cat stranger.prototxt",
+    "caffe": "echo tested",
+}
+
+
+@pytest.fixture
+def place(tmp_path):
+    """A folder with the files the examples name, and one with the programs they call."""
+    (tmp_path / "bin").mkdir()
+    for name, text in FILES.items():
+        (tmp_path / name).write_text(text)
+    arrays = definitions.random_weights(FILES["deploy.prototxt"])
+    for name in ("resnet50", "squeezenet", "before", "after"):
+        weights.save(tmp_path / (name + ".caffemodel"), arrays)
+    for name, line in PROGRAMS.items():
+        program = tmp_path / "bin" / name
+        program.write_text("#!/bin/sh\n" + line.format(python=sys.executable) + "\n")
+        program.chmod(0o755)
+    return tmp_path
+
+
+def run(line, folder):
+    path = "{}{}{}".format(folder / "bin", os.pathsep, os.environ["PATH"])
+    result = subprocess.run(
+        ["sh", "-c", line], cwd=str(folder), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        env=dict(os.environ, PATH=path, PYTHONPATH=str(ROOT)),
+    )
+    assert result.returncode == 0, (line, result.stderr.decode())
+    assert b"Traceback" not in result.stderr
+    return result.stdout.decode()
+
+
+def help_of(command, capsys):
+    with pytest.raises(SystemExit) as end:
+        cli.main([command, "--help"])
+    assert end.value.code == 0
+    return capsys.readouterr().out
+
+
+def test_the_commands_are_those_tested_here(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["--help"])
+    assert tuple(re.findall("^    ([a-z]+) ", capsys.readouterr().out, re.M)) == COMMANDS
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_two_examples_of_each_help_run(command, place, capsys):
+    text = help_of(command, capsys).partition("examples:\n")[2].replace("\\\n", "")
+    lines = re.findall("^  (?! ).*", text, re.M)
+    assert len(lines) == 2
+    for line in lines:
+        assert "prototxt-tools " + command in line
+        said = run(line.strip(), place)
+        written = re.search("(?:-o|>) ([a-z0-9_]+[.][a-z]+)", line)
+        if written:
+            assert (place / written.group(1)).stat().st_size > 0
+        else:
+            assert said or command in ("audit", "diff")  # silent where they find nothing
+
+
+def blocks(language):
+    """The code blocks of the manual in a language."""
+    manual = (ROOT / "docs" / "prototxt.md").read_text()
+    found = re.findall("^```([a-z]*)\n(.*?)^```$", manual, re.M | re.S)
+    return [text for name, text in found if name == language]
+
+
+def test_the_commands_in_the_manual_run(place):
+    lines = [line for text in blocks("") for line in text.splitlines()]
+    commands = [line for line in lines if line.startswith("prototxt-tools ")]
+    assert len(commands) > 0
+    for line in commands:
+        run(line, place)
+
+
+def test_the_program_in_the_manual_runs(place):
+    [program] = blocks("python")
+    (place / "program.py").write_text(program)
+    said = run('"{}" program.py'.format(sys.executable), place)
+    assert 'type: "Input"' in said and "Softmax" in said
