@@ -114,6 +114,32 @@ def sources(graph, blob, inputs):
     return [name for name in inputs if name == blob or needed & set(graph.readers(name))]
 
 
+def stream_targets(graph, score, shapes, inputs):
+    """The best target of each input's own stream, before it meets the others.
+
+    Parameters
+    ----------
+    graph : prototxt_tools.graph.Graph
+    score : str
+    shapes : dict
+    inputs : iterable of str
+
+    Returns
+    -------
+    dict
+        Input blob -> blob; without the inputs whose stream has no blob with spatial extent.
+    """
+    found = {}
+    for index in sorted(graph.ancestors([score])):
+        layer = graph.net.layers[index]
+        origins = {bottom: sources(graph, bottom, inputs) for bottom in layer.bottoms}
+        if len({name for own in origins.values() for name in own}) > 1:
+            for bottom, own in origins.items():
+                if len(own) == 1 and graph.maker(bottom) is not None:
+                    found.update((own[0], one.blob) for one in graph.targets(bottom, shapes)[:1])
+    return found
+
+
 def targets(graph, score, shapes):
     """The target blobs that a score can be explained at, the best first.
 

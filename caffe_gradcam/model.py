@@ -391,14 +391,9 @@ class _Loader:
 
 def _default_targets(graph, score, shapes, inputs):
     """The best target or, where the net has several inputs, the best of each input's own."""
-    targets = blobs.targets(graph, score, shapes)
-    if len(inputs) > 1:
-        own = {}
-        for target in targets:
-            sources = blobs.sources(graph, target.blob, inputs)
-            if len(sources) == 1:
-                own.setdefault(sources[0], target.blob)
-        if own:
-            chosen = [own[name] for name in inputs if name in own]
-            return chosen, "found: the last blob with spatial extent of each input's stream"
-    return [targets[0].blob], "found: " + targets[0].reason
+    own = blobs.stream_targets(graph, score, shapes, inputs) if len(inputs) > 1 else {}
+    if own:
+        reason = "found: the last blob with spatial extent of each input's stream"
+        return [own[name] for name in inputs if name in own], reason
+    best = blobs.targets(graph, score, shapes)[0]
+    return [best.blob], "found: " + best.reason

@@ -13,8 +13,8 @@ import shlex
 import pytest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-PAGES = sorted(os.path.relpath(path, ROOT) for path in
-               glob.glob(os.path.join(ROOT, "*.md")) + glob.glob(os.path.join(ROOT, "docs", "*.md")))
+PAGES = sorted(os.path.relpath(path, ROOT) for folder in ("", "docs") for path in
+               glob.glob(os.path.join(ROOT, folder, "*.md")))
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.M | re.S)
 COMMANDS = ("caffe-gradcam", "prototxt-tools")
 ELSEWHERE = {
