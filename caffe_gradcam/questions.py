@@ -97,7 +97,7 @@ class Probability(NamedTuple):
     def resolve(self, context):
         if context.link == "none":
             raise InputError("the net makes no probabilities of its scores; ask for the score")
-        seeds = self.of.resolve(context)
+        seeds = as_question(self.of).resolve(context)
         if any(seed.class_index is None for seed in seeds):
             raise InputError("a probability is asked of one class, not of several together")
         return [likelihood(one, context.link) for one in seeds]
@@ -109,7 +109,7 @@ class Against(NamedTuple):
     of: Any
 
     def resolve(self, context):
-        return [opposite(seed) for seed in self.of.resolve(context)]
+        return [opposite(seed) for seed in as_question(self.of).resolve(context)]
 
 
 class At(NamedTuple):
@@ -136,7 +136,7 @@ class At(NamedTuple):
         where = "the mask" if not isinstance(self.region, tuple) else ",".join(
             "{:g}".format(number) for number in self.region)
         return [within(seed, cells, where)
-                for seed in self.of.resolve(context._replace(scores=local))]
+                for seed in as_question(self.of).resolve(context._replace(scores=local))]
 
 
 class Like(NamedTuple):
@@ -183,12 +183,16 @@ def resolve(questions, context):
         raise InputError("the scores hold NaN or infinity; are weights, mean and scale right?")
     seeds = {}
     for one in questions:
-        question = Class(int(one)) if isinstance(one, (int, np.integer)) else one
-        for seed in question.resolve(context):
+        for seed in as_question(one).resolve(context):
             # Two masks, or two reference images, have the same words.
             key = seed.text, seed.gradients(context.scores[np.newaxis]).tobytes()
             seeds.setdefault(key, seed)
     return list(seeds.values())
+
+
+def as_question(one):
+    """A question as it is; a number is the class with that index."""
+    return Class(int(one)) if isinstance(one, (int, np.integer)) else one
 
 
 def parse(text, find_class):

@@ -84,8 +84,7 @@ def test_gradients_are_the_derivatives_of_the_values(name, scores, link):
 @pytest.mark.parametrize("region", [(1, 2, 3, 4), np.eye(5)], ids=["box", "mask"])
 @pytest.mark.parametrize("name", sorted(QUESTIONS))
 def test_so_they_are_for_a_region_of_a_map(name, region, link):
-    question = At(QUESTIONS[name] if name != "number" else Class(2), region)
-    one = seed(question, DENSE, link=link)
+    one = seed(At(QUESTIONS[name], region), DENSE, link=link)
     check_gradient(one, DENSE)
     outside = one.gradients(DENSE[np.newaxis])[0][:, BOX == 0]
     assert not outside.any()
