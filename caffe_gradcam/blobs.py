@@ -136,7 +136,8 @@ def stream_targets(graph, score, shapes, inputs):
         if len({name for own in origins.values() for name in own}) > 1:
             for bottom, own in origins.items():
                 if len(own) == 1 and graph.maker(bottom) is not None:
-                    found.update((own[0], one.blob) for one in graph.targets(bottom, shapes)[:1])
+                    best = graph.targets(bottom, shapes, per_class=False)[:1]
+                    found.update((own[0], one.blob) for one in best)
     return found
 
 

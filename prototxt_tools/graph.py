@@ -161,7 +161,7 @@ class Graph:
                 return self._readers[top][-1] <= index
         return not read_on.intersection(layer.tops)
 
-    def targets(self, score, shapes):
+    def targets(self, score, shapes, per_class=True):
         """The last blobs with spatial extent on the paths to a score, the best first.
 
         Pooling and layers that only carry values are passed over. A convolution with one channel
@@ -172,6 +172,9 @@ class Graph:
         score : str
         shapes : dict
             Blob name to shape tuple; see ``shapes.infer``.
+        per_class : bool
+            Whether the score has one channel per class, as scores do, so that what makes these
+            channels is part of it.
 
         Returns
         -------
@@ -186,7 +189,7 @@ class Graph:
             raise InputError("the net has no blob {!r}".format(score))
         classes = (shapes.get(score) or (0, 0))[1:2]
         found, seen = {}, set()
-        stack = [(score, True, "the last blob with spatial extent before " + score)]
+        stack = [(score, per_class, "the last blob with spatial extent before " + score)]
         while stack:
             blob, per_class, reason = stack.pop()
             maker = self.maker(blob)
