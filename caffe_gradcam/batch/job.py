@@ -17,9 +17,9 @@ from caffe_gradcam.batch.shards import Work
 from caffe_gradcam.batch.watch import Watch
 from prototxt_tools.errors import InputError
 
-# What a run came to: images and parts of this run, by status; whether all that it was to do is
-# done; and the folder.
-Summary = collections.namedtuple("Summary", "counts parts complete seconds output")
+# What a run came to: images by status and parts that it did; images by status in all finished
+# parts of its share, whoever did them; whether that is the whole share; and the output.
+Summary = collections.namedtuple("Summary", "counts parts held complete seconds output")
 RUNNERS = ("local", "ray")
 
 
@@ -110,12 +110,14 @@ def run(model, source, output, weights=None, overrides=None, asking=None, engine
             ran = _runner(runner)(
                 opened, work, todo, gauges, watch.warn, stop,
                 **dict(runner_options or {}, devices=devices, workers=workers)) if todo else []
-        counts = dict(gauges.counts)
-        everything = len(opened.done()) >= opened.shards
-        opened.add_run(
-            _about(started, ran, counts, gauges, command or sys.argv, batch, devices, share),
-            status.count(opened) if everything else None)
-        return Summary(counts, gauges.parts, gauges.parts == len(todo), gauges.seconds, output)
+        done = opened.done()
+        held = status.count(opened, done.intersection(range(first, end)))
+        counts = None if len(done) < opened.shards else held if (first, end) == (
+            0, opened.shards) else status.count(opened)
+        opened.add_run(_about(
+            started, ran, gauges, command or sys.argv, batch, devices, share), counts)
+        return Summary(dict(gauges.counts), gauges.parts, held, gauges.parts == len(todo),
+                       gauges.seconds, output)
 
 
 def _open(folder, wanted, root):
@@ -127,6 +129,8 @@ def _open(folder, wanted, root):
                 folder, items, wanted["source"], wanted["recipe"],
                 wanted["shard_size"] or plan.SHARD_SIZE, wanted["limit"], parts.kind())
     opened = plan.Plan.open(folder)
+    if wanted["shard_size"] is None:
+        del wanted["shard_size"]
     opened.check(**wanted)
     return opened
 
@@ -158,13 +162,13 @@ def _runner(name):
     return runner
 
 
-def _about(started, ran, counts, gauges, command, batch, devices, share):
+def _about(started, ran, gauges, command, batch, devices, share):
     """A run's entry in the manifest."""
     return {
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
         "seconds": round(time.time() - started, 3), "command": list(command),
         "host": socket.gethostname(), "engines": ran, "devices": list(devices), "batch": batch,
-        "share": None if share is None else list(share), "counts": counts,
+        "share": None if share is None else list(share), "counts": dict(gauges.counts),
         "parts": gauges.parts,
         "busy": {name: round(part, 4) for name, part in gauges.busy().items()},
         "versions": {"caffe-gradcam": __version__, "python": platform.python_version(),

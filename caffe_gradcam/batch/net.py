@@ -18,6 +18,8 @@ _AT_HAND = 2
 # it is taken apart, and before a photograph that is alone is given up.
 _ATTEMPTS = 2
 _STARTS = 3
+# Seconds for reading the weights and finding the device, which may be slow.
+_OPENING = 600.0
 
 
 class Job:
@@ -124,10 +126,10 @@ class Net:
 
     def check(self):
         """Stop the process if it has been at one batch, or at its start, for too long."""
-        if (self._sent or not self._is_open) and time.monotonic() - self._since > self._timeout:
+        limit = self._timeout if self._is_open else max(self._timeout, _OPENING)
+        if (self._sent or not self._is_open) and time.monotonic() - self._since > limit:
             self._child.kill()
-            self._restart("the engine gave no answer within {:g} s and was stopped".format(
-                self._timeout))
+            self._restart("the engine gave no answer within {:g} s and was stopped".format(limit))
 
     def close(self):
         self._child.kill()

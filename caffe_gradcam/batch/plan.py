@@ -92,11 +92,11 @@ class Plan:
         Parameters
         ----------
         **wanted
-            Fields of the manifest and the values that this run would write; None fits all.
+            Fields of the manifest and the values that this run would write.
         """
         for field, value in wanted.items():
             for name, ours, theirs in _pairs(field, value, self.manifest[field]):
-                if ours is not None and ours != theirs:
+                if ours != theirs:
                     raise InputError(
                         "{}: was begun with {} {}, not {}; take another output, or --no-resume "
                         "to start anew".format(self.folder.path, name, _short(theirs),

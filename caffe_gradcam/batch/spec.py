@@ -9,6 +9,10 @@ from caffe_gradcam.questions import Against, At, Like, Probability, Top, parse
 from prototxt_tools.errors import InputError
 
 
+_EXPLAINER = {"methods": ["grad-cam"], "samples": None, "gradient": "post",
+              "placement": "centres", "fuse": None}
+
+
 def make(model, weights=None, overrides=None, engine="auto", asking=None, explainer=None,
          **options):
     """A spec: a dict of plain values.
@@ -33,7 +37,7 @@ def make(model, weights=None, overrides=None, engine="auto", asking=None, explai
         "model": str(model), "weights": None if weights is None else str(weights),
         "overrides": dict(overrides or {}),
         "asking": {name: value for name, value in (asking or {}).items() if value},
-        "explainer": dict(explainer or {}), "engine": dict(options, kind=resolve_engine(engine)),
+        "explainer": dict(_EXPLAINER, **explainer or {}), "engine": dict(options, kind=resolve_engine(engine)),
     }
 
 

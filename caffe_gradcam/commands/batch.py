@@ -170,7 +170,7 @@ def run(options):
     _tell(summary, options)
     if not summary.complete:
         return 0
-    return 1 if summary.counts["unreadable"] + summary.counts["failed"] else 0
+    return 1 if summary.held["unreadable"] + summary.held["failed"] else 0
 
 
 def _arguments(options):
@@ -240,8 +240,8 @@ def _tell(summary, options):
         print(json.dumps(dict(summary._asdict()), indent=2))
     if options.quiet:
         return
-    bad = ["{} {}".format(summary.counts[name], name) for name in ("unreadable", "failed")
-           if summary.counts[name]]
+    bad = ["{} {}".format(summary.held[name], name) for name in ("unreadable", "failed")
+           if summary.held[name]]
     if not summary.complete:
         print("caffe-gradcam: stopped after {} parts; the same command goes on from "
               "there".format(summary.parts), file=sys.stderr)

@@ -1,0 +1,31 @@
+"""What tests of batch share."""
+
+import pathlib
+import sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+
+from fake_engine import write_model  # noqa: E402
+
+
+@pytest.fixture
+def model(tmp_path, monkeypatch):
+    """The model folder of the fake engine; all nets that batches start are that engine."""
+    import faulty
+
+    from caffe_gradcam.batch import child
+
+    monkeypatch.setattr(child, "_PROGRAM", faulty.PROGRAM)
+    return write_model(tmp_path / "model")
+
+
+@pytest.fixture(params=["parquet", "npz"])
+def written_as(request, monkeypatch):
+    """Both forms of parts, one after the other."""
+    if request.param == "parquet":
+        pytest.importorskip("pyarrow", reason="pyarrow is not installed here")
+    else:
+        monkeypatch.setattr("caffe_gradcam.batch.parts.kind", lambda: "npz")
+    return request.param

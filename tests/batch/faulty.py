@@ -1,0 +1,48 @@
+"""Nets of batch that are the fake engine, in all processes that a run starts.
+
+The engine dies of pictures whose red is ``ABORTS``, hangs at those of ``HANGS``, does not bear
+two of ``LARGE`` at once, refuses those of ``REFUSED`` and fails of ``BREAKS`` with an error of
+its own; all others it explains.
+"""
+
+import os
+import time
+
+import numpy as np
+from fake_engine import FakeEngine
+
+from caffe_gradcam.batch import child
+from caffe_gradcam.engines.errors import EngineError, OutOfMemory
+
+ABORTS, HANGS, LARGE, REFUSED, BREAKS = 200, 210, 220, 230, 240
+PROGRAM = child._PROGRAM.replace(
+    "from caffe_gradcam.batch.child", "import faulty\nfaulty.install()\nfrom caffe_gradcam.batch.child")
+# Seconds per batch, for tests that want to find a run at work.
+PAUSE = float(os.environ.get("FAULTY_PAUSE", "0"))
+
+
+class FaultyEngine(FakeEngine):
+    def forward(self, inputs, keep):
+        reds = np.rint(inputs["data"][:, 2].max(axis=(1, 2)) * 100).astype(int).tolist()
+        time.sleep(PAUSE)
+        if ABORTS in reds:
+            os.write(2, b"F1121 09:00:00.000000  4242 net.cpp:42] Check failed: red != 200\n"
+                        b"*** Check failure stack trace: ***\n")
+            os.abort()
+        if HANGS in reds:
+            time.sleep(3600)
+        if reds.count(LARGE) > 1:
+            raise OutOfMemory("too many large ones")
+        if REFUSED in reds:
+            raise EngineError("the engine refuses this batch")
+        if BREAKS in reds:
+            raise ZeroDivisionError("a bug")
+        return super().forward(inputs, keep)
+
+
+def install():
+    """Take this engine in this process, and in its children."""
+    import caffe_gradcam.engines
+
+    caffe_gradcam.engines.open_engine = lambda kind, **wanted: FaultyEngine()
+    child._PROGRAM = PROGRAM

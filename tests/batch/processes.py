@@ -1,0 +1,84 @@
+"""The command batch in a process of its own, to be killed."""
+
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+PROGRAM = """import sys
+sys.path[:0] = [{!r}, {!r}, {!r}]
+import faulty
+faulty.install()
+from caffe_gradcam.cli import main
+sys.exit(main())
+"""
+
+
+def start(*arguments, **options):
+    """Start ``caffe-gradcam batch`` with the fake engine; standard error is kept."""
+    program = PROGRAM.format(*map(str, (HERE, HERE.parent, HERE.parents[1])))
+    pause = options.pop("pause", 0)
+    return subprocess.Popen(
+        [sys.executable, "-c", program, "batch"] + [str(one) for one in arguments]
+        + ["--engine", "torch", "--workers", "1", "--batch", "4", "--shard-size", "6"],
+        env=dict(os.environ, FAULTY_PAUSE=str(pause)), stderr=subprocess.PIPE,
+        universal_newlines=True, **options)
+
+
+def family(pid):
+    """A process and all that descend from it, as pids."""
+    found = [pid]
+    for one in found:
+        try:
+            for thread in os.listdir("/proc/{}/task".format(one)):
+                with open("/proc/{}/task/{}/children".format(one, thread)) as file:
+                    found += map(int, file.read().split())
+        except OSError:
+            continue
+    return found
+
+
+def command_line(pid):
+    """What a process was called with; nothing where it is gone."""
+    try:
+        with open("/proc/{}/cmdline".format(pid)) as file:
+            return file.read()
+    except OSError:
+        return ""
+
+
+def kill(pid):
+    """kill -9, if it is still there."""
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
+def are_gone(pids, seconds=10.0):
+    """Whether processes end within so many seconds."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if not any(_is_alive(one) for one in pids):
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def _is_alive(pid):
+    try:
+        with open("/proc/{}/stat".format(pid)) as file:
+            return file.read().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def wait_for(condition, seconds=30.0):
+    """Wait until something holds; fails where it does not."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it never came true"
+        time.sleep(0.02)
