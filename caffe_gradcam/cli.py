@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import os
 import sys
+import warnings
 
 from caffe_gradcam import __version__
 from caffe_gradcam.commands import batch, evaluate, explain, models, render
@@ -26,7 +27,8 @@ def main(arguments=None):
 
 def _run(options):
     try:
-        with _quiet_libraries(options.verbose):
+        with _quiet_libraries(options.verbose), warnings.catch_warnings():
+            warnings.showwarning = _show_warning
             code = options.run(options)
             sys.stdout.flush()
             return code
@@ -65,6 +67,11 @@ def _parser():
     batch.add(commands)
     render.add(commands)
     return parser
+
+
+def _show_warning(message, *_, **__):
+    """One line, as errors have it."""
+    print("caffe-gradcam: warning: {}".format(message), file=sys.stderr)
 
 
 @contextlib.contextmanager

@@ -1,12 +1,11 @@
 """What methods may ask about a batch: the attributes that ``Method.needs`` names."""
 
 import itertools
-import warnings
 
 import numpy as np
 
-from caffe_gradcam.engines.errors import OutOfMemory
 from caffe_gradcam.geometry import Geometry
+from caffe_gradcam.memory import in_parts
 from caffe_gradcam.methods.gradients import grad_cam
 
 # Rows that go through the net together where a method runs it again.
@@ -107,7 +106,7 @@ class Pass:
     def _values(self, seeds, pairs, run):
         values, pairs = [], iter(pairs)
         for batch in iter(lambda: list(itertools.islice(pairs, MOST)), []):
-            values.append(_halving(lambda part: _measure(part, seeds, run), batch))
+            values += in_parts(lambda part: _measure(part, seeds, run), batch)
         return np.concatenate(values) if values else np.zeros(0)
 
 
@@ -210,7 +209,7 @@ class Evidence:
             return self._batch.elsewhere({self._source: inputs[part]}, chosen,
                                          [self._asked[index] for index in part], target)
 
-        return _halving(run, list(range(len(inputs))))
+        return np.concatenate(in_parts(run, list(range(len(inputs)))))
 
     def _at_target(self, target):
         return self._cut(self._taken(self._batch.gradients(self._all, target)))
@@ -275,16 +274,3 @@ def _measure(part, seeds, run):
                  [row for _, row, _ in part])
     return np.array([seeds[index].values(scores[at:at + 1])[0]
                      for at, (index, _, _) in enumerate(part)])
-
-
-def _halving(function, rows):
-    """What a function of a list of rows gives, all at once or, if memory is short, in parts."""
-    try:
-        return function(rows)
-    except OutOfMemory:
-        if len(rows) < 2:
-            raise
-    middle = (len(rows) + 1) // 2
-    warnings.warn("a batch of {} does not fit the memory; going on with {}".format(
-        len(rows), middle), RuntimeWarning, stacklevel=2)
-    return np.concatenate([_halving(function, rows[:middle]), _halving(function, rows[middle:])])

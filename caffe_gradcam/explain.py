@@ -1,14 +1,14 @@
 """Explainer: forward, seed, backward -> Explanation."""
 
-import warnings
+import itertools
 from typing import Any, List, NamedTuple
 
 import numpy as np
 
 from caffe_gradcam import choices, combine, heads
-from caffe_gradcam.engines.errors import OutOfMemory
 from caffe_gradcam.evidence import Evidence, Pass, laid_over_input
 from caffe_gradcam.explanation import Explanation, Result
+from caffe_gradcam.memory import in_parts
 from caffe_gradcam.methods import METHODS
 from caffe_gradcam.preprocess import prepare
 from caffe_gradcam.questions import Context, Top, resolve
@@ -170,8 +170,9 @@ class Explainer:
         outcomes = list(prepared)
         lists = per_photograph(questions, len(outcomes))
         good = [index for index, one in enumerate(outcomes) if not isinstance(one, InputError)]
-        made = self._fitting([outcomes[index] for index in good], [lists[index] for index in good])
-        for index, outcome in zip(good, made):
+        made = in_parts(lambda part: self._explain([outcomes[index] for index in part],
+                                                   [lists[index] for index in part]), good)
+        for index, outcome in zip(good, itertools.chain(*made)):
             outcomes[index] = outcome
         return outcomes
 
@@ -180,21 +181,6 @@ class Explainer:
         prepared = prepare(photograph, self.model.inputs)
         return _mean_row(Pass(self.engine, self.model.score, prepared.blobs, []).blobs[
             self.model.score])
-
-    def _fitting(self, prepared, questions):
-        """All at once or, where the memory does not hold that, in parts."""
-        if not prepared:
-            return []
-        try:
-            return self._explain(prepared, questions)
-        except OutOfMemory:
-            if len(prepared) < 2:
-                raise
-        middle = (len(prepared) + 1) // 2
-        warnings.warn("a batch of {} does not fit the memory; going on with {}".format(
-            len(prepared), middle), RuntimeWarning, stacklevel=2)
-        return (self._fitting(prepared[:middle], questions[:middle])
-                + self._fitting(prepared[middle:], questions[middle:]))
 
     def _explain(self, prepared, questions):
         inputs = {name: np.concatenate([one.blobs[name] for one in prepared])

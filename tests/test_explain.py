@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from fake_engine import FakeEngine, write_model
 
+from caffe_gradcam.engines.errors import OutOfMemory
 from caffe_gradcam.explain import Explainer
+from caffe_gradcam.memory import SmallerBatch
 from caffe_gradcam.model import Model
 from caffe_gradcam.questions import Top
 from prototxt_tools.errors import InputError
@@ -134,6 +136,30 @@ def test_maps_that_are_no_numbers_are_reported(model, engine):
     }
     outcome, = Explainer(model, engine).explain([photograph(blue=200)])
     assert str(outcome) == "the map of class 0 blue, azure at smaller holds NaN or infinity"
+
+
+def test_a_batch_that_the_memory_does_not_hold_is_halved_and_said(model, engine):
+    pictures = [photograph(blue=b) for b in (40, 90, 200)]
+    whole = Explainer(model, FakeEngine()).explain(pictures)
+    plain = engine.forward
+
+    def forward(inputs, keep):
+        if len(inputs["data"]) > 2:
+            raise OutOfMemory("no room")
+        return plain(inputs, keep)
+
+    engine.forward = forward
+    with pytest.warns(SmallerBatch, match="a batch of 3 does not fit the memory; going on with 2"):
+        halves = Explainer(model, engine).explain(pictures)
+    assert engine.batches == [2, 1]
+    for mine, other in zip(halves, whole):
+        assert np.array_equal(mine.explanations[0].cam, other.explanations[0].cam)
+
+
+def test_a_photograph_that_does_not_fit_the_memory_alone_is_an_error(model, engine):
+    engine.forward = lambda inputs, keep: (_ for _ in ()).throw(OutOfMemory("no room"))
+    with pytest.raises(OutOfMemory, match="no room"):
+        Explainer(model, engine).explain([photograph()])
 
 
 def test_leaving_the_explainer_closes_the_engine(model, engine):
