@@ -36,7 +36,8 @@ def differences(before, after):
     """Compare two nets: layers added, removed and changed, and inputs, and the net's own fields.
 
     Spacing, comments, the order of fields, the form (V0, V1, V2), the style of the inputs and
-    values that are the default do not count. Layers are matched by name.
+    values that are the default do not count, nor does the order of the layers where each reads
+    the same values. Layers are matched by name.
 
     Parameters
     ----------
@@ -63,7 +64,7 @@ def differences(before, after):
             found.append(Difference(subject, None, old and old.type, new and new.type))
         else:
             found += _compared(subject, _layer_values(old), _layer_values(new))
-    return found + _order(layers)
+    return found + _order((before, after), layers)
 
 
 def _compared(subject, before, after):
@@ -177,9 +178,40 @@ def _keyed(layers, *both):
     return keyed
 
 
-def _order(layers):
-    common = [[key for key in own if key in layers[0] and key in layers[1]] for own in layers]
-    for old, new in zip(*common):
-        if old != new:
-            return [Difference("net", "order of the layers", old[0] + " ...", new[0] + " ...")]
-    return []
+def _order(nets, layers):
+    """Layers that read the same blob of another layer, because the layers stand in another order.
+
+    That is all the order changes; independent branches may stand as they like.
+    """
+    before, after = (_makers(net, own) for net, own in zip(nets, layers))
+    found = {}
+    for place in before:
+        old, new = before[place], after.get(place, before[place])
+        phase, key, bottom = place
+        ends = [(phase, maker, None) for maker in (old, new)]
+        if old != new and all(end in own for end in ends for own in (before, after)):
+            subject = "layer {}".format(key[0] or "(unnamed)")
+            found[Difference(subject, "bottom " + bottom, _made_by(old), _made_by(new))] = True
+    return list(found)
+
+
+def _makers(net, keyed):
+    """(phase, layer, bottom) -> the layer that makes the value it reads.
+
+    An input has the key None. Every layer that a phase has stands there with the bottom None.
+    """
+    keys = {id(layer): key for key, layer in keyed.items()}
+    found = {}
+    for phase in ("TRAIN", "TEST"):
+        makers, found[phase, None, None] = {}, None
+        for layer in net.at(phase).layers:
+            key = keys.get(id(layer))
+            found[phase, key, None] = None
+            for bottom in layer.bottoms if key else ():
+                found[phase, key, bottom] = makers.get(bottom)
+            makers.update(dict.fromkeys(layer.tops, key))
+    return found
+
+
+def _made_by(key):
+    return "made by {}".format(key[0] or "(unnamed)") if key else "an input"

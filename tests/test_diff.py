@@ -72,13 +72,28 @@ def test_layers_of_the_same_name_are_told_apart_by_their_rules():
     test = 'layer { name: "d" type: "Data" include { phase: TEST } }\n'
     expected = ["~ layer d data_param.batch_size: 2 -> 3"]
     assert said(train % 2 + test, train % 3 + test) == expected
-    assert said(train % 2 + test, test + train % 2) == ["~ net order of the layers: d ... -> d ..."]
+    assert said(train % 2 + test, test + train % 2) == []
 
 
-def test_the_order_of_layers_counts():
+def test_the_order_of_layers_counts_where_one_then_reads_another_value():
     swapped = NET.splitlines(True)
     swapped[4], swapped[5] = swapped[5], swapped[4]
-    assert said(NET, "".join(swapped)) == ["~ net order of the layers: relu ... -> prob ..."]
+    assert said(NET, "".join(swapped)) == [
+        "~ layer prob bottom conv: made by relu -> made by conv"
+    ]
+
+
+def test_the_order_of_independent_branches_does_not_count():
+    branch = 'layer { name: "%s" type: "ReLU" bottom: "conv" top: "%s" }\n'
+    a, b = branch % ("a", "a"), branch % ("b", "b")
+    assert said(NET + a + b, NET + b + a) == []
+    assert said(NET + a + b, NET + b) == ["- layer a (ReLU)"]
+
+
+def test_layers_put_in_place_between_two_others_are_not_told_as_another_order():
+    dropout = 'layer { name: "drop" type: "Dropout" bottom: "conv" top: "conv" }\n'
+    lines = NET.splitlines(True)
+    assert said(NET, "".join(lines[:5] + [dropout] + lines[5:])) == ["+ layer drop (Dropout)"]
 
 
 def test_whole_architectures():

@@ -31,6 +31,10 @@ CONVOLUTION = 'type: "Convolution" convolution_param { num_output: 8 %s }'
          (1, 4, 9, 7), (1, 8, 5, 7), [(8, 2, 1, 3), (8,)]),
         (CONVOLUTION % "kernel_size: 3 dilation: 2 bias_term: false", (1, 4, 9, 7), (1, 8, 5, 3),
          [(8, 4, 3, 3)]),
+        (CONVOLUTION % "kernel_size: 3 dilation: 0", (1, 4, 9, 7), (1, 8, 9, 7),
+         [(8, 4, 3, 3), (8,)]),
+        ('type: "ReLU" blobs { shape { dim: 2 } data: [1, 2] } blobs { num: 1 channels: 3 }',
+         (1, 4), (1, 4), [(2,), (1, 3, 0, 0)]),
         ('type: "Deconvolution" '
          "convolution_param { num_output: 6 kernel_size: 4 stride: 2 pad: 1 }",
          (1, 4, 5, 5), (1, 6, 10, 10), [(4, 6, 4, 4), (6,)]),

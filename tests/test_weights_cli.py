@@ -7,8 +7,9 @@ import sys
 import definitions
 import numpy as np
 import pytest
+from weight_files import shape, tagged, v2_file
 
-from prototxt_tools import weights
+from prototxt_tools import schema, weights
 
 
 def run(*arguments):
@@ -77,3 +78,12 @@ def test_what_is_no_weight_file_gets_one_sentence(tmp_path):
 
 def test_help_teaches_with_examples():
     assert run("--help")[1].count("prototxt-tools weights ") >= 2
+
+
+def test_weights_of_any_form_are_written_as_floats_for_stock_caffe(tmp_path):
+    values = np.array([0.5, -2], "<f2")
+    blob = shape(2) + b"\x50\x02" + tagged(12, values.tobytes())
+    code, _, _ = run(v2_file(tmp_path, blob), "-o", tmp_path / "out.caffemodel")
+    net = schema.new("NetParameter")
+    net.ParseFromString((tmp_path / "out.caffemodel").read_bytes())
+    assert (code, list(net.layer[0].blobs[0].data)) == (0, [0.5, -2])

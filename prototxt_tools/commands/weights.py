@@ -30,6 +30,12 @@ def add(commands):
     weights.add_argument("input", metavar="FILE", help="a .caffemodel or .caffemodel.h5")
     weights.add_argument("--against", metavar="FILE", help="another file, to compare with")
     weights.add_argument("--net", metavar="PROTOTXT", help="a net, to check against")
+    weights.add_argument(
+        "-o",
+        metavar="OUT",
+        dest="output",
+        help="write them as a .caffemodel that stock Caffe loads: of HDF5, of halves, of old forms",
+    )
     weights.add_argument("--json", action="store_true", help="JSON instead of a table")
     weights.set_defaults(run=_weights)
 
@@ -39,6 +45,8 @@ def _weights(options):
     from prototxt_tools import weights
 
     arrays = weights.load(options.input)
+    if options.output:
+        weights.save(options.output, arrays)
     found = {"blobs": [dict(entry._asdict()) for entry in weights.describe(arrays)]}
     if options.against:
         other = weights.load(options.against)
