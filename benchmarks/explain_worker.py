@@ -57,9 +57,10 @@ class Session:
         engine = engine or self.engine
         values = engine.forward({"data": self.data}, [self.score, self.target])
         seed = np.zeros_like(values[self.score])
-        for index in range(classes):
+        best = np.argsort(-values[self.score].reshape(len(seed), -1), 1)
+        for rank in range(classes):
             seed[...] = 0
-            seed.reshape(len(seed), -1)[:, index] = 1
+            seed.reshape(len(seed), -1)[range(len(seed)), best[:, rank]] = 1
             gradients = engine.backward(self.score, seed, [self.target])
             for cam in grad_cam(values[self.target], gradients[self.target]):
                 cv2.resize(cam, self.data.shape[2:])

