@@ -7,7 +7,7 @@ import sys
 import warnings
 
 from caffe_gradcam import __version__
-from caffe_gradcam.commands import batch, evaluate, explain, models, render
+from caffe_gradcam.commands import batch, doctor, evaluate, explain, models, render
 from prototxt_tools.errors import InputError
 
 
@@ -64,6 +64,7 @@ def _parser():
     explain.add(commands)
     evaluate.add(commands)
     models.add(commands)
+    doctor.add(commands)
     batch.add(commands)
     render.add(commands)
     return parser
