@@ -17,6 +17,8 @@ _PNG_START = b"\x89PNG\r\n\x1a\n"
 _JPEG_MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])")
 _JPEG_STANDALONE = (0x01, 0xD8)
 _JPEG_END = 0xD9
+# Encoders write ten or so where they write a picture in several goes.
+_MOST_SCANS = 100
 # What the formats allow, in pixels of the longer side.
 _LONGEST = {".jpg": 65500, ".jpeg": 65500, ".webp": 16383}
 
@@ -72,6 +74,10 @@ def decode(data, path, upright=True):
 
     if not data:
         raise InputError("{}: the file is empty (0 bytes)".format(path))
+    # These two bytes stand nowhere else in a JPEG but in the thumbnails of its notes.
+    if data.startswith(_JPEG_START) and data.count(b"\xff\xda") > _MOST_SCANS:
+        raise InputError("{}: a JPEG of more than {} scans, made to keep decoders busy".format(
+            path, _MOST_SCANS))
     # OpenCV 4 paints the missing part of a JPEG grey and says nothing.
     if not is_complete(data):
         raise InputError("{}: the image is cut short; copy or download it again".format(path))

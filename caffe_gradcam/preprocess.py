@@ -10,6 +10,9 @@ from prototxt_tools.errors import InputError
 
 CHANNELS = {"BGR": 3, "RGB": 3, "GRAY": 1}
 LETTERBOX = "letterbox"
+# Pixels after the resize; and values of a photograph from which on memory is spared.
+_MOST_PIXELS = 1 << 26
+_LARGE = 1 << 26
 
 
 class Preprocessing(NamedTuple):
@@ -131,7 +134,7 @@ def _view(pixels, frame, view, preprocessing):
                 rows, columns, *preprocessing.size
             )
         )
-    part = pixels[top:top + rows, left:left + columns]
+    part = np.asarray(pixels[top:top + rows, left:left + columns], np.float32)
     blob = _to_channels(part, preprocessing.channel_order)
     if preprocessing.mean is not None:
         blob = blob - _mean_for(preprocessing, pixels.shape[:2], (top, left))
@@ -146,30 +149,40 @@ def _view(pixels, frame, view, preprocessing):
 def _resized(photograph, preprocessing):
     """The resized picture; and its left and upper edge and its pixels' width and height, in
     pixels of the photograph."""
-    import cv2
-
     height, width = photograph.shape[:2]
     if preprocessing.resize == LETTERBOX:
         return _letterboxed(photograph, preprocessing)
     resized = _resized_size((height, width), preprocessing.resize)
-    pixels = photograph.astype(np.float32)
-    if resized != (height, width):
-        pixels = cv2.resize(pixels, resized[::-1], interpolation=cv2.INTER_LINEAR)
-    return pixels, (0.0, 0.0, width / float(resized[1]), height / float(resized[0]))
+    if resized[0] * resized[1] > _MOST_PIXELS:
+        raise InputError("the picture of {}x{} is too long and thin: resized it would be "
+                         "{}x{}".format(height, width, *resized))
+    frame = 0.0, 0.0, width / float(resized[1]), height / float(resized[0])
+    return _warped(photograph, resized), frame
+
+
+def _warped(photograph, size):
+    """The photograph at this size; where it has it, as it is."""
+    import cv2
+
+    if photograph.shape[:2] == tuple(size):
+        return photograph
+    # The float32 copy of a large photograph would fill the memory: one channel at a time.
+    parts = [photograph] if photograph.size < _LARGE else [
+        np.ascontiguousarray(photograph[:, :, one]) for one in range(3)]
+    warped = [cv2.resize(part.astype(np.float32), tuple(size)[::-1],
+                         interpolation=cv2.INTER_LINEAR) for part in parts]
+    return warped[0] if len(warped) == 1 else np.stack(warped, axis=2)
 
 
 def _letterboxed(photograph, preprocessing):
     """The whole picture in the middle of a frame of the mean colour, its proportions kept."""
-    import cv2
-
     size, have = preprocessing.size, photograph.shape[:2]
     factor = min(length / float(own) for length, own in zip(size, have))
     inner = tuple(max(1, int(round(own * factor))) for own in have)
     top, left, rows, columns = _centre(size, inner)
     frame = np.empty(tuple(size) + (3,), np.float32)
     frame[:] = _mean_colour(preprocessing)
-    frame[top:top + rows, left:left + columns] = cv2.resize(
-        photograph.astype(np.float32), inner[::-1], interpolation=cv2.INTER_LINEAR)
+    frame[top:top + rows, left:left + columns] = _warped(photograph, inner)
     y, x = have[0] / float(rows), have[1] / float(columns)
     return frame, (-left * x, -top * y, x, y)
 

@@ -8,7 +8,6 @@ from caffe_gradcam.model import Model
 from caffe_gradcam.questions import Against, At, Like, Probability, Top, parse
 from prototxt_tools.errors import InputError
 
-
 _EXPLAINER = {"methods": ["grad-cam"], "samples": None, "gradient": "post",
               "placement": "centres", "fuse": None}
 
@@ -37,7 +36,8 @@ def make(model, weights=None, overrides=None, engine="auto", asking=None, explai
         "model": str(model), "weights": None if weights is None else str(weights),
         "overrides": dict(overrides or {}),
         "asking": {name: value for name, value in (asking or {}).items() if value},
-        "explainer": dict(_EXPLAINER, **explainer or {}), "engine": dict(options, kind=resolve_engine(engine)),
+        "explainer": dict(_EXPLAINER, **explainer or {}),
+        "engine": dict(options, kind=resolve_engine(engine)),
     }
 
 

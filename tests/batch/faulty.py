@@ -15,8 +15,8 @@ from caffe_gradcam.batch import child
 from caffe_gradcam.engines.errors import EngineError, OutOfMemory
 
 ABORTS, HANGS, LARGE, REFUSED, BREAKS = 200, 210, 220, 230, 240
-PROGRAM = child._PROGRAM.replace(
-    "from caffe_gradcam.batch.child", "import faulty\nfaulty.install()\nfrom caffe_gradcam.batch.child")
+_IMPORT = "from caffe_gradcam.batch.child"
+PROGRAM = child._PROGRAM.replace(_IMPORT, "import faulty\nfaulty.install()\n" + _IMPORT)
 # Seconds per batch, for tests that want to find a run at work.
 PAUSE = float(os.environ.get("FAULTY_PAUSE", "0"))
 
