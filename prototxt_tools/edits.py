@@ -1,6 +1,7 @@
 """Changes to a document, as replacements of spans of its text."""
 
 from prototxt_tools.document import Document
+from prototxt_tools.errors import PrototxtError
 
 
 class Edits:
@@ -94,7 +95,13 @@ class Edits:
                 self._spans[(start + values[index - 1].end, start + value.end, 0)] = ""
 
     def apply(self):
-        """The changed document. Removals may overlap; other overlaps raise ValueError."""
+        """The changed document. Removals may overlap; other overlaps raise ValueError.
+
+        Raises
+        ------
+        PrototxtError
+            If no field is left.
+        """
         for removed in self._elements.values():
             self._remove_elements(removed)
         if not self._spans:
@@ -106,7 +113,10 @@ class Edits:
             pieces += [self._text[position:start], text]
             position = max(position, end)
         pieces.append(self._text[position:])
-        return Document.parse("".join(pieces), self.document.path)
+        changed = Document.parse("".join(pieces), self.document.path)
+        if not len(changed.root):
+            raise PrototxtError("nothing of it would be left", self.document.path)
+        return changed
 
     def _count(self):
         self._order += 1

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from prototxt_tools.document import Document
 from prototxt_tools.edits import Edits
+from prototxt_tools.errors import PrototxtError
 
 
 def removed(text, name):
@@ -125,3 +126,11 @@ def test_an_element_of_a_list_goes_alone(names, after):
         if field.value.first("n").string() in names:
             edits.remove(field)
     assert edits.apply().text() == after
+
+
+def test_a_change_that_leaves_nothing_is_refused():
+    document = Document.parse("layer { }  # all there is")
+    edits = Edits(document)
+    edits.remove(document.root.first("layer"))
+    with pytest.raises(PrototxtError, match="nothing of it would be left"):
+        edits.apply()
