@@ -46,8 +46,12 @@ def batch_norm(message, bottoms, weights):
     if param.use_global_stats or not param.HasField("use_global_stats"):
         factor = weights[2].reshape(-1)[0]
         factor = torch.where(factor == 0, factor, 1 / factor)
-        mean, variance = (blob.reshape(-1) * factor for blob in weights[:2])
-        return [F.batch_norm(x, mean, variance, eps=param.eps)]
+        mean, variance = ((blob.reshape(-1) * factor).reshape((-1,) + (1,) * (x.dim() - 2))
+                          for blob in weights[:2])
+        # torch's own function has wrong gradients for one image laid out channels last, if what
+        # comes down to it is laid out otherwise.
+        slope = (variance + param.eps).rsqrt()
+        return [torch.addcmul(-mean * slope, x, slope)]
     axes = [axis for axis in range(x.dim()) if axis != 1]
     centred = x - x.mean(axes, keepdim=True)
     variance = (centred * centred).mean(axes, keepdim=True)
