@@ -50,6 +50,14 @@ class Gauges:
             while now - self._samples[0][0] > _WINDOW and len(self._samples) > 2:
                 self._samples.popleft()
 
+    def add(self, counts):
+        """Count a part that was made elsewhere, its images by status."""
+        with self._guard:
+            for name, value in counts.items():
+                self.counts[name] += value
+            self.parts += 1
+            self._samples.append((time.monotonic(), sum(self.counts.values())))
+
     def count_part(self):
         with self._guard:
             self.parts += 1

@@ -120,10 +120,10 @@ def _add_running(group):
     group.add_argument("--runner", choices=["local", "ray"], default="local",
                        help="ray: on the cluster that RAY_ADDRESS names, or here")
     group.add_argument("--ray-actors", metavar="N", type=shared.positive,
-                       help="nets in the cluster (default: one for each GPU or, on CPUs, node)")
+                       help="nets in the cluster (default: as many as fit)")
     group.add_argument("--ray-gpus", metavar="X", type=float, help="GPUs of each net (1, on cpu 0)")
     group.add_argument("--ray-cpus", metavar="X", type=float,
-                       help="cores of each net with its decoders (default: --workers and one)")
+                       help="cores of each net with its decoders (default: one more than --workers)")
 
 
 def _add_output(group):
