@@ -224,47 +224,75 @@ class Bench:
             rows, columns))
 
     def _measured(self, subject):
-        batch = Pass(self.explainer.engine, self.model.score, subject.prepared.blobs, [])
-        measured = [self._faithfulness(subject, one, batch) for one in subject.maps]
+        measured = self._faithfulness(subject)
         if "stability" in self.settings.metrics:
             moved = self._stability(subject)
             measured = [one._replace(values=dict(one.values, **own))
                         for one, own in zip(measured, moved)]
         return measured
 
-    def _faithfulness(self, subject, chosen, batch):
-        """Everything that is known from one map and the net as it is."""
-        explanation, heat, settings = chosen.explanation, chosen.heat, self.settings
-        index = explanation.class_index
-        seed = (Linear("", index, {index: 1.0}) if self.model.link == "none"
-                else Likelihood("", index, self.model.link))
-        blob = subject.prepared.blobs[explanation.input][0]
-
-        def net(blobs):
-            values = batch.net(explanation.input, [seed], ((0, 0, one) for one in blobs))
-            if not np.isfinite(values).all():
+    def _faithfulness(self, subject):
+        """Everything that is known from the maps and the net as it is."""
+        plans = [self._pictures(subject, one) for one in subject.maps]
+        seeds = [self._seed(one.explanation.class_index) for one in subject.maps]
+        batch = Pass(self.explainer.engine, self.model.score, subject.prepared.blobs, [])
+        values = [{} for _ in plans]
+        for source in self.model.inputs:
+            own = [(at, name, count, pictures) for at, plan in enumerate(plans)
+                   if subject.maps[at].explanation.input == source
+                   for name, (count, pictures) in plan.items()]
+            # All of them in one stream: the net runs in full batches.
+            found = batch.net(source, seeds, (
+                (at, 0, picture) for at, _, _, pictures in own for picture in pictures))
+            if not np.isfinite(found).all():
                 raise InputError("the scores hold NaN or infinity where pixels are removed")
-            return values
+            ends = np.cumsum([count for _, _, count, _ in own])[:-1]
+            for (at, name, _, _), part in zip(own, np.split(found, ends)):
+                values[at][name] = part
+        return [self._measurement(subject.path, one, seen)
+                for one, seen in zip(subject.maps, values)]
 
-        drawn = {name: function(blob, heat, net, steps=settings.steps, seed=settings.seed)
-                 for name, function in (("deletion", curves.deletion),
-                                        ("insertion", curves.insertion))
-                 if name in settings.metrics}
-        values = {name: curve.area for name, curve in drawn.items()}
+    def _pictures(self, subject, chosen):
+        """Metric -> how many pictures it wants values of, and these."""
+        heat, settings = chosen.heat, self.settings
+        blob = subject.prepared.blobs[chosen.explanation.input][0]
+        shown = (one for one in [blob, masking.shown_through(blob, heat)])
+        plan = {
+            "deletion": (settings.steps + 1,
+                         curves.deletion(blob, heat, steps=settings.steps, seed=settings.seed)),
+            "insertion": (settings.steps + 1,
+                          curves.insertion(blob, heat, steps=settings.steps, seed=settings.seed)),
+            "drop": (2, shown),
+            "road": (2 * len(road.FRACTIONS), road.road(blob, heat, seed=settings.seed)),
+        }
+        return {name: plan[name] for name in plan if name in settings.metrics}
+
+    def _seed(self, index):
+        """What is measured of a class: its probability where the net makes one."""
+        if self.model.link == "none":
+            return Linear("", index, {index: 1.0})
+        return Likelihood("", index, self.model.link)
+
+    def _measurement(self, path, chosen, seen):
+        """Numbers from the values that the net gave a map's pictures."""
+        explanation = chosen.explanation
+        drawn = {name: seen[name] for name in ("deletion", "insertion") if name in seen}
+        values = {name: curves.area(curve) for name, curve in drawn.items()}
         if len(drawn) == 2:
             values["gap"] = values["insertion"] - values["deletion"]
-        if "drop" in settings.metrics:
-            before, after = net(np.stack([blob, masking.shown_through(blob, heat)]))
-            values["drop"] = float(masking.drops([before], [after])[0])
-            values["increase"] = float(masking.increases([before], [after])[0])
-        if "road" in settings.metrics:
-            values["road"] = road.road(blob, heat, net, seed=settings.seed).gap
-        if "pointing" in settings.metrics and chosen.boxes:
-            shown = explanation.heatmap
-            values["pointing"] = float(pointing.hits(shown, chosen.boxes, settings.tolerance))
-            values["energy"] = pointing.energy_inside(shown, chosen.boxes)
-        return Measurement(subject.path, index, explanation.method, explanation.target, values,
-                           {name: curve.values.tolist() for name, curve in drawn.items()}, [])
+        if "drop" in seen:
+            before, after = seen["drop"][:1], seen["drop"][1:]
+            values["drop"] = float(masking.drops(before, after)[0])
+            values["increase"] = float(masking.increases(before, after)[0])
+        if "road" in seen:
+            values["road"] = road.gap(seen["road"])
+        if "pointing" in self.settings.metrics and chosen.boxes:
+            heat = explanation.heatmap
+            values["pointing"] = float(
+                pointing.hits(heat, chosen.boxes, self.settings.tolerance))
+            values["energy"] = pointing.energy_inside(heat, chosen.boxes)
+        return Measurement(path, explanation.class_index, explanation.method, explanation.target,
+                           values, {name: curve.tolist() for name, curve in drawn.items()}, [])
 
     def _stability(self, subject):
         """For each map, how far it moves when the photograph is a little noisy."""

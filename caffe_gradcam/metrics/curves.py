@@ -1,6 +1,8 @@
-"""Deletion and insertion: does the value follow the pixels that a map calls important?"""
+"""Deletion and insertion: does the value follow the pixels that a map calls important?
 
-from typing import Any, NamedTuple
+Petsiuk, Das and Saenko, "RISE: Randomized Input Sampling for Explanation of Black-box Models",
+BMVC 2018, section 4.2 and algorithm 1.
+"""
 
 import numpy as np
 
@@ -9,68 +11,50 @@ STEPS = 20
 BLUR = 1 / 20.0
 
 
-class Curve(NamedTuple):
-    """Values of a class along a change of the picture.
-
-    Attributes
-    ----------
-    fractions : numpy.ndarray
-        Of the pixels changed, from 0 to 1.
-    values : numpy.ndarray
-        float64, one per fraction.
-    """
-
-    fractions: Any
-    values: Any
-
-    @property
-    def area(self):
-        """Under the curve, by the trapezoid rule: the mean value on the way."""
-        heights = (self.values[1:] + self.values[:-1]) / 2
-        return float(np.dot(heights, np.diff(self.fractions)))
-
-
-def deletion(blob, heat, net, baseline=None, steps=STEPS, seed=0):
+def deletion(blob, heat, baseline=None, steps=STEPS, seed=0):
     """Take the hottest pixels away, step by step. A good map makes the value fall at once.
-
-    Petsiuk, Das and Saenko, "RISE: Randomized Input Sampling for Explanation of Black-box Models",
-    BMVC 2018, section 4.2 and algorithm 1.
 
     Parameters
     ----------
     blob, heat : numpy.ndarray
         C x h x w and h x w.
-    net : callable
-        N x C x h x w -> N values.
     baseline : numpy.ndarray, optional
         C x h x w, what stands where a pixel was; the mean picture, zeros, by default.
     steps : int
-        The curve has one point more; each step takes the same number of pixels, give or take one.
+        Each takes the same number of pixels, give or take one.
     seed : int
         Of the order of pixels that are equally hot.
 
-    Returns
-    -------
-    Curve
-        The smaller its area, the better.
+    Yields
+    ------
+    numpy.ndarray
+        ``steps + 1`` blobs, the first as it was. The smaller the :func:`area` under the values
+        that a net gives them, the better the map.
     """
     gone = np.zeros_like(blob) if baseline is None else baseline
-    return _change(blob, gone, heat, net, steps, seed)
+    return _change(blob, gone, heat, steps, seed)
 
 
-def insertion(blob, heat, net, baseline=None, steps=STEPS, seed=0):
+def insertion(blob, heat, baseline=None, steps=STEPS, seed=0):
     """Bring the hottest pixels into a blurred picture. A good map makes the value rise at once.
 
-    Source and parameters as for :func:`deletion`; the baseline is the picture :func:`blurred` by
-    default. A blurred picture has none of the sharp edges that a grey one would get.
+    Parameters as for :func:`deletion`; the baseline is the picture :func:`blurred` by default,
+    which has none of the sharp edges that pixels on a grey one would get.
 
-    Returns
-    -------
-    Curve
-        The larger its area, the better.
+    Yields
+    ------
+    numpy.ndarray
+        ``steps + 1`` blobs, the last as it was. The larger the :func:`area` under the values that
+        a net gives them, the better the map.
     """
     start = blurred(blob) if baseline is None else baseline
-    return _change(start, blob, heat, net, steps, seed)
+    return _change(start, blob, heat, steps, seed)
+
+
+def area(values):
+    """Under a curve of values at equal steps from 0 to 1, by the trapezoid rule."""
+    values = np.asarray(values, np.float64)
+    return float((values[1:] + values[:-1]).mean() / 2)
 
 
 def blurred(blob):
@@ -109,8 +93,7 @@ def first(order, fraction, shape):
     return mask.reshape(shape)
 
 
-def _change(start, end, heat, net, steps, seed):
+def _change(start, end, heat, steps, seed):
     order = hottest_first(heat, seed)
-    fractions = np.arange(steps + 1) / float(steps)
-    blobs = [np.where(first(order, one, heat.shape), end, start) for one in fractions]
-    return Curve(fractions, np.asarray(net(np.stack(blobs)), np.float64))
+    for step in range(steps + 1):
+        yield np.where(first(order, step / float(steps), heat.shape), end, start)

@@ -5,8 +5,6 @@ Attribution Methods", ICML 2022. The authors solve a sparse system of equations;
 by conjugate gradients on the grid itself, so that OpenCV is enough.
 """
 
-from typing import Any, NamedTuple
-
 import numpy as np
 
 from caffe_gradcam.metrics.curves import first, hottest_first
@@ -22,36 +20,13 @@ _TOLERANCE = 5e-4
 _TINY = 1e-300
 
 
-class Road(NamedTuple):
-    """Values of a class with pixels removed.
-
-    Attributes
-    ----------
-    fractions : numpy.ndarray
-        Of the pixels removed.
-    most, least : numpy.ndarray
-        float64: values with the hottest, and with the coldest pixels removed.
-    """
-
-    fractions: Any
-    most: Any
-    least: Any
-
-    @property
-    def gap(self):
-        """Mean of ``least - most``: above 0 where the map knows better than chance."""
-        return float((self.least - self.most).mean())
-
-
-def road(blob, heat, net, fractions=FRACTIONS, noise=NOISE, seed=0):
-    """Remove the hottest (MoRF) and the coldest pixels (LeRF) by noisy linear imputation.
+def road(blob, heat, fractions=FRACTIONS, noise=NOISE, seed=0):
+    """Remove the hottest (MoRF), then the coldest pixels (LeRF) by noisy linear imputation.
 
     Parameters
     ----------
     blob, heat : numpy.ndarray
         C x h x w and h x w.
-    net : callable
-        N x C x h x w -> N values.
     fractions : sequence of float
         Of the pixels to remove, each above 0 and below 1.
     noise : float
@@ -59,18 +34,33 @@ def road(blob, heat, net, fractions=FRACTIONS, noise=NOISE, seed=0):
     seed : int
         Of the noise, and of the order of pixels that are equally hot.
 
-    Returns
-    -------
-    Road
+    Yields
+    ------
+    numpy.ndarray
+        A blob for each fraction of the hottest, then for each of the coldest.
     """
     rng = np.random.RandomState(seed)
     hot = hottest_first(heat, seed)
-    blobs = [
-        imputed(blob, first(order, fraction, heat.shape), noise, rng)
-        for order in (hot, hot[::-1]) for fraction in fractions
-    ]
-    values = np.asarray(net(np.stack(blobs)), np.float64)
-    return Road(np.array(fractions), values[:len(fractions)], values[len(fractions):])
+    for order in (hot, hot[::-1]):
+        for fraction in fractions:
+            yield imputed(blob, first(order, fraction, heat.shape), noise, rng)
+
+
+def gap(values):
+    """Mean value without the coldest, less that without the hottest pixels.
+
+    Parameters
+    ----------
+    values : array_like
+        What a net gives the blobs of :func:`road`.
+
+    Returns
+    -------
+    float
+        Above 0 where the map knows better than chance.
+    """
+    most, least = np.split(np.asarray(values, np.float64), 2)
+    return float((least - most).mean())
 
 
 def imputed(blob, removed, noise=NOISE, rng=None):
