@@ -74,6 +74,8 @@ class Trunk:
         if self.failure or self._seen[shapes] <= PATIENCE:
             return None
         if shapes not in self._requests:
+            if not self._pays(shapes):
+                return None
             try:
                 self._compile(shapes, tensors)
             except Exception as error:  # OpenVINO's own errors have no common parent.
@@ -83,6 +85,16 @@ class Trunk:
             [tensor.numpy() for tensor in tensors], share_inputs=True, share_outputs=True)
         return {name: laid_out(torch.from_numpy(results[index]))
                 for index, name in enumerate(self._outputs)}
+
+    def _pays(self, shapes):
+        """Whether there is room for one more; or it comes twice as often as one that is kept.
+
+        Where several shapes take turns, each would be compiled again and again.
+        """
+        return len(self._requests) < KEPT or self._seen[shapes] > 2 * self._seen[self._rarest()]
+
+    def _rarest(self):
+        return min(self._requests, key=self._seen.get)
 
     def forget(self):
         """Let go what was compiled: the weights have changed."""
@@ -108,7 +120,7 @@ class Trunk:
         request = compiled.create_infer_request()
         self._compare(request, tensors)
         while len(self._requests) >= KEPT:
-            del self._requests[next(iter(self._requests))]
+            del self._requests[self._rarest()]
         self._requests[shapes] = request
 
     def _compare(self, request, tensors):
