@@ -169,9 +169,9 @@ class Evidence:
 
     @property
     def laid_over(self):
-        """Grad-CAM at the size of the input."""
-        return self._lay_over(lambda target: grad_cam(
-            self._taken(self._batch.blobs[target]), self._at_target(target)))
+        """The positive part of Grad-CAM at the size of the input."""
+        return self._lay_over(lambda target: np.maximum(grad_cam(
+            self._taken(self._batch.blobs[target]), self._at_target(target)), 0))
 
     @property
     def seeds(self):
