@@ -114,33 +114,6 @@ def sources(graph, blob, inputs):
     return [name for name in inputs if name == blob or needed & set(graph.readers(name))]
 
 
-def stream_targets(graph, score, shapes, inputs):
-    """The best target of each input's own stream, before it meets the others.
-
-    Parameters
-    ----------
-    graph : prototxt_tools.graph.Graph
-    score : str
-    shapes : dict
-    inputs : iterable of str
-
-    Returns
-    -------
-    dict
-        Input blob -> blob; without the inputs whose stream has no blob with spatial extent.
-    """
-    found = {}
-    for index in sorted(graph.ancestors([score])):
-        layer = graph.net.layers[index]
-        origins = {bottom: sources(graph, bottom, inputs) for bottom in layer.bottoms}
-        if len({name for own in origins.values() for name in own}) > 1:
-            for bottom, own in origins.items():
-                if len(own) == 1 and graph.maker(bottom) is not None:
-                    best = graph.targets(bottom, shapes, per_class=False)[:1]
-                    found.update((own[0], one.blob) for one in best)
-    return found
-
-
 def targets(graph, score, shapes):
     """The target blobs that a score can be explained at, the best first.
 

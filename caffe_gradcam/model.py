@@ -15,6 +15,7 @@ from prototxt_tools.document import Document
 from prototxt_tools.errors import InputError
 from prototxt_tools.graph import Graph
 from prototxt_tools.net import Net
+from prototxt_tools.streams import stream_targets
 
 # The mean colour of ImageNet's pictures, blue first, as BVLC's models use it.
 IMAGENET_MEAN = (104.0, 117.0, 123.0)
@@ -391,9 +392,9 @@ class _Loader:
 
 def _default_targets(graph, score, shapes, inputs):
     """The best target or, where the net has several inputs, the best of each input's own."""
-    own = blobs.stream_targets(graph, score, shapes, inputs) if len(inputs) > 1 else {}
+    own = stream_targets(graph, score, shapes) if len(inputs) > 1 else {}
     if own:
         reason = "found: the last blob with spatial extent of each input's stream"
-        return [own[name] for name in inputs if name in own], reason
+        return list(dict.fromkeys(target.blob for target in own.values())), reason
     best = blobs.targets(graph, score, shapes)[0]
     return [best.blob], "found: " + best.reason

@@ -3,6 +3,7 @@
 from prototxt_tools import check, cost, receptive, shapes
 from prototxt_tools.errors import InputError
 from prototxt_tools.graph import Graph
+from prototxt_tools.streams import stream_targets
 
 
 def describe(net, phase="TEST", stages=(), inputs=None):
@@ -74,7 +75,11 @@ def _layers(net, sizes):
 
 
 def _score(graph, score, sizes):
-    targets = [_blob(target, sizes) for target in graph.targets(score.blob, sizes)]
+    found = graph.targets(score.blob, sizes)
+    known = {target.blob for target in found}
+    found += [target for target in stream_targets(graph, score.blob, sizes).values()
+              if target.blob not in known]
+    targets = [_blob(target, sizes) for target in found]
     return dict(_blob(score, sizes), link=score.link, targets=targets)
 
 

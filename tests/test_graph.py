@@ -8,8 +8,10 @@ import definitions
 import pytest
 
 from prototxt_tools import shapes
+from prototxt_tools.document import Document
 from prototxt_tools.graph import Graph
 from prototxt_tools.net import Net
+from prototxt_tools.streams import stream_targets
 
 
 def graph_and_shapes(text):
@@ -248,3 +250,30 @@ def test_every_public_classifier_has_a_score_and_a_target(shared):
                 assert Graph(net).targets(score.blob, sizes), row["file"]
                 tried += 1
     assert tried >= 40
+
+
+PAIR = """
+input: "left" input_shape { dim: 1 dim: 3 dim: 8 dim: 8 }
+input: "right" input_shape { dim: 1 dim: 3 dim: 8 dim: 8 }
+layer { name: "l1" type: "Convolution" bottom: "left" top: "l1"
+        convolution_param { num_output: 2 kernel_size: 1 } }
+layer { name: "lp" type: "Pooling" bottom: "l1" top: "lp" pooling_param { kernel_size: 2 stride: 2 } }
+layer { name: "r1" type: "Convolution" bottom: "right" top: "r1"
+        convolution_param { num_output: 2 kernel_size: 2 stride: 2 } }
+layer { name: "both" type: "Concat" bottom: "lp" bottom: "r1" top: "both" }
+layer { name: "fc" type: "InnerProduct" bottom: "both" top: "fc"
+        inner_product_param { num_output: 2 } }
+"""
+
+
+def test_streams_that_meet_in_a_blob_with_places_have_a_target_each():
+    net = Net.parse(Document.parse(PAIR))
+    found = stream_targets(Graph(net), "fc", shapes.infer(net))
+    assert {begin: target.blob for begin, target in found.items()} == {"left": "l1", "right": "r1"}
+
+
+def test_a_net_with_one_input_has_no_streams():
+    net = Net.parse(Document.parse(
+        'input: "a" input_shape { dim: 1 dim: 3 dim: 8 dim: 8 }'
+        'layer { name: "n" type: "ReLU" bottom: "a" top: "b" }'))
+    assert stream_targets(Graph(net), "b", shapes.infer(net)) == {}
