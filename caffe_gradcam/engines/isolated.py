@@ -1,7 +1,7 @@
 """An engine in a process of its own: where Caffe aborts, only that process dies.
 
 The child is a fresh interpreter that gets one end of a pair of sockets; it ends when the other
-end closes, so it never outlives its parent.
+end closes, so it never outlives its parent. Arrays go through memory that both see.
 """
 
 import collections
@@ -18,13 +18,16 @@ from prototxt_tools.errors import InputError
 
 from .base import Engine, open_here
 from .errors import EngineError, OutOfMemory
+from .shared import SharedMemory
 
 CHILD = """import sys
 sys.path[:] = {!r}
 from caffe_gradcam.engines.isolated import serve
-serve({})
+serve({}, {})
 """
 KEPT_LINES = 50
+# What Caffe, the C++ library and CUDA say where memory is short.
+MEMORY_WORDS = "host allocation of size", "bad_alloc", "out of memory", "Cannot allocate memory"
 _GLOG = re.compile(r"[FEWI]\d{4} [\d:.]+ +\d+ [^\]]*\] ?")
 _PROTOBUF = re.compile(r"\[libprotobuf (?:ERROR|FATAL) [^\]]*\] ?")
 
@@ -111,10 +114,12 @@ class Child:
 
     def __init__(self, verbose):
         self._pipe, theirs = Pipe()
+        self._shared = SharedMemory()
+        inherited = [theirs.fileno(), self._shared.file_descriptor]
         self._process = subprocess.Popen(
-            [sys.executable, "-c", CHILD.format(sys.path, theirs.fileno())],
+            [sys.executable, "-c", CHILD.format(sys.path, *inherited)],
             env=dict(os.environ, GLOG_minloglevel="0" if verbose else "2"),
-            stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, pass_fds=[theirs.fileno()])
+            stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, pass_fds=inherited)
         theirs.close()
         self._lines = collections.deque(maxlen=KEPT_LINES)
         self._reader = threading.Thread(
@@ -130,13 +135,14 @@ class Child:
         EngineError
             The child died, or let ``timeout`` seconds pass.
         """
+        packed = self._shared.pack(message)
         try:
-            self._pipe.send(message)
+            self._pipe.send(packed)
             if self._pipe.poll(timeout):
-                return self._pipe.recv()
+                return self._shared.unpack(self._pipe.recv())
         except (EOFError, OSError):
             self.end()
-            raise EngineError(last_words(self._lines, self._process.returncode)) from None
+            raise death(self._lines, self._process.returncode) from None
         except BaseException:
             self._process.kill()
             self.end()
@@ -148,6 +154,7 @@ class Child:
     def end(self):
         """Close the pipe, on which the child ends, and wait until it has."""
         self._pipe.close()
+        self._shared.close()
         try:
             self._process.wait(timeout=10)
         except subprocess.TimeoutExpired:
@@ -163,6 +170,15 @@ def keep_lines(stream, lines, verbose):
         lines.append(line.decode("utf-8", "replace").rstrip())
         if verbose:
             print(lines[-1], file=sys.stderr)
+
+
+def death(lines, status):
+    """The error that tells why the child ended."""
+    words = last_words(lines, status)
+    # Linux kills a process that takes more memory than there is.
+    if status == -signal.SIGKILL or any(said in words for said in MEMORY_WORDS):
+        return OutOfMemory(words)
+    return EngineError(words)
 
 
 def last_words(lines, status):
@@ -189,31 +205,49 @@ def last_words(lines, status):
         status, lines[-1] if lines else "it said nothing")
 
 
-def serve(file_descriptor):
+def serve(file_descriptor, shared_descriptor):
     """The child: answer messages until the pipe closes."""
     # Ctrl-C reaches the whole process group; the parent decides.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Nothing of what a library prints may mix with the parent's own output.
     os.dup2(2, 1)
-    pipe = Connection(file_descriptor)
-    engine = None
+    pipe, server = Connection(file_descriptor), Server(SharedMemory(shared_descriptor))
     while True:
         try:
-            name, *arguments = pipe.recv()
+            message = pipe.recv()
         except EOFError:
             # Nothing is left to do; skip destructors, which hang in some builds.
             os._exit(0)
+        pipe.send(server.answer(message))
+
+
+class Server:
+    """The engine of a child, which the first message opens."""
+
+    def __init__(self, shared):
+        self._shared = shared
+        self._engine = None
+
+    def answer(self, message):
+        """("done", what comes back), ("refused", an InputError) or ("failed", a traceback)."""
         try:
-            if name == "open":
-                engine = open_here(arguments[0], **arguments[1])
-                answer = "done", engine.description
-            else:
-                answer = "done", getattr(engine, name)(*arguments)
+            return "done", self._shared.pack(self._run(*message))
         except InputError as error:
-            answer = "refused", as_said(error)
+            return "refused", as_said(error)
+        except MemoryError:
+            return "refused", OutOfMemory(
+                "the memory does not hold this batch; give a smaller one")
         except Exception:
-            answer = "failed", traceback.format_exc()
-        pipe.send(answer)
+            return "failed", traceback.format_exc()
+
+    def _run(self, name, *arguments):
+        if name == "open":
+            kind, options = arguments
+            self._engine = open_here(kind, **options)
+            return self._engine.description
+        # Caffe has its own copy of its inputs; what torch is given, it works on.
+        keeps = self._engine.description["engine"] != "caffe"
+        return getattr(self._engine, name)(*self._shared.unpack(arguments, copy=keeps))
 
 
 def as_said(error):

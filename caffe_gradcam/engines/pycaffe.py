@@ -20,6 +20,8 @@ from .subnet import Subnet
 
 # Stands in a target's diff until Caffe writes there, and is lost in any sum if it only adds.
 UNTOUCHED = np.float32(1e-30)
+# Values of a blob that are copied at a time: 32 MB.
+PART = 1 << 23
 
 
 class PycaffeEngine(Engine):
@@ -43,9 +45,12 @@ class PycaffeEngine(Engine):
         else:
             caffe.set_device(index)
             caffe.set_mode_gpu()
+        # Caffe fills its blobs as it builds the net; until then nobody needs the file's.
+        self._subnet.let_go_pages()
         self._caffe, self._net = caffe, _build(caffe, _switch_on_backward(self._subnet))
         _copy_weights(self._net, {
-            name: dict(enumerate(arrays)) for name, arrays in self._subnet.weights.items()})
+            name: dict(enumerate(arrays)) for name, arrays in self._subnet.weights.items()},
+            self._subnet.let_go_pages)
         self._subnet.forget_weights()
         self._wiring = Wiring(self._net)
         self._rectifiers = _rectifiers(self._net, self._subnet.net)
@@ -236,9 +241,16 @@ def _build(caffe, document):
             raise EngineError("Caffe could not build the net: {}".format(error)) from error
 
 
-def _copy_weights(net, weights):
-    """Put the arrays into the net's blobs, which have their counts: ``Subnet`` has looked."""
+def _copy_weights(net, weights, after_each=lambda: None):
+    """Put the arrays into the net's blobs, which have their counts: ``Subnet`` has looked.
+
+    ``after_each`` is called between parts of ``PART`` values, so that never all are in memory
+    twice.
+    """
     for name, arrays in weights.items():
         blobs = net.params.get(name, ())
         for index, array in arrays.items() if blobs else ():
-            blobs[index].data[...] = array.reshape(blobs[index].data.shape)
+            source, goal = array.reshape(-1), blobs[index].data.reshape(-1)
+            for begin in range(0, len(goal), PART):
+                goal[begin:begin + PART] = source[begin:begin + PART]
+                after_each()

@@ -1,5 +1,7 @@
 """The part of a net that an engine runs, checked before anything runs."""
 
+import mmap
+
 import numpy as np
 
 from prototxt_tools import rewrite, shapes
@@ -77,6 +79,15 @@ class Subnet:
         """Keep the shapes of the weights alone, for an engine that has copied the numbers."""
         self.weights = {name: [np.broadcast_to(np.float32(0), array.shape) for array in arrays]
                         for name, arrays in self.weights.items()}
+
+    def let_go_pages(self):
+        """Take what was read of the weights' file out of memory; what is read again comes back."""
+        for arrays in self.weights.values():
+            for array in arrays:
+                mapped = _mapping(array)
+                if hasattr(mapped, "madvise"):  # Python 3.8 and newer.
+                    mapped.madvise(mmap.MADV_DONTNEED)
+                    return
 
     def refuse_unknown_types(self, known, engine, advice):
         """Raise an EngineError for the first layer whose type the engine does not have.
@@ -213,6 +224,14 @@ class Subnet:
             raise InputError("{}: no weights for layer {}".format(
                 self._path, ", ".join(check.missing)))
         return parameters, {name: parameters[name] for name in check.missing}
+
+
+def _mapping(array):
+    """The mapped file that an array is a view of, or None."""
+    while isinstance(array, np.ndarray):
+        array = array.base
+    owner = array.obj if isinstance(array, memoryview) else array
+    return owner if isinstance(owner, mmap.mmap) else None
 
 
 def share(net, weights):

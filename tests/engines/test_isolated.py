@@ -11,7 +11,8 @@ import pytest
 from nets import AROUND
 
 from caffe_gradcam.engines import EngineError, OutOfMemory, open_engine
-from caffe_gradcam.engines.isolated import IsolatedEngine, as_said, last_words
+from caffe_gradcam.engines.isolated import IsolatedEngine, as_said, death, last_words
+from caffe_gradcam.engines.shared import SharedMemory
 from prototxt_tools.errors import InputError
 
 PLAIN = AROUND.format('layer { name: "it" type: "ReLU" bottom: "conv" top: "it" }')
@@ -109,6 +110,52 @@ def _lives(pid):
             return file.read().rpartition(")")[2].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+def test_arrays_come_back_as_they_were_and_stay_so(arguments):
+    """Large ones through the shared memory, which the next message overwrites."""
+    large = np.random.RandomState(0).randn(500, 2, 6, 6).astype(np.float32)
+    with IsolatedEngine("torch", arguments) as engine:
+        first = engine.forward({"data": large}, ["conv", "score"])
+        kept = {name: value.copy() for name, value in first.items()}
+        gradient = engine.backward("score", np.ones((500, 3)), ["conv"])["conv"].copy()
+        small = engine.forward({"data": -large[:1]}, ["conv"])["conv"]
+        engine.forward({"data": large[::-1]}, [])
+        reversed_gradient = engine.backward("score", np.ones((500, 3)), ["conv"])["conv"]
+    for name in first:
+        assert np.array_equal(first[name], kept[name])
+    assert small.shape == (1, 4, 4, 4)
+    assert np.array_equal(reversed_gradient, gradient[::-1])
+
+
+def test_a_message_is_what_it_was_on_the_other_side():
+    ours = SharedMemory()
+    theirs = SharedMemory(os.dup(ours.file_descriptor))
+    large = np.arange(60000, dtype=np.float64).reshape(3, 100, 200)
+    message = ("forward", {"a": large[:, ::2], "b": [large.T, 5]},
+               large[:1].astype(np.int64), ["x"])
+    for factor in (1, 3):
+        arrays = theirs.unpack(ours.pack(message))
+        assert arrays[0] == "forward" and arrays[3] == ["x"] and arrays[1]["b"][1] == 5
+        assert np.array_equal(arrays[1]["a"], large[:, ::2])
+        assert np.array_equal(arrays[1]["b"][0], large.T)
+        assert np.array_equal(arrays[2], large[:1]) and arrays[2].dtype == np.int64
+        back = ours.unpack(theirs.pack(np.concatenate([large] * factor)))
+        assert np.array_equal(back[-3:], large) and len(back) == 3 * factor
+    ours.close()
+    theirs.close()
+
+
+def test_a_child_out_of_memory_is_told_apart_from_others():
+    allocation = ["F1121 01:18:30.4 26527 syncedmem.hpp:33] Check failed: *ptr host allocation of "
+                  "size 8000000000 failed", "*** Check failure stack trace: ***"]
+    thrown = ["terminate called after throwing an instance of 'std::bad_alloc'",
+              "  what():  std::bad_alloc"]
+    cuda = ["F1121 01:18:30.4 26527 syncedmem.cpp:71] Check failed: error == cudaSuccess (2 vs. 0) "
+            " out of memory"]
+    for lines, status in ((allocation, -6), (thrown, -6), (cuda, -6), ([], -9)):
+        assert type(death(lines, status)) is OutOfMemory
+    assert type(death(["F1121 01:18:30.4 26527 net.cpp:759] No."], -6)) is EngineError
 
 
 LOG = """\

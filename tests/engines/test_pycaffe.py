@@ -1,11 +1,13 @@
 """What only real Caffe can show."""
 
+import resource
+
 import numpy as np
 import pytest
 from definitions import random_input
 from nets import AROUND, BRANCHES, FORKS
 
-from caffe_gradcam.engines import EngineError, open_engine
+from caffe_gradcam.engines import EngineError, OutOfMemory, open_engine
 from caffe_gradcam.engines.base import open_here
 from prototxt_tools import rewrite
 from prototxt_tools.document import Document
@@ -90,6 +92,29 @@ def test_after_caffe_aborted_the_next_forward_runs_again(caffe, write_weights):
         with pytest.raises(EngineError, match="a forward before it"):
             engine.backward("score", np.ones((1, 3)), ["conv"])
         assert np.array_equal(engine.forward(data, ["score"])["score"], first)
+
+
+def test_a_batch_that_caffe_cannot_hold_is_told_apart_and_a_smaller_one_runs(
+        caffe, write_weights):
+    """One image takes 130 MB; the process may have 300 MB more than after the first."""
+    text = AROUND.format("""
+        layer { name: "tile" type: "Tile" bottom: "conv" top: "tile"
+                tile_param { axis: 1 tiles: 500000 } }
+        layer { name: "sum" type: "Reduction" bottom: "tile" top: "sum"
+                reduction_param { axis: 1 } }
+        layer { name: "it" type: "Reshape" bottom: "sum" top: "it"
+                reshape_param { shape { dim: 0 dim: 1 } } }""")
+    data = np.ones((4, 2, 6, 6), np.float32)
+    with open_engine("caffe", text, write_weights(text), ["score"], ["conv"]) as engine:
+        expected = engine.forward({"data": data[:1]}, ["score"])["score"]
+        pid = engine._child.pid
+        with open("/proc/{}/statm".format(pid)) as file:
+            size = int(file.read().split()[0]) * resource.getpagesize()
+        resource.prlimit(pid, resource.RLIMIT_AS, (size + (300 << 20),) * 2)
+        with pytest.raises(OutOfMemory):
+            engine.forward({"data": data}, ["score"])
+        again = engine.forward({"data": data[:1]}, ["score"])["score"]
+    assert np.array_equal(again, expected)
 
 
 def test_a_gpu_asked_of_a_cpu_build_is_refused(caffe, write_weights):
