@@ -82,7 +82,7 @@ def purpose(net):
     layers = net.at("TEST").layers
     data = [layer for layer in layers if layer.type.endswith("Data") and not layer.bottoms]
     losses = [layer for layer in layers if layer.type in _LOSSES]
-    if data or (losses and not net.inputs):
+    if data or losses:
         one = (data or losses)[0]
         return [warning("net", "layer {} of type {} belongs to training: this is no deploy "
                         "net".format(one.name, one.type),

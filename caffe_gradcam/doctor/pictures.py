@@ -63,7 +63,10 @@ def examine(case):
     if _link(case.model) is None:
         return [note("preprocessing", "not tried: the net makes no probabilities of its scores")]
     own = trial(case, "as it is", case.model.inputs)
-    return scaled(case, own) or ordered(case, own) + centred(case, own) or [fine(
+    found = ordered(case, own) + centred(case, own)
+    if any(one.severity == "warning" for one in found):
+        return found
+    return scaled(case, own) or found or [fine(
         "preprocessing", "the first class has {:.2f} on average, and no other mean, scale or "
         "channel order makes the net surer".format(own.top.mean()))]
 

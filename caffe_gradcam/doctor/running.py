@@ -8,6 +8,7 @@ from caffe_gradcam.doctor.findings import error, fine, note, warning
 from caffe_gradcam.engines import open_engine
 from caffe_gradcam.preprocess import prepare
 from caffe_gradcam.seeds import score_vectors, to_probabilities
+from prototxt_tools import weights as weight_files
 from prototxt_tools.errors import InputError
 
 # Engines differ by rounding alone: 1e-6 where nothing is wrong, and 1e-4 in deep nets on a GPU.
@@ -165,18 +166,14 @@ def _cause(case, blobs, target):
     graph, model = case.model.graph, case.model
     between = [index for index in sorted(graph.ancestors([model.score]))
                if _depends(graph, graph.net.layers[index].tops, target)]
-    dead = _first_dead(case, blobs, [
-        top for index in between for top in graph.net.layers[index].tops] + [target])
-    if dead:
-        return dead
-    from prototxt_tools import weights as weight_files
-
     weights = weight_files.load(model.weights)
     for index in between:
         name = graph.net.layers[index].name
         if len(weights.get(name, ())) and not np.any(weights[name][0]):
             return "all weights of layer {}, which the score goes through, are 0".format(name)
-    return "no path of the net lets the score depend on it for these pictures"
+    tops = [top for index in between for top in graph.net.layers[index].tops]
+    return _first_dead(case, blobs, tops + [target]) or (
+        "the score does not change with it for these pictures")
 
 
 def _depends(graph, tops, target):
