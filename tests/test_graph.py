@@ -272,7 +272,7 @@ def test_streams_that_meet_in_a_blob_with_places_have_a_target_each():
     assert {begin: target.blob for begin, target in found.items()} == {"left": "l1", "right": "r1"}
 
 
-def test_a_net_with_one_input_has_no_streams():
+def test_a_net_with_one_input_has_no_targets_of_streams():
     net = Net.parse(Document.parse(
         'input: "a" input_shape { dim: 1 dim: 3 dim: 8 dim: 8 }'
         'layer { name: "n" type: "ReLU" bottom: "a" top: "b" }'))
