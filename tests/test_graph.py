@@ -257,7 +257,8 @@ input: "left" input_shape { dim: 1 dim: 3 dim: 8 dim: 8 }
 input: "right" input_shape { dim: 1 dim: 3 dim: 8 dim: 8 }
 layer { name: "l1" type: "Convolution" bottom: "left" top: "l1"
         convolution_param { num_output: 2 kernel_size: 1 } }
-layer { name: "lp" type: "Pooling" bottom: "l1" top: "lp" pooling_param { kernel_size: 2 stride: 2 } }
+layer { name: "lp" type: "Pooling" bottom: "l1" top: "lp"
+        pooling_param { kernel_size: 2 stride: 2 } }
 layer { name: "r1" type: "Convolution" bottom: "right" top: "r1"
         convolution_param { num_output: 2 kernel_size: 2 stride: 2 } }
 layer { name: "both" type: "Concat" bottom: "lp" bottom: "r1" top: "both" }
