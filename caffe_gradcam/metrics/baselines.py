@@ -29,7 +29,7 @@ def random_map(shape, cells, rng):
     y, x = 1 + rng.random_sample(2)
     at_y = np.float32(y + np.arange(height) * rows / float(height))
     at_x = np.float32(x + np.arange(width) * columns / float(width))
-    across, down = np.meshgrid(at_x, at_y)
+    across, down = np.float32(np.meshgrid(at_x, at_y))  # NumPy 1.11 widens them
     return cv2.remap(noise, across, down, cv2.INTER_LINEAR)
 
 
