@@ -6,6 +6,7 @@ from typing import Any, List, NamedTuple
 import numpy as np
 
 from caffe_gradcam import choices, combine, heads
+from caffe_gradcam.engines.subnet import share
 from caffe_gradcam.evidence import Evidence, Pass, laid_over_input
 from caffe_gradcam.explanation import Explanation, Result
 from caffe_gradcam.memory import in_parts
@@ -264,15 +265,18 @@ class Explainer:
         if self._biased is None:
             prototxt, score, biases = heads.biased_net(
                 self.model.prototxt, self.model.score, self._loaded_weights())
+            if not biases:
+                return []
             self._biased = self._open_another(prototxt, score, list(biases)), score, biases
         engine, score, biases = self._biased
         again = Pass(engine, score, batch.inputs, [], together=list(biases))
-        return [again.gradients(seeds, blob)[rows] * bias[:, np.newaxis, np.newaxis]
-                for blob, bias in biases.items()]
+        # One by one: together they are larger than all that the net holds.
+        return (again.gradients(seeds, blob)[rows] * bias[:, np.newaxis, np.newaxis]
+                for blob, bias in biases.items())
 
     def _loaded_weights(self):
         if self._weights is None:
-            self._weights = weight_files.load(self.model.weights)
+            self._weights = share(self.model.graph.net, weight_files.load(self.model.weights))
         return self._weights
 
     def _result(self, answer, prepared, maps, index):

@@ -5,6 +5,8 @@ value changes with a pixel, whichever way, so most of these maps are sizes: the 
 colours, as Simonyan et al. take it.
 """
 
+import itertools
+
 import numpy as np
 
 from caffe_gradcam.methods.gradients import noisy
@@ -105,10 +107,10 @@ def full_grad(inputs, input_gradients, bias_gradients):
     ----------
     inputs, input_gradients : numpy.ndarray
         N x C x H x W float32.
-    bias_gradients : list of numpy.ndarray
+    bias_gradients : iterable of numpy.ndarray
         For each layer with a bias and places, N x K x h x w: bias times gradient.
     """
-    parts = [inputs * input_gradients] + list(bias_gradients)
+    parts = itertools.chain([inputs * input_gradients], bias_gradients)
     return sum(_enlarged(np.abs(part), inputs.shape[2:]) for part in parts)
 
 
