@@ -2,7 +2,8 @@
 
 One worker process for each engine holds the same net with the same random weights. In each round
 every way is run once, in turn, while the others rest; a ratio is the median over rounds of the
-ratios within a round. The first run of each way is not counted.
+ratios within a round. The first run of each way is not counted. After that come profiles by type
+of layer, and what it takes to start, to load and to hold VGG-16.
 
 Torch runs here, Caffe in the test image (scripts/build-image --target test) or elsewhere:
 
@@ -18,6 +19,7 @@ import shlex
 import statistics
 import subprocess
 import sys
+import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "benchmarks")]
@@ -27,6 +29,7 @@ from nets import NETS, operations  # noqa: E402
 IMAGE = """source {root}/scripts/lib.sh; find_engine
 run_in_image test --volume {root}:{root} --workdir {root} -- "$@" """
 WORKER = "benchmarks/explain_worker.py"
+COSTS = "benchmarks/explain_costs.py"
 ONE_THREAD = ["OMP_NUM_THREADS=1", "OPENBLAS_NUM_THREADS=1"]
 # (worker, action) by name.
 WAYS = {
@@ -35,7 +38,7 @@ WAYS = {
     "caffe folded": ("caffe", "folded"), "blog": ("caffe", "blog"),
     "torch forward": ("torch", "forward"), "torch": ("torch", "explain"),
     "torch five": ("torch", "five"), "torch folded": ("torch", "folded"),
-    "library": ("torch", "library"),
+    "library": ("library", "library"),
     "openvino forward": ("accelerated", "forward"), "openvino": ("accelerated", "explain"),
     "openvino five": ("accelerated", "five"),
 }
@@ -80,17 +83,9 @@ class Worker:
 
 def main():
     options = parse()
-    here = ["env"] + ONE_THREAD * options.busy + [sys.executable]
-    workers = {"torch": Worker("torch", here, options.busy)}
-    if importlib.util.find_spec("openvino"):
-        workers["accelerated"] = Worker("accelerated", here, options.busy)
-    if options.caffe:
-        prefix = shlex.split(options.caffe)
-        if options.caffe == "image":
-            prefix = ["bash", "-c", IMAGE.format(root=shlex.quote(str(ROOT))), "image"]
-        there = prefix + ["env"] + ONE_THREAD * options.busy + ["python3"]
-        workers["caffe"] = Worker("caffe", there, options.busy)
-    columns, peak = {}, workers["torch"].ask("peak")
+    started = commands(options)
+    workers = {kind: Worker(kind, command, options.busy) for kind, command in started.items()}
+    columns, profiles, peak = {}, {}, workers["torch"].ask("peak")
     for name in options.nets:
         for batch in options.batches:
             ways = chosen(workers, name, batch, options.busy)
@@ -99,10 +94,32 @@ def main():
             print("{}, {}: {}".format(name, batch, {
                 way: round(1000 * statistics.median(times), 1)
                 for way, times in seconds.items()}), file=sys.stderr, flush=True)
+        for kind in ("caffe", "torch"):
+            if kind in workers:
+                profiles["{}, {}".format(name, kind)] = workers[kind].ask("profile")
     for worker in workers.values():
         worker.close()
-    print("matrix product: {:.0f} GFLOP/s".format(peak / 1e9))
+    print("matrix product: {:.0f} GFLOP/s\n".format(peak / 1e9))
     print_table(columns)
+    print("\nForward pass by type of layer, batch of {}:\n".format(options.batches[-1]))
+    print_table({title: shares(taken) for title, taken in profiles.items()})
+    print("\nStart-up, loading and memory:\n")
+    print_table(costs(options, started))
+
+
+def commands(options):
+    """Kind of worker -> the command that runs Python for it."""
+    threads = ["env", "GLOG_minloglevel=2"] + ONE_THREAD * options.busy
+    started = {"torch": threads + [sys.executable]}
+    for kind, module in (("library", "pytorch_grad_cam"), ("accelerated", "openvino")):
+        if importlib.util.find_spec(module):
+            started[kind] = started["torch"]
+    if options.caffe == "image":
+        prefix = ["bash", "-c", IMAGE.format(root=shlex.quote(str(ROOT))), "image"]
+        started["caffe"] = prefix + threads + ["python3"]
+    elif options.caffe:
+        started["caffe"] = shlex.split(options.caffe) + threads + ["python3"]
+    return started
 
 
 def parse():
@@ -120,8 +137,6 @@ def parse():
 def chosen(workers, name, batch, busy):
     """The ways that can be measured, and those that mean something for this net and batch."""
     ways = {way: place for way, place in WAYS.items() if place[0] in workers}
-    if not importlib.util.find_spec("pytorch_grad_cam"):
-        del ways["library"]
     for way in list(ways):
         if (way.endswith("five") and batch > 1
                 or way.endswith("folded") and name != "ResNet-50"
@@ -158,6 +173,31 @@ def column(name, batch, seconds, peak):
                 batch / statistics.median(seconds[way]))
             cells[way + ": share of matrix product"] = "{:.0%}".format(rate / peak)
     return cells
+
+
+def shares(taken):
+    """Type of layer -> its share of the time, where that is worth a line."""
+    total = sum(taken.values())
+    found = sorted(taken.items(), key=lambda item: -item[1])
+    return {name: "{:.0%}".format(time / total) for name, time in found if time > 0.02 * total}
+
+
+def costs(options, started):
+    """Columns for what ``explain_costs.py`` measures, and the start of the command."""
+    columns = {}
+    for kind in ("torch", "caffe"):
+        for batch in options.batches if kind in started else ():
+            output = subprocess.check_output(
+                started[kind] + [COSTS, kind, "VGG-16", str(batch)], cwd=str(ROOT))
+            columns["VGG-16, {}, {}".format(batch, kind)] = json.loads(output.decode())
+    taken = []
+    for _ in range(5):
+        begin = time.perf_counter()
+        subprocess.check_call([sys.executable, "-m", "caffe_gradcam", "--help"], cwd=str(ROOT),
+                              stdout=subprocess.DEVNULL)
+        taken.append(time.perf_counter() - begin)
+    columns["caffe-gradcam --help"] = {"seconds": "{:.2f}".format(statistics.median(taken))}
+    return columns
 
 
 def print_table(columns):

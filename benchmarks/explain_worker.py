@@ -1,13 +1,14 @@
 """Runs one way to explain at a time when asked, and answers with the seconds it took.
 
-Each line of standard input is ["open", net, batch], ["run", action] or ["peak"]; each line of
-standard output an answer in JSON. ``explain.py`` starts one worker for each engine.
+Each line of standard input is ["open", net, batch], ["run", action], ["profile"] or ["peak"];
+each line of standard output an answer in JSON. ``explain.py`` starts one worker for each engine.
 """
 
 import contextlib
 import json
 import os
 import pathlib
+import shutil
 import sys
 import tempfile
 import time
@@ -33,7 +34,7 @@ class Session:
     def __init__(self, kind, name, batch, folder):
         self.kind = kind
         text, self.score, self.target = NETS[name]
-        _, self.weights = write_model(pathlib.Path(folder), text)
+        self.weights = stored_weights(pathlib.Path(folder), name, text)
         self.text = rewrite.strip_softmax(Document.parse(text)).document.text()
         size = 227 if "227" in text[:200] else 224
         self.data = random_input((batch, 3, size, size))
@@ -105,6 +106,28 @@ class Session:
             file.flush()
             return caffe.Net(file.name, self.weights, caffe.TEST)
 
+    def profile(self, clock):
+        """Type of layer -> seconds of one forward pass, by layers that run one at a time."""
+        self.forward()
+        self.taken = {}
+        if self.kind == "caffe":
+            net = self.engine._net
+            for index, layer in enumerate(net.layers):
+                self._timed(clock, layer.type, lambda index=index: net._forward(index, index))
+        else:
+            run = self.engine._run
+            self.engine._run = lambda layer, blobs: self._timed(
+                clock, layer.type, lambda: run(layer, blobs))
+            self.forward()
+            self.engine._run = run
+        return self.taken
+
+    def _timed(self, clock, name, function):
+        begin = clock()
+        value = function()
+        self.taken[name] = self.taken.get(name, 0) + clock() - begin
+        return value
+
     def library(self):
         """pytorch-grad-cam on the same layers and weights."""
         from explain_library import make
@@ -115,6 +138,17 @@ class Session:
         for engine in [self.engine] + list(self.others.values()):
             if hasattr(engine, "close"):
                 engine.close()
+
+
+def stored_weights(folder, name, text):
+    """The weights of a net, kept until another net's are wanted."""
+    mine = folder / name.replace(" ", "")
+    if not mine.is_dir():
+        for other in folder.iterdir():
+            shutil.rmtree(str(other))
+        mine.mkdir()
+        write_model(mine, text)
+    return str(mine / "weights.caffemodel")
 
 
 class Accelerated(Session):
@@ -143,11 +177,13 @@ def matrix_peak(clock):
 
 def main(kind, clock):
     kinds = {"caffe": ("caffe", Session), "torch": ("torch", Session),
-             "accelerated": ("torch", Accelerated)}
-    if kind == "torch":
-        from caffe_gradcam.engines.torch import trunk
+             "accelerated": ("torch", Accelerated), "library": ("torch", Session)}
+    if kind in ("torch", "library"):
+        from caffe_gradcam.engines.torch import memory, trunk
 
         trunk.PATIENCE = float("inf")
+        if kind == "library":  # Nobody tells the C library to keep memory for it.
+            memory.keep_freed = lambda: None
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # Whatever a library prints is no answer.
     session = None
@@ -160,6 +196,8 @@ def main(kind, clock):
                 session = None
                 session = kinds[kind][1](kinds[kind][0], *arguments, folder)
                 answer = session.engine.description
+            elif name == "profile":
+                answer = session.profile(clock)
             elif name == "peak":
                 answer = matrix_peak(clock)
             else:
