@@ -15,8 +15,10 @@ from caffe_gradcam.model import IMAGENET_MEAN
 from caffe_gradcam.seeds import to_probabilities
 
 SCALES = (1 / 255.0, 1 / 128.0, 0.017, 1.0, 255.0)
-# How much surer an alternative must make the net: on average, on a single picture, for a hint.
-_SURER, _SURER_ALONE, _HINT = 0.15, 0.3, 0.02
+# How much surer an alternative must make the net, on average: of several pictures, of few, and
+# for a hint. Pictures differ more than preprocessing does, so few of them prove little.
+_SURER, _SURER_OF_FEW, _HINT = 0.15, 0.4, 0.02
+_SEVERAL = 4
 _MOST = 2 / 3.0
 _SATURATED = 0.999
 # Scores of a net whose input is right are seldom further apart.
@@ -167,9 +169,9 @@ def _verdict(own, tried, check, what):
     gain = (best.top - own.top).mean()
     said = "the first class has {:.2f} on average, with {} it has {:.2f}".format(
         own.top.mean(), best.words, best.top.mean())
-    if gain > (_SURER if len(own.top) > 1 else _SURER_ALONE):
+    if gain > (_SURER if len(own.top) >= _SEVERAL else _SURER_OF_FEW):
         return [warning(check, "{} probably {}: {}".format(*(what + (said,))), "try " + best.words)]
-    if gain > _HINT and len(own.top) > 2:
+    if gain > (_HINT if len(own.top) >= _SEVERAL else _SURER):
         return [note(check, "{} possibly {}: {}".format(*(what + (said,))),
                      "show more pictures of classes that the net knows, and try " + best.words)]
     return []

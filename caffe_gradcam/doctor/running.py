@@ -14,8 +14,8 @@ from prototxt_tools.errors import InputError
 # Engines differ by rounding alone: 1e-6 where nothing is wrong, and 1e-4 in deep nets on a GPU.
 AGREEMENT = 1e-3
 SATURATED = 0.9999
-# The distance of the highest score from the mean of the others, in a net whose input is right.
-_WIDE = 100
+# Scores of a net whose input is right are seldom further apart.
+_WIDE = 50
 
 
 class Case(NamedTuple):
@@ -120,16 +120,14 @@ def saturated(model, scores):
     top = chances.max(axis=1)
     if not (top > SATURATED).all():
         return []
-    rest = 1 - top.max()
     wide = (scores.max(axis=1) - np.median(scores, axis=1)).min()
-    what = "the Softmax is saturated: its highest probability differs from 1 by {:.1g} at most, " \
-        "so scripts that start a backward pass at it get gradients of 0".format(
-            max(rest, (1 - top).max()))
+    what = "the Softmax is saturated: its highest probability is above {:.6g} for every picture, " \
+        "so scripts that start a backward pass at it get gradients near 0".format(top.min())
+    remedy = "explain starts at {}, before the Softmax".format(model.score)
     if wide > _WIDE:
-        return [warning("softmax", what + "; scores are {:.0f} apart".format(wide),
-                        "scores this wide come from a wrong scale (pictures in 0..255 for a net "
-                        "that wants 0..1)")]
-    return [note("softmax", what, "explain starts at {}, before the Softmax".format(model.score))]
+        remedy += "; scores that are {:.0f} apart may come from a scale that is too large, such " \
+            "as pictures in 0..255 for a net that wants 0..1".format(wide)
+    return [note("softmax", what, remedy)]
 
 
 def gradients(case, inputs, scores, blobs):
