@@ -185,7 +185,9 @@ def serve(pipe, count, size, descriptor, spec, device):
     except InputError as error:
         pipe.send(("refused", as_said(error), 0.0))
         return
-    pipe.send(("open", explainer.engine.description, time.perf_counter() - started))
+    # torch's version is a class of its own, which would bring torch into the other process.
+    description = {name: str(value) for name, value in explainer.engine.description.items()}
+    pipe.send(("open", description, time.perf_counter() - started))
     while True:
         photographs, asks = pipe.recv()
         started = time.perf_counter()

@@ -105,9 +105,9 @@ def _read_parquet(plan, shard, columns):
     name = part_name(shard, "parquet")
     data = plan.folder.read(name)
     try:
-        table = pyarrow.parquet.read_table(pyarrow.BufferReader(data), columns=columns,
-                                           use_threads=False)
-        return table.to_pylist()
+        # Not read_table, which loads a machinery for many files.
+        file = pyarrow.parquet.ParquetFile(pyarrow.BufferReader(data))
+        return file.read(columns, use_threads=False).to_pylist()
     except (pyarrow.ArrowException, OSError) as error:
         raise _damaged(plan, name, error) from None
 
