@@ -9,6 +9,7 @@ import sys
 import tarfile
 import textwrap
 import time
+from unittest import mock
 
 import pytest
 
@@ -338,3 +339,17 @@ def test_locate_gives_paths_as_they_are_and_fetches_names(tmp_path, server, digi
         zoo.locate("digit")
     with pytest.raises(InputError, match="x/y: no such model folder or prototxt"):
         zoo.locate("x/y")
+
+
+def test_the_registry_s_own_folder_counts_as_the_name(tmp_path, server, digits, home):
+    one = entry(tmp_path, front(server, digits))
+    assert zoo.locate(one.folder, quiet=True) == str(home / "models" / "digits-away")
+
+
+def test_a_disk_that_is_too_full_is_said_before_anything_comes(tmp_path, server, digits,
+                                                               monkeypatch):
+    monkeypatch.setattr(fetching.shutil, "disk_usage", lambda path: mock.Mock(free=70000000))
+    one = entry(tmp_path, front(server, digits, size=10000000))
+    with pytest.raises(InputError, match="takes 10 MB, but only 70 MB are free; set CAFFE_GRAD"):
+        fetch(one)
+    assert server.requests == []

@@ -5,7 +5,7 @@ import shutil
 import sys
 
 from caffe_gradcam import folder as model_folder
-from caffe_gradcam.zoo import archives, cache, download, hashes, labelsets, registry
+from caffe_gradcam.zoo import archives, cache, download, entries, hashes, labelsets, registry
 from prototxt_tools import weights as weight_files
 from prototxt_tools.document import Document
 from prototxt_tools.errors import InputError
@@ -97,19 +97,32 @@ def locate(name_or_path, offline=False, quiet=False):
     Returns
     -------
     str
-        A model folder or a prototxt, for ``Model.load``.
+        A model folder or a prototxt, for ``Model.load``. The registry's own folder of a model
+        counts as its name.
 
     Raises
     ------
     InputError
         There is no such path and no such model, or it cannot be fetched.
     """
+    if _is_bare_entry(name_or_path):
+        return _ready(entries.read(name_or_path), offline, quiet)
     if os.path.exists(name_or_path):
         return name_or_path
     is_path = os.path.dirname(name_or_path) or name_or_path.endswith((".prototxt", ".pt"))
     if is_path:
         raise InputError("{}: no such model folder or prototxt".format(name_or_path))
-    entry = registry.find(name_or_path)
+    return _ready(registry.find(name_or_path), offline, quiet)
+
+
+def _is_bare_entry(path):
+    """Whether a folder is one of the registry's, without the model itself."""
+    return (os.path.isfile(os.path.join(path, model_folder.README)) and not _has_net(path)
+            and bool(model_folder.read_front_matter(path).get("zoo")))
+
+
+def _ready(entry, offline, quiet):
+    """The folder of a model, fetched if need be."""
     if not is_ready(entry):
         return fetch(entry, offline, quiet)
     if not entry.is_local:
