@@ -128,7 +128,8 @@ class Evidence:
         Grad-CAMs (N x h x w) of the explainer's first target that looks at the source -> the same
         at the size of the input.
     extras : dict
-        What it takes more than a pass of the engine, by name: functions of (batch, seeds, rows).
+        What it takes more than a pass of the engine, by name: functions of (batch, seeds, rows,
+        source).
     """
 
     def __init__(self, batch, seeds, place, source, only_positive=False, lay_over=None,
@@ -141,7 +142,7 @@ class Evidence:
     def __getattr__(self, name):
         if name not in self.__dict__.get("_extras", ()):
             raise AttributeError(name)
-        return self._extras[name](self._batch, self._all, self.rows)
+        return self._extras[name](self._batch, self._all, self.rows, self._source)
 
     @property
     def activations(self):

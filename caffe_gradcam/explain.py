@@ -127,9 +127,7 @@ class Explainer:
         if self._biased:
             engine = self._biased[0]
             engine.replace_weights(weights)
-            _, score, biases = heads.biased_net(
-                self.model.prototxt, self.model.score, self._weights)
-            self._biased = engine, score, biases
+            self._biased = engine, self._biased_net()
 
     def explain(self, photographs, questions=BEST):
         """Explain some photographs in one batch: one forward pass, and one backward pass for
@@ -256,23 +254,26 @@ class Explainer:
             arguments["samples"] = self.samples or method.samples
         return arguments
 
-    def _class_maps(self, batch, seeds, rows):
+    def _class_maps(self, batch, seeds, rows, source):
         blob, layer = heads.pooled_blob(self.model.graph, self.model.score, self.model.shapes)
         return heads.class_maps(batch.blobs[blob][rows], layer, self._loaded_weights())
 
-    def _bias_gradients(self, batch, seeds, rows):
-        """Bias times gradient, for every layer that adds one."""
+    def _bias_gradients(self, batch, seeds, rows, source):
+        """Bias times gradient, for every layer that adds one and looks at an input."""
         if self._biased is None:
-            prototxt, score, biases = heads.biased_net(
-                self.model.prototxt, self.model.score, self._loaded_weights())
-            if not biases:
+            net = self._biased_net()
+            if not net.biases:
                 return []
-            self._biased = self._open_another(prototxt, score, list(biases)), score, biases
-        engine, score, biases = self._biased
-        again = Pass(engine, score, batch.inputs, [], together=list(biases))
+            self._biased = self._open_another(net.prototxt, net.score, list(net.biases)), net
+        engine, net = self._biased
+        chosen = [blob for blob in net.biases if source in net.inputs[blob]]
+        again = Pass(engine, net.score, batch.inputs, [], together=chosen)
         # One by one: together they are larger than all that the net holds.
-        return (again.gradients(seeds, blob)[rows] * bias[:, np.newaxis, np.newaxis]
-                for blob, bias in biases.items())
+        return (again.gradients(seeds, blob)[rows] * net.biases[blob][:, np.newaxis, np.newaxis]
+                for blob in chosen)
+
+    def _biased_net(self):
+        return heads.biased_net(self.model.prototxt, self.model.score, self._loaded_weights())
 
     def _loaded_weights(self):
         if self._weights is None:

@@ -1,7 +1,10 @@
 """What methods need to know of a net beyond its blobs: pooled heads, and biases."""
 
+from typing import Any, Dict, List, NamedTuple
+
 import numpy as np
 
+from caffe_gradcam import blobs
 from prototxt_tools import rewrite, shapes
 from prototxt_tools.document import Document
 from prototxt_tools.errors import InputError
@@ -80,18 +83,11 @@ def class_maps(activations, layer, weights):
     return maps.reshape(images, len(matrix), height, width)
 
 
-def biased_net(prototxt, score, weights):
-    """The net with a blob for the output of every layer that adds a bias.
+class Biased(NamedTuple):
+    """A net with a blob for the output of every layer that adds a bias.
 
-    Parameters
+    Attributes
     ----------
-    prototxt : str
-    score : str
-    weights : dict
-        Layer name -> list of arrays.
-
-    Returns
-    -------
     prototxt : str
         With no layer in place.
     score : str
@@ -99,6 +95,25 @@ def biased_net(prototxt, score, weights):
     biases : dict
         Blob -> float32, one number per channel: of convolutions and Scale layers what they add,
         of BatchNorm what subtracting the mean adds.
+    inputs : dict
+        Blob -> the net's inputs that it depends on.
+    """
+
+    prototxt: str
+    score: str
+    biases: Dict[str, Any]
+    inputs: Dict[str, List[str]]
+
+
+def biased_net(prototxt, score, weights):
+    """The net that a prototxt describes, as a Biased.
+
+    Parameters
+    ----------
+    prototxt : str
+    score : str
+    weights : dict
+        Layer name -> list of arrays.
     """
     original = Graph(Net.parse(Document.parse(prototxt)).at("TEST"))
     last = original.net.layers[original.writers(score)[-1]]
@@ -114,7 +129,9 @@ def biased_net(prototxt, score, weights):
         if bias is not None and len(known.get(layer.tops[0], ())) == 4:
             biases[layer.tops[0]] = np.float32(bias)
     biases.pop(score, None)
-    return document.text(), score, biases
+    inputs = [entry.blob for entry in net.inputs]
+    return Biased(document.text(), score, biases,
+                  {blob: blobs.sources(graph, blob, inputs) for blob in biases})
 
 
 def _bias(layer, arrays):

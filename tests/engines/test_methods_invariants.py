@@ -87,7 +87,7 @@ def test_integrated_gradients_sum_to_the_score_less_that_of_the_mean_picture(kin
 def test_parts_of_input_and_biases_sum_to_the_score(kind, tmp_path):
     """FullGrad before its bringing to [0, 1]; convolution, BatchNorm, Scale, ReLU in one blob."""
     model = load(tmp_path / "net", rectified())
-    text, score, biases = heads.biased_net(
+    text, score, biases, _ = heads.biased_net(
         model.prototxt, model.score, weights.load(model.weights))
     # conv3 has no bias; of each BatchNorm and each Scale there is one.
     assert len(biases) == 2 + 2 * 2
@@ -120,7 +120,7 @@ def test_fullgrad_is_made_of_these_parts(kind, tmp_path):
     from caffe_gradcam.methods.pixels import full_grad
 
     model = load(tmp_path / "net", rectified())
-    text, score, biases = heads.biased_net(
+    text, score, biases, _ = heads.biased_net(
         model.prototxt, model.score, weights.load(model.weights))
     data = blobs_of(model)
     with open_engine(kind, text, model.weights, [score], ["data"] + list(biases)) as engine:
