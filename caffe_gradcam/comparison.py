@@ -14,6 +14,8 @@ from caffe_gradcam.metrics.bootstrap import LEVEL, Interval, interval
 DECIDING = ("gap", "road", "insertion", "deletion", "pointing", "energy", "drop")
 # A map that is this much like that of random weights shows the picture, not the net.
 ALIKE = 0.5
+# Behind the name of a column: what is good.
+SIGNS = {"high": "+", "low": "-", "zero": "0"}
 
 
 class Row(NamedTuple):
@@ -90,7 +92,7 @@ def rows(measurements, seed=0):
         measured = [index for index, row in enumerate(made) if name in row.cells]
         if not measured:
             continue
-        best = min(measured, key=lambda index: _badness(made[index], name))
+        best = min(measured, key=lambda index: _rank(made[index], name))
         for index in measured:
             same = index == best or is_equal(groups[index][1], groups[best][1], name, seed)
             made[index].marks[name] = "best" if index == best else "equal" if same else ""
@@ -114,9 +116,10 @@ def is_equal(first, second, column, seed=0):
     bool
         True also where there are too few photographs to tell.
     """
-    other = {(one.path, one.class_index): one.values.get(column, np.nan) for one in second}
-    differences = [one.values.get(column, np.nan) - other.get((one.path, one.class_index), np.nan)
-                   for one in first]
+    other = {(one.path, one.class_index): _badness(one.values.get(column), column)
+             for one in second}
+    differences = [_badness(one.values.get(column), column)
+                   - other.get((one.path, one.class_index), np.nan) for one in first]
     found = interval(differences, [one.path for one in first], seed)
     return not (found.low > 0 or found.high < 0)
 
@@ -141,8 +144,8 @@ def verdict(made, measurements, seed=0):
                        "and insertion.", None, None, None)
     rivals = [row for row in made if column in row.cells]
     real = [row for row in rivals if row.target]
-    blind = [row for row in real if "sanity" in row.cells and row.cells["sanity"].mean > ALIKE]
-    able = sorted((row for row in real if row not in blind), key=lambda row: _badness(row, column))
+    blind = [row for row in real if "sanity" in row.cells and abs(row.cells["sanity"].mean) > ALIKE]
+    able = sorted((row for row in real if row not in blind), key=lambda row: _rank(row, column))
     left_out = _left_out(blind)
     if not able:
         return Verdict("No method can be trusted here." + left_out, None, None, column)
@@ -154,7 +157,7 @@ def verdict(made, measurements, seed=0):
                        None, None, column)
     own = _of(best, measurements)
     for row in rivals:
-        if not row.target and (_badness(row, column) <= _badness(best, column) or is_equal(
+        if not row.target and (_rank(row, column) <= _rank(best, column) or is_equal(
                 own, _of(row, measurements), column, seed)):
             return Verdict(
                 "No method can be told from {} by {}: the best, {}, has {}, against {}. Give more "
@@ -209,12 +212,17 @@ def _cells(measurements, seed):
     return cells
 
 
-def _badness(row, column):
-    """The smaller, the better; a row without the number is the worst."""
-    if column not in row.cells:
-        return math.inf
-    mean = row.cells[column].mean
-    return -mean if COLUMNS[column].better == "high" else mean
+def _badness(value, column):
+    """The smaller, the better; NaN for a value that is not there."""
+    if value is None:
+        return np.nan
+    return {"high": -value, "low": value, "zero": abs(value)}[COLUMNS[column].better]
+
+
+def _rank(row, column):
+    """What rows are sorted by, the best first; those without a value come last."""
+    cell = row.cells.get(column)
+    return math.inf if cell is None else _badness(cell.mean, column)
 
 
 def _mean_curves(measurements):
@@ -283,7 +291,7 @@ def table(made):
     """
     names = [name for name in COLUMNS if any(name in row.cells for row in made)]
     lines = [["method", "layer"] + [
-        "{} {}".format(name, "+" if COLUMNS[name].better == "high" else "-") for name in names]]
+        "{} {}".format(name, SIGNS[COLUMNS[name].better]) for name in names]]
     for row in made:
         lines.append([row.method, row.target or "(baseline)"]
                      + [_cell(row, name) for name in names])

@@ -38,7 +38,7 @@ class Column(NamedTuple):
     metric : str
         What has to be asked for to get it.
     better : str
-        "high" or "low".
+        "high", "low" or "zero".
     text : str
         What it is, in a sentence about a method.
     """
@@ -57,7 +57,7 @@ COLUMNS = {
     "road": Column("road", "high", "ROAD, least minus most relevant first"),
     "pointing": Column("pointing", "high", "the pointing game"),
     "energy": Column("pointing", "high", "the energy inside of the boxes"),
-    "sanity": Column("sanity", "low", "the rank correlation with the map of random weights"),
+    "sanity": Column("sanity", "zero", "the rank correlation with the map of random weights"),
     "moved": Column("stability", "low", "how far noise moves the map"),
 }
 METRICS = ("deletion", "insertion", "drop", "road", "pointing", "sanity", "stability")

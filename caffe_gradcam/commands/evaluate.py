@@ -23,7 +23,7 @@ examples:
       --metrics deletion,insertion --limit 50
       all methods at one layer, by two metrics, on the first fifty images of a folder
 
-metrics (+: high is good, -: low is good; in the table all are in hundredths):
+metrics (+: high is good, -: low is, 0: near 0 is; in the table all are in hundredths):
   deletion    - the class's probability while the hottest pixels turn into the mean colour: the
                 area under the curve
   insertion   + the same while the hottest pixels come into a blurred picture; gap + is insertion
@@ -34,7 +34,7 @@ metrics (+: high is good, -: low is good; in the table all are in hundredths):
                 the hottest
   pointing    + how often the hottest pixel is in a box (with --boxes); energy + is the part of the
                 heat there
-  sanity      - rank correlation with the map of the same net with random weights
+  sanity      0 rank correlation with the map of the same net with random weights
   stability   - how far noise nobody sees moves the map: column moved
 
 Each number stands with its 95 % interval over the images. * is the best of a column, = shows no

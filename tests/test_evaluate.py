@@ -1,0 +1,183 @@
+"""Measuring maps: numbers by hand on a small model, and what the scenes of two digits say."""
+
+import digit_scenes
+import numpy as np
+import pytest
+from fake_engine import FakeEngine, write_model
+
+from caffe_gradcam import comparison, evaluate
+from caffe_gradcam.evaluate import Bench, Settings
+from caffe_gradcam.explain import Explainer
+from caffe_gradcam.model import Model
+from prototxt_tools.errors import InputError
+
+FAMILY = ("grad-cam", "grad-cam++", "xgrad-cam", "hirescam", "layer-cam")
+SCENES = 10
+
+
+@pytest.fixture
+def bench(tmp_path):
+    """A function that makes a bench of the colour model, for some metrics."""
+    model = Model.load(write_model(tmp_path / "model"))
+
+    def make(*metrics, **settings):
+        explainer = Explainer(model, FakeEngine(), ["grad-cam"], placement="stretch")
+        return Bench(explainer, Settings(metrics=metrics, **settings))
+    return make
+
+
+def blue_corner(level=200):
+    """An 8 x 8 picture, blue in its upper left quarter, black elsewhere."""
+    picture = np.zeros((8, 8, 3), np.uint8)
+    picture[:4, :4, 0] = level
+    return picture
+
+
+def softmax(*scores):
+    powers = np.exp(scores)
+    return powers / powers.sum()
+
+
+def measure(bench, picture=None, boxes=None):
+    picture = blue_corner() if picture is None else picture
+    outcome, = bench.measure(["a.png"], [picture], [0], [boxes or {}])
+    if isinstance(outcome, InputError):
+        raise outcome
+    return {one.method: one for one in outcome}
+
+
+def test_deletion_measures_the_probability_of_the_class(bench):
+    # Scores are blue mean, green mean and minus their sum; blue is 2 in a quarter of the pixels.
+    curve = measure(bench("deletion", steps=4))["grad-cam"].curves["deletion"]
+    whole, rest = softmax(0.5, 0, -0.5)[0], 1 / 3.0
+    assert curve == pytest.approx([whole, rest, rest, rest, rest], abs=1e-6)
+
+
+def test_insertion_minus_deletion_is_the_gap(bench):
+    one = measure(bench("deletion", "insertion", steps=8))["grad-cam"]
+    assert one.values["gap"] == one.values["insertion"] - one.values["deletion"] > 0
+    assert len(one.curves["insertion"]) == 9
+
+
+def test_drop_measures_what_shows_through_the_map(bench):
+    # The map of "small" cells is hot on just the blue quarter, so little is lost.
+    one = measure(bench("drop"))["grad-cam"]
+    assert 0 <= one.values["drop"] < 0.25
+    assert one.values["increase"] == 0
+
+
+def test_pointing_wants_boxes_of_the_class_in_question(bench):
+    hit = measure(bench("pointing"), boxes={0: [(0, 0, 4, 4)], 1: [(4, 4, 4, 4)]})["grad-cam"]
+    assert hit.values["pointing"] == 1 and hit.values["energy"] > 0.5
+    miss = measure(bench("pointing"), boxes={0: [(4, 4, 4, 4)]})["grad-cam"]
+    assert miss.values["pointing"] == 0
+    assert measure(bench("pointing"), boxes={1: [(0, 0, 4, 4)]})["grad-cam"].values == {}
+
+
+def test_baselines_are_measured_beside_the_methods(bench):
+    found = measure(bench("deletion"))
+    assert list(found) == ["grad-cam", "random", "centre"]
+    assert found["random"].target == found["centre"].target == ""
+    assert found["grad-cam"].values["deletion"] < found["random"].values["deletion"]
+
+
+def test_a_random_map_depends_on_seed_and_photograph_alone(bench):
+    one, same = (measure(bench("road"))["random"].values for _ in range(2))
+    other = measure(bench("road", seed=1))["random"].values
+    assert one == same != other
+
+
+def test_a_map_that_nothing_moves_has_no_sensitivity(bench):
+    # A flat picture has no range for noise.
+    found = measure(bench("stability"), np.full((8, 8, 3), 50, np.uint8))
+    assert "moved" in found["grad-cam"].values and "moved" not in found["random"].values
+
+
+def test_one_picture_that_fails_does_not_spoil_the_others(bench):
+    outcomes = bench("deletion").measure(
+        ["none.png", "a.png"], [InputError("no such file"), blue_corner()], [0])
+    assert str(outcomes[0]) == "no such file"
+    assert outcomes[1][0].path == "a.png"
+
+
+def test_an_engine_that_fails_fails_each_picture(bench):
+    outcomes = bench("deletion").measure(["a.png"], [blue_corner(255)], [0])
+    assert str(outcomes[0]) == "too bright for the engine"
+
+
+def test_only_questions_about_a_class_are_measured():
+    from caffe_gradcam.questions import Class, Sum, Top
+
+    evaluate.check_questions([Class(3), Top(2)])
+    with pytest.raises(InputError, match="one class"):
+        evaluate.check_questions([Sum(((1, 1.0), (2, -1.0)))])
+
+
+def test_layers_to_compare_are_the_last_of_each_resolution(tmp_path):
+    model = Model.load(write_model(tmp_path / "model"))
+    assert model.targets == ["smaller"]
+    assert evaluate.spread_layers(model) == ["smaller", "small"]
+    assert evaluate.spread_layers(model, 1) == ["smaller"]
+
+
+@pytest.fixture(scope="module", params=["caffe", "torch"])
+def digits(request, models):
+    """What was measured of some scenes, and the bench, on each engine that is there."""
+    request.getfixturevalue(request.param)
+    pytest.importorskip("sklearn", reason="the digits come from scikit-learn")
+    scenes = digit_scenes.evaluation_scenes(SCENES)
+    with Explainer.open(Model.load(models / "digits"), request.param, methods=FAMILY) as explainer:
+        bench = Bench(explainer, Settings(
+            ("deletion", "insertion", "pointing", "sanity"), steps=10))
+        before = forward(explainer)
+        outcomes = bench.measure(
+            ["{}.png".format(index) for index in range(SCENES)],
+            [np.repeat(scene.image[:, :, np.newaxis], 3, axis=2) for scene in scenes],
+            [[label for label, _ in scene.digits] for scene in scenes],
+            [{label: [box] for label, box in scene.digits} for scene in scenes])
+        after = forward(explainer)
+    measurements = [one for outcome in outcomes for one in outcome]
+    return bench, comparison.rows(measurements), measurements, (before, after)
+
+
+def forward(explainer):
+    blob = np.random.RandomState(0).rand(1, 1, 96, 96).astype(np.float32)
+    return explainer.engine.forward({"data": blob}, ["score"])["score"]
+
+
+def of(digits, method):
+    return next(row for row in digits[1] if row.method == method).cells
+
+
+@pytest.mark.parametrize("method", FAMILY)
+def test_the_peak_of_each_method_is_in_the_digit_that_was_asked_for(digits, method):
+    assert of(digits, method)["pointing"].count == 2 * SCENES
+    assert of(digits, method)["pointing"].mean >= 0.9
+
+
+def test_random_maps_point_at_chance(digits):
+    # Boxes fill a twentieth of a scene.
+    assert of(digits, "random")["pointing"].mean <= 0.2
+    assert 0.03 < of(digits, "random")["energy"].mean < 0.08
+
+
+@pytest.mark.parametrize("method", FAMILY)
+def test_each_method_knows_the_net_better_than_the_baselines(digits, method):
+    for baseline in ("random", "centre"):
+        assert of(digits, method)["gap"].low > of(digits, baseline)["gap"].high
+
+
+@pytest.mark.parametrize("method", FAMILY)
+def test_maps_lose_their_correlation_when_the_weights_are_random(digits, method):
+    assert abs(of(digits, method)["sanity"].mean) < 0.25
+
+
+def test_the_weights_of_the_net_are_back_after_the_check(digits):
+    assert digits[0].stages == [
+        ["score"], ["branches/3x3"], ["branches/1x1"], ["conv3"], ["conv2"], ["conv1"]]
+    assert np.array_equal(*digits[3])
+
+
+def test_the_verdict_names_one_of_the_methods(digits):
+    said = comparison.verdict(digits[1], digits[2])
+    assert said.method in FAMILY and said.target == "branches/concat" and said.column == "gap"
