@@ -147,6 +147,41 @@ def test_no_weight_gradient_is_computed(caffe, write_weights):
         assert not any(blob.diff.any() for blob in blobs)
 
 
+SCORED_BY_A_CONVOLUTION = """
+input: "data" input_shape { dim: 1 dim: 2 dim: 6 dim: 6 }
+layer { name: "conv" type: "Convolution" bottom: "data" top: "conv"
+        convolution_param { num_output: 4 kernel_size: 3 } }
+layer { name: "maps" type: "Convolution" bottom: "conv" top: "maps"
+        convolution_param { num_output: 20 kernel_size: 1 } }
+layer { name: "relu" type: "ReLU" bottom: "maps" top: "maps" }
+layer { name: "score" type: "Pooling" bottom: "maps" top: "score"
+        pooling_param { pool: AVE global_pooling: true } }
+"""
+
+
+@pytest.mark.parametrize("text", [
+    SCORED_BY_A_CONVOLUTION, PLAIN.replace("num_output: 3", "num_output: 20")],
+    ids=["convolution", "inner product"])
+@pytest.mark.parametrize("classes", [[0, 0], [3, 17], [None, None]])
+def test_the_gradient_of_a_class_is_that_of_caffes_own_backward(
+        caffe, text, classes, tmp_path, write_weights):
+    """One class in twenty: the engine multiplies by its row alone, and Caffe by all."""
+    path = write_weights(text)
+    data = random_input((2, 2, 6, 6)) / 60
+    with open_here("caffe", prototxt=text, weights=path, scores=["score"],
+                   targets=["conv"]) as engine:
+        seed = np.zeros_like(engine.forward({"data": data}, ["score"])["score"])
+        for row, one in enumerate(classes):
+            seed[row, one if one is not None else []] = 1
+        multiply, ran = engine._multiply, []
+        engine._multiply = lambda index: ran.append(multiply(index)) or ran[-1]
+        gradient = engine.backward("score", seed, ["conv"])["conv"]
+        engine._products = set()
+        expected = engine.backward("score", seed, ["conv"])["conv"]
+    assert ran == [True]
+    np.testing.assert_allclose(gradient, expected, rtol=1e-5, atol=1e-8)
+
+
 @pytest.mark.parametrize("target", ["conv1", "norm1", "left", "join"])
 def test_pre_relu_is_what_a_full_backward_leaves_in_the_blob(
         caffe, target, tmp_path, write_weights):
