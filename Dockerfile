@@ -1,59 +1,116 @@
-# Real Caffe (Debian 11's own CPU build) with this project. Build it with scripts/build-image.
-#   cpu   what scripts/caffe-gradcam runs
-#   test  the same and the test tools, with Debian's CPU torch: both engines meet in one process
+# The images; docs/images.md says what each is for. Build them with scripts/build-image.
+#   cpu    real Caffe, Debian 11's own CPU build: what scripts/caffe-gradcam runs
+#   cuda   real Caffe on NVIDIA cards up to Turing (sm_75): NVIDIA's last image of Caffe
+#   torch  the torch engine: for current cards, or with --build-arg TORCH=cpu without any
+#   test   cpu and the test tools, with Debian's CPU torch: both engines meet in one process
+# Every input is pinned: the bases by digest (docs/images.md says where each was read), Debian packages
+# by version and wheels by hash (images/*.lock, written by scripts/lock-images).
+ARG BASE=debian:bullseye-20260824-slim@sha256:e5b6442dd2e9684cf5e87d8338b5968f3b348636fc0be6d7850a381e3731a2bd
+ARG TORCH_BASE=debian:bookworm-20260824-slim@sha256:88200866dfff7ea7f5cbcb6ec7c8a701889efe6fe859fe64d6990e4b07ea4171
+ARG CUDA_BASE=nvcr.io/nvidia/caffe:20.03-py3@sha256:c6fb6d8309be4c43ccdc7dd19dde73d186404df3627f660866178eff507e22c7
+# Where the archive of snapshots stands still; empty for the mirror of the day.
+ARG SNAPSHOT=20261001T000000Z
+# 2026-10-01 00:00:00 UTC
+ARG SOURCE_DATE_EPOCH=1790812800
 
-# This digest stands in public repositories: sat-heritage/docker-images, tests/test_validation.py
-# at commit 59a109a652ef40bff84b7c1d227f348f12cf221b (debian:bullseye-20220711-slim), and the
-# Dockerfile that mwalbeck/docker-jellyfin-livestream once had (debian:bullseye-slim).
-ARG BASE=debian:bullseye-slim@sha256:f576b8067b77ff85c70725c976b7b6cde960898e2f19b9abab3fb148407614e2
+# Wheels for pip where no index can be reached: --build-context wheels=FOLDER.
+FROM scratch AS wheels
+
+FROM ${BASE} AS base
 
 FROM ${BASE} AS caffe
-# Without OpenBLAS Caffe falls back on the reference BLAS, many times slower.
-RUN apt-get update \
- && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-        libopenblas0-pthread \
-        python3-caffe \
-        python3-h5py \
-        python3-numpy \
-        python3-opencv \
-        python3-protobuf \
-        python3-tqdm \
-        python3-yaml \
- && apt-get clean && rm -rf /var/lib/apt/lists/* \
- && useradd --uid 1000 --create-home caffe
-# A home that any user may write to: the image runs as whoever calls it.
-ENV GLOG_minloglevel=2 HOME=/tmp
-USER caffe
-WORKDIR /home/caffe
-ENTRYPOINT ["caffe-gradcam"]
+ARG SNAPSHOT
+RUN --mount=type=bind,source=images,target=/images /images/install /images/caffe.lock
 
+# The project as /wheel/*.whl, the same for every image, and as files for Debian 11.
 FROM caffe AS build
-USER root
-RUN apt-get update \
- && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends python3-pip
-COPY . /src
-RUN pip install --no-deps --no-build-isolation --no-index --root=/install /src \
- && mkdir -p /install/opt/caffe-gradcam \
- && cp -r /src/models /install/opt/caffe-gradcam/ \
+ARG SNAPSHOT SOURCE_DATE_EPOCH
+RUN --mount=type=bind,source=images,target=/images /images/install /images/build.lock
+COPY setup.py pyproject.toml README.md LICENSE /source/
+COPY prototxt_tools /source/prototxt_tools
+COPY caffe_gradcam /source/caffe_gradcam
+COPY models /source/models
+RUN pip wheel --no-deps --no-build-isolation --no-index --wheel-dir /wheel /source \
+ && pip install --no-deps --no-index --no-compile --root /install /wheel/*.whl \
+ && mkdir -p /install/opt/caffe-gradcam && cp -r /source/models /install/opt/caffe-gradcam/ \
  && chmod -R a+rX /install
 
-FROM caffe AS cpu
+FROM caffe AS pruned
+ARG SOURCE_DATE_EPOCH
 COPY --from=build /install /
+RUN --mount=type=bind,source=images,target=/images /images/prune && /images/freeze
+
+FROM scratch AS cpu
+COPY --from=pruned / /
+# A home that any user may write to: the image runs as whoever calls it.
+ENV GLOG_minloglevel=2 HOME=/tmp PYTHONDONTWRITEBYTECODE=1
+LABEL org.opencontainers.image.title="caffe-gradcam" \
+      org.opencontainers.image.description="Grad-CAM on real Caffe, CPU" \
+      org.opencontainers.image.documentation="docs/images.md" \
+      org.opencontainers.image.licenses="BSD-2-Clause AND LicenseRef-Debian" \
+      org.opencontainers.image.base.name="debian:bullseye-slim"
+USER 1000:1000
+ENTRYPOINT ["caffe-gradcam"]
 
 FROM caffe AS test
-USER root
-RUN apt-get update \
- && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-        python3-hypothesis \
-        python3-pytest \
-        python3-pytest-timeout \
-        python3-sklearn \
-        python3-torch \
- && apt-get clean && rm -rf /var/lib/apt/lists/*
+ARG SNAPSHOT SOURCE_DATE_EPOCH
+RUN --mount=type=bind,source=images,target=/images /images/install /images/test.lock
+COPY --from=build /install /
 # The repository is mounted read-only; here Caffe must be found, never skipped.
 ENV CAFFE_GRADCAM_REQUIRE_CAFFE=1 \
+    GLOG_minloglevel=2 \
+    HOME=/tmp \
     HYPOTHESIS_STORAGE_DIRECTORY=/tmp/hypothesis \
     PYTEST_ADDOPTS="-p no:cacheprovider" \
     PYTHONDONTWRITEBYTECODE=1
-USER caffe
-COPY --from=build /install /
+USER 1000:1000
+ENTRYPOINT ["caffe-gradcam"]
+
+FROM ${TORCH_BASE} AS torch-base
+
+FROM ${TORCH_BASE} AS torch-debian
+ARG SNAPSHOT
+RUN --mount=type=bind,source=images,target=/images /images/install /images/torch.lock
+
+FROM torch-debian AS torch-wheels
+ARG SNAPSHOT
+ARG TORCH=cuda
+RUN --mount=type=bind,source=images,target=/images /images/install /images/torch-build.lock
+RUN --mount=type=bind,source=images,target=/images \
+    --mount=type=bind,from=wheels,target=/wheels \
+    --mount=type=bind,from=build,source=/wheel,target=/wheel \
+    /images/install-wheels /images/torch-$TORCH.lock
+
+FROM torch-debian AS torch-frozen
+ARG SOURCE_DATE_EPOCH
+COPY --from=torch-wheels /usr/local /usr/local
+COPY --from=build /install/opt /opt
+RUN --mount=type=bind,source=images,target=/images /images/freeze
+
+FROM scratch AS torch
+COPY --from=torch-frozen / /
+ENV HOME=/tmp PYTHONDONTWRITEBYTECODE=1 \
+    NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
+LABEL org.opencontainers.image.title="caffe-gradcam" \
+      org.opencontainers.image.description="Grad-CAM for Caffe models on the torch engine" \
+      org.opencontainers.image.documentation="docs/images.md" \
+      org.opencontainers.image.licenses="BSD-2-Clause AND LicenseRef-Debian AND LicenseRef-NVIDIA" \
+      org.opencontainers.image.base.name="debian:bookworm-slim"
+USER 1000:1000
+ENTRYPOINT ["caffe-gradcam"]
+
+# NVIDIA's image brings Caffe and its Python 3.6. What else the command needs comes after those on
+# Python's path, so that where the image has a library, it is the image's that is used.
+FROM ${CUDA_BASE} AS cuda
+RUN --mount=type=bind,source=images,target=/images \
+    --mount=type=bind,from=wheels,target=/wheels \
+    --mount=type=bind,from=build,source=/wheel,target=/wheel \
+    /images/install-beside /images/cuda.lock
+COPY --from=build /install/opt /opt
+ENV GLOG_minloglevel=2 HOME=/tmp PYTHONDONTWRITEBYTECODE=1
+LABEL org.opencontainers.image.title="caffe-gradcam" \
+      org.opencontainers.image.description="Grad-CAM on real Caffe, NVIDIA cards up to sm_75" \
+      org.opencontainers.image.documentation="docs/images.md" \
+      org.opencontainers.image.base.name="nvcr.io/nvidia/caffe:20.03-py3"
+USER 1000:1000
+ENTRYPOINT ["caffe-gradcam"]

@@ -42,6 +42,7 @@ setup(
             "requests",
             "ruff; python_version >= '3.7'",
             "scikit-learn",
+            "vermin",
         ],
     },
     entry_points={

@@ -11,8 +11,12 @@ import pytest
 metadata = pytest.importorskip("importlib.metadata")  # Python 3.8
 
 ROOT = Path(__file__).resolve().parents[1]
-SCRIPTS = ["build-image", "caffe-gradcam", "demo", "setup", "test"]
+SCRIPTS = ["build-image", "caffe-gradcam", "demo", "lock-images", "sbom", "setup", "test",
+           "test-image", "test-pythons"]
 SHELL_FILES = ["scripts/" + name for name in SCRIPTS] + ["scripts/lib.sh", ".ci/run"]
+SHELL_FILES += ["images/" + name
+                for name in ("freeze", "install", "install-beside", "install-wheels", "prune")]
+LOCKS = sorted((ROOT / "images").glob("*.lock"))
 
 
 def distribution():
@@ -43,7 +47,7 @@ def test_a_script_explains_itself_and_does_nothing_else(name, tmp_path):
     )
     manual = result.stdout.decode().splitlines()
     assert manual[0].startswith("scripts/" + name)
-    assert 2 <= len(manual) <= 5
+    assert 2 <= len(manual) <= 6
     assert os.listdir(str(tmp_path)) == []
 
 
@@ -69,11 +73,53 @@ def test_demo_names_what_is_missing_when_a_model_has_no_scenes(tmp_path):
     assert "has no scenes/*.png: name an image" in result.stderr.decode()
 
 
-def test_the_base_image_is_pinned_by_digest():
+def test_every_base_image_is_pinned_by_digest():
     dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")
-    bases = re.findall(r"^ARG BASE=(.*)$", dockerfile, re.MULTILINE)
-    assert len(bases) == 1
-    assert re.match(r"^debian:bullseye-slim@sha256:[0-9a-f]{64}$", bases[0])
+    bases = dict(re.findall(r"^ARG (\w*BASE)=(.*)$", dockerfile, re.MULTILINE))
+    assert sorted(bases) == ["BASE", "CUDA_BASE", "TORCH_BASE"]
+    assert all(re.match(r"^[\w./-]+:[\w.-]+@sha256:[0-9a-f]{64}$", base) for base in bases.values())
+    stages = re.findall(r"^FROM (\S+)(?: AS (\S+))?$", dockerfile, re.MULTILINE)
+    known = {"scratch"} | {"${%s}" % name for name in bases} | {name for _, name in stages}
+    assert stages and all(source in known for source, _ in stages)
+
+
+@pytest.mark.parametrize("path", LOCKS, ids=lambda path: path.stem)
+def test_every_line_of_a_lock_is_a_version_or_a_hash(path):
+    text = path.read_text(encoding="utf-8").replace(" \\\n", " ")
+    package = r"[\w.+-]+=[\w.+:~-]+"
+    wheel = r"[\w.-]+==[\w.+]+ +--hash=sha256:[0-9a-f]{64}"
+    lines = text.splitlines()
+    assert lines and len({re.match(package, line) is None for line in lines}) == 1
+    assert all(re.match("^({}|{})$".format(package, wheel), line) for line in lines)
+
+
+@pytest.mark.parametrize("name", ["caffe", "build", "test", "torch", "torch-build"])
+def test_a_lock_holds_all_that_is_wanted(name):
+    wanted = [line for line in (ROOT / "images" / (name + ".in")).read_text().splitlines()
+              if not line.startswith("#")]
+    locked = [line.split("=")[0]
+              for line in (ROOT / "images" / (name + ".lock")).read_text().splitlines()]
+    assert wanted and set(wanted) <= set(locked)
+
+
+def test_packages_come_from_the_snapshot_where_the_base_names_its_archive(tmp_path):
+    """The sources that Debian's own images carry, of either format."""
+    text = (ROOT / "images" / "install").read_text()
+    script = text[text.index("for file in"):text.index("apt() {")]
+    (tmp_path / "sources.list.d").mkdir()
+    (tmp_path / "sources.list").write_text(
+        "# deb http://archive.example/debian/20260824T000000Z bullseye main\n"
+        "deb http://mirror.example/debian bullseye main\n")
+    (tmp_path / "sources.list.d" / "debian.sources").write_text(
+        "Types: deb\n# http://archive.example/debian/20260824T000000Z\n"
+        "URIs: http://mirror.example/debian\nSuites: bookworm bookworm-updates\n")
+    subprocess.run(["sh", "-euc", script.replace("/etc/apt", str(tmp_path))], check=True,
+                   env=dict(os.environ, SNAPSHOT="20261001T000000Z"))
+    assert (tmp_path / "sources.list").read_text() == (
+        "deb http://archive.example/debian/20261001T000000Z bullseye main\n")
+    assert (tmp_path / "sources.list.d" / "debian.sources").read_text() == (
+        "Types: deb\nURIs: http://archive.example/debian/20261001T000000Z\n"
+        "Suites: bookworm bookworm-updates\n")
 
 
 def test_the_image_holds_every_requirement_of_the_package():
@@ -90,5 +136,5 @@ def test_the_image_holds_every_requirement_of_the_package():
         for requirement in distribution().requires
         if "extra ==" not in requirement
     ]
-    dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8").split()
-    assert wanted and all(debian[name] in dockerfile for name in wanted)
+    packages = (ROOT / "images" / "caffe.in").read_text(encoding="utf-8").split()
+    assert wanted and all(debian[name] in packages for name in wanted)

@@ -115,9 +115,25 @@ def squeezenet(shared):
     return found
 
 
+def digits():
+    """models/digits, trained by this project, on its own scenes: 96 x 96 grey, no resizing."""
+    folder = ROOT / "models" / "digits"
+    net = build((folder / "deploy.prototxt").read_text(), str(folder / "digits.caffemodel"))
+    found = {}
+    for path in sorted(folder.glob("scenes/*.png")):
+        net.blobs["data"].data[0, 0] = (cv2.imread(str(path), 0).astype(np.float32) - 128) / 256
+        net.forward()
+        found["scores:" + path.stem] = net.blobs["score"].data[0].reshape(-1).copy()
+        for label in sorted(found["scores:" + path.stem].argsort()[-2:]):
+            cam = grad_cam(net, "score", "branches/concat", "pool", [label])[1][0]
+            found["cam:{}:{}".format(path.stem, label)] = cam
+    return found
+
+
 def main():
     for name in NETS:
         np.savez_compressed(str(HERE / (name + ".npz")), **random_net(name))
+    np.savez_compressed(str(HERE / "digits.npz"), **digits())
     shared = ROOT.parent / "shared" / "data"
     np.savez_compressed(str(HERE / "squeezenet.npz"), **squeezenet(shared))
 
