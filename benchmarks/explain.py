@@ -5,9 +5,10 @@ every way is run once, in turn, while the others rest; a ratio is the median ove
 ratios within a round. The first run of each way is not counted. After that come profiles by type
 of layer, and what it takes to start, to load and to hold VGG-16.
 
-Torch runs here, Caffe in the test image (scripts/build-image --target test) or elsewhere:
+All of it takes about ten minutes of two cores. Torch runs here, Caffe in the test image
+(scripts/build-image --target test) or elsewhere:
 
-    python benchmarks/explain.py --caffe image
+    python benchmarks/explain.py --caffe image --write docs/performance.md
     python benchmarks/explain.py --caffe 'PREFIX OF A COMMAND THAT RUNS IN A PLACE WITH PYCAFFE'
 """
 
@@ -30,6 +31,7 @@ IMAGE = """source {root}/scripts/lib.sh; find_engine
 run_in_image test --volume {root}:{root} --workdir {root} -- "$@" """
 WORKER = "benchmarks/explain_worker.py"
 COSTS = "benchmarks/explain_costs.py"
+BEGIN, END = "<!-- benchmarks/explain.py -->", "<!-- end of benchmarks/explain.py -->"
 ONE_THREAD = ["OMP_NUM_THREADS=1", "OPENBLAS_NUM_THREADS=1"]
 # (worker, action) by name.
 WAYS = {
@@ -90,7 +92,7 @@ def main():
         for batch in options.batches:
             ways = chosen(workers, name, batch, options.busy)
             seconds = measure(workers, ways, name, batch, options.rounds)
-            columns["{}, {}".format(name, batch)] = column(name, batch, seconds, peak)
+            columns[name, batch] = column(name, batch, seconds, peak)
             print("{}, {}: {}".format(name, batch, {
                 way: round(1000 * statistics.median(times), 1)
                 for way, times in seconds.items()}), file=sys.stderr, flush=True)
@@ -99,12 +101,17 @@ def main():
                 profiles["{}, {}".format(name, kind)] = workers[kind].ask("profile")
     for worker in workers.values():
         worker.close()
-    print("matrix product: {:.0f} GFLOP/s\n".format(peak / 1e9))
-    print_table(columns)
-    print("\nForward pass by type of layer, batch of {}:\n".format(options.batches[-1]))
-    print_table({title: shares(taken) for title, taken in profiles.items()})
-    print("\nStart-up, loading and memory:\n")
-    print_table(costs(options, started))
+    report = "\n\n".join(
+        ["A 2048 x 2048 matrix product reaches {:.0f} GFLOP/s here.".format(peak / 1e9)]
+        + ["Batch of {}:\n\n".format(batch) + table(
+            {name: cells for (name, one), cells in columns.items() if one == batch})
+           for batch in options.batches]
+        + ["Forward pass by type of layer, batch of {}:\n\n".format(options.batches[-1]) + table(
+            {title: shares(taken) for title, taken in profiles.items()}),
+           "Start-up, loading and memory:\n\n" + table(costs(options, started))])
+    print(report)
+    if options.write:
+        write(options.write, report)
 
 
 def commands(options):
@@ -129,9 +136,14 @@ def parse():
     parser.add_argument("--nets", nargs="+", choices=list(NETS), default=list(NETS))
     parser.add_argument("--batches", nargs="+", type=int, default=[1, 8])
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--write", metavar="FILE", type=pathlib.Path, help="put the tables between "
+                        "the two comments in this file that name this program")
     parser.add_argument("--busy", action="store_true", help="one thread each, and its processor "
                         "time instead of the clock's: for a machine with other work to do")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.write and not options.write.read_text().partition(BEGIN)[2].count(END):
+        parser.error("{}: no lines {} and {}".format(options.write, BEGIN, END))
+    return options
 
 
 def chosen(workers, name, batch, busy):
@@ -200,13 +212,18 @@ def costs(options, started):
     return columns
 
 
-def print_table(columns):
+def table(columns):
     titles = list(dict.fromkeys(title for cells in columns.values() for title in cells))
-    print("| |" + "|".join(columns) + "|")
-    print("|---|" + "---:|" * len(columns))
-    for title in titles:
-        print("|{}|".format(title) + "|".join(
-            cells.get(title, "") for cells in columns.values()) + "|")
+    rows = [[title] + [cells.get(title, "") for cells in columns.values()] for title in titles]
+    lines = ["| |" + "|".join(columns) + "|", "|---|" + "---:|" * len(columns)]
+    return "\n".join(lines + ["|" + "|".join(row) + "|" for row in rows])
+
+
+def write(path, report):
+    """Replace what stands between the comments."""
+    before, _, rest = path.read_text().partition(BEGIN)
+    after = rest.partition(END)[2]
+    path.write_text("\n\n".join([before + BEGIN, report, END + after]))
 
 
 if __name__ == "__main__":
