@@ -1,8 +1,8 @@
 """What each method costs, as a table: its time over that of one forward pass.
 
 Random weights on the torch engine, one image, one thread if OMP_NUM_THREADS says so. Each method
-is opened alone and run once before it is measured, unless it takes long. Times are of the process's processor and of the
-clock; where other programs run, the first is the one to read.
+is opened alone and run once before it is measured, unless it takes long. Times are of the
+process's processor and of the clock; where other programs run, the first is the one to read.
 
 Ablation-CAM is measured against running the whole net once for every channel, as implementations
 without heads do. Methods that run the net on many pictures are measured against so many forward
