@@ -173,6 +173,14 @@ def test_noise_is_a_hundredth_of_the_pictures_deviation_and_only_in_holes():
     assert not added[:, ~removed].any()
 
 
+@pytest.mark.parametrize("level, spread", [(0, 0), (255, 0), (1000, 1e-6)])
+def test_pictures_of_nearly_one_colour_are_filled_with_it(level, spread):
+    random = np.random.RandomState(0)
+    blob = np.float32(level + spread * random.randn(3, 40, 40))
+    removed = random.random_sample((40, 40)) < 0.9
+    assert road.imputed(blob, removed, rng=random) == pytest.approx(blob, abs=1e-3)
+
+
 def test_a_picture_of_which_nothing_is_left_cannot_be_filled():
     with pytest.raises(InputError, match="nothing is left"):
         road.imputed(BLOB, np.ones((2, 2), bool))

@@ -94,7 +94,9 @@ def imputed(blob, removed, noise=NOISE, rng=None):
         raise InputError("ROAD cannot fill a picture of which nothing is left; remove less")
     deviation = float(blob.std())
     planes = np.ascontiguousarray(blob.transpose(1, 2, 0), np.float64)
-    filled = _solve(planes, removed, max(_TOLERANCE * deviation, 1e-12))
+    # The floor is far above rounding, so that a picture all of one colour has an end too.
+    tolerance = max(_TOLERANCE * deviation, 1e-9 * np.abs(planes).max(), _TINY)
+    filled = _solve(planes, removed, tolerance)
     if noise:
         filled[removed] += noise * deviation * rng.standard_normal((removed.sum(), len(blob)))
     return np.float32(filled).transpose(2, 0, 1)
