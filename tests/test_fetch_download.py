@@ -107,7 +107,7 @@ def test_a_broken_connection_is_gone_on_with(place):
         attempt(file(server.url + "/a"), place)
     assert content(place) == GOOD
     begins = int(ranges(server)[1][len("bytes="):-1])
-    assert ranges(server)[0] is None and 65536 <= begins <= 100000
+    assert ranges(server)[0] is None and 98304 <= begins <= 100000
 
 
 def test_a_stall_is_gone_on_with(place):
@@ -121,6 +121,20 @@ def test_a_server_that_always_stalls_is_given_up(place):
     with serving({"/a": [Answer(GOOD, only=0, stall=1)]}) as server:
         message = refusal(file(server.url + "/a"), place)
     assert "127.0.0.1: " in message and len(server.requests) == 2
+
+
+def test_a_server_that_drips_is_given_up(place):
+    with serving({"/a": [Answer(GOOD, only=100)]}) as server:
+        assert "breaks off" in refusal(file(server.url + "/a"), place)
+    assert len(server.requests) == HASTY.tries
+
+
+def test_connections_that_break_often_but_bring_something_are_gone_on_with(place, monkeypatch):
+    monkeypatch.setattr(download, "_WORTH_IT", 30000)
+    with serving({"/a": [Answer(GOOD, only=50000)] * 4 + [Answer(GOOD)]}) as server:
+        attempt(file(server.url + "/a"), place)
+    assert content(place) == GOOD
+    assert len(server.requests) > HASTY.tries
 
 
 def test_a_download_that_was_killed_is_gone_on_with_from_another_mirror(place):

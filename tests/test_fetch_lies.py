@@ -64,14 +64,14 @@ def test_the_right_file_or_none(tmp_path_factory, first, second, begun):
 def test_certificates_are_those_that_the_environment_trusts(tmp_path, monkeypatch):
     key, certificate = str(tmp_path / "key.pem"), str(tmp_path / "certificate.pem")
     subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
-                    "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
+                    "-subj", "/CN=here", "-addext", "subjectAltName=IP:127.0.0.1",
                     "-keyout", key, "-out", certificate], check=True, stderr=subprocess.DEVNULL)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     place = str(tmp_path / "net.caffemodel")
     with serving({"/a": [Answer(GOOD)]}) as server:
         server.socket = context.wrap_socket(server.socket, server_side=True)
-        url = "https://localhost:{}/a".format(server.server_address[1])
+        url = "https://127.0.0.1:{}/a".format(server.server_address[1])
         wanted = File("weights", "net.caffemodel", (url,), (), len(GOOD), {})
         with pytest.raises(InputError, match="its certificate cannot be verified; REQUESTS_CA_BU"):
             download.download(wanted, place, HASTY._replace(stall=2), quiet=True)

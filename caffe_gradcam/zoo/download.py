@@ -14,7 +14,10 @@ from caffe_gradcam import __version__
 from caffe_gradcam.zoo import hashes, links
 from prototxt_tools.errors import InputError
 
-_PIECE = 1 << 16
+# Small, since the piece that a connection breaks off in is lost.
+_PIECE = 1 << 14
+# What an attempt must bring to count as success; else a server that drips keeps us for ever.
+_WORTH_IT = 1 << 18
 _PASSING = (408, 425, 429, 500, 502, 503, 504)
 _PAGES = (b"<!doctype html", b"<html", b"<?xml")
 _LFS = b"version https://git-lfs.github.com/spec/"
@@ -28,7 +31,7 @@ class Policy(NamedTuple):
     connect, stall : float
         To wait for a connection, and for the next bytes.
     tries : int
-        Attempts at one address that bring nothing new, before the next one is taken.
+        Attempts at one address that bring little or nothing, before the next one is taken.
     pause, longest_pause : float
         Before the second attempt, doubled each time, and at most; a host that asks for a longer
         pause is given up.
@@ -145,15 +148,15 @@ class _Transfer:
                 raise _Refused("gives another file, which {}".format(wrong))
 
     def _receive(self):
-        """Go on until the part is whole, with pauses that grow while nothing comes."""
+        """Go on until the part is whole, with pauses that grow while little comes."""
         most, failures = self._have(), 0
         while True:
             try:
                 return self._attempt()
             except _Later as error:
-                have = self._have()
-                failures = error.weight + (0 if have > most else failures)
-                most = max(most, have)
+                if self._have() >= most + _WORTH_IT:
+                    most, failures = self._have(), 0
+                failures += error.weight
                 if failures >= self.policy.tries:
                     raise _Refused(str(error)) from None
                 self._pause(failures, error)
