@@ -30,10 +30,11 @@ COPY setup.py pyproject.toml README.md LICENSE /source/
 COPY prototxt_tools /source/prototxt_tools
 COPY caffe_gradcam /source/caffe_gradcam
 COPY models /source/models
-RUN pip wheel --no-deps --no-build-isolation --no-index --wheel-dir /wheel /source \
+# Whatever umask the checkout was made under.
+RUN chmod -R u=rwX,go=rX /source \
+ && pip wheel --no-deps --no-build-isolation --no-index --wheel-dir /wheel /source \
  && pip install --no-deps --no-index --no-compile --root /install /wheel/*.whl \
- && mkdir -p /install/opt/caffe-gradcam && cp -r /source/models /install/opt/caffe-gradcam/ \
- && chmod -R a+rX /install
+ && mkdir -p /install/opt/caffe-gradcam && cp -r /source/models /install/opt/caffe-gradcam/
 
 FROM caffe AS pruned
 ARG SOURCE_DATE_EPOCH
@@ -75,6 +76,7 @@ RUN --mount=type=bind,source=images,target=/images /images/install /images/torch
 FROM torch-debian AS torch-wheels
 ARG SNAPSHOT
 ARG TORCH=cuda
+ARG PIP_EXTRA_INDEX_URL
 RUN --mount=type=bind,source=images,target=/images /images/install /images/torch-build.lock
 RUN --mount=type=bind,source=images,target=/images \
     --mount=type=bind,from=wheels,target=/wheels \
