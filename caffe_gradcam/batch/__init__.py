@@ -1,6 +1,20 @@
 """Explain folders, lists, tables, LMDBs and tars of images into part files of rows."""
 
-from caffe_gradcam.batch.flow import explain_batch
-from caffe_gradcam.batch.job import Summary, run
+import importlib
+import sys
+import types
 
-__all__ = ["Summary", "explain_batch", "run"]
+# What the package offers, and where it is: taken from there when somebody asks, since a run's
+# processes need little of it and start often.
+_HOMES = {"Summary": "job", "explain_batch": "flow", "run": "job"}
+__all__ = sorted(_HOMES)
+
+
+class _Package(types.ModuleType):
+    def __getattr__(self, name):
+        if name not in _HOMES:
+            raise AttributeError("module {} has no attribute {}".format(self.__name__, name))
+        return getattr(importlib.import_module(self.__name__ + "." + _HOMES[name]), name)
+
+
+sys.modules[__name__].__class__ = _Package

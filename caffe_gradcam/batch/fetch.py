@@ -8,7 +8,6 @@ import numpy as np
 from caffe_gradcam import images
 from caffe_gradcam.batch import storage
 from caffe_gradcam.batch.sources.archives import open_lmdb
-from prototxt_tools import schema
 from prototxt_tools.errors import InputError
 
 # No photograph is larger; what is has been made to fill memories.
@@ -102,6 +101,8 @@ def cut(picture, box):
 
 
 def _from_lmdb(item):
+    from prototxt_tools import schema
+
     if item.archive not in _environments:
         _environments[item.archive] = open_lmdb(item.archive)
     with _environments[item.archive].begin() as transaction:

@@ -15,6 +15,8 @@ from caffe_gradcam.batch import drawing, lock, parts, plan, sources, spec, statu
 from caffe_gradcam.batch.gauges import Gauges
 from caffe_gradcam.batch.shards import Work
 from caffe_gradcam.batch.watch import Watch
+from caffe_gradcam.engines.base import device_index
+from caffe_gradcam.questions import parse
 from prototxt_tools.errors import InputError
 
 # What a run came to: images by status and parts that it did; images by status in all finished
@@ -90,6 +92,8 @@ def run(model, source, output, weights=None, overrides=None, asking=None, engine
     explained = spec.make(model, weights, overrides, engine, asking, explainer,
                           **engine_options or {})
     loaded = spec.load_model(explained)
+    work = Work(explained, batch, timeout, overlays, dict(drawing.LOOK, **look or {}), boxes)
+    _check(work, loaded, devices)
     folder = storage.open_folder(output)
     folder.make()
     source = source if source == "-" or storage.is_url(source) else os.path.abspath(source)
@@ -98,8 +102,6 @@ def run(model, source, output, weights=None, overrides=None, asking=None, engine
     if not resume:
         _clear(folder)
     opened = _open(folder, wanted, root)
-    work = Work(explained, batch, timeout, overlays, dict(drawing.LOOK, **look or {}), boxes)
-    drawing.check(work.look)
     first, end = opened.span(share)
     with lock.shards(folder, first, end):
         todo = _todo(opened, first, end, retry_failed)
@@ -120,6 +122,15 @@ def run(model, source, output, weights=None, overrides=None, asking=None, engine
                        gauges.seconds, output)
 
 
+def _check(work, model, devices):
+    """Refuse what could not be run before anything is written."""
+    drawing.check(work.look)
+    for text in work.spec["asking"].get("classes", ()):
+        parse(text, model.find_class)
+    for device in devices:
+        device_index(device)
+
+
 def _open(folder, wanted, root):
     """The plan of an output, made if there is none yet."""
     with lock.manifest(folder):
@@ -128,7 +139,12 @@ def _open(folder, wanted, root):
             return plan.Plan.make(
                 folder, items, wanted["source"], wanted["recipe"],
                 wanted["shard_size"] or plan.SHARD_SIZE, wanted["limit"], parts.kind())
-    opened = plan.Plan.open(folder)
+        opened = plan.Plan.open(folder)
+        if not opened.done() and opened.manifest["recipe"] != wanted["recipe"]:
+            # An earlier run came to no row: what it meant to ask binds nobody.
+            with lock.shards(folder, 0, opened.shards):
+                opened.manifest["recipe"] = wanted["recipe"]
+                opened.save()
     if wanted["shard_size"] is None:
         del wanted["shard_size"]
     opened.check(**wanted)

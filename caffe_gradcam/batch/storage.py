@@ -100,7 +100,7 @@ class LocalFolder:
         self.path = path
 
     def place(self, name):
-        return os.path.join(self.path, *name.split("/"))
+        return os.path.join(self.path, *name.split("/")) if name else self.path
 
     def make(self, *names):
         """Make the folder, and the ones of these names in it."""

@@ -82,7 +82,7 @@ def bombs():
 
 def many_scans():
     """A progressive JPEG whose last scan comes a thousand times more."""
-    data = cv2.imencode(".jpg", np.full((4000, 4000, 3), 99, np.uint8),
+    data = cv2.imencode(".jpg", np.full((2000, 2000, 3), 99, np.uint8),
                         [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])[1].tobytes()
     last = data.rindex(b"\xff\xda")
     return data[:-2] + data[last:-2] * 1000 + data[-2:]
@@ -104,8 +104,8 @@ def readable():
         "jpeg-called.txt": jpeg, "behind-the-end.jpg": jpeg + bytes(100),
         "one-pixel.png": encoded(".png", (1, 1)), "one-pixel.jpg": encoded(".jpg", (1, 1)),
         "one-row.png": encoded(".png", (1, 3000)), "one-column.png": encoded(".png", (3000, 1)),
-        "large.jpg": encoded(".jpg", (8000, 8000)),
-        "large-grey.png": png(8000, 8000, bytes(8001 * 8000)),
+        "large.jpg": encoded(".jpg", (5000, 5000)),
+        "large-grey.png": png(6000, 6000, bytes(6001 * 6000)),
         "deep.png": png(3, 2, (b"\0" + bytes(18)) * 2, depth=16, colour=2),
         "alpha.png": png(3, 2, (b"\0" + bytes(12)) * 2, colour=6),
         "progressive.jpg": encoded(".jpg", parameters=[cv2.IMWRITE_JPEG_PROGRESSIVE, 1]),

@@ -27,12 +27,12 @@ from caffe_gradcam.batch.item import Item
 from caffe_gradcam.preprocess import Preprocessing, prepare
 from prototxt_tools.errors import InputError
 cv2.setNumThreads(1)
-report = {{}}
+report, inputs = {{}}, {{"data": Preprocessing((8, 8), resize=(8, 8))}}
 for name in json.load(sys.stdin):
     started = time.process_time()
     item = Item.of(name, id=name)
     try:
-        prepare(fetch.photograph(item, fetch.fetch(item)), {{"data": Preprocessing((8, 8), resize=(8, 8))}})
+        prepare(fetch.photograph(item, fetch.fetch(item)), inputs)
     except InputError:
         pass
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -14,9 +14,8 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 @pytest.fixture
 def cluster(tmp_path):
     """A head without cores, and two nodes with room for one net each."""
-    from ray.cluster_utils import Cluster
-
     import faulty
+    from ray.cluster_utils import Cluster
 
     here = os.path.dirname(__file__)
     paths = [here, os.path.dirname(here), os.path.dirname(os.path.dirname(here))]

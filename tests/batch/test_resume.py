@@ -12,7 +12,7 @@ from tables import column, explain, pictures, plan_of, table
 from prototxt_tools.errors import InputError
 
 # 25 in the run whose outcome docs/scale.md tells; few here, since each takes a second.
-KILLS = int(os.environ.get("BATCH_KILLS", "5"))
+KILLS = int(os.environ.get("BATCH_KILLS", "3"))
 
 
 def test_a_finished_part_is_never_made_again(model, tmp_path):
@@ -59,7 +59,7 @@ def test_killed_at_random_moments_a_run_comes_to_the_same_table(model, tmp_path)
 
 def test_sigterm_finishes_the_part_in_hand_and_says_how_to_go_on(model, tmp_path):
     source = pictures(tmp_path / "in", 40)
-    process = start(model, source, "-o", tmp_path / "out", pause=0.2)
+    process = start(model, source, "-o", tmp_path / "out", pause=0.1)
     wait_for(lambda: os.path.isdir(str(tmp_path / "out" / "parts"))
              and os.listdir(str(tmp_path / "out" / "parts")))
     for pid in family(process.pid):  # as clusters do it

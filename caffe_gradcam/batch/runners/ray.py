@@ -9,7 +9,6 @@ import collections
 import os
 import time
 
-from caffe_gradcam.batch.gauges import Gauges
 from caffe_gradcam.batch.lane import Lane
 from caffe_gradcam.batch.plan import Plan
 from caffe_gradcam.batch.shards import explain_shards
