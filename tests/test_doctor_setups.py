@@ -321,3 +321,25 @@ def test_27_a_relu_behind_the_target_that_lets_nothing_through(tmp_path, working
     lines = diagnose(setup, working, [picture(tmp_path, "1.png", 220, 90, 20)])
     assert any("error gradients: all gradients at seen are 0: layer dead (ReLU) cuts every value "
                "of blob hidden to 0" in line for line in lines)
+
+
+def test_28_an_engine_that_refuses_the_net_gives_way_to_the_next(setup, working, monkeypatch):
+    from caffe_gradcam.doctor import running
+    from caffe_gradcam.engines import EngineError
+
+    opened = running.opened
+
+    def refusing(model, kind, device):
+        if kind == "caffe":
+            raise EngineError("Caffe has no layer type 'Axpy' (layer a)")
+        return opened(model, kind, device)
+
+    if working[0][0] == "caffe":
+        pytest.skip("wants torch")
+    monkeypatch.setattr(running, "opened", refusing)
+    both = [("caffe", "cpu")] + working
+    line = only(diagnose(setup, both))
+    assert line == ("warning run: caffe on cpu: Caffe has no layer type 'Axpy' (layer a) -> "
+                    "another engine is tried")
+    line = only(diagnose(setup, [("caffe", "cpu")]))
+    assert line.startswith("error run: caffe on cpu: Caffe has no layer type 'Axpy'")

@@ -92,7 +92,8 @@ def test_fetch_counts_failures(capsys):
 
 def test_check_finds_nothing_wrong_with_what_comes_along(capsys):
     code, lines, _ = run(capsys, "check")
-    assert (code, lines) == (0, ["110 models, 1 files here, 0 problems"])
+    assert (code, lines) == (0, ["{} models, 1 files here, 0 problems".format(
+        len(registry.load()))])
 
 
 def test_check_finds_a_damaged_file(capsys, mine):

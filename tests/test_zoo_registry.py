@@ -55,7 +55,7 @@ def test_every_entry_holds_together(known):
 
 def test_there_are_the_models_that_people_look_for(known):
     ids = {entry.id for entry in known}
-    assert len(ids) == 110
+    assert len(ids) >= 110
     assert {
         "bvlc_alexnet", "bvlc_googlenet", "vgg_ilsvrc_16_layers", "resnet-50", "densenet-121",
         "mobilenet-v1", "squeezenet-v1.1", "inception-v3", "se-resnet-50", "nin_imagenet",
@@ -237,3 +237,17 @@ def test_a_hash_that_is_none_is_refused(digits, tmp_path):
     (tmp_path / "readme.md").write_text("---\n{}\n---\n".format(json.dumps(front)))
     with pytest.raises(InputError, match="sha1 wants 40 hexadecimal digits"):
         entries.read(str(tmp_path))
+
+
+@pytest.mark.parametrize("zoo, sentence", [
+    ("text", "zoo wants lines of `key: value`"),
+    ({"weights": "text"}, "weights: wants lines of `key: value`"),
+    ({"weights": {"size": "big"}}, "weights: size wants a number of bytes, not 'big'"),
+    ({"prototxt": {"url": "ftp://x/y"}}, "prototxt: 'ftp://x/y' is no http or https address"),
+])
+def test_an_entry_that_cannot_be_read_is_told(zoo, sentence, tmp_path):
+    front = {"caffemodel": "a.caffemodel", "zoo": zoo}
+    (tmp_path / "readme.md").write_text("---\n{}\n---\n".format(json.dumps(front)))
+    with pytest.raises(InputError) as caught:
+        entries.read(str(tmp_path))
+    assert str(caught.value) == "{}: {}".format(tmp_path / "readme.md", sentence)

@@ -64,22 +64,33 @@ def examine_model(path, images=(), weights=None, working=(), overrides=None):
 
 
 def _at_work(model, photographs, working):
+    """The model on the first engine that runs it, and on the others against that one."""
+    from caffe_gradcam.doctor import running
+
+    findings = []
+    for position, (kind, device) in enumerate(working):
+        try:
+            with running.opened(model, kind, device) as engine:
+                case = running.Case(model, engine, photographs or [running.made_up()],
+                                    bool(photographs))
+                return findings + _on_engine(case, working, position)
+        except InputError as problem:
+            last = position == len(working) - 1
+            findings.append((error if last else warning)(
+                "run", "{} on {}: {}".format(kind, device, problem),
+                "prototxt-tools inspect shows the net" if last else "another engine is tried"))
+    return findings
+
+
+def _on_engine(case, working, position):
     from caffe_gradcam.doctor import pictures, running
 
-    kind, device = working[0]
-    try:
-        with running.opened(model, kind, device) as engine:
-            case = running.Case(model, engine, photographs or [running.made_up()],
-                                bool(photographs))
-            findings, is_sound = running.examine(case)
-            findings.insert(0, fine("run", "{} on {} runs the net".format(kind, device)))
-            if is_sound:
-                findings += pictures.examine(case)
-                findings += running.agreement(case, working[1:], working[0])
-            return findings
-    except InputError as problem:
-        return [error("run", str(problem), "see the findings above; prototxt-tools inspect shows "
-                      "the net")]
+    findings, is_sound = running.examine(case)
+    findings.insert(0, fine("run", "{} on {} runs the net".format(*working[position])))
+    if is_sound:
+        findings += pictures.examine(case)
+        findings += running.agreement(case, working[position + 1:], working[position])
+    return findings
 
 
 def _read(paths):

@@ -142,8 +142,8 @@ def read(folder, is_local=False):
     for role, said in _sections(front, facts or {}):
         try:
             files.append(_file(role, said))
-        except ValueError as error:
-            raise InputError("{}: {}: {}".format(place, role, error)) from None
+        except ValueError as problem:
+            raise InputError("{}: {}: {}".format(place, role, problem)) from None
     name = os.path.basename(os.path.abspath(folder))
     return Entry(name, folder, front, files, is_local)
 
@@ -156,10 +156,10 @@ def _sections(front, facts):
         own = {"name": front.get("caffemodel"), "url": front.get("caffemodel_url"),
                "sha1": front.get("sha1")}
         said = facts.get("weights")
-        if said is not None and not isinstance(said, dict):
-            raise InputError("zoo.weights wants lines of `key: value`")
-        own.update(said or {})
-        yield "weights", {key: value for key, value in own.items() if value is not None}
+        if isinstance(said, dict) or said is None:
+            own.update(said or {})
+            said = {key: value for key, value in own.items() if value is not None}
+        yield "weights", said
     if facts.get("prototxt"):
         yield "prototxt", facts["prototxt"]
     elif front.get("gist_id") and not facts:
