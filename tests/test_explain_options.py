@@ -257,3 +257,14 @@ def test_a_net_with_two_inputs_has_a_map_for_each(report, tmp_path):
     assert printed["path"] == "{} {}".format(SCENE, other)
     said = report(model=model, images=["left=" + SCENE])
     assert "give one image for each input: left=IMAGE right=IMAGE" in said
+
+
+def test_a_public_model_may_be_named_and_is_not_fetched_offline(report, tmp_path, monkeypatch):
+    monkeypatch.setenv("CAFFE_GRADCAM_HOME", str(tmp_path / "home"))
+    said = report("--offline", model="bvlc_googlenet")
+    assert "nothing is fetched offline; put them into " + str(tmp_path / "home") in said
+    assert not list((tmp_path / "home").rglob("*.caffemodel"))
+
+
+def test_our_own_model_may_be_named_too(report):
+    assert report(model="digits")["explanations"][0]["class"] in (3, 5)

@@ -34,7 +34,6 @@ def add(commands):
     parser.add_argument("images", metavar="IMAGE", nargs="*",
                         help="pictures that the net should know")
     parser.add_argument("--device", metavar="cpu|cuda[:N]", default="cpu")
-    parser.add_argument("--offline", action="store_true", help="fetch no model")
     parser.add_argument("--json", action="store_true", help="print a list of objects")
     parser.add_argument("-q", "--quiet", action="store_true", help="print what is not well only")
     parser.add_argument("-v", "--verbose", action="store_true",

@@ -49,7 +49,8 @@ def add(commands):
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("model", metavar="MODEL", help="a model folder or a prototxt")
+    parser.add_argument("model", metavar="MODEL",
+                        help="a model folder, a prototxt, or a public model's name")
     parser.add_argument("images", metavar="IMAGE", nargs="+",
                         help="an image file; for a net with several inputs BLOB=IMAGE for each")
     parser.add_argument("-o", dest="folder", metavar="DIR", required=True, help="for the figures")

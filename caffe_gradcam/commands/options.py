@@ -75,6 +75,8 @@ def add_running(group):
 
 def add_model(group):
     """What the model's folder may leave open."""
+    group.add_argument("--offline", action="store_true",
+                       help="never download a public model; take what was fetched before")
     group.add_argument("--weights", metavar="FILE", help="a .caffemodel or .caffemodel.h5")
     group.add_argument("--size", metavar="HxW", help="of the net's input")
     group.add_argument("--channel-order", metavar="BGR|RGB|GRAY")
@@ -106,9 +108,11 @@ def numbers(text, counts, what):
 
 
 def load_model(options):
-    """The model that the options name; warnings go to stderr."""
+    """The model that the options name, fetched if need be; warnings go to stderr."""
+    from caffe_gradcam import zoo
     from caffe_gradcam.model import READERS, Model
 
+    options.model = zoo.locate(options.model, options.offline, options.quiet)
     overrides = {name: getattr(options, name) for name in READERS}
     model = Model.load(options.model, options.weights, **overrides)
     for warning in model.warnings:
