@@ -8,8 +8,9 @@ from caffe_gradcam.geometry import Geometry
 from caffe_gradcam.memory import in_parts
 from caffe_gradcam.methods.gradients import grad_cam
 
-# Rows that go through the net together where a method runs it again.
-MOST = 16
+# Rows that go through the net together where a method runs it again, of 3 x 224 x 224 numbers;
+# of smaller rows there are more, up to so many.
+MOST, MOST_SMALL = 16, 256
 
 
 class Pass:
@@ -105,8 +106,12 @@ class Pass:
 
     def _values(self, seeds, pairs, run):
         values, pairs = [], iter(pairs)
-        for batch in iter(lambda: list(itertools.islice(pairs, MOST)), []):
+        batch = list(itertools.islice(pairs, 1))
+        count = min(MOST_SMALL, max(MOST, MOST * 3 * 224 * 224 // batch[0][2].size)) if batch else 0
+        while batch:
+            batch += itertools.islice(pairs, count - len(batch))
             values += in_parts(lambda part: _measure(part, seeds, run), batch)
+            batch = list(itertools.islice(pairs, 1))
         return np.concatenate(values) if values else np.zeros(0)
 
 

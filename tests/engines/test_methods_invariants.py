@@ -76,11 +76,11 @@ def test_integrated_gradients_sum_to_the_score_less_that_of_the_mean_picture(kin
         scores = [engine.forward({"data": one}, [model.score])[model.score][:, 2]
                   for one in (data, 0 * data)]
     missing = []
-    for samples in (2, 256):
+    for samples in (2, 96):
         found = explain(model, kind, photographs(2), ["integrated-gradients"], [2], samples=samples)
         sums = [next(iter(one.values())).cam.sum(dtype=np.float64) for one in found]
         missing.append(np.abs(sums - (scores[0] - scores[1])).max())
-    assert missing[1] < 5e-3 * np.abs(scores[0] - scores[1]).max()
+    assert missing[1] < 2e-2 * np.abs(scores[0] - scores[1]).max()
     assert missing[1] < missing[0]
 
 

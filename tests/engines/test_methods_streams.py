@@ -108,7 +108,7 @@ def test_every_method_looks_at_the_picture_of_its_stream(tmp_path, kind):
 
 def test_integrated_gradients_of_one_stream_leave_the_others_as_they_are(tmp_path, kind):
     model = load(tmp_path / "two", streams(2))
-    with Explainer.open(model, kind, ["integrated-gradients"], samples=256) as explainer:
+    with Explainer.open(model, kind, ["integrated-gradients"], samples=64) as explainer:
         result, = explainer.explain([pictures(2)], [1])
         grey = {name: np.full_like(one, 0) for name, one in pictures(2).items()}
         black = explainer.model.preprocessing._replace(mean=None, scale=1.0)
@@ -117,7 +117,7 @@ def test_integrated_gradients_of_one_stream_leave_the_others_as_they_are(tmp_pat
     one = result.explanations[0]
     lost = float(result.scores[1] - without.scores[1])
     assert one.input == "in0"
-    assert one.cam.sum(dtype=np.float64) == pytest.approx(lost, rel=5e-3)
+    assert one.cam.sum(dtype=np.float64) == pytest.approx(lost, rel=2e-2)
 
 
 SIAMESE = (INPUT % (0, 0) + INPUT % (1, 1) + STREAM % ((0,) * 9) + STREAM % ((1,) * 9) + """
