@@ -181,3 +181,33 @@ def test_the_weights_of_the_net_are_back_after_the_check(digits):
 def test_the_verdict_names_one_of_the_methods(digits):
     said = comparison.verdict(digits[1], digits[2])
     assert said.method in FAMILY and said.target == "branches/concat" and said.column == "gap"
+
+
+def test_methods_that_read_weights_themselves_take_other_ones_too(torch, models, tmp_path):
+    # CAM reads those of the last layer, FullGrad all biases.
+    from caffe_gradcam.metrics.sanity import shuffled
+    from prototxt_tools import weights
+
+    model, rng = Model.load(models / "digits"), np.random.RandomState(0)
+    other = {name: shuffled(arrays, rng)
+             for name, arrays in evaluate.loaded_weights(model).items()}
+    weights.save(tmp_path / "other.caffemodel", other)
+    picture = rng.randint(0, 256, (96, 96, 3)).astype(np.uint8)
+
+    def cams(explainer):
+        return [one.cam for one in explainer.explain([picture], [3])[0].explanations]
+
+    methods = ["cam", "fullgrad"]
+    with Explainer.open(model, "torch", methods=methods) as explainer:
+        before = cams(explainer)
+        explainer.replace_weights(other)
+        replaced = cams(explainer)
+        explainer.replace_weights(evaluate.loaded_weights(model))
+        back = cams(explainer)
+    there = Model.load(models / "digits", tmp_path / "other.caffemodel")
+    with Explainer.open(there, "torch", methods=methods) as explainer:
+        expected = cams(explainer)
+    for one, other, wanted, again in zip(before, replaced, expected, back):
+        assert np.abs(other - wanted).max() < 1e-5 * np.abs(wanted).max()
+        assert np.abs(again - one).max() < 1e-5 * np.abs(one).max()
+        assert np.abs(other - one).max() > 0.1 * np.abs(one).max()
