@@ -23,7 +23,7 @@ TASKS = [
     ("face", "faces"), ("segmentation", "segmentation"), ("classification", "classification"),
 ]
 LABEL_SETS = [
-    ("2015", "ilsvrc2015"), ("ILSVRC2012", "ilsvrc2012"), ("ilsvrc_2012_labels", "ilsvrc2012"),
+    ("2015", "ilsvrc2015"), ("ILSVRC2012", "ilsvrc2012"),
     ("categories_places365", "places365"), ("hybrid1365", "hybrid1365"),
     ("synset.txt in repo", "imagenet21k"), ("(0-2)", "age-groups"),
     ("Male", "gender"), ("SFW", "nsfw"),
@@ -199,7 +199,7 @@ def gradcam(fact):
     mean = mean_file(fact)
     given = dict(
         channel_order=order,
-        mean=fact["mean"] or (mean["name"] if mean else None),
+        mean=fact["mean"] or (mean["name"] if mean else mean_pixel(fact)),
         scale=fact["scale"],
         **geometry(fact)
     )
@@ -240,6 +240,12 @@ def mean_file(fact):
             url = folder + name if folder else fact["mean_file"]
             return {"name": name, "url": url, "size": size}
     return None
+
+
+def mean_pixel(fact):
+    """The mean colour of a mean file that has no address of its own."""
+    said = re.search(r"pixel mean ~\[([\d.,]+)\] BGR", fact["mean_file"] or "")
+    return [float(number) for number in said.group(1).split(",")] if said else None
 
 
 def zoo(fact, urls):

@@ -90,6 +90,17 @@ def test_fetch_counts_failures(capsys):
     assert run(capsys, "fetch", "-q", "--offline", "squeezenet-v1.1")[0] == 2
 
 
+def test_fetch_of_what_is_here_verifies_and_writes_nothing(capsys, models, mine):
+    before = sorted(os.listdir(str(models / "digits")))
+    assert run(capsys, "fetch", "-q", "digits")[0] == 0
+    assert fetching.locate("digits") == os.path.join(registry.shipped(), "digits")
+    assert sorted(os.listdir(str(models / "digits"))) == before
+    run(capsys, "add", str(mine), "--name", "mine")
+    (mine / "digits.caffemodel").write_bytes(b"other")
+    code, _, err = run(capsys, "fetch", "-q", "mine")
+    assert code == 2 and "digits.caffemodel: has the SHA-1" in err
+
+
 def test_check_finds_nothing_wrong_with_what_comes_along(capsys):
     code, lines, _ = run(capsys, "check")
     assert (code, lines) == (0, ["{} models, 1 files here, 0 problems".format(

@@ -78,6 +78,10 @@ def fetch(entry, offline=False, quiet=False, policy=None, say=None):
     folder = place(entry)
     if offline and missing(entry):
         raise InputError(_not_there(entry, folder))
+    if entry.is_local and not missing(entry):
+        # A folder of the user's, or of an installed package, is not written to for nothing.
+        _verify(entry, folder)
+        return folder
     say = say or (_nowhere if quiet else _to_stderr)
     cache.make_folder(folder)
     with cache.locked(folder, say):
@@ -230,9 +234,7 @@ class _Fetch:
         if self.record.is_unchanged(file.name):
             return
         path = os.path.join(self.folder, file.name)
-        wrong = hashes.mismatch(path, file.size, _known(file, self.record))
-        if wrong:
-            raise InputError("{}: {}; delete it to have it fetched".format(path, wrong))
+        _verify_file(path, file, self.record)
         self.record.add(file.name, sha256=hashes.digests(path, ["sha256"])["sha256"])
 
     def get_labels(self):
@@ -257,6 +259,19 @@ def size(count):
             return "{:.3g} {}".format(count, unit)
         count /= 1000.0
     return "{:.3g} GB".format(count)
+
+
+def _verify(entry, folder):
+    record = cache.Record(folder)
+    for file in entry.files:
+        if not _is_absent(folder, file):
+            _verify_file(os.path.join(folder, file.name), file, record)
+
+
+def _verify_file(path, file, record):
+    wrong = hashes.mismatch(path, file.size, _known(file, record))
+    if wrong:
+        raise InputError("{}: {}; delete it to have it fetched".format(path, wrong))
 
 
 def _known(file, record):
