@@ -1,5 +1,7 @@
 """Curves as pictures: what the value of a class does while pixels are changed."""
 
+import itertools
+
 import numpy as np
 
 from caffe_gradcam.render import text
@@ -8,7 +10,8 @@ from caffe_gradcam.render import text
 MOST = 8
 WIDTH, HEIGHT = 900, 520
 _LEFT, _TOP, _RIGHT, _BOTTOM = 70, 60, 600, 460  # the frame
-_GRID, _AXIS, _BASELINE = (225, 225, 225), (120, 120, 120), (150, 150, 150)
+_GRID, _AXIS = (225, 225, 225), (120, 120, 120)
+_BASELINES = ((110, 110, 110), (180, 180, 180))
 # Blue first; told apart by people who see red and green alike (Okabe and Ito, 2008).
 _COLOURS = ((178, 114, 0), (0, 94, 213), (115, 158, 0), (167, 121, 204), (0, 159, 230),
             (233, 180, 86), (66, 228, 240), (0, 0, 0))
@@ -60,9 +63,9 @@ def plot(title, lines, better, unit="probability of the class"):
     text.write(canvas, text.to_ascii(title), (_LEFT, 34), text.TITLE)
     text.write(canvas, "part of the pixels; up: " + unit, (_LEFT, _BOTTOM + 44), text.NOTE)
     text.write(canvas, "area", (_RIGHT + 24, _TOP), text.NOTE)
-    colours = iter(_COLOURS)
+    colours, greys = iter(_COLOURS), itertools.cycle(_BASELINES)
     for rank, one in enumerate(chosen):
-        colour = _BASELINE if one.baseline else next(colours)
+        colour = next(greys if one.baseline else colours)
         across = np.linspace(_LEFT, _RIGHT, len(one.values))
         up = _BOTTOM - (np.array(one.values) - low) / (high - low) * (_BOTTOM - _TOP)
         points = np.rint(np.stack([across, up], axis=1) * _FINER).astype(np.int32)

@@ -102,7 +102,7 @@ def test_a_line_goes_where_its_values_are():
     for part, value in ((0.13, 0.77), (0.4, 0.5), (0.8, 0.22)):
         assert blue in colours_at(picture, part, value).tolist()
         assert blue not in colours_at(picture, part, value + 0.1).tolist()
-    assert list(plots._BASELINE) in colours_at(picture, 0.6, 0.6).tolist()
+    assert list(plots._BASELINES[0]) in colours_at(picture, 0.6, 0.6).tolist()
 
 
 def test_the_best_lines_and_all_baselines_are_drawn():
