@@ -84,7 +84,7 @@ class TorchEngine(Engine):
         return self._heads[blob, keep]
 
     def _forward(self, arrays, keep):
-        blobs = {name: torch.from_numpy(array).to(self._device) for name, array in arrays.items()}
+        blobs = {name: _sent(array, self._device) for name, array in arrays.items()}
         self._mark(-1, blobs)
         held = self._kept.union(keep)
         begin = self._run_trunk(blobs, keep)
@@ -270,6 +270,14 @@ def _kept(subnet):
             with contextlib.suppress(EngineError):
                 kept.update(Head(subnet, target, [score]).sides)
     return kept
+
+
+def _sent(array, device):
+    """The array on the device, on its way while the processor goes on."""
+    tensor = torch.from_numpy(array)
+    if device.type == "cuda":
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)
 
 
 def _is_about_memory(error):
