@@ -211,3 +211,35 @@ def test_methods_that_read_weights_themselves_take_other_ones_too(torch, models,
         assert np.abs(other - wanted).max() < 1e-5 * np.abs(wanted).max()
         assert np.abs(again - one).max() < 1e-5 * np.abs(one).max()
         assert np.abs(other - one).max() > 0.1 * np.abs(one).max()
+
+
+def test_each_stream_of_a_net_with_two_inputs_is_measured_on_its_own_picture(torch, tmp_path):
+    from definitions import write_model as write
+
+    write(tmp_path, STREAMS)
+    model = Model.load(tmp_path)
+    picture = np.random.RandomState(0).randint(0, 256, (20, 20, 3)).astype(np.uint8)
+    with Explainer.open(model, "torch", methods=["grad-cam"]) as explainer:
+        bench = Bench(explainer, Settings(("deletion", "stability", "sanity"), steps=4))
+        found = {one.target: one for one in bench.measure(["a.png"], [picture], [1])[0]}
+    assert set(found) == {"conv_l", "conv_r", ""}
+    left, right = found["conv_l"].curves["deletion"], found["conv_r"].curves["deletion"]
+    # Both begin with the whole picture; then each loses another half of what the net reads.
+    assert left[0] == pytest.approx(right[0]) and left[-1] != pytest.approx(right[-1])
+    assert all(set(found[name].values) == {"deletion", "moved", "sanity"}
+               for name in ("conv_l", "conv_r"))
+
+
+STREAMS = """
+input: "left" input_dim: 1 input_dim: 3 input_dim: 12 input_dim: 12
+input: "right" input_dim: 1 input_dim: 1 input_dim: 14 input_dim: 14
+layer { name: "conv_l" type: "Convolution" bottom: "left" top: "conv_l"
+        convolution_param { num_output: 4 kernel_size: 3 weight_filler { type: "xavier" } } }
+layer { name: "conv_r" type: "Convolution" bottom: "right" top: "conv_r"
+        convolution_param { num_output: 4 kernel_size: 3 weight_filler { type: "xavier" } } }
+layer { name: "fc_l" type: "InnerProduct" bottom: "conv_l" top: "fc_l"
+        inner_product_param { num_output: 3 } }
+layer { name: "fc_r" type: "InnerProduct" bottom: "conv_r" top: "fc_r"
+        inner_product_param { num_output: 3 } }
+layer { name: "sum" type: "Eltwise" bottom: "fc_l" bottom: "fc_r" top: "sum" }
+"""
