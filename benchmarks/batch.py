@@ -37,12 +37,14 @@ from caffe_gradcam.explain import Explainer  # noqa: E402
 from caffe_gradcam.model import Model  # noqa: E402
 from caffe_gradcam.preprocess import prepare  # noqa: E402
 
+ENVIRONMENT = dict(os.environ, PYTHONPATH=str(ROOT))
 ROLES = {"batch.decode:serve": "decoders", "batch.net:serve": "net"}
 _HERTZ = os.sysconf("SC_CLK_TCK")
 
 
 def main():
     options = parse()
+    options.model = os.path.abspath(options.model)
     folder = pathlib.Path(tempfile.mkdtemp(dir=options.scratch))
     try:
         source = folder / "in"
@@ -110,7 +112,7 @@ def command(options, source, output):
 
 def batch(options, source, output):
     """Run the command; a dict of what it took."""
-    process = subprocess.Popen(command(options, source, output), cwd=str(ROOT),
+    process = subprocess.Popen(command(options, source, output), env=ENVIRONMENT,
                                stderr=subprocess.PIPE, universal_newlines=True)
     samples = []
     over = threading.Event()
@@ -128,6 +130,7 @@ def batch(options, source, output):
     begin, end = ({role: statistics.median(one[role] for one in some) for role in some[0]}
                   for some in (memory[:tenth], memory[-tenth:]))
     plan = Plan.open(open_folder(str(output)))
+    most = {role: max(one["cpu"][role] for one in samples) for role in samples[0]["cpu"]}
     return {
         "images": options.images, "code": process.returncode, "problems": problems(plan),
         "counts": plan.manifest["counts"],
@@ -138,7 +141,7 @@ def batch(options, source, output):
                        for some in (begin, end)],
         "memory_growth": round(sum(end.values()) / sum(begin.values()) - 1, 4),
         "cpu_seconds_per_1000": {role: round(1000 * seconds / options.images, 2)
-                                 for role, seconds in samples[-1]["cpu"].items()},
+                                 for role, seconds in most.items()},
         "bytes_per_image": round(sum(one.stat().st_size for one in (output / "parts").iterdir())
                                  / float(options.images), 1),
         "bytes_of_list_per_image": round(sum(
@@ -199,7 +202,7 @@ def kills(options, source, folder):
     killed = {}
     seconds = options.images / 200.0
     for _ in range(options.kills):
-        process = subprocess.Popen(command(options, source, output), cwd=str(ROOT),
+        process = subprocess.Popen(command(options, source, output), env=ENVIRONMENT,
                                    stderr=subprocess.DEVNULL)
         time.sleep(rng.uniform(0, seconds))
         members = family(process.pid)
@@ -211,7 +214,7 @@ def kills(options, source, folder):
             time.sleep(rng.uniform(0, seconds))
             kill(process.pid)
         process.wait()
-    subprocess.call(command(options, source, output), cwd=str(ROOT), stderr=subprocess.DEVNULL)
+    subprocess.call(command(options, source, output), env=ENVIRONMENT, stderr=subprocess.DEVNULL)
     parts = sorted(one.name for one in (folder / "out" / "parts").iterdir())
     same = [(output / "parts" / name).read_bytes() == (folder / "out" / "parts" / name).read_bytes()
             for name in parts]
