@@ -18,7 +18,7 @@ PAGES = sorted(os.path.relpath(path, ROOT) for folder in ("", "docs") for path i
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.M | re.S)
 COMMANDS = ("caffe-gradcam", "prototxt-tools")
 ELSEWHERE = {
-    "caffe-gradcam models fetch": "downloads; tests/test_fetch.py runs it on a server of its own",
+    "caffe-gradcam models fetch": "downloads; tests/test_fetch_*.py do so from a server of their own",
 }
 
 
