@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 from definitions import Builder, write_model
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from caffe_gradcam import combine
@@ -109,6 +109,7 @@ def seen_in(geometry, x, y, margin):
 
 
 @settings(max_examples=60, deadline=None)
+@example("ten crops", 145, 71, 0.3661971830985916, 0.1, 2)
 @given(st.sampled_from(sorted(PREPROCESSINGS)), st.integers(70, 200), st.integers(70, 200),
        st.floats(0.1, 0.9), st.floats(0.1, 0.9), st.sampled_from([2, 4, 8]))
 def test_a_bright_spot_lands_where_it_is(name, height, width, across, down, stride):
@@ -122,7 +123,7 @@ def test_a_bright_spot_lands_where_it_is(name, height, width, across, down, stri
         maps.append(combine.merge(cells, geometries, placement))
     for cam, geometry, where in maps:
         placed = geometry.to_photograph(cam, where)
-        rows, columns = np.nonzero(placed == placed.max())
+        rows, columns = np.nonzero(placed > 0.9 * placed.max())
         x0, y0, x1, y1 = geometries[0].rectangle
         cell_width, cell_height = (x1 - x0) / 48 * stride, (y1 - y0) / 48 * stride
         assert abs(columns.mean() - x) <= cell_width + 1
