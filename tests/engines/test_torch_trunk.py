@@ -123,6 +123,27 @@ def test_a_shape_is_compiled_when_it_has_come_often(runs, write_weights, monkeyp
         assert runs == ["below", "target", "it", "it"]
 
 
+def test_shapes_that_take_turns_are_not_compiled_again_and_again(write_weights, monkeypatch):
+    compiled, compile_one = [], trunk.Trunk._compile
+
+    def counted(self, shapes, tensors):
+        compiled.append(shapes[0][0])
+        compile_one(self, shapes, tensors)
+
+    monkeypatch.setattr(trunk.Trunk, "_compile", counted)
+    monkeypatch.setattr(trunk, "PATIENCE", 0)
+    plain = AROUND.format('layer { name: "it" type: "ReLU" bottom: "conv" top: "it" }')
+    with open_engine("torch", plain, write_weights(plain), ["score"], ["it"]) as engine:
+        for _ in range(3):
+            for images in (1, 2, 3):
+                engine.forward({"data": np.ones((images, 2, 6, 6))}, [])
+        assert compiled == [1, 2]
+        for _ in range(4):
+            engine.forward({"data": np.ones((3, 2, 6, 6))}, [])
+        # Now it comes more than twice as often as one of the others.
+        assert compiled == [1, 2, 3]
+
+
 @pytest.mark.parametrize("kind", ["ArgMax", "Odd"])
 def test_what_cannot_be_compiled_runs_layer_by_layer_and_says_why(kind, write_weights, monkeypatch):
     """ArgMax leaves torch, which tracing cannot see; the other refuses to be traced."""
