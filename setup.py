@@ -35,7 +35,7 @@ setup(
         "h5": ["h5py"],
         "zoo": ["requests"],
         "batch": ["fsspec", "lmdb", "pyarrow"],
-        "ray": ["ray"],
+        "ray": ["ray[data]"],
         "test": [
             "fsspec",
             "h5py",

@@ -105,7 +105,7 @@ def run(model, source, output, weights=None, overrides=None, asking=None, engine
     first, end = opened.span(share)
     with lock.shards(folder, first, end):
         todo = _todo(opened, first, end, retry_failed)
-        parts.remove_leftovers(opened, range(first, end))
+        parts.remove_leftovers(opened, first, end)
         gauges, stop = Gauges(), stop or threading.Event()
         total = sum(map(opened.size, todo))
         with Watch(gauges, total, quiet, log_json, metrics) as watch:

@@ -6,6 +6,7 @@ the .jsonl is renamed last: a part is finished when it is there.
 
 import io
 import json
+import re
 
 import numpy as np
 
@@ -13,6 +14,8 @@ from caffe_gradcam.batch.plan import PARTS, part_name
 from caffe_gradcam.batch.rows import COLUMNS
 from caffe_gradcam.batch.storage import TEMPORARY
 from prototxt_tools.errors import InputError
+
+_LEFTOVER = re.compile(re.escape(TEMPORARY) + r"part-(\d+)\.")
 
 
 def kind():
@@ -62,11 +65,12 @@ def read(plan, shard, columns=None):
         raise _damaged(plan, name, error) from None
 
 
-def remove_leftovers(plan, shards):
-    """Remove what killed processes left of some shards that this run holds."""
-    marks = tuple(TEMPORARY + part_name(shard, "")[len(PARTS) + 1:] for shard in shards)
-    for name in plan.folder.names(PARTS) if marks else ():
-        if name.startswith(marks):
+def remove_leftovers(plan, first, end):
+    """Remove what killed processes left of the shards from ``first`` to before ``end``, which
+    this run holds."""
+    for name in plan.folder.names(PARTS):
+        match = _LEFTOVER.match(name)
+        if match and first <= int(match.group(1)) < end:
             plan.folder.remove("{}/{}".format(PARTS, name))
 
 

@@ -121,6 +121,11 @@ class Plan:
         matches = map(_PART.match, self.folder.names(PARTS))
         return {int(match.group(1)) for match in matches if match}
 
+    def is_done(self, shard):
+        """Whether a shard's part is finished."""
+        last = "parquet" if self.manifest["rows"] == "parquet" else "jsonl"
+        return self.folder.exists(part_name(shard, last))
+
     def span(self, share=None):
         """The first shard of a share and the one after its last.
 

@@ -83,7 +83,7 @@ def explain_shards(plan, work, lane, shards, warn, finished):
 def _todo(plan, shard):
     """The items of a shard that are to be explained, and the rows of the others."""
     items = plan.items(shard)
-    if shard not in plan.done():
+    if not plan.is_done(shard):
         return items, []
     rows = parts.read(plan, shard)
     bad = {row["item"] for row in rows if row["status"] in BAD}

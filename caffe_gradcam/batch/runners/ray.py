@@ -48,7 +48,7 @@ def run(plan, work, shards, gauges, warn, stop, devices=("cpu",), workers=None, 
     try:
         import ray
     except ImportError:
-        raise InputError("--runner ray needs Ray; pip install 'ray'") from None
+        raise InputError("--runner ray needs Ray; pip install 'ray[data]'") from None
     on_gpu = any(device != "cpu" for device in devices)
     workers = workers or (4 if on_gpu else 1)
     gpus = (1 if on_gpu else 0) if gpus is None else gpus
