@@ -3,9 +3,9 @@
     python benchmarks/batch.py MODEL --images 10000 --engine torch
 
 The engine alone explains the same photographs, decoded and prepared before, in this process;
-before and after the batch, since machines have moods. Memory is that of the run's processes
-together, shared pages counted once, sampled twice a second; of its first tenth, when all have
-started, and of its last tenth the middle value is taken. With --kills N the run is killed with
+before and after the batch, since machines have moods. Memory is the resident one of the run's
+processes, sampled twice a second; of its first tenth, when all have started, and of its last
+tenth the middle value is taken. With --kills N the run is killed with
 kill -9 at N random moments, each time another of its processes, and gone on with.
 """
 
@@ -165,7 +165,7 @@ def sample(pid, samples, over):
         for one in members:
             role = "main" if one == pid else role_of(one)
             cpu[role] += seconds_of(one)
-            memory[role] += proportional(one)
+            memory[role] += resident(one)
         if cpu["net"]:
             samples.append({"time": time.time(), "cpu": cpu, "memory": memory})
 
@@ -186,12 +186,12 @@ def seconds_of(pid):
         return 0.0
 
 
-def proportional(pid):
-    """Bytes of memory, what is shared by parts."""
+def resident(pid):
+    """Bytes of memory, shared ones too."""
     try:
         text = pathlib.Path("/proc/{}/smaps_rollup".format(pid)).read_text()
         return 1024 * next(int(line.split()[1]) for line in text.splitlines()
-                           if line.startswith("Pss:"))
+                           if line.startswith("Rss:"))
     except (OSError, StopIteration):
         return 0
 

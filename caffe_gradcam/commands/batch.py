@@ -123,7 +123,7 @@ def _add_running(group):
                        help="nets in the cluster (default: as many as fit)")
     group.add_argument("--ray-gpus", metavar="X", type=float, help="GPUs of each net (1, on cpu 0)")
     group.add_argument("--ray-cpus", metavar="X", type=float,
-                       help="cores of each net with its decoders (default: one more than --workers)")
+                       help="cores of each net with its decoders (default: --workers and one)")
 
 
 def _add_output(group):
