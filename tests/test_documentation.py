@@ -1,7 +1,7 @@
 """Every command in the documentation runs, and every link leads somewhere.
 
-In fences marked ``sh`` each line is a command, run in order in a folder with ``models`` and the
-sample scenes. Fences without a mark hold what cannot run here, and stand in ELSEWHERE with the
+In fences marked ``sh`` each line is a command, run in order in a folder with ``models`` and with
+some ``photographs``. Fences without a mark hold what cannot run here, and stand in ELSEWHERE with the
 reason.
 """
 
@@ -9,6 +9,7 @@ import glob
 import os
 import re
 import shlex
+import shutil
 
 import pytest
 
@@ -18,6 +19,7 @@ PAGES = sorted(os.path.relpath(path, ROOT) for folder in ("", "docs") for path i
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.M | re.S)
 COMMANDS = ("caffe-gradcam", "prototxt-tools")
 ELSEWHERE = {
+    "prototxt-tools": "tests/test_help.py runs those of docs/prototxt.md, on files of its own",
     "caffe-gradcam models fetch": "downloads; tests/test_fetch_*.py do so from a server of their own",
 }
 
@@ -37,6 +39,9 @@ def commands(page):
 @pytest.fixture
 def place(tmp_path, monkeypatch):
     os.symlink(os.path.join(ROOT, "models"), str(tmp_path / "models"))
+    (tmp_path / "photographs").mkdir()
+    for path in glob.glob(os.path.join(ROOT, "models", "digits", "scenes", "*.png")):
+        shutil.copy(path, str(tmp_path / "photographs"))
     monkeypatch.chdir(tmp_path)
 
 

@@ -37,8 +37,12 @@ def library():
             stands[name] = mock.MagicMock()
     if "tqdm" in stands:
         stands["tqdm"].tqdm = lambda items: items
-    with mock.patch.dict(sys.modules, stands):
-        yield importlib.import_module("pytorch_grad_cam")
+    # Only the stand-ins go again: without what was imported meanwhile, Matplotlib would be there
+    # twice.
+    sys.modules.update(stands)
+    yield importlib.import_module("pytorch_grad_cam")
+    for name in stands:
+        del sys.modules[name]
 
 
 @pytest.fixture(scope="module")
