@@ -4,7 +4,7 @@
 
 The engine alone explains the same photographs, decoded and prepared before, in this process;
 before and after the batch, since machines have moods. Memory is the resident one of the run's
-processes, sampled twice a second; of its first tenth, when all have started, and of its last
+processes, sampled twice a second; of its first tenth, from the first part on, and of its last
 tenth the middle value is taken. With --kills N the run is killed with
 kill -9 at N random moments, each time another of its processes, and gone on with.
 """
@@ -123,8 +123,8 @@ def batch(options, source, output):
     over.set()
     thread.join()
     progress = [one for one in events if one["event"] == "progress"]
-    # From the first line on, when the processes have long started, to the last but one.
-    first, last = progress[0], progress[-2]
+    # From the first part on, when all libraries have been loaded, to the last line but one.
+    first, last = next(one for one in progress if one["parts"]), progress[-2]
     memory = [one["memory"] for one in samples if one["time"] >= first["time"]]
     tenth = max(1, len(memory) // 10)
     begin, end = ({role: statistics.median(one[role] for one in some) for role in some[0]}

@@ -15,9 +15,9 @@ from caffe_gradcam.batch.spec import load_model, sees_regions
 from caffe_gradcam.preprocess import prepare
 from prototxt_tools.errors import InputError
 
-# Batches between being read and being explained: two in the net's process, one complete, and
-# one that is being decoded.
-_IN_FLIGHT = 4
+# Batches between being read and being explained: three in the net's process, one complete, and
+# two that are being decoded.
+_IN_FLIGHT = 6
 _TICK = 0.5
 
 

@@ -12,8 +12,8 @@ from caffe_gradcam.engines.errors import EngineError
 from caffe_gradcam.explain import attempt
 from prototxt_tools.errors import InputError
 
-# The net has its next batch at hand when it is done with one.
-_AT_HAND = 2
+# The net has its next batches at hand when it is done with one.
+_AT_HAND = 3
 # Nobody knows who killed a process: so the same is tried twice, in the same composition, before
 # it is taken apart, and before a photograph that is alone is given up.
 _ATTEMPTS = 2
