@@ -12,6 +12,10 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "scripts")]
 
 os.environ.setdefault("GLOG_minloglevel", "2")
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # One worker for each core already; threads of theirs would only wait for one another.
+    for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ.setdefault(threads, "1")
 
 
 @pytest.fixture(scope="session")
