@@ -58,8 +58,8 @@ def test_killed_at_random_moments_a_run_comes_to_the_same_table(model, tmp_path)
 
 
 def test_sigterm_finishes_the_part_in_hand_and_says_how_to_go_on(model, tmp_path):
-    source = pictures(tmp_path / "in", 40)
-    process = start(model, source, "-o", tmp_path / "out", pause=0.1)
+    source = pictures(tmp_path / "in", 120)
+    process = start(model, source, "-o", tmp_path / "out", pause=0.3)
     wait_for(lambda: os.path.isdir(str(tmp_path / "out" / "parts"))
              and os.listdir(str(tmp_path / "out" / "parts")))
     for pid in family(process.pid):  # as clusters do it
@@ -67,10 +67,10 @@ def test_sigterm_finishes_the_part_in_hand_and_says_how_to_go_on(model, tmp_path
     said = process.communicate(timeout=60)[1]
     assert process.returncode == 0
     done = len(plan_of(tmp_path / "out").done())
-    assert 1 <= done < 7
+    assert 1 <= done < 20
     assert "stopped after {} parts; the same command goes on from there".format(done) in said
-    assert explain(model, source, tmp_path / "out").parts == 7 - done
-    assert column(tmp_path / "out", "item") == list(range(40))
+    assert explain(model, source, tmp_path / "out").parts == 20 - done
+    assert column(tmp_path / "out", "item") == list(range(120))
 
 
 def test_shares_of_the_parts_together_are_all(model, tmp_path):
