@@ -1,8 +1,8 @@
 """Every command in the documentation runs, and every link leads somewhere.
 
 In fences marked ``sh`` each line is a command, run in order in a folder with ``models`` and with
-some ``photographs``. Fences without a mark hold what cannot run here, and stand in ELSEWHERE with the
-reason.
+some ``photographs``. Fences without a mark hold what cannot run here, and stand in ELSEWHERE with
+the reason.
 """
 
 import glob
@@ -20,7 +20,7 @@ FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.M | re.S)
 COMMANDS = ("caffe-gradcam", "prototxt-tools")
 ELSEWHERE = {
     "prototxt-tools": "tests/test_help.py runs those of docs/prototxt.md, on files of its own",
-    "caffe-gradcam models fetch": "downloads; tests/test_fetch_*.py do so from a server of their own",
+    "caffe-gradcam models fetch": "downloads; tests/test_fetch_*.py have a server of their own",
 }
 
 
