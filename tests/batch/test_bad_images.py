@@ -18,7 +18,7 @@ from prototxt_tools.errors import InputError
 
 # What a decoder does with each of the files whose names come in, and what it took.
 MEASURE = """
-import json, os, resource, sys, time
+import json, os, sys, time
 sys.path[:] = {path!r}
 os.environ["OPENCV_IO_MAX_IMAGE_PIXELS"] = "{pixels}"
 import cv2
@@ -35,7 +35,9 @@ for name in json.load(sys.stdin):
         prepare(fetch.photograph(item, fetch.fetch(item)), inputs)
     except InputError:
         pass
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    # What getrusage says of a process goes back to the one that started it.
+    with open("/proc/self/status") as file:
+        most = next(int(line.split()[1]) * 1024 for line in file if line.startswith("VmHWM"))
     report[name] = time.process_time() - started, most
 json.dump(report, sys.stdout)
 """
