@@ -56,8 +56,9 @@ class Explainer:
         self.places = {name: _places(model, METHODS[name]) for name in self.methods}
         blobs = {place for places in self.places.values() for place in places}.union(model.targets)
         self._sources = {blob: model.input_of(blob) for blob in blobs}
-        self._placements = {blob: model.placement(blob) if placement == "centres" else None
-                            for blob in blobs | {model.score}}
+        blobs.add(model.score)
+        self._placements = (model.placements(blobs) if placement == "centres"
+                            else dict.fromkeys(blobs))
         wanted = {need for name in self.methods for need in METHODS[name].needs}
         self._together = (model.targets if wanted & {"gradients", "laid_over"} else []) + (
             list(model.inputs) if "input_gradients" in wanted else [])

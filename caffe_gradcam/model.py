@@ -128,15 +128,19 @@ class Model(_Fields):
             return blob
         return blobs.sources(self.graph, blob, self.inputs)[0]
 
-    def placement(self, blob):
-        """Where a blob's cells look, if their receptive fields say so: see ``Placement``.
+    def placements(self, names):
+        """Where some blobs' cells look, if their receptive fields say so: see ``Placement``.
 
         Returns
         -------
-        Placement or None
-            None where the fields are not known, or do not move from cell to cell.
+        dict
+            Blob -> Placement, or None where the fields are not known, or do not move from cell
+            to cell.
         """
-        field = receptive.fields(self.graph.net, self.shapes).get(blob)
+        fields = receptive.fields(self.graph.net, self.shapes)
+        return {name: self._placement(name, fields.get(name)) for name in names}
+
+    def _placement(self, blob, field):
         if field is None or len(field.stride) != 2 or not min(field.stride) > 0:
             return None
         return Placement.of_field(field, self.shapes[self.input_of(blob)][2:])

@@ -68,7 +68,7 @@ def test_cells_stand_in_the_middle_of_the_pixels_that_move_them(torch, tmp_path,
     with open_engine("torch", model.prototxt, learned, ["score"], [blob]) as engine:
         cells = engine.forward({"data": lines}, [blob])[blob].max(axis=1)
     moved = np.abs(cells[:-1] - cells[-1]) > 1e-3 * cells[-1]
-    centres = model.placement(blob).centres(cells.shape[1:])
+    centres = model.placements([blob])[blob].centres(cells.shape[1:])
     for seen, centre, length in ((moved[:61].any(axis=2), centres[0], 61),
                                  (moved[61:].any(axis=1), centres[1], 77)):
         whole = ~(seen[0] | seen[-1])  # The fields of the others go over the edge.

@@ -132,9 +132,7 @@ def _add_output(group):
     group.add_argument("--metrics", metavar="FILE",
                        help="keep a text file for Prometheus up to date")
     group.add_argument("--json", action="store_true", help="print the result as JSON")
-    group.add_argument("-q", "--quiet", action="store_true", help="print errors only")
-    group.add_argument("-v", "--verbose", action="store_true",
-                       help="let Caffe and the image libraries speak")
+    shared.add_talk(group)
 
 
 def _share(text):
@@ -183,11 +181,12 @@ def _arguments(options):
     given = {name: getattr(options, name) for name in names}
     given["runner_options"] = {} if options.runner == "local" else {
         "actors": options.ray_actors, "gpus": options.ray_gpus, "cpus": options.ray_cpus}
+    methods = shared.names(",".join(options.methods or ["grad-cam"]))
     return dict(
         given, overrides={name: getattr(options, name) for name in READERS},
         asking=_asking(options), devices=_devices(options.device), share=options.shard,
         look=look_of(options), command=sys.argv,
-        explainer={"methods": shared.methods(options), "samples": options.samples,
+        explainer={"methods": methods, "samples": options.samples,
                    "gradient": options.gradient, "placement": options.placement,
                    "fuse": options.fuse},
         engine_options={"precision": options.precision, "trust": options.trust,

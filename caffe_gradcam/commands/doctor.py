@@ -35,9 +35,7 @@ def add(commands):
                         help="pictures that the net should know")
     parser.add_argument("--device", metavar="cpu|cuda[:N]", default="cpu")
     parser.add_argument("--json", action="store_true", help="print a list of objects")
-    parser.add_argument("-q", "--quiet", action="store_true", help="print what is not well only")
-    parser.add_argument("-v", "--verbose", action="store_true",
-                        help="let Caffe and the image libraries speak")
+    shared.add_talk(parser, quiet="print what is not well only")
     shared.add_model(parser.add_argument_group(
         "the model, where its folder says nothing or is wrong"))
     parser.set_defaults(run=run)

@@ -71,9 +71,7 @@ def add(commands):
     output = parser.add_argument_group("output")
     output.add_argument("--json", action="store_true",
                         help="print what evaluate.json would hold, nothing else")
-    output.add_argument("-q", "--quiet", action="store_true", help="no progress bar")
-    output.add_argument("-v", "--verbose", action="store_true",
-                        help="let Caffe and the image libraries speak")
+    shared.add_talk(output, quiet="no progress bar")
     parser.set_defaults(run=run)
 
 
@@ -128,26 +126,13 @@ def _seed(text):
 def run(options):
     """Run the subcommand; the result is the exit code."""
     from caffe_gradcam import comparison, evaluate
-    from caffe_gradcam.explain import Explainer
 
     model = shared.load_model(options)
     if not options.target:
         model = model._replace(targets=evaluate.spread_layers(model))
     settings = evaluate.Settings(_metrics(options), options.steps, options.tolerance, options.seed)
     items = _items(options, model)
-    with Explainer.open(
-        model,
-        options.engine,
-        methods=_methods(options, model),
-        samples=options.samples,
-        gradient=options.gradient,
-        placement=options.placement,
-        device=options.device,
-        verbose=options.verbose,
-        allow_missing=options.allow_missing,
-        trust=options.trust,
-        precision=options.precision,
-    ) as explainer:
+    with shared.open_explainer(model, options, _methods(options, model)) as explainer:
         bench = evaluate.Bench(explainer, settings)
         outcomes = list(_measure_all(bench, items, options))
         ran = explainer.engine.description
@@ -172,7 +157,7 @@ def _methods(options, model):
     from caffe_gradcam import heads
     from caffe_gradcam.methods import METHODS
 
-    named = [name.strip() for name in options.methods.split(",")]
+    named = shared.names(options.methods)
     if named == ["all"]:
         named = list(METHODS)
         try:
@@ -180,7 +165,7 @@ def _methods(options, model):
         except InputError:
             named.remove("cam")
     # The random baseline stands in every table.
-    named = [name for name in dict.fromkeys(named) if name != "random"]
+    named = [name for name in named if name != "random"]
     if not named:
         raise InputError("--methods names nothing but the baseline, which is there anyway")
     return named

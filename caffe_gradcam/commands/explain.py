@@ -89,9 +89,7 @@ def _add_output(group):
     group.add_argument("--npz", action="store_true",
                        help="also write the arrays: cam, heatmap, scores")
     group.add_argument("--json", action="store_true", help="print one JSON object, nothing else")
-    group.add_argument("-q", "--quiet", action="store_true", help="print errors only")
-    group.add_argument("-v", "--verbose", action="store_true",
-                       help="let Caffe and the image libraries speak")
+    shared.add_talk(group)
 
 
 def run(options):
@@ -103,7 +101,8 @@ def run(options):
     writer = Writer(options)
     if not (options.json or options.quiet):
         print(shared.describe(model), file=sys.stderr)
-    with shared.open_explainer(model, options) as explainer:
+    methods = shared.names(",".join(options.methods or ["grad-cam"]))
+    with shared.open_explainer(model, options, methods, options.fuse) as explainer:
         asked = shared.questions(classes, options, explainer)
         rows = explain_all(explainer, pictures, asked, writer, options)
         ran = explainer.engine.description

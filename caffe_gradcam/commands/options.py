@@ -92,6 +92,13 @@ def add_model(group):
     group.add_argument("--labels", metavar="FILE", help="one label per line, class 0 first")
 
 
+def add_talk(group, quiet="print errors only"):
+    """How much is said."""
+    group.add_argument("-q", "--quiet", action="store_true", help=quiet)
+    group.add_argument("-v", "--verbose", action="store_true",
+                       help="let Caffe and the image libraries speak")
+
+
 def positive(text):
     """A whole number from 1 up, for argparse."""
     if not re.match("[1-9][0-9]*$", text):
@@ -120,18 +127,18 @@ def load_model(options):
     return model
 
 
-def open_explainer(model, options):
-    """An Explainer as the options want it."""
+def open_explainer(model, options, names, fuse=None):
+    """An Explainer as the options want it, for methods of these names."""
     from caffe_gradcam.explain import Explainer
 
     return Explainer.open(
         model,
         options.engine,
-        methods=methods(options),
+        methods=names,
         samples=options.samples,
         gradient=options.gradient,
         placement=options.placement,
-        fuse=options.fuse,
+        fuse=fuse,
         device=options.device,
         verbose=options.verbose,
         allow_missing=options.allow_missing,
@@ -140,10 +147,9 @@ def open_explainer(model, options):
     )
 
 
-def methods(options):
-    """The methods that the options name, each once."""
-    named = ",".join(options.methods or ["grad-cam"]).split(",")
-    return list(dict.fromkeys(name.strip() for name in named))
+def names(text):
+    """The names between commas, each once."""
+    return list(dict.fromkeys(name.strip() for name in text.split(",")))
 
 
 def classes(options, model):
