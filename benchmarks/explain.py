@@ -31,6 +31,8 @@ IMAGE = """source {root}/scripts/lib.sh; find_engine
 run_in_image test --volume {root}:{root} --workdir {root} -- "$@" """
 WORKER = "benchmarks/explain_worker.py"
 COSTS = "benchmarks/explain_costs.py"
+# OpenBLAS's, OpenMP's and OpenVINO's threads wait busily for a while, on the cores of the next way.
+SETTLE = 0.15
 BEGIN, END = "<!-- benchmarks/explain.py -->", "<!-- end of benchmarks/explain.py -->"
 ONE_THREAD = ["OMP_NUM_THREADS=1", "OPENBLAS_NUM_THREADS=1"]
 # (worker, action) by name.
@@ -165,6 +167,7 @@ def measure(workers, ways, name, batch, rounds):
     seconds = {way: [] for way in ways}
     for number in range(rounds + 1):
         for way, (worker, action) in ways.items():
+            time.sleep(SETTLE)
             taken = workers[worker].ask("run", action)
             if number:
                 seconds[way].append(taken)

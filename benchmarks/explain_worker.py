@@ -106,6 +106,14 @@ class Session:
             file.flush()
             return caffe.Net(file.name, self.weights, caffe.TEST)
 
+    def timed(self, clock, action):
+        """The seconds of a second run: the first brings the weights back to the cache."""
+        for _ in range(2):
+            begin = clock()
+            getattr(self, action)()
+            taken = clock() - begin
+        return taken
+
     def profile(self, clock):
         """Type of layer -> seconds of one forward pass, by layers that run one at a time."""
         self.forward()
@@ -201,9 +209,7 @@ def main(kind, clock):
             elif name == "peak":
                 answer = matrix_peak(clock)
             else:
-                begin = clock()
-                getattr(session, arguments[0])()
-                answer = clock() - begin
+                answer = session.timed(clock, arguments[0])
             print(json.dumps(answer), file=out, flush=True)
         with contextlib.suppress(Exception):
             session.close()

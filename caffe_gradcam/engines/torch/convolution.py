@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from prototxt_tools.shapes import convolution_windows
 
 from ..errors import EngineError
-from . import sparse
+from . import products
 from .registry import layer
 
 CONVOLUTIONS = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
@@ -25,7 +25,7 @@ def convolve(message, bottoms, weights, functions, groups=None):
             raise EngineError("layer {!r}: the torch engine convolves over 1 to 3 axes, not {}"
                               .format(message.name, axes))
         _, stride, pad, dilation = convolution_windows(param, axes)
-        top = sparse.convolve(
+        top = products.convolve(
             functions[axes], bottom.reshape((-1,) + bottom.shape[channel:]), kernels, bias,
             stride=stride, padding=pad, dilation=dilation, groups=groups or param.group)
         tops.append(top.reshape(lead + top.shape[1:]))

@@ -3,7 +3,7 @@
 import torch
 import torch.nn.functional as F
 
-from . import sparse
+from . import products
 from .registry import layer
 
 
@@ -18,7 +18,7 @@ def inner_product(message, bottoms, weights):
     if param.transpose:
         matrix = matrix.t()
     bias = weights[1].reshape(-1) if param.bias_term else None
-    return [sparse.linear(x.flatten(axis), matrix, bias)]
+    return [products.linear(x.flatten(axis), matrix, bias)]
 
 
 @layer("Embed")

@@ -1,4 +1,4 @@
-"""Gradients of few channels: as with all of them, at a part of the work."""
+"""Gradients of few channels and products in blocks: the same values for less work."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ torch = pytest.importorskip("torch")
 
 import torch.nn.functional as F  # noqa: E402
 
-from caffe_gradcam.engines.torch import pooling, sparse  # noqa: E402
+from caffe_gradcam.engines.torch import pooling, products  # noqa: E402
 
 
 def gradients(ours, plain, x, top_gradient):
@@ -27,9 +27,23 @@ def test_inner_products(channels, lead):
     matrix, bias = torch.randn((10, 5), generator=random), torch.randn(10, generator=random)
     top = torch.zeros(lead + (10,))
     top[..., list(channels)] = torch.randn(lead + (len(channels),), generator=random)
-    found, expected = gradients(lambda leaf: sparse.linear(leaf, matrix, bias),
+    found, expected = gradients(lambda leaf: products.linear(leaf, matrix, bias),
                                 lambda leaf: F.linear(leaf, matrix, bias), x, top)
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("rows", [1, 8, 33])
+@pytest.mark.parametrize("bias", [True, False], ids=["bias", "no bias"])
+def test_large_inner_products(rows, bias):
+    random = torch.Generator().manual_seed(0)
+    x, matrix = torch.randn((rows, 7), generator=random), torch.randn((1024, 7), generator=random)
+    bias = torch.randn(1024, generator=random) if bias else None
+    ours, plain = products.linear(x, matrix, bias), F.linear(x, matrix, bias)
+    np.testing.assert_allclose(ours, plain, rtol=1e-5, atol=1e-5)
+    top = torch.randn((rows, 1024), generator=random)
+    found, expected = gradients(lambda leaf: products.linear(leaf, matrix, bias),
+                                lambda leaf: F.linear(leaf, matrix, bias), x, top)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("channels", [(), (4,), (0, 9), range(10)], ids=["0", "1", "2", "all"])
@@ -47,18 +61,18 @@ def test_convolutions(channels, windows):
     top = torch.zeros(F.conv2d(x, kernels, bias, **windows).shape)
     top[:, list(channels)] = torch.randn(top[:, list(channels)].shape, generator=random)
     found, expected = gradients(
-        lambda leaf: sparse.convolve(F.conv2d, leaf, kernels, bias, **windows),
+        lambda leaf: products.convolve(F.conv2d, leaf, kernels, bias, **windows),
         lambda leaf: F.conv2d(leaf, kernels, bias, **windows), x, top)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_of_one_class_only_its_row_is_multiplied(monkeypatch):
     seen = []
-    take = sparse.GRADIENTS[F.conv2d]
-    monkeypatch.setitem(sparse.GRADIENTS, F.conv2d, lambda shape, kernels, *rest, **windows: (
+    take = products.GRADIENTS[F.conv2d]
+    monkeypatch.setitem(products.GRADIENTS, F.conv2d, lambda shape, kernels, *rest, **windows: (
         seen.append(len(kernels)), take(shape, kernels, *rest, **windows))[1])
     x = torch.ones((1, 2, 3, 3)).requires_grad_()
-    top = sparse.convolve(F.conv2d, x, torch.ones(1000, 2, 1, 1), None, stride=1, padding=0,
+    top = products.convolve(F.conv2d, x, torch.ones(1000, 2, 1, 1), None, stride=1, padding=0,
                           dilation=1, groups=1)
     top[:, 7].sum().backward(retain_graph=True)
     top.sum().backward()
@@ -67,7 +81,7 @@ def test_of_one_class_only_its_row_is_multiplied(monkeypatch):
 
 def test_a_gradient_that_is_no_number_is_passed_on():
     x = torch.ones((1, 5)).requires_grad_()
-    top = sparse.linear(x, torch.ones(10, 5), None)
+    top = products.linear(x, torch.ones(10, 5), None)
     top.backward(torch.tensor([[float("nan")] + [0.0] * 9]))
     assert torch.isnan(x.grad).all()
 
