@@ -32,11 +32,17 @@ class Placement(NamedTuple):
 
         Parameters
         ----------
-        field : prototxt_tools.receptive.Field
-            With a stride other than 0.
+        field : prototxt_tools.receptive.Field or None
         size : (int, int)
             Height and width of the input blob.
+
+        Returns
+        -------
+        Placement or None
+            None where the field is not known, or does not move from cell to cell.
         """
+        if field is None or len(field.stride) != 2 or not min(field.stride) > 0:
+            return None
         axes = zip(field.offset, field.stride, map(float, size))
         return cls(*(((offset + 0.5) / length, stride / length)
                      for offset, stride, length in axes))

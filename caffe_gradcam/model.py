@@ -134,16 +134,11 @@ class Model(_Fields):
         Returns
         -------
         dict
-            Blob -> Placement, or None where the fields are not known, or do not move from cell
-            to cell.
+            Blob -> Placement or None.
         """
         fields = receptive.fields(self.graph.net, self.shapes)
-        return {name: self._placement(name, fields.get(name)) for name in names}
-
-    def _placement(self, blob, field):
-        if field is None or len(field.stride) != 2 or not min(field.stride) > 0:
-            return None
-        return Placement.of_field(field, self.shapes[self.input_of(blob)][2:])
+        return {blob: Placement.of_field(
+            fields.get(blob), self.shapes[self.input_of(blob)][2:]) for blob in names}
 
     def explain(self, images, classes=("top:1",), method="grad-cam", targets=None,
                 engine="auto", **options):

@@ -181,12 +181,11 @@ def _arguments(options):
     given = {name: getattr(options, name) for name in names}
     given["runner_options"] = {} if options.runner == "local" else {
         "actors": options.ray_actors, "gpus": options.ray_gpus, "cpus": options.ray_cpus}
-    methods = shared.names(",".join(options.methods or ["grad-cam"]))
     return dict(
         given, overrides={name: getattr(options, name) for name in READERS},
         asking=_asking(options), devices=_devices(options.device), share=options.shard,
         look=look_of(options), command=sys.argv,
-        explainer={"methods": methods, "samples": options.samples,
+        explainer={"methods": shared.methods(options), "samples": options.samples,
                    "gradient": options.gradient, "placement": options.placement,
                    "fuse": options.fuse},
         engine_options={"precision": options.precision, "trust": options.trust,

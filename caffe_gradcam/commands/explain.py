@@ -101,7 +101,7 @@ def run(options):
     writer = Writer(options)
     if not (options.json or options.quiet):
         print(shared.describe(model), file=sys.stderr)
-    methods = shared.names(",".join(options.methods or ["grad-cam"]))
+    methods = shared.methods(options)
     with shared.open_explainer(model, options, methods, options.fuse) as explainer:
         asked = shared.questions(classes, options, explainer)
         rows = explain_all(explainer, pictures, asked, writer, options)

@@ -127,14 +127,14 @@ def load_model(options):
     return model
 
 
-def open_explainer(model, options, names, fuse=None):
+def open_explainer(model, options, methods, fuse=None):
     """An Explainer as the options want it, for methods of these names."""
     from caffe_gradcam.explain import Explainer
 
     return Explainer.open(
         model,
         options.engine,
-        methods=names,
+        methods=methods,
         samples=options.samples,
         gradient=options.gradient,
         placement=options.placement,
@@ -145,6 +145,11 @@ def open_explainer(model, options, names, fuse=None):
         trust=options.trust,
         precision=options.precision,
     )
+
+
+def methods(options):
+    """The methods that --method names."""
+    return names(",".join(options.methods or ["grad-cam"]))
 
 
 def names(text):
