@@ -13,18 +13,22 @@ ARG SNAPSHOT=20261001T000000Z
 # 2026-10-01 00:00:00 UTC
 ARG SOURCE_DATE_EPOCH=1790812800
 
+# A digest of images/: Buildah's cache does not see that what a RUN mounts has changed. The project's wheel,
+# for the same reason, is copied and never mounted.
+ARG IMAGES
+
 # Wheels for pip where no index can be reached: --build-context wheels=FOLDER.
 FROM scratch AS wheels
 
 FROM ${BASE} AS base
 
 FROM ${BASE} AS caffe
-ARG SNAPSHOT
+ARG SNAPSHOT IMAGES
 RUN --mount=type=bind,source=images,target=/images /images/install /images/caffe.lock
 
 # The project as /wheel/*.whl, the same for every image, and as files for Debian 11.
 FROM caffe AS build
-ARG SNAPSHOT SOURCE_DATE_EPOCH
+ARG SNAPSHOT SOURCE_DATE_EPOCH IMAGES
 RUN --mount=type=bind,source=images,target=/images /images/install /images/build.lock
 COPY setup.py pyproject.toml README.md LICENSE /source/
 COPY prototxt_tools /source/prototxt_tools
@@ -37,7 +41,7 @@ RUN chmod -R u=rwX,go=rX /source \
  && mkdir -p /install/opt/caffe-gradcam && cp -r /source/models /install/opt/caffe-gradcam/
 
 FROM caffe AS pruned
-ARG SOURCE_DATE_EPOCH
+ARG SOURCE_DATE_EPOCH IMAGES
 COPY --from=build /install /
 RUN --mount=type=bind,source=images,target=/images /images/prune && /images/freeze
 
@@ -54,7 +58,7 @@ USER 1000:1000
 ENTRYPOINT ["caffe-gradcam"]
 
 FROM caffe AS test
-ARG SNAPSHOT SOURCE_DATE_EPOCH
+ARG SNAPSHOT SOURCE_DATE_EPOCH IMAGES
 RUN --mount=type=bind,source=images,target=/images /images/install /images/test.lock
 COPY --from=build /install /
 # The repository is mounted read-only; here Caffe must be found, never skipped.
@@ -70,21 +74,22 @@ ENTRYPOINT ["caffe-gradcam"]
 FROM ${TORCH_BASE} AS torch-base
 
 FROM ${TORCH_BASE} AS torch-debian
-ARG SNAPSHOT
+ARG SNAPSHOT IMAGES
 RUN --mount=type=bind,source=images,target=/images /images/install /images/torch.lock
 
 FROM torch-debian AS torch-wheels
-ARG SNAPSHOT
+ARG SNAPSHOT IMAGES
 ARG TORCH=cuda
 ARG PIP_EXTRA_INDEX_URL
 RUN --mount=type=bind,source=images,target=/images /images/install /images/torch-build.lock
 RUN --mount=type=bind,source=images,target=/images \
     --mount=type=bind,from=wheels,target=/wheels \
-    --mount=type=bind,from=build,source=/wheel,target=/wheel \
     /images/install-wheels /images/torch-$TORCH.lock
+COPY --from=build /wheel /wheel
+RUN python3 -m pip install --break-system-packages --no-compile --no-deps --no-index /wheel/*.whl
 
 FROM torch-debian AS torch-frozen
-ARG SOURCE_DATE_EPOCH
+ARG SOURCE_DATE_EPOCH IMAGES
 COPY --from=torch-wheels /usr/local /usr/local
 COPY --from=build /install/opt /opt
 RUN --mount=type=bind,source=images,target=/images /images/freeze
@@ -104,11 +109,13 @@ ENTRYPOINT ["caffe-gradcam"]
 # NVIDIA's image brings Caffe and its Python 3.6. What else the command needs comes after those on
 # Python's path, so that where the image has a library, it is the image's that is used.
 FROM ${CUDA_BASE} AS cuda
+ARG IMAGES
 RUN --mount=type=bind,source=images,target=/images \
     --mount=type=bind,from=wheels,target=/wheels \
-    --mount=type=bind,from=build,source=/wheel,target=/wheel \
     /images/install-beside /images/cuda.lock
 COPY --from=build /install/opt /opt
+COPY --from=build /wheel /opt/caffe-gradcam/wheel
+RUN python3 -m pip install --no-compile --no-deps --no-index /opt/caffe-gradcam/wheel/*.whl
 ENV GLOG_minloglevel=2 HOME=/tmp PYTHONDONTWRITEBYTECODE=1
 LABEL org.opencontainers.image.title="caffe-gradcam" \
       org.opencontainers.image.description="Grad-CAM on real Caffe, NVIDIA cards up to sm_75" \

@@ -123,9 +123,9 @@ def batch(options, source, output):
     over.set()
     thread.join()
     progress = [one for one in events if one["event"] == "progress"]
-    # From the first part on, when all libraries have been loaded, to the last line but one.
-    first, last = next(one for one in progress if one["parts"]), progress[-2]
-    memory = [one["memory"] for one in samples if one["time"] >= first["time"]]
+    # From the first part on, when all libraries have been loaded.
+    written = sorted(one.stat().st_mtime for one in (output / "parts").iterdir())
+    memory = [one["memory"] for one in samples if one["time"] >= written[0]]
     tenth = max(1, len(memory) // 10)
     begin, end = ({role: statistics.median(one[role] for one in some) for role in some[0]}
                   for some in (memory[:tenth], memory[-tenth:]))
@@ -134,9 +134,8 @@ def batch(options, source, output):
     return {
         "images": options.images, "code": process.returncode, "problems": problems(plan),
         "counts": plan.manifest["counts"],
-        "rate": (last["done"] - first["done"]) / (last["time"] - first["time"]),
-        "busy": {name: round(part, 3) for name, part in busy(
-            events[0]["time"], first, last).items()},
+        "rate": (options.images - options.shard_size) / (written[-1] - written[0]),
+        "busy": busy(events[0]["time"], [one for one in progress if one["parts"]]),
         "memory_mib": [{role: round(one / 2.0 ** 20, 1) for role, one in some.items()}
                        for some in (begin, end)],
         "memory_growth": round(sum(end.values()) / sum(begin.values()) - 1, 4),
@@ -149,11 +148,14 @@ def batch(options, source, output):
     }
 
 
-def busy(start, first, last):
-    """How busy each stage was between two lines of progress, which tell it since the start."""
+def busy(start, progress):
+    """How busy each stage was from the first part on; lines of progress tell it since the start."""
+    first, last = progress[0], progress[-2 if len(progress) > 2 else -1]
     begin, end = first["time"] - start, last["time"] - start
-    return {name: (last["busy"][name] * end - first["busy"].get(name, 0) * begin) / (end - begin)
-            for name in last["busy"]}
+    if begin == end:
+        return last["busy"]
+    return {name: round((part * end - first["busy"].get(name, 0) * begin) / (end - begin), 3)
+            for name, part in last["busy"].items()}
 
 
 def sample(pid, samples, over):

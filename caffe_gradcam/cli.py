@@ -8,6 +8,7 @@ import warnings
 
 from caffe_gradcam import __version__
 from caffe_gradcam.commands import batch, doctor, evaluate, explain, models, render
+from prototxt_tools import stdout
 from prototxt_tools.errors import InputError
 
 
@@ -40,10 +41,8 @@ def _run(options):
         return 2
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:
-        # Nobody reads any more; the interpreter must not try to flush to them when it ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return 141
+    except OSError as error:
+        return stdout.lost("caffe-gradcam", error)
 
 
 def _leave(code):

@@ -1,10 +1,9 @@
 """The command ``prototxt-tools``."""
 
 import argparse
-import signal
 import sys
 
-from prototxt_tools import __version__
+from prototxt_tools import __version__, stdout
 from prototxt_tools.commands import (
     audit,
     convert,
@@ -30,16 +29,18 @@ def main(arguments=None):
 
     A command may have a code of its own, such as 1 for nets that differ.
     """
-    if hasattr(signal, "SIGPIPE"):
-        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     options = _parser().parse_args(arguments)
     try:
-        return options.run(options) or 0
+        code = options.run(options) or 0
+        sys.stdout.flush()
+        return code
     except InputError as error:
         print("prototxt-tools: {}".format(error), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
+    except OSError as error:
+        return stdout.lost("prototxt-tools", error)
 
 
 def _parser():

@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -136,3 +137,44 @@ def test_the_program_in_the_manual_runs(place):
     (place / "program.py").write_text(program)
     said = run('"{}" program.py'.format(sys.executable), place)
     assert 'type: "Input"' in said and "Softmax" in said
+
+
+def test_the_callers_signals_are_left_as_they_are(tmp_path):
+    (tmp_path / "net.prototxt").write_text(DEPLOY)
+    before = signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # as Python itself begins
+    try:
+        assert cli.main(["inspect", str(tmp_path / "net.prototxt")]) == 0
+        assert signal.getsignal(signal.SIGPIPE) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGPIPE, before)
+
+
+def test_a_reader_who_goes_away_is_no_error(tmp_path):
+    (tmp_path / "net.prototxt").write_text(DEPLOY + "# more than a pipe holds\n" * 20000)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "prototxt_tools", "convert", str(tmp_path / "net.prototxt")],
+        cwd=str(ROOT), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout.readline()
+    process.stdout.close()
+    assert b"rror" not in process.stderr.read()
+    process.stderr.close()
+    assert process.wait(60) == 141
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("command", [
+    ["prototxt_tools", "convert"], ["prototxt_tools", "inspect"], ["caffe_gradcam", "models"],
+])
+def test_a_full_disk_behind_standard_output_is_one_sentence(tmp_path, command, unbuffered):
+    (tmp_path / "net.prototxt").write_text(DEPLOY)
+    last = "list" if command[1] == "models" else str(tmp_path / "net.prototxt")
+    with open("/dev/full", "w") as full:
+        result = subprocess.run(
+            [sys.executable, "-m"] + command + [last], cwd=str(ROOT), stdout=full,
+            stderr=subprocess.PIPE, universal_newlines=True,
+            env=dict(os.environ, PYTHONUNBUFFERED=unbuffered))
+    assert result.returncode == 2
+    assert result.stderr.splitlines()[-1] == "{}: standard output cannot be written: {}".format(
+        command[0].replace("_", "-"), "No space left on device")
+    assert "Traceback" not in result.stderr and "ignored" not in result.stderr

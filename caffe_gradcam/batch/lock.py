@@ -1,7 +1,7 @@
 """Two runs on one output refuse each other, unless they have different shards.
 
 The kernel frees these locks when a process ends in whatever way, so that of a dead process stands
-in nobody's way; they hold on local disks and on NFS. Behind a URL there is nothing to lock.
+in nobody's way; they hold on local disks and on NFS. Behind a URL leases do their work.
 """
 
 import errno
@@ -10,6 +10,7 @@ import os
 import threading
 from contextlib import contextmanager
 
+from caffe_gradcam.batch import lease
 from caffe_gradcam.batch.storage import reason
 from prototxt_tools.errors import InputError
 
@@ -32,8 +33,12 @@ def shards(folder, first, end):
     InputError
         Another run holds some of them, or the file system has no locks.
     """
-    if not folder.locks or first == end:
+    if first == end:
         yield
+        return
+    if not folder.locks:
+        with lease.hold(folder, "shards", first, end):
+            yield
         return
     path = os.path.realpath(folder.place(SHARDS))
     with _guard:
@@ -49,7 +54,8 @@ def shards(folder, first, end):
 def manifest(folder):
     """Wait until no other run is about to write what belongs to all, and hold that right."""
     if not folder.locks:
-        yield
+        with lease.hold(folder, "manifest", 0, 1, patience=2 * lease.STALE):
+            yield
         return
     with _one_at_a_time:
         handle = _open(folder.place(MANIFEST))

@@ -1,5 +1,6 @@
 """The net in a process of its own, and how a batch that it does not survive is taken apart."""
 
+import os
 import time
 import traceback
 from collections import deque
@@ -138,7 +139,9 @@ class Net:
         self._is_open, self._since = False, time.monotonic()
         self._child = Child(
             "caffe_gradcam.batch.net:serve", self._arguments, [self._arguments[2]],
-            environment={"GLOG_minloglevel": "0" if self._verbose else "2"},
+            environment={"GLOG_minloglevel": "0" if self._verbose else "2",
+                         # Threads that spin between two layers would take the decoders' cores.
+                         "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "PASSIVE")},
             listen=True, verbose=self._verbose)
 
     def _restart(self, reason):

@@ -93,7 +93,7 @@ def reason(error):
 class LocalFolder:
     """A folder of this machine or of a file system mounted on it."""
 
-    # Two runs on one output can see each other; see ``lock``.
+    # Whether the kernel's locks hold here; see ``lock``.
     locks = True
 
     def __init__(self, path):

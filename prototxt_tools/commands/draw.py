@@ -4,8 +4,8 @@ import argparse
 import os
 import shutil
 import subprocess
-import sys
 
+from prototxt_tools import stdout
 from prototxt_tools.commands.files import read
 from prototxt_tools.errors import InputError
 from prototxt_tools.files import write_bytes
@@ -57,8 +57,7 @@ def _draw(options):
     else:
         data = (to_dot if kind == "dot" else to_mermaid)(drawing).encode("utf-8", "replace")
     if options.output in (None, "-"):
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
+        stdout.write(data)
     else:
         write_bytes(options.output, data)
 

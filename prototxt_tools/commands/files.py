@@ -5,6 +5,7 @@ import os
 import re
 import sys
 
+from prototxt_tools import stdout
 from prototxt_tools.document import Document
 from prototxt_tools.errors import InputError
 from prototxt_tools.files import write_bytes
@@ -72,8 +73,7 @@ def emit(before, after, options):
     if options.in_place and options.input == "-":
         raise InputError("--in-place needs a file, not standard input")
     if options.diff:
-        sys.stdout.buffer.write(_diff(before, after).encode("utf-8"))
-        sys.stdout.buffer.flush()
+        stdout.write(_diff(before, after).encode("utf-8"))
     if options.in_place:
         if after.encode() != before.encode():
             write_bytes(_backup_name(options.input), before.encode())
@@ -81,8 +81,7 @@ def emit(before, after, options):
     elif options.output not in (None, "-"):
         write_bytes(options.output, after.encode())
     elif not options.diff:
-        sys.stdout.buffer.write(after.encode())
-        sys.stdout.buffer.flush()
+        stdout.write(after.encode())
 
 
 def _backup_name(path):

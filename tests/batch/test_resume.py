@@ -82,21 +82,24 @@ def test_shares_of_the_parts_together_are_all(model, tmp_path):
     assert plan_of(tmp_path / "out").manifest["counts"]["ok"] == 32
 
 
-def test_a_run_refuses_parts_that_another_is_at_work_on(model, tmp_path):
-    source = pictures(tmp_path / "in", 24)
-    process = start(model, source, "-o", tmp_path / "out", "--shard", "1/2", pause=0.3)
-    wait_for(lambda: os.path.exists(str(tmp_path / "out" / ".lock-shards")))
+@pytest.mark.parametrize("scheme, mark", [("", ".lock-shards"), ("file://", "leases/shards-*")])
+def test_a_run_refuses_parts_that_another_is_at_work_on(model, tmp_path, scheme, mark):
+    if scheme:
+        pytest.importorskip("fsspec", reason="fsspec is not installed here")
+    source, output = pictures(tmp_path / "in", 24), scheme + str(tmp_path / "out")
+    process = start(model, source, "-o", output, "--shard", "1/2", pause=1.0)
+    wait_for(lambda: list((tmp_path / "out").glob(mark)))
     try:
-        with pytest.raises(InputError, match="another run is at work on these shards"):
-            explain(model, source, tmp_path / "out")
-        assert explain(model, source, tmp_path / "out", share=(2, 2)).parts == 2
+        with pytest.raises(InputError, match="another run.* is at work on these shards"):
+            explain(model, source, output)
+        assert explain(model, source, output, share=(2, 2)).parts == 2
     finally:
         members = family(process.pid)
         kill(process.pid)
         process.communicate(timeout=30)
     assert are_gone(members)
     # Its lock went with it.
-    assert explain(model, source, tmp_path / "out").complete
+    assert explain(model, source, output).complete
     assert column(tmp_path / "out", "item") == list(range(24))
 
 

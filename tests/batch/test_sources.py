@@ -207,8 +207,9 @@ def test_sources_and_outputs_may_be_urls(model, tmp_path):
     (tmp_path / "val.txt").write_text("a.png 1\nb.png 0\n")
     explain(model, tmp_path / "val.txt", "memory://out")
     assert column("memory://out", "label") == [1, 0]
-    assert sorted(memory.ls("/out", detail=False)) == ["/out/items", "/out/manifest.json",
-                                                       "/out/parts"]
+    assert sorted(memory.ls("/out", detail=False)) == ["/out/items", "/out/leases",
+                                                       "/out/manifest.json", "/out/parts"]
+    assert memory.ls("/out/leases") == []
     assert [one.id for one in sources.items("memory://in/val.txt")] == ["a.png", "b.png"]
     assert explain(model, tmp_path / "val.txt", "memory://out").parts == 0
 
