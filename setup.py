@@ -49,6 +49,7 @@ setup(
             "pytest-xdist",
             "requests",
             "ruff; python_version >= '3.7'",
+            "scikit-image; python_version >= '3.10'",
             "scikit-learn",
             "vermin",
         ],
