@@ -17,12 +17,16 @@ sys.exit(main())
 """
 
 
+def program():
+    """``caffe-gradcam`` with the fake engine, as a command line without its arguments."""
+    return [sys.executable, "-c", PROGRAM.format(*map(str, (HERE, HERE.parent, HERE.parents[1])))]
+
+
 def start(*arguments, **options):
     """Start ``caffe-gradcam batch`` with the fake engine; standard error is kept."""
-    program = PROGRAM.format(*map(str, (HERE, HERE.parent, HERE.parents[1])))
     pause = options.pop("pause", 0)
     return subprocess.Popen(
-        [sys.executable, "-c", program, "batch"] + [str(one) for one in arguments]
+        program() + ["batch"] + [str(one) for one in arguments]
         + ["--engine", "torch", "--workers", "1", "--batch", "4", "--shard-size", "6"],
         env=dict(os.environ, FAULTY_PAUSE=str(pause)), stderr=subprocess.PIPE,
         universal_newlines=True, **options)
