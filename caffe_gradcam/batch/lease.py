@@ -25,10 +25,6 @@ _ATTEMPTS, _PAUSE = 3, 0.4
 _NAME = re.compile(r"([a-z]+)-(\d+)-(\d+)-[0-9a-f]{32}\.json$")
 
 
-class Held(InputError):
-    """Another run has a lease on the same."""
-
-
 @contextmanager
 def hold(folder, kind, first, end, patience=0.0):
     """Hold the numbers from ``first`` to before ``end`` of a kind.
@@ -45,10 +41,8 @@ def hold(folder, kind, first, end, patience=0.0):
 
     Raises
     ------
-    Held
-        Another run holds some of them.
     InputError
-        The folder cannot be written.
+        Another run holds some of them, or the folder cannot be written.
     """
     note = _take(folder, kind, first, end, time.monotonic() + patience)
     over = threading.Event()
@@ -80,7 +74,7 @@ def _take(folder, kind, first, end, until):
         attempts += 1
         if attempts >= _ATTEMPTS and time.monotonic() > until:
             age = max(0.0, time.time() - other["renewed"])
-            raise Held(
+            raise InputError(
                 "{}: another run, process {} on {}, is at work on these shards; wait for it or "
                 "stop it, or take others with --shard (if that machine has died: its claim ends "
                 "in {:.0f} s)".format(folder.path, other["pid"], other["host"], STALE - age))

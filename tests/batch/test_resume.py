@@ -82,15 +82,18 @@ def test_shares_of_the_parts_together_are_all(model, tmp_path):
     assert plan_of(tmp_path / "out").manifest["counts"]["ok"] == 32
 
 
-@pytest.mark.parametrize("scheme, mark", [("", ".lock-shards"), ("file://", "leases/shards-*")])
-def test_a_run_refuses_parts_that_another_is_at_work_on(model, tmp_path, scheme, mark):
+@pytest.mark.parametrize("scheme, mark, message", [
+    ("", ".lock-shards", "another run is at work on these shards"),
+    ("file://", "leases/shards-*", r"another run, process {} on \S+, is at work on these shards"),
+])
+def test_a_run_refuses_parts_that_another_is_at_work_on(model, tmp_path, scheme, mark, message):
     if scheme:
         pytest.importorskip("fsspec", reason="fsspec is not installed here")
     source, output = pictures(tmp_path / "in", 24), scheme + str(tmp_path / "out")
     process = start(model, source, "-o", output, "--shard", "1/2", pause=1.0)
     wait_for(lambda: list((tmp_path / "out").glob(mark)))
     try:
-        with pytest.raises(InputError, match="another run.* is at work on these shards"):
+        with pytest.raises(InputError, match=message.format(process.pid)):
             explain(model, source, output)
         assert explain(model, source, output, share=(2, 2)).parts == 2
     finally:
