@@ -56,8 +56,8 @@ setup(
     },
     entry_points={
         "console_scripts": [
-            "prototxt-tools = prototxt_tools.cli:main",
-            "caffe-gradcam = caffe_gradcam.cli:main",
+            "prototxt-tools = prototxt_tools.commands.cli:main",
+            "caffe-gradcam = caffe_gradcam.commands.cli:main",
         ]
     },
     classifiers=[

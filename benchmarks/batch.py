@@ -33,9 +33,9 @@ from processes import family, kill  # noqa: E402
 from caffe_gradcam.batch.plan import Plan  # noqa: E402
 from caffe_gradcam.batch.status import problems  # noqa: E402
 from caffe_gradcam.batch.storage import open_folder  # noqa: E402
-from caffe_gradcam.explain import Explainer  # noqa: E402
-from caffe_gradcam.model import Model  # noqa: E402
-from caffe_gradcam.preprocess import prepare  # noqa: E402
+from caffe_gradcam.explaining.explainer import Explainer  # noqa: E402
+from caffe_gradcam.model.model import Model  # noqa: E402
+from caffe_gradcam.model.preprocess import prepare  # noqa: E402
 
 ENVIRONMENT = dict(os.environ, PYTHONPATH=str(ROOT))
 ROLES = {"batch.decode:serve": "decoders", "batch.net:serve": "net"}
@@ -86,7 +86,7 @@ def write_images(folder, count, side):
     for index in range(count):
         coarse = rng.randint(0, 256, (side // 8, side // 8, 3)).astype(np.uint8)
         picture = cv2.resize(coarse, (side, side), interpolation=cv2.INTER_CUBIC)
-        cv2.imwrite(str(folder / "{:06d}.jpg".format(index)), picture)
+        cv2.imwrite(str(folder / f"{index:06d}.jpg"), picture)
 
 
 def alone(options, source):
@@ -174,7 +174,7 @@ def sample(pid, samples, over):
 
 def role_of(pid):
     try:
-        text = pathlib.Path("/proc/{}/cmdline".format(pid)).read_text()
+        text = pathlib.Path(f"/proc/{pid}/cmdline").read_text()
     except OSError:
         return "main"
     return next((role for mark, role in ROLES.items() if mark in text), "main")
@@ -182,7 +182,7 @@ def role_of(pid):
 
 def seconds_of(pid):
     try:
-        fields = pathlib.Path("/proc/{}/stat".format(pid)).read_text().rsplit(")", 1)[1].split()
+        fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / float(_HERTZ)
     except OSError:
         return 0.0
@@ -191,7 +191,7 @@ def seconds_of(pid):
 def resident(pid):
     """Bytes of memory, shared ones too."""
     try:
-        text = pathlib.Path("/proc/{}/smaps_rollup".format(pid)).read_text()
+        text = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text()
         return 1024 * next(int(line.split()[1]) for line in text.splitlines()
                            if line.startswith("Rss:"))
     except (OSError, StopIteration):

@@ -23,9 +23,9 @@ from nets import NETS  # noqa: E402
 
 from caffe_gradcam.engines import open_engine  # noqa: E402
 from caffe_gradcam.engines.base import open_here  # noqa: E402
-from caffe_gradcam.methods.gradients import grad_cam  # noqa: E402
+from caffe_gradcam.explaining.methods.gradients import grad_cam  # noqa: E402
 from prototxt_tools import rewrite, weights  # noqa: E402
-from prototxt_tools.document import Document  # noqa: E402
+from prototxt_tools.text.document import Document  # noqa: E402
 
 
 class Session:

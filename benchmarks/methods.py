@@ -26,11 +26,11 @@ from definitions import write_model  # noqa: E402
 from nets import NETS  # noqa: E402
 
 from caffe_gradcam.engines.torch.trunk import PATIENCE  # noqa: E402
-from caffe_gradcam.evidence import MOST  # noqa: E402
-from caffe_gradcam.explain import Explainer  # noqa: E402
-from caffe_gradcam.methods import METHODS  # noqa: E402
-from caffe_gradcam.model import Model  # noqa: E402
-from caffe_gradcam.preprocess import prepare  # noqa: E402
+from caffe_gradcam.explaining.evidence import MOST  # noqa: E402
+from caffe_gradcam.explaining.explainer import Explainer  # noqa: E402
+from caffe_gradcam.explaining.methods import METHODS  # noqa: E402
+from caffe_gradcam.model.model import Model  # noqa: E402
+from caffe_gradcam.model.preprocess import prepare  # noqa: E402
 
 # What takes longer, in seconds, is not warmed up, nor measured again.
 LONG = 60
@@ -109,8 +109,8 @@ def main():
             path, _ = write_model(pathlib.Path(folder), text)
             model = Model.load(path, score=score, target=target)
             alone, among = forwards(model, photograph, options.repeats)
-            print("| {} | one forward pass: {:.0f} ms; of {} together {:.0f} ms each | | | 1 | 1 |"
-                  " |".format(net, alone[0] * 1e3, MOST, among[0] * 1e3))
+            print(f"| {net} | one forward pass: {alone[0] * 1e3:.0f} ms; of {MOST} together {among[0] * 1e3:.0f} ms each | | | 1 | 1 |"
+                  " |")
             for name in options.method or METHODS:
                 report(net, model, name, photograph, options, (alone, among))
 
@@ -122,16 +122,14 @@ def report(net, model, name, photograph, options, costs):
         seconds, rows, head_rows = measure(
             model, name, photograph, options.samples, options.repeats)
     except ValueError as error:
-        print("| {} | {} | | | | | {} |".format(net, name, error))
+        print(f"| {net} | {name} | | | | | {error} |")
         return
     own = ""
     if head_rows:
-        own = "{:.3f} of {} full runs".format(
-            seconds[0] / (channels * among[0]), channels)
+        own = f"{seconds[0] / (channels * among[0]):.3f} of {channels} full runs"
     elif rows > MOST:
-        own = "{:.2f}".format(seconds[0] / (rows * among[0]))
-    print("| {} | {} | {} | {} | {:.1f} | {:.1f} | {} |".format(
-        net, name, rows, head_rows, seconds[0] / alone[0], seconds[1] / alone[1], own), flush=True)
+        own = f"{seconds[0] / (rows * among[0]):.2f}"
+    print(f"| {net} | {name} | {rows} | {head_rows} | {seconds[0] / alone[0]:.1f} | {seconds[1] / alone[1]:.1f} | {own} |", flush=True)
 
 
 if __name__ == "__main__":

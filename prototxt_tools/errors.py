@@ -25,10 +25,10 @@ class PrototxtError(InputError):
     def __init__(self, problem, path=None, line=None, column=None):
         place = str(path) if path is not None else "<prototxt>"
         if line is not None:
-            place += ":{}:{}".format(line, column)
+            place += f":{line}:{column}"
         if len(problem) > _LONGEST:
             problem = problem[: _LONGEST // 2] + " ... " + problem[-_LONGEST // 2 :]
-        super().__init__("{}: {}".format(place, problem))
+        super().__init__(f"{place}: {problem}")
         self.problem = problem
         self.path = path
         self.line = line

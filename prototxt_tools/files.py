@@ -48,7 +48,7 @@ def replacing(path):
             if os.path.exists(temporary):
                 os.remove(temporary)
     except OSError as error:
-        raise InputError("{}: cannot be written: {}".format(path, error.strerror)) from None
+        raise InputError(f"{path}: cannot be written: {error.strerror}") from None
 
 
 def write_bytes(path, data):

@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 from definitions import Builder, write_model
 
-from caffe_gradcam.explain import Explainer
-from caffe_gradcam.model import Model
+from caffe_gradcam.explaining.explainer import Explainer
+from caffe_gradcam.model.model import Model
 
 # Noisy copies, masks and steps: enough to see a difference.
 SAMPLES = 3

@@ -6,8 +6,8 @@ import sys
 import definitions
 import pytest
 
-from prototxt_tools.audit import audit
-from prototxt_tools.net import Net
+from prototxt_tools.net.net import Net
+from prototxt_tools.reports.audit import audit
 
 BIG = ('input: "d" input_shape { dim: 1 dim: 100000 } layer { name: "fc" type: "InnerProduct" '
        'bottom: "d" top: "fc" inner_product_param { num_output: %d } }')
@@ -23,7 +23,7 @@ def found(text):
     ("AnnotatedData", "may read files"),
 ])
 def test_layers_that_run_code_or_touch_files_are_named(kind, deed):
-    findings = audit(Net.parse('layer {{ name: "evil"\n type: "{}" }}'.format(kind)))
+    findings = audit(Net.parse(f'layer {{ name: "evil"\n type: "{kind}" }}'))
     assert [finding.layer for finding in findings] == ["evil"]
     assert findings[0].kind == ("code" if kind == "Python" else "file")
     assert deed in findings[0].sentence and "line 1" in findings[0].sentence

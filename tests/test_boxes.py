@@ -7,8 +7,8 @@ import os
 import numpy as np
 import pytest
 
-from caffe_gradcam import boxes
-from caffe_gradcam.boxes import Box
+from caffe_gradcam.pictures import boxes
+from caffe_gradcam.pictures.boxes import Box
 from prototxt_tools.errors import InputError
 
 # Two hot parts and a faint pixel.
@@ -132,8 +132,8 @@ def test_the_default_threshold_fits_the_digits_better_than_a_higher_one(torch, m
     pytest.importorskip("sklearn", reason="the digits come from scikit-learn")
     import digit_scenes
 
-    from caffe_gradcam.explain import Explainer
-    from caffe_gradcam.model import Model
+    from caffe_gradcam.explaining.explainer import Explainer
+    from caffe_gradcam.model.model import Model
 
     fits = {boxes.THRESHOLD: [], 0.3: []}
     with Explainer.open(Model.load(models / "digits"), engine="torch") as explainer:

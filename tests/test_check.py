@@ -2,10 +2,10 @@
 
 import pytest
 
-from prototxt_tools import check
-from prototxt_tools.document import Document
 from prototxt_tools.errors import PrototxtError
-from prototxt_tools.net import Net
+from prototxt_tools.net.net import Net
+from prototxt_tools.reports import check
+from prototxt_tools.text.document import Document
 
 INPUT = 'input: "d" input_shape { dim: 1 dim: 3 dim: 8 dim: 8 }\n'
 CONV = ('layer { name: "%s" type: "Convolution" bottom: "%s" top: "%s" '
@@ -17,8 +17,8 @@ def problems(text, phase="TEST"):
 
 
 def layer(kind, *blobs, **more):
-    bottoms = " ".join('bottom: "{}"'.format(blob) for blob in blobs)
-    tops = " ".join('top: "{}"'.format(blob) for blob in more.get("tops", ["t"]))
+    bottoms = " ".join(f'bottom: "{blob}"' for blob in blobs)
+    tops = " ".join(f'top: "{blob}"' for blob in more.get("tops", ["t"]))
     form = 'layer {{ name: "l" type: "{}" {} {} {} }}\n'
     return form.format(kind, bottoms, tops, more.get("params", ""))
 

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from fake_engine import FakeEngine, write_model
 
-from caffe_gradcam import combine
-from caffe_gradcam.explain import Explainer
-from caffe_gradcam.explanation import Explanation
-from caffe_gradcam.geometry import Geometry, Placement
-from caffe_gradcam.model import Model
-from caffe_gradcam.preprocess import Preprocessing, to_blobs
-from caffe_gradcam.questions import At, Top
+from caffe_gradcam.asking.questions import At, Top
+from caffe_gradcam.explaining import combine
+from caffe_gradcam.explaining.explainer import Explainer
+from caffe_gradcam.explaining.explanation import Explanation
+from caffe_gradcam.model.geometry import Geometry, Placement
+from caffe_gradcam.model.model import Model
+from caffe_gradcam.model.preprocess import Preprocessing, to_blobs
 from prototxt_tools.errors import InputError
 
 

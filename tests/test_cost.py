@@ -3,8 +3,9 @@
 import definitions
 import pytest
 
-from prototxt_tools import cost, shapes
-from prototxt_tools.net import Net
+from prototxt_tools import shapes
+from prototxt_tools.net.net import Net
+from prototxt_tools.reports import cost
 
 
 def spent(text):

@@ -6,7 +6,8 @@ import os
 import numpy as np
 import pytest
 
-from caffe_gradcam import cli, doctor
+from caffe_gradcam import doctor
+from caffe_gradcam.commands import cli
 from caffe_gradcam.doctor import machine, running
 from caffe_gradcam.doctor.findings import Finding
 from caffe_gradcam.doctor.machine import Card, Probe
@@ -15,7 +16,7 @@ H100 = Card("NVIDIA H100", (9, 0), "550.54")
 
 
 def said(findings):
-    return ["{0.severity} {0.check}: {0.what} -> {0.remedy}".format(one) for one in findings]
+    return [f"{one.severity} {one.check}: {one.what} -> {one.remedy}" for one in findings]
 
 
 def right(kind="torch", **build):
@@ -25,8 +26,7 @@ def right(kind="torch", **build):
 def test_packages_that_are_there_are_named_with_their_version():
     outcome = machine.probe(["packages", "numpy", "yaml"])
     assert outcome.answer["numpy"] == {"version": np.__version__}
-    assert said(machine.packages(outcome))[0] == "fine package numpy: {} -> ".format(
-        np.__version__)
+    assert said(machine.packages(outcome))[0] == f"fine package numpy: {np.__version__} -> "
 
 
 def test_a_package_that_is_missing_comes_with_its_cure():
@@ -53,8 +53,7 @@ def test_torch_computes_right_in_a_process_of_its_own(torch):
     assert outcome.answer["off"] == 0
     assert machine.is_right(outcome)
     found = machine.judge_engine("torch", "cpu", outcome, [])
-    assert said(found) == ["fine engine torch on cpu: works: torch {} -> ".format(
-        torch.__version__)]
+    assert said(found) == [f"fine engine torch on cpu: works: torch {torch.__version__} -> "]
 
 
 def test_caffe_computes_right_in_a_process_of_its_own(caffe):
@@ -147,7 +146,7 @@ def test_cards_are_asked_of_nvidia_smi(tmp_path, monkeypatch, old):
     tool = tmp_path / "nvidia-smi"
     line = "NVIDIA H100, 550.54" + ("" if old else ", 9.0")
     refuse = 'case "$1" in *compute_cap*) exit 2;; esac\n' if old else ""
-    tool.write_text("#!/bin/sh\n{}echo '{}'\n".format(refuse, line))
+    tool.write_text(f"#!/bin/sh\n{refuse}echo '{line}'\n")
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path) + os.pathsep + os.environ["PATH"])
     assert machine.cards() == [H100._replace(capability=None if old else (9, 0))]
@@ -191,7 +190,7 @@ def test_engines_that_differ_are_an_error_and_rounding_is_not():
 
 
 def test_another_engine_is_asked_for_the_same_pictures(models, torch, monkeypatch):
-    from caffe_gradcam.model import Model
+    from caffe_gradcam.model.model import Model
 
     model = Model.load(str(models / "digits"))
     opened = running.opened

@@ -56,7 +56,7 @@ def diagnose(setup, working, pictures=None, **overrides):
     found = doctor.examine_model(str(setup.folder), setup.pictures if pictures is None else
                                  pictures, None, working, overrides)
     bad = [one for one in found if one.severity in ("warning", "error")]
-    return ["{0.severity} {0.check}: {0.what} -> {0.remedy}".format(one) for one in bad]
+    return [f"{one.severity} {one.check}: {one.what} -> {one.remedy}" for one in bad]
 
 
 def only(lines):
@@ -190,7 +190,7 @@ def colours(folder, head=None, relu_bias=0.0):
 
 
 def picture(folder, name, blue, green, red):
-    from caffe_gradcam import images
+    from caffe_gradcam.model import images
 
     pixels = np.empty((16, 16, 3), np.uint8)
     pixels[:] = blue, green, red

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prototxt_tools.document import MAX_DEPTH, MAX_FIELDS, Document
 from prototxt_tools.errors import PrototxtError
-from prototxt_tools.net import Net
+from prototxt_tools.net.net import Net
+from prototxt_tools.text.document import MAX_DEPTH, MAX_FIELDS, Document
 
 ODD = [
     "name: 'single' # comment with { and 'quote\r\nlayer{name:\"a\"type:\"ReLU\"}layer\t{\r\n}",
@@ -119,7 +119,7 @@ def test_what_is_no_prototxt_is_refused_with_its_place(text, line, column, probl
         Document.parse(text, "net.prototxt")
     assert (caught.value.line, caught.value.column) == (line, column)
     assert problem in str(caught.value)
-    assert str(caught.value).startswith("net.prototxt:{}:{}: ".format(line, column))
+    assert str(caught.value).startswith(f"net.prototxt:{line}:{column}: ")
 
 
 def test_nesting_bombs_end_in_an_error():

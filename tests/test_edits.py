@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prototxt_tools.document import Document
-from prototxt_tools.edits import Edits
 from prototxt_tools.errors import PrototxtError
+from prototxt_tools.text.document import Document
+from prototxt_tools.text.edits import Edits
 
 
 def removed(text, name):

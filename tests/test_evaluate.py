@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 from fake_engine import FakeEngine, write_model
 
-from caffe_gradcam import comparison, evaluate
-from caffe_gradcam.evaluate import Bench, Settings
-from caffe_gradcam.explain import Explainer
-from caffe_gradcam.model import Model
+from caffe_gradcam.explaining.explainer import Explainer
+from caffe_gradcam.measuring import bench as evaluate
+from caffe_gradcam.measuring import comparison
+from caffe_gradcam.measuring.bench import Bench, Settings
+from caffe_gradcam.model.model import Model
 from prototxt_tools.errors import InputError
 
 FAMILY = ("grad-cam", "grad-cam++", "xgrad-cam", "hirescam", "layer-cam")
@@ -106,7 +107,7 @@ def test_an_engine_that_fails_fails_each_picture(bench):
 
 
 def test_only_questions_about_a_class_are_measured():
-    from caffe_gradcam.questions import Class, Sum, Top
+    from caffe_gradcam.asking.questions import Class, Sum, Top
 
     evaluate.check_questions([Class(3), Top(2)])
     with pytest.raises(InputError, match="one class"):
@@ -131,7 +132,7 @@ def digits(request, models):
             ("deletion", "insertion", "pointing", "sanity"), steps=10))
         before = forward(explainer)
         outcomes = bench.measure(
-            ["{}.png".format(index) for index in range(SCENES)],
+            [f"{index}.png" for index in range(SCENES)],
             [np.repeat(scene.image[:, :, np.newaxis], 3, axis=2) for scene in scenes],
             [[label for label, _ in scene.digits] for scene in scenes],
             [{label: [box] for label, box in scene.digits} for scene in scenes])
@@ -185,7 +186,7 @@ def test_the_verdict_names_one_of_the_methods(digits):
 
 def test_methods_that_read_weights_themselves_take_other_ones_too(torch, models, tmp_path):
     # CAM reads those of the last layer, FullGrad all biases.
-    from caffe_gradcam.metrics.sanity import shuffled
+    from caffe_gradcam.measuring.metrics.sanity import shuffled
     from prototxt_tools import weights
 
     model, rng = Model.load(models / "digits"), np.random.RandomState(0)

@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from caffe_gradcam import annotations, plots
+from caffe_gradcam.measuring import annotations
+from caffe_gradcam.pictures import plots
 from prototxt_tools.errors import InputError
 
 NAMES = ("cat", "dog")
@@ -15,7 +16,7 @@ def find_class(text):
     if text.isdigit():
         return int(text)
     if text not in NAMES:
-        raise InputError("no class {!r}".format(text))
+        raise InputError(f"no class {text!r}")
     return NAMES.index(text)
 
 

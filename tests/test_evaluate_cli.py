@@ -9,7 +9,7 @@ import pytest
 from fake_engine import FakeEngine, write_model
 
 import caffe_gradcam.engines
-from caffe_gradcam import cli
+from caffe_gradcam.commands import cli
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def place(tmp_path, monkeypatch):
         picture = np.random.RandomState(index).randint(0, 20, (16, 16, 3)).astype(np.uint8)
         x, y = 8 * (index % 2), 8 * (index // 3)
         picture[y:y + 8, x:x + 8, index % 2] = 200
-        cv2.imwrite("pictures/{}.png".format(index), picture)
+        cv2.imwrite(f"pictures/{index}.png", picture)
         boxes.append("{}.png,{},{},{},8,8".format(index, "green" if index % 2 else "azure", x, y))
     (tmp_path / "boxes.csv").write_text("\n".join(boxes))
     return tmp_path
@@ -63,7 +63,7 @@ def test_json_holds_what_the_table_shows_and_every_single_map(place, capsys):
         "grad-cam", "small", 1)
     assert row["cells"]["pointing"]["count"] == 6 and len(row["curves"]["deletion"]) == 5
     assert [one["path"] for one in found["images"]] == [
-        os.path.join("pictures", "{}.png".format(index)) for index in range(6)]
+        os.path.join("pictures", f"{index}.png") for index in range(6)]
     maps = found["images"][1]["maps"]
     assert [(one["class"], one["method"], one["layer"]) for one in maps] == [
         (1, "grad-cam", "small"), (1, "random", None), (1, "centre", None)]
@@ -151,8 +151,8 @@ def test_numbers_that_make_no_sense_are_refused(place, capsys, option):
 
 def test_all_methods_are_those_that_the_net_allows(place, models, monkeypatch, capsys):
     from caffe_gradcam.commands.evaluate import _methods
-    from caffe_gradcam.methods import METHODS
-    from caffe_gradcam.model import Model
+    from caffe_gradcam.explaining.methods import METHODS
+    from caffe_gradcam.model.model import Model
 
     class Options:
         methods = "all"

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from caffe_gradcam import comparison, evaluate
-from caffe_gradcam.evaluate import Measurement, Settings
+from caffe_gradcam.measuring import bench as evaluate
+from caffe_gradcam.measuring import comparison
+from caffe_gradcam.measuring.bench import Measurement, Settings
 
 
 def measured(method, target, column="gap", **by_path):
@@ -14,7 +15,7 @@ def measured(method, target, column="gap", **by_path):
 
 
 def paths(values):
-    return {"p{:02d}".format(index): value for index, value in enumerate(values)}
+    return {f"p{index:02d}": value for index, value in enumerate(values)}
 
 
 SPREAD = np.linspace(-0.3, 0.3, 21)
@@ -133,9 +134,9 @@ def test_the_table_shows_hundredths_with_half_an_interval_and_marks():
     half = [50 * (row.cells["gap"].high - row.cells["gap"].low) for row in made]
     assert comparison.table(made).split("\n") == [
         "method  layer            gap +",
-        "good    conv5       50.0 ±{:.1f}*".format(half[0]),
-        "same    conv5       48.0 ±{:.1f}=".format(half[1]),
-        "random  (baseline)  10.0 ±{:.1f}".format(half[2]),
+        f"good    conv5       50.0 ±{half[0]:.1f}*",
+        f"same    conv5       48.0 ±{half[1]:.1f}=",
+        f"random  (baseline)  10.0 ±{half[2]:.1f}",
     ]
 
 

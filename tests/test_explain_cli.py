@@ -15,8 +15,9 @@ import pytest
 from fake_engine import FakeEngine, write_model
 
 import caffe_gradcam.engines
-from caffe_gradcam import cli, figures, outputs
-from caffe_gradcam.explanation import Explanation
+from caffe_gradcam.commands import cli
+from caffe_gradcam.explaining.explanation import Explanation
+from caffe_gradcam.pictures import figures, outputs
 
 
 @pytest.fixture
@@ -243,21 +244,21 @@ def test_interrupting_is_exit_code_130(place, monkeypatch):
 @pytest.mark.parametrize("arguments, code", [(["--help"], 0), (["explain", "--help"], 0), ([], 2)])
 def test_help_imports_nothing_heavy(arguments, code):
     program = (
-        "import sys, caffe_gradcam.cli as cli\n"
-        "try: cli.main({!r})\n"
+        "import sys, caffe_gradcam.commands.cli as cli\n"
+        f"try: cli.main({arguments!r})\n"
         "except SystemExit as exit: code = exit.code\n"
-        "heavy = {{'cv2', 'numpy', 'torch', 'caffe', 'google.protobuf'}} & set(sys.modules)\n"
+        "heavy = {'cv2', 'numpy', 'torch', 'caffe', 'google.protobuf'} & set(sys.modules)\n"
         "print(code, sorted(heavy), file=sys.stderr)"
-    ).format(arguments)
+    )
     ran = subprocess.run(
         [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
-    assert ran.stderr.decode().splitlines()[-1] == "{} []".format(code)
+    assert ran.stderr.decode().splitlines()[-1] == f"{code} []"
 
 
 def test_what_c_libraries_write_stays_off_the_screen(capfd, monkeypatch):
     program = (
-        "import os, sys, types, caffe_gradcam.cli as cli\n"
+        "import os, sys, types, caffe_gradcam.commands.cli as cli\n"
         "with cli._quiet_libraries({}):\n"
         "    os.write(2, b'libpng warning\\n')\n"
         "    print('for people', file=sys.stderr)\n"

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from caffe_gradcam import cli
+from caffe_gradcam.commands import cli
 from prototxt_tools import weights
 
 pytest.importorskip("torch")
@@ -208,8 +208,8 @@ INPUT = """layer {{ name: "{0}" type: "Input" top: "{0}"
 def write_net(folder, layers, inputs):
     """A net with random weights, in a folder."""
     from prototxt_tools import shapes
-    from prototxt_tools.document import Document
-    from prototxt_tools.net import Net
+    from prototxt_tools.net.net import Net
+    from prototxt_tools.text.document import Document
 
     folder.mkdir()
     text = "".join(INPUT.format(name) for name in inputs) + layers
@@ -254,7 +254,7 @@ def test_a_net_with_two_inputs_has_a_map_for_each(report, tmp_path):
     other = os.path.join(DIGITS, "scenes", "9-0.png")
     printed = report(model=model, images=["left=" + SCENE, "right=" + other])
     assert [one["target"] for one in printed["explanations"]] == ["conv_l", "conv_r"]
-    assert printed["path"] == "{} {}".format(SCENE, other)
+    assert printed["path"] == f"{SCENE} {other}"
     said = report(model=model, images=["left=" + SCENE])
     assert "give one image for each input: left=IMAGE right=IMAGE" in said
 

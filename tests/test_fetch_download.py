@@ -298,7 +298,7 @@ def test_a_claimed_length_that_never_comes_is_given_up(place):
 def test_a_host_that_is_not_there_is_given_up_soon(place):
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
-        url = "http://127.0.0.1:{}/a".format(closed.getsockname()[1])
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}/a"
         assert "127.0.0.1: cannot be reached" in refusal(file(url), place)
 
 

@@ -18,7 +18,7 @@ pytest.importorskip("requests")
 from web_server import Answer, serving  # noqa: E402
 
 from caffe_gradcam import zoo  # noqa: E402
-from caffe_gradcam.model import Model  # noqa: E402
+from caffe_gradcam.model.model import Model  # noqa: E402
 from caffe_gradcam.zoo import cache, download, entries, fetching, labelsets, registry  # noqa: E402
 from prototxt_tools.errors import InputError  # noqa: E402
 

@@ -7,12 +7,12 @@ from definitions import Builder, write_model
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from caffe_gradcam import combine
-from caffe_gradcam.geometry import Geometry, Placement
-from caffe_gradcam.model import Model
-from caffe_gradcam.preprocess import Preprocessing, to_blobs
+from caffe_gradcam.explaining import combine
+from caffe_gradcam.model.geometry import Geometry, Placement
+from caffe_gradcam.model.model import Model
+from caffe_gradcam.model.preprocess import Preprocessing, to_blobs
 from prototxt_tools.errors import InputError
-from prototxt_tools.receptive import Field
+from prototxt_tools.reports.receptive import Field
 
 WHOLE = Geometry((8, 8), (0.0, 0.0, 8.0, 8.0))
 

@@ -8,10 +8,10 @@ import definitions
 import pytest
 
 from prototxt_tools import shapes
-from prototxt_tools.document import Document
-from prototxt_tools.graph import Graph
-from prototxt_tools.net import Net
-from prototxt_tools.streams import stream_targets
+from prototxt_tools.net.graph import Graph
+from prototxt_tools.net.net import Net
+from prototxt_tools.net.streams import stream_targets
+from prototxt_tools.text.document import Document
 
 
 def graph_and_shapes(text):
@@ -66,7 +66,7 @@ def test_softmax_heads_go_before_regression_and_later_ones_before_earlier():
     text = INPUT % "data" + CONV % ("c", "data", "c")
     text += FC % ("early", "c", "early") + FC % ("late", "c", "late") + FC % ("box", "c", "box")
     for head in ("early", "late"):
-        text += 'layer {{ name: "p{0}" type: "Softmax" bottom: "{0}" top: "p{0}" }}'.format(head)
+        text += f'layer {{ name: "p{head}" type: "Softmax" bottom: "{head}" top: "p{head}" }}'
     assert [s.blob for s in graph_and_shapes(text)[0].scores()] == ["late", "early", "box"]
 
 
@@ -100,7 +100,7 @@ TEN = "abcdefghij"
 
 
 def softmax(blob):
-    return 'layer {{ name: "p_{0}" type: "Softmax" bottom: "{0}" top: "p_{0}" }}'.format(blob)
+    return f'layer {{ name: "p_{blob}" type: "Softmax" bottom: "{blob}" top: "p_{blob}" }}'
 
 
 def test_the_auxiliary_heads_of_a_training_net_come_behind_the_main_one():
@@ -150,8 +150,8 @@ def test_a_siamese_net_has_a_target_on_each_side():
 def test_ten_streams_have_ten_targets():
     text = "".join(INPUT % name + CONV % ("c" + name, name, "c" + name) for name in TEN)
     text += "".join(FC % ("f" + name, "c" + name, "f" + name) for name in TEN)
-    reads = " ".join('bottom: "f{}"'.format(name) for name in TEN)
-    text += 'layer {{ name: "cat" type: "Concat" {} top: "cat" }}'.format(reads)
+    reads = " ".join(f'bottom: "f{name}"' for name in TEN)
+    text += f'layer {{ name: "cat" type: "Concat" {reads} top: "cat" }}'
     graph, sizes = graph_and_shapes(text + FC % ("score", "cat", "score"))
     assert sorted(target.blob for target in graph.targets("score", sizes)) == [
         "c" + name for name in TEN]
@@ -160,8 +160,8 @@ def test_ten_streams_have_ten_targets():
 
 def test_streams_that_are_added_have_one_target_the_sum():
     text = "".join(INPUT % name + CONV % ("c" + name, name, "c" + name) for name in TEN)
-    reads = " ".join('bottom: "c{}"'.format(name) for name in TEN)
-    text += 'layer {{ name: "sum" type: "Eltwise" {} top: "sum" }}'.format(reads)
+    reads = " ".join(f'bottom: "c{name}"' for name in TEN)
+    text += f'layer {{ name: "sum" type: "Eltwise" {reads} top: "sum" }}'
     graph, sizes = graph_and_shapes(text + FC % ("score", "sum", "score"))
     assert [target.blob for target in graph.targets("score", sizes)] == ["sum"]
 

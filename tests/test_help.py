@@ -10,7 +10,8 @@ from pathlib import Path
 import definitions
 import pytest
 
-from prototxt_tools import cli, weights
+from prototxt_tools import weights
+from prototxt_tools.commands import cli
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMANDS = (
@@ -135,7 +136,7 @@ def test_the_commands_in_the_manual_run(place):
 def test_the_program_in_the_manual_runs(place):
     [program] = blocks("python")
     (place / "program.py").write_text(program)
-    said = run('"{}" program.py'.format(sys.executable), place)
+    said = run(f'"{sys.executable}" program.py', place)
     assert 'type: "Input"' in said and "Softmax" in said
 
 

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from explaining import explain, load, photographs, unpooled
 
-from caffe_gradcam.methods import METHODS
-from caffe_gradcam.preprocess import prepare
+from caffe_gradcam.explaining.methods import METHODS
+from caffe_gradcam.model.preprocess import prepare
 from prototxt_tools import weights
 
 pytest.importorskip("torch", reason="torch is not installed here")

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from fake_engine import FakeEngine, write_model
 
-from caffe_gradcam.explain import Explainer
-from caffe_gradcam.geometry import Geometry
-from caffe_gradcam.methods import METHODS, gradients, heatmap
-from caffe_gradcam.model import Model
-from caffe_gradcam.preprocess import Preprocessing, to_blobs
+from caffe_gradcam.explaining.explainer import Explainer
+from caffe_gradcam.explaining.methods import METHODS, gradients, heatmap
+from caffe_gradcam.model.geometry import Geometry
+from caffe_gradcam.model.model import Model
+from caffe_gradcam.model.preprocess import Preprocessing, to_blobs
 from prototxt_tools.errors import InputError
 
 OF_TWO = [name for name, method in METHODS.items() if method.needs == ("activations", "gradients")]

@@ -8,7 +8,7 @@ import types
 import numpy as np
 import pytest
 
-from caffe_gradcam.metrics import curves, masking, road
+from caffe_gradcam.measuring.metrics import curves, masking, road
 from prototxt_tools.errors import InputError
 
 BLOB = np.float32([[[1, 2], [3, 4]]])

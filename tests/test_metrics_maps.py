@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from caffe_gradcam.metrics import baselines, bootstrap, pointing, sanity, similarity, stability
+from caffe_gradcam.measuring.metrics import (
+    baselines,
+    bootstrap,
+    pointing,
+    sanity,
+    similarity,
+    stability,
+)
 
 
 def peak(row, column, shape=(10, 12)):

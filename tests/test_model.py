@@ -5,10 +5,10 @@ import hashlib
 import numpy as np
 import pytest
 
-from caffe_gradcam import labels
-from caffe_gradcam.model import Model
-from prototxt_tools import schema
+from caffe_gradcam.model import labels
+from caffe_gradcam.model.model import Model
 from prototxt_tools.errors import InputError
+from prototxt_tools.net import schema
 
 NET = """
 name: "tiny"
@@ -38,8 +38,8 @@ def folder(tmp_path):
 
 
 def say(folder, gradcam, front="caffemodel: tiny.caffemodel\n"):
-    section = "".join("  {}\n".format(line) for line in gradcam.splitlines())
-    text = "---\n{}gradcam:\n{}---\nProse.\n".format(front, section)
+    section = "".join(f"  {line}\n" for line in gradcam.splitlines())
+    text = f"---\n{front}gradcam:\n{section}---\nProse.\n"
     (folder / "readme.md").write_text(text)
     return folder
 
@@ -195,7 +195,7 @@ def test_a_mean_of_other_channels_is_refused(folder):
 
 def test_a_wrong_checksum_is_a_warning(folder):
     right = hashlib.sha1(b"weights").hexdigest()
-    say(folder, "score: fc", "caffemodel: tiny.caffemodel\nsha1: {}\n".format(right))
+    say(folder, "score: fc", f"caffemodel: tiny.caffemodel\nsha1: {right}\n")
     assert Model.load(folder).warnings == []
     say(folder, "score: fc", "caffemodel: tiny.caffemodel\nsha1: {}\n".format("0" * 39 + "a"))
     assert "tiny.caffemodel: its SHA-1 is not the one" in Model.load(folder).warnings[0]

@@ -2,9 +2,9 @@
 
 import pytest
 
-from prototxt_tools.document import Document
 from prototxt_tools.errors import PrototxtError
-from prototxt_tools.net import Net
+from prototxt_tools.net.net import Net
+from prototxt_tools.text.document import Document
 
 V2 = """
 name: "n" input: "data" input_shape { dim: 1 dim: 3 dim: 8 dim: 8 }

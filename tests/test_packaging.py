@@ -90,7 +90,7 @@ def test_every_line_of_a_lock_is_a_version_or_a_hash(path):
     wheel = r"[\w.-]+==[\w.+]+ +--hash=sha256:[0-9a-f]{64}"
     lines = text.splitlines()
     assert lines and len({re.match(package, line) is None for line in lines}) == 1
-    assert all(re.match("^({}|{})$".format(package, wheel), line) for line in lines)
+    assert all(re.match(f"^({package}|{wheel})$", line) for line in lines)
 
 
 @pytest.mark.parametrize("name", ["caffe", "build", "test", "torch", "torch-build"])

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 from caffe_gradcam.engines import open_engine
-from caffe_gradcam.methods.gradients import grad_cam
-from caffe_gradcam.model import Model
+from caffe_gradcam.explaining.methods.gradients import grad_cam
+from caffe_gradcam.model.model import Model
 from prototxt_tools import rewrite
-from prototxt_tools.document import Document
-from prototxt_tools.net import Net
+from prototxt_tools.net.net import Net
+from prototxt_tools.text.document import Document
 
 GOLDEN = pathlib.Path(__file__).parent / "golden"
 # name: (text, score, target)

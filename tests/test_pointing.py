@@ -4,8 +4,8 @@ import digit_scenes
 import numpy as np
 import pytest
 
-from caffe_gradcam.explain import Explainer
-from caffe_gradcam.model import Model
+from caffe_gradcam.explaining.explainer import Explainer
+from caffe_gradcam.model.model import Model
 
 SCENES = 200
 
@@ -30,7 +30,7 @@ def test_the_peak_falls_on_the_digit_that_was_asked_for(kind, models, record_pro
                 hits.append(peak_in(explanation.heatmap, box))
                 chance.append(box[2] * box[3] / scene.image.size)
     rate = np.mean(hits)
-    record_property("pointing", "{:.3f} at a chance of {:.3f}".format(rate, np.mean(chance)))
+    record_property("pointing", f"{rate:.3f} at a chance of {np.mean(chance):.3f}")
     assert len(hits) == 2 * SCENES
     assert np.mean(chance) < 0.1
     assert rate >= 0.9

@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from caffe_gradcam.geometry import Geometry
-from caffe_gradcam.preprocess import Preprocessing, to_blobs
+from caffe_gradcam.model.geometry import Geometry
+from caffe_gradcam.model.preprocess import Preprocessing, to_blobs
 from prototxt_tools.errors import InputError
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from caffe_gradcam.questions import (
+from caffe_gradcam.asking.questions import (
     Against,
     At,
     Class,
@@ -16,7 +16,7 @@ from caffe_gradcam.questions import (
     parse,
     resolve,
 )
-from caffe_gradcam.seeds import score_vectors, to_probabilities
+from caffe_gradcam.asking.seeds import score_vectors, to_probabilities
 from prototxt_tools.errors import InputError
 
 SCORES = np.array([0.5, 2.0, -1.0, 1.0])

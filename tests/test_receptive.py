@@ -4,8 +4,9 @@ import definitions
 import numpy as np
 import pytest
 
-from prototxt_tools import receptive, shapes
-from prototxt_tools.net import Net
+from prototxt_tools import shapes
+from prototxt_tools.net.net import Net
+from prototxt_tools.reports import receptive
 
 INPUT = 'input: "d" input_shape { dim: 1 dim: 1 dim: 40 dim: 36 }\n'
 LAYER = 'layer { name: "%s" type: "%s" %s top: "%s" %s }\n'
@@ -13,7 +14,7 @@ CONV = 'convolution_param { num_output: 2 %s weight_filler { type: "constant" va
 
 
 def layer(kind, name, bottoms, params=""):
-    reads = " ".join('bottom: "{}"'.format(bottom) for bottom in bottoms.split())
+    reads = " ".join(f'bottom: "{bottom}"' for bottom in bottoms.split())
     return LAYER % (name, kind, reads, name, params)
 
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from caffe_gradcam import render
-from caffe_gradcam.render.colours import is_signed
+from caffe_gradcam.pictures import render
+from caffe_gradcam.pictures.render.colours import is_signed
 from prototxt_tools.errors import InputError
 
 
@@ -53,5 +53,5 @@ def test_only_maps_for_signed_heat_are_signed():
 
 @pytest.mark.parametrize("name, near", [("jett", "jet"), ("blue-red", "blue-white-red")])
 def test_an_unknown_map_is_refused_with_near_names(name, near):
-    with pytest.raises(InputError, match="no colour map '{}'; near: .*{}".format(name, near)):
+    with pytest.raises(InputError, match=f"no colour map '{name}'; near: .*{near}"):
         render.colour_map(name)

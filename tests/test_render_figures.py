@@ -4,8 +4,9 @@ import cv2
 import numpy as np
 import pytest
 
-from caffe_gradcam import images, render
-from caffe_gradcam.render import Look, Panel, layout, text
+from caffe_gradcam.model import images
+from caffe_gradcam.pictures import render
+from caffe_gradcam.pictures.render import Look, Panel, layout, text
 
 
 def grey(height=40, width=60, level=128):

@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from caffe_gradcam import render
-from caffe_gradcam.render import STYLES, Look
+from caffe_gradcam.pictures import render
+from caffe_gradcam.pictures.render import STYLES, Look
 from prototxt_tools.errors import InputError
 
 # Two pixels, the left one cold, (128, 0, 0) in jet, the right one hot, (0, 0, 128).

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from caffe_gradcam import render
-from caffe_gradcam.render.vector import vector
+from caffe_gradcam.pictures import render
+from caffe_gradcam.pictures.render.vector import vector
 from prototxt_tools.errors import InputError
 
 HEAT = np.tile(np.linspace(0, 1, 400, dtype=np.float32), (320, 1))
@@ -64,7 +64,7 @@ def test_the_pictures_are_embedded_pixel_by_pixel(matplotlib):
 
 
 def test_the_picture_stands_upright_with_hot_red(matplotlib):
-    from caffe_gradcam.render.vector import _plot
+    from caffe_gradcam.pictures.render.vector import _plot
 
     figure = _plot(sheet())
     from matplotlib.backends.backend_agg import FigureCanvasAgg

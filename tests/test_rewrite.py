@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from prototxt_tools import rewrite, shapes
-from prototxt_tools.document import Document
 from prototxt_tools.errors import InputError
-from prototxt_tools.graph import Graph
-from prototxt_tools.net import Net
+from prototxt_tools.net.graph import Graph
+from prototxt_tools.net.net import Net
+from prototxt_tools.text.document import Document
 
 NET = """# head comment
 name: "n"  # the name

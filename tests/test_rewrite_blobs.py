@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from prototxt_tools import rewrite, shapes, weights
-from prototxt_tools.document import Document
 from prototxt_tools.errors import InputError
-from prototxt_tools.net import Net
+from prototxt_tools.net.net import Net
+from prototxt_tools.text.document import Document
 
 
 def batch_size(text, n):

@@ -7,7 +7,7 @@ import definitions
 import pytest
 
 from prototxt_tools import weights
-from prototxt_tools.net import Net
+from prototxt_tools.net.net import Net
 
 TRAIN_VAL = """name: "n"
 layer { name: "data" type: "Data" top: "data" top: "label" transform_param { crop_size: 9 } }
@@ -59,8 +59,8 @@ def test_deploy_asks_for_a_shape_and_takes_it(file, tmp_path):
     code, output, message = tools("deploy", path, "-o", tmp_path / "out.prototxt")
     assert (code, output) == (2, "")
     assert message == (
-        "prototxt-tools: {}: nothing says the size of the images of data, so give the shape of "
-        "data: --input-shape data=1,3,224,224, say\n".format(path)
+        f"prototxt-tools: {path}: nothing says the size of the images of data, so give the shape of "
+        "data: --input-shape data=1,3,224,224, say\n"
     )
     assert not (tmp_path / "out.prototxt").exists()
     for shape in ("2,1,4,5", "data=2,1,4,5"):

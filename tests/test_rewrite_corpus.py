@@ -9,11 +9,12 @@ sys.path.append(str(Path(__file__).resolve().parents[1] / "benchmarks"))
 
 import stock_caffe  # noqa: E402
 
-from prototxt_tools import rewrite, schema
-from prototxt_tools.document import Document
+from prototxt_tools import rewrite
 from prototxt_tools.errors import InputError
-from prototxt_tools.graph import Graph
-from prototxt_tools.net import Net
+from prototxt_tools.net import schema
+from prototxt_tools.net.graph import Graph
+from prototxt_tools.net.net import Net
+from prototxt_tools.text.document import Document
 
 
 def cut_at_scores(document):

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from prototxt_tools import rewrite
-from prototxt_tools.document import Document
 from prototxt_tools.errors import InputError
-from prototxt_tools.net import Net
+from prototxt_tools.net.net import Net
+from prototxt_tools.text.document import Document
 
 TRAIN_VAL = """# training
 name: "n"
@@ -132,14 +132,14 @@ FC = 'layer { name: "fc" type: "InnerProduct" bottom: "data" top: "fc" inner_pro
     ],
 )
 def test_the_shape_is_what_the_data_layer_says(source, shape, reason):
-    result = deploy('layer {{ name: "d" top: "data" top: "label" {} }}\n'.format(source) + FC)
+    result = deploy(f'layer {{ name: "d" top: "data" top: "label" {source} }}\n' + FC)
     assert [tuple(entry) [:2] for entry in Net.parse(result.document).inputs] == [("data", shape)]
-    assert "({})".format(reason) in result.notes[0]
+    assert f"({reason})" in result.notes[0]
 
 
 @pytest.mark.parametrize("source", ['type: "Data"', 'type: "HDF5Data"', 'type: "Python"'])
 def test_a_shape_that_nothing_says_is_asked_for(source):
-    text = 'layer {{ name: "d" top: "data" top: "label" {} }}\n'.format(source) + FC
+    text = f'layer {{ name: "d" top: "data" top: "label" {source} }}\n' + FC
     with pytest.raises(InputError, match="--input-shape data=1,3,224,224"):
         deploy(text)
     for shape in ((2, 5), {"data": (2, 5)}):
@@ -167,8 +167,7 @@ def outputs(text):
 
 
 def loss(kind, bottom, name="loss", more=""):
-    return 'layer {{ name: "{2}" type: "{0}" bottom: "{1}" bottom: "label" {3} }}\n'.format(
-        kind, bottom, name, more)
+    return f'layer {{ name: "{name}" type: "{kind}" bottom: "{bottom}" bottom: "label" {more} }}\n'
 
 
 def test_a_loss_without_a_top_becomes_a_layer_with_one():

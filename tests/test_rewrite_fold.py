@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from prototxt_tools import rewrite, weights
-from prototxt_tools.document import Document
-from prototxt_tools.net import Net
+from prototxt_tools.net.net import Net
+from prototxt_tools.text.document import Document
 
 HEAD = """input: "data" input_shape { dim: 2 dim: 3 dim: 6 dim: 6 }
 layer {

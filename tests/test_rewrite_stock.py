@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from prototxt_tools import rewrite, shapes
-from prototxt_tools.document import Document
-from prototxt_tools.net import Net
+from prototxt_tools.net.net import Net
+from prototxt_tools.text.document import Document
 
 
 def stock(text):
@@ -55,8 +55,7 @@ def test_a_depthwise_layer_becomes_a_convolution_with_a_group_per_channel(kind):
     assert result.document.text() == HEAD + expected.replace("size: 3 }", "size: 3 group: 4 }")
     unknown = stock(layer % kind)
     assert unknown.document.text() == layer % kind
-    assert unknown.notes[0] == "left {} w (line 1): how many channels it reads is not known".format(
-        kind)
+    assert unknown.notes[0] == f"left {kind} w (line 1): how many channels it reads is not known"
 
 
 def test_what_cannot_be_said_is_listed_with_its_line():

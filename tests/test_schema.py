@@ -8,10 +8,10 @@ import sys
 
 import pytest
 
-from prototxt_tools import schema
-from prototxt_tools.document import Document
 from prototxt_tools.errors import PrototxtError
-from prototxt_tools.schema import tables
+from prototxt_tools.net import schema
+from prototxt_tools.net.schema import tables
+from prototxt_tools.text.document import Document
 
 # A value, and whether protobuf's C++ parser, which Caffe uses, takes it.
 VALUES = [

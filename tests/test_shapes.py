@@ -4,9 +4,9 @@ import definitions
 import pytest
 
 from prototxt_tools import shapes
-from prototxt_tools.document import Document
 from prototxt_tools.errors import InputError, PrototxtError
-from prototxt_tools.net import Net
+from prototxt_tools.net.net import Net
+from prototxt_tools.text.document import Document
 
 
 def shape_of(layer, *bottoms):
@@ -14,8 +14,8 @@ def shape_of(layer, *bottoms):
         'input: "b{}" input_shape {{ {} }} '.format(i, " ".join("dim: %d" % d for d in shape))
         for i, shape in enumerate(bottoms)
     )
-    reads = " ".join('bottom: "b{}"'.format(i) for i in range(len(bottoms)))
-    net = Net.parse(text + 'layer {{ name: "l" {} top: "t" {} }}'.format(reads, layer))
+    reads = " ".join(f'bottom: "b{i}"' for i in range(len(bottoms)))
+    net = Net.parse(text + f'layer {{ name: "l" {reads} top: "t" {layer} }}')
     sizes = shapes.infer(net)
     return sizes["t"], shapes.parameters(net, sizes).get("l")
 

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 import random_layers
 
-from prototxt_tools import check, schema, shapes
-from prototxt_tools.document import Document
-from prototxt_tools.net import Net
+from prototxt_tools import shapes
+from prototxt_tools.net import schema
+from prototxt_tools.net.net import Net
+from prototxt_tools.reports import check
+from prototxt_tools.text.document import Document
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "benchmarks"))
 

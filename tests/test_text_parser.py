@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prototxt_tools import schema
-from prototxt_tools.document import Document
-from prototxt_tools.edits import Edits
 from prototxt_tools.errors import PrototxtError
-from prototxt_tools.schema import tables
+from prototxt_tools.net import schema
+from prototxt_tools.net.schema import tables
+from prototxt_tools.text.document import Document
+from prototxt_tools.text.edits import Edits
 
 SEED = 20180821
 MUTANTS = 6000

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from weight_files import error_of, old_net, shape, tagged, v2_file, written
 
-from prototxt_tools import schema, weights
+from prototxt_tools import weights
 from prototxt_tools.errors import InputError
+from prototxt_tools.net import schema
 
 
 @pytest.mark.parametrize("form", ["V0", "V1"])
@@ -116,7 +117,7 @@ def hdf5_file(tmp_path, blobs):
 
 
 def test_hdf5_is_read_whatever_the_layer_is_called(tmp_path):
-    blobs = {"data/inception_3a/1x1/{}".format(index): [float(index)] for index in range(11)}
+    blobs = {f"data/inception_3a/1x1/{index}": [float(index)] for index in range(11)}
     blobs["data/conv1/0"] = np.ones((2, 3), np.float64)
     path = hdf5_file(tmp_path, blobs)
     os.rename(path, str(tmp_path / "renamed.caffemodel"))

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from weight_files import shape, tagged, v2_file
 
-from prototxt_tools import schema, weights
+from prototxt_tools import weights
+from prototxt_tools.net import schema
 
 
 def run(*arguments):

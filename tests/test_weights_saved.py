@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from weight_files import error_of, old_net, written
 
-from prototxt_tools import schema, weights
+from prototxt_tools import weights
+from prototxt_tools.net import schema
 
 shapes = st.lists(st.integers(0, 4), max_size=5)
 bits = st.integers(0, 2**32 - 1)

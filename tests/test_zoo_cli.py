@@ -6,8 +6,8 @@ import shutil
 
 import pytest
 
-from caffe_gradcam import cli
-from caffe_gradcam.model import Model
+from caffe_gradcam.commands import cli
+from caffe_gradcam.model.model import Model
 from caffe_gradcam.zoo import add, cache, fetching, registry
 from prototxt_tools.errors import InputError
 
@@ -103,8 +103,7 @@ def test_fetch_of_what_is_here_verifies_and_writes_nothing(capsys, models, mine)
 
 def test_check_finds_nothing_wrong_with_what_comes_along(capsys):
     code, lines, _ = run(capsys, "check")
-    assert (code, lines) == (0, ["{} models, 1 files here, 0 problems".format(
-        len(registry.load()))])
+    assert (code, lines) == (0, [f"{len(registry.load())} models, 1 files here, 0 problems"])
 
 
 def test_check_finds_a_damaged_file(capsys, mine):
@@ -121,7 +120,7 @@ def test_check_finds_a_damaged_file(capsys, mine):
 
 def test_an_added_folder_has_a_name_and_stays_where_it_is(capsys, mine):
     code, lines, _ = run(capsys, "add", str(mine))
-    assert (code, lines) == (0, ["my-digits -> {}".format(mine)])
+    assert (code, lines) == (0, [f"my-digits -> {mine}"])
     path = fetching.locate("my-digits")
     assert path == str(mine)
     assert Model.load(path).score == "score"
@@ -184,8 +183,8 @@ def test_a_gist_is_fetched_from_its_readme_alone(tmp_path, models, monkeypatch):
         monkeypatch.setattr(links, "gist", lambda number: server.url + "/gist")
         readme = tmp_path / "readme.md"
         readme.write_text("---\nname: Gist Digits\ngist_id: 1f2e\ncaffemodel: w.caffemodel\n"
-                          "caffemodel_url: {}/w\nsha1: ca9f3cac2034b2ebacb0f413fbf611eff69d6c70\n"
-                          "---\n".format(server.url))
+                          f"caffemodel_url: {server.url}/w\nsha1: ca9f3cac2034b2ebacb0f413fbf611eff69d6c70\n"
+                          "---\n")
         entry = add.add(str(readme))
         assert entry.id == "gist-digits"
         assert [file.name for file in fetching.missing(entry)] == ["w.caffemodel", "gist.zip"]
@@ -209,7 +208,7 @@ def test_help_imports_nothing_heavy(tmp_path):
     import subprocess
     import sys
 
-    code = ("import sys\nfrom caffe_gradcam import cli\n"
+    code = ("import sys\nfrom caffe_gradcam.commands import cli\n"
             "try:\n    cli.main(['models', '--help'])\nexcept SystemExit:\n    pass\n"
             "print(sorted({'numpy', 'cv2', 'requests', 'yaml', 'torch'} & set(sys.modules)))")
     out = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE).stdout.decode()

@@ -10,13 +10,13 @@ import sys
 
 import pytest
 
-from caffe_gradcam.model import READERS, Model
+from caffe_gradcam.model.model import READERS, Model
 from caffe_gradcam.zoo import cache, entries, labelsets, registry
 from prototxt_tools import shapes
-from prototxt_tools.document import Document
 from prototxt_tools.errors import InputError
-from prototxt_tools.graph import Graph
-from prototxt_tools.net import Net
+from prototxt_tools.net.graph import Graph
+from prototxt_tools.net.net import Net
+from prototxt_tools.text.document import Document
 
 
 @pytest.fixture(autouse=True)
@@ -224,7 +224,7 @@ def test_an_entry_that_contradicts_itself_is_told(change, problem, tmp_path):
     zoo.update(change)
     front = {"caffemodel": "a.caffemodel", "caffemodel_url": "http://x.invalid/a", "zoo": zoo,
              "gradcam": {"score": "fc", "input": {"mean": [1, 2, 3], "crop": [8, 8]}}}
-    (tmp_path / "readme.md").write_text("---\n{}\n---\n".format(json.dumps(front)))
+    (tmp_path / "readme.md").write_text(f"---\n{json.dumps(front)}\n---\n")
     found = entries.problems(entries.read(str(tmp_path)))
     assert len(found) == 1
 
@@ -234,7 +234,7 @@ def test_an_entry_that_contradicts_itself_is_told(change, problem, tmp_path):
 @pytest.mark.parametrize("digits", ["12", "g" * 40, "A" * 39])
 def test_a_hash_that_is_none_is_refused(digits, tmp_path):
     front = {"caffemodel": "a.caffemodel", "sha1": digits}
-    (tmp_path / "readme.md").write_text("---\n{}\n---\n".format(json.dumps(front)))
+    (tmp_path / "readme.md").write_text(f"---\n{json.dumps(front)}\n---\n")
     with pytest.raises(InputError, match="sha1 wants 40 hexadecimal digits"):
         entries.read(str(tmp_path))
 
@@ -247,7 +247,7 @@ def test_a_hash_that_is_none_is_refused(digits, tmp_path):
 ])
 def test_an_entry_that_cannot_be_read_is_told(zoo, sentence, tmp_path):
     front = {"caffemodel": "a.caffemodel", "zoo": zoo}
-    (tmp_path / "readme.md").write_text("---\n{}\n---\n".format(json.dumps(front)))
+    (tmp_path / "readme.md").write_text(f"---\n{json.dumps(front)}\n---\n")
     with pytest.raises(InputError) as caught:
         entries.read(str(tmp_path))
     assert str(caught.value) == "{}: {}".format(tmp_path / "readme.md", sentence)

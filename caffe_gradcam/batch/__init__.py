@@ -13,7 +13,7 @@ __all__ = sorted(_HOMES)
 class _Package(types.ModuleType):
     def __getattr__(self, name):
         if name not in _HOMES:
-            raise AttributeError("module {} has no attribute {}".format(self.__name__, name))
+            raise AttributeError(f"module {self.__name__} has no attribute {name}")
         return getattr(importlib.import_module(self.__name__ + "." + _HOMES[name]), name)
 
 

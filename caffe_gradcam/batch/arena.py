@@ -96,5 +96,4 @@ def _allocate(size):
                 return os.dup(file.fileno())
         except OSError:
             continue
-    raise InputError("no room for {} bytes in /dev/shm or {}; take a smaller --batch".format(
-        size, tempfile.gettempdir()))
+    raise InputError(f"no room for {size} bytes in /dev/shm or {tempfile.gettempdir()}; take a smaller --batch")

@@ -76,7 +76,7 @@ class Child:
             self._process.kill()
             status = self._process.wait()
         if self._reader is None:
-            return "its process ended with status {}".format(status)
+            return f"its process ended with status {status}"
         self._reader.join()
         self._process.stderr.close()
         return last_words(self._lines, status)

@@ -96,7 +96,7 @@ class Decoders:
             if worker.tasks and time.monotonic() - worker.since > self._timeout:
                 worker.tasks[0].attempts = _ATTEMPTS
                 worker.child.kill()
-                self._replace(worker, "took more than {:g} s".format(self._timeout))
+                self._replace(worker, f"took more than {self._timeout:g} s")
 
     def close(self):
         for worker in self._workers:
@@ -159,7 +159,7 @@ def serve(pipe, count, size, descriptor, inputs):
         except MemoryError:
             answer = "refused", ("there is not enough memory for it", None)
         except Exception as error:  # one photograph, whatever it is, never stops the run
-            answer = "refused", ("{}: {}".format(type(error).__name__, error), None)
+            answer = "refused", (f"{type(error).__name__}: {error}", None)
         pipe.send(answer + (time.perf_counter() - started,))
 
 
@@ -184,7 +184,7 @@ def prepare(arena, inputs, item, slot, whole):
     bytes, str, int or None
         What ``Arena.load`` wants, the SHA-256, and the label of a Datum.
     """
-    from caffe_gradcam.preprocess import prepare as prepare_photograph
+    from caffe_gradcam.model.preprocess import prepare as prepare_photograph
 
     fetched = fetch.fetch(item)
     try:
@@ -230,7 +230,7 @@ def draw(arena, inputs, item, sha256, pictures, look, folder):
 
     fetched = fetch.fetch(item)
     if fetched.sha256 != sha256:
-        raise InputError("{}: has changed since it was explained".format(item.path))
+        raise InputError(f"{item.path}: has changed since it was explained")
     photograph = fetch.photograph(item, fetched)
     place = open_folder(folder)
     for name, explanation in pictures:

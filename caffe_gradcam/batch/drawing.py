@@ -1,7 +1,8 @@
 """Pictures of rows: overlays while a batch runs, and later by ``render``."""
 
-from caffe_gradcam import choices, figures, outputs, render
 from caffe_gradcam.batch.plan import OVERLAYS
+from caffe_gradcam.model import choices
+from caffe_gradcam.pictures import figures, outputs, render
 from prototxt_tools.errors import InputError
 
 # How figures look unless somebody says otherwise: one of ``figures.KINDS`` but the grid, what
@@ -35,7 +36,7 @@ def errands(plan, shard, outcomes, work):
     errands : list of tuple
         Arguments of ``decode.draw``.
     """
-    folder = "{}/part-{:06d}".format(OVERLAYS, shard)
+    folder = f"{OVERLAYS}/part-{shard:06d}"
     place = plan.folder.place(folder)
     made = [errand(one.item, one.sha256, one.explanations, work.look, place)
             for one in outcomes if one.status == "done" and _is_wanted(one, work.overlays)]
@@ -44,7 +45,7 @@ def errands(plan, shard, outcomes, work):
 
 def errand(item, sha256, explanations, look, folder):
     """The arguments of ``decode.draw`` for an item."""
-    stem = "{:09d}.{}".format(item.number, outputs.stems([item.path])[0])
+    stem = f"{item.number:09d}.{outputs.stems([item.path])[0]}"
     names = ["{}.{}.{}".format(stem, base, look["format"]) for base in outputs.bases(explanations)]
     return item, sha256, list(zip(names, explanations)), look, folder
 

@@ -5,9 +5,9 @@ from typing import Any, NamedTuple, Optional
 
 import numpy as np
 
-from caffe_gradcam import images
 from caffe_gradcam.batch import storage
 from caffe_gradcam.batch.sources.archives import open_lmdb
+from caffe_gradcam.model import images
 from prototxt_tools.errors import InputError
 
 # No photograph is larger; what is has been made to fill memories.
@@ -69,8 +69,7 @@ def photograph(item, fetched):
         return images.decode(fetched.data, item.path, upright=not fetched.is_datum)
     channels, height, width = fetched.shape
     if channels not in (1, 3) or not height * width or len(fetched.data) != np.prod(fetched.shape):
-        raise InputError("{}: a Datum of {}x{}x{} with {} values is no picture".format(
-            item.path, channels, height, width, len(fetched.data)))
+        raise InputError(f"{item.path}: a Datum of {channels}x{height}x{width} with {len(fetched.data)} values is no picture")
     pixels = np.frombuffer(fetched.data, np.uint8).reshape(fetched.shape)
     return np.ascontiguousarray(np.broadcast_to(
         pixels.transpose(1, 2, 0), (height, width, 3)))
@@ -96,24 +95,24 @@ def cut(picture, box):
     part = picture[top:max(bottom, 0), left:max(right, 0)]
     if not part.size:
         raise InputError("the box {} lies outside of the picture of {}x{}".format(
-            ",".join("{:g}".format(one) for one in box), *picture.shape[:2]))
+            ",".join(f"{one:g}" for one in box), *picture.shape[:2]))
     return np.ascontiguousarray(part), (left, top)
 
 
 def _from_lmdb(item):
-    from prototxt_tools import schema
+    from prototxt_tools.net import schema
 
     if item.archive not in _environments:
         _environments[item.archive] = open_lmdb(item.archive)
     with _environments[item.archive].begin() as transaction:
         value = transaction.get(bytes.fromhex(item.where))
     if value is None:
-        raise InputError("{}: no longer in the LMDB".format(item.path))
+        raise InputError(f"{item.path}: no longer in the LMDB")
     datum = schema.new("Datum")
     try:
         datum.ParseFromString(value)
     except Exception:  # protobuf's DecodeError, whose module differs between versions
-        raise InputError("{}: not a Datum of Caffe".format(item.path)) from None
+        raise InputError(f"{item.path}: not a Datum of Caffe") from None
     data = datum.data if datum.data else _to_bytes(datum.float_data, item.path)
     shape = None if datum.encoded else (datum.channels, datum.height, datum.width)
     label = datum.label if datum.HasField("label") else None
@@ -125,5 +124,5 @@ def _to_bytes(values, path):
     numbers = np.array(values, np.float64)
     data = numbers.astype(np.uint8)
     if (data != numbers).any():
-        raise InputError("{}: its float_data are no pixels from 0 to 255".format(path))
+        raise InputError(f"{path}: its float_data are no pixels from 0 to 255")
     return data.tobytes()

@@ -51,7 +51,7 @@ def explain_batch(rows, model, weights=None, overrides=None, asking=None, engine
     """
     explained = spec.make(model, weights, overrides, engine, asking, explainer,
                           **engine_options or {})
-    items = [from_columns(row, "row {}".format(index))._replace(number=index)
+    items = [from_columns(row, f"row {index}")._replace(number=index)
              for index, row in enumerate(_to_dicts(rows))]
     cut = [items[start:start + batch] for start in range(0, len(items), batch)]
     with _guard:

@@ -24,7 +24,7 @@ class Item(NamedTuple):
     label : int, str or None
         The true class, by number or label.
     asks : list of str
-        Questions of its own, as ``caffe_gradcam.questions.parse`` reads them.
+        Questions of its own, as ``caffe_gradcam.asking.questions.parse`` reads them.
     box : list of float or None
         x, y, width, height in pixels: the part of the picture that is asked about.
     """
@@ -55,8 +55,7 @@ def load(data, name):
     try:
         return [Item(*json.loads(line)) for line in data.decode("ascii").splitlines()]
     except (ValueError, TypeError):
-        raise InputError("{}: the list is damaged; start again with --no-resume".format(
-            name)) from None
+        raise InputError(f"{name}: the list is damaged; start again with --no-resume") from None
 
 
 def from_columns(columns, place):
@@ -77,7 +76,7 @@ def from_columns(columns, place):
     """
     given = {name: value for name, value in columns.items() if value is not None and value != ""}
     if "path" not in given:
-        raise InputError("{}: no path".format(place))
+        raise InputError(f"{place}: no path")
     path = str(given["path"])
     asks = [str(given[name]) for name in ("class", "question") if name in given]
     return Item.of(path, id=str(given.get("id", path)), label=to_label(given.get("label")),
@@ -104,4 +103,4 @@ def _to_box(value, place):
             return box
     except (TypeError, ValueError):
         pass
-    raise InputError("{}: a box is x,y,width,height in pixels, not {!r}".format(place, value))
+    raise InputError(f"{place}: a box is x,y,width,height in pixels, not {value!r}")

@@ -11,12 +11,12 @@ import time
 import numpy as np
 
 from caffe_gradcam import __version__
+from caffe_gradcam.asking.questions import parse
 from caffe_gradcam.batch import drawing, lock, parts, plan, sources, spec, status, storage
 from caffe_gradcam.batch.gauges import Gauges
 from caffe_gradcam.batch.shards import Work
 from caffe_gradcam.batch.watch import Watch
 from caffe_gradcam.engines.base import device_index
-from caffe_gradcam.questions import parse
 from prototxt_tools.errors import InputError
 
 # What a run came to: images by status and parts that it did; images by status in all finished
@@ -159,7 +159,7 @@ def _clear(folder):
         folder.remove(plan.MANIFEST)
         for name in (plan.PARTS, plan.ITEMS):
             for file in folder.names(name):
-                folder.remove("{}/{}".format(name, file))
+                folder.remove(f"{name}/{file}")
 
 
 def _todo(opened, first, end, retry_failed):

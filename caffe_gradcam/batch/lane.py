@@ -12,7 +12,7 @@ from caffe_gradcam.batch.gauges import Gauges
 from caffe_gradcam.batch.net import Job, Net
 from caffe_gradcam.batch.rows import Outcome
 from caffe_gradcam.batch.spec import load_model, sees_regions
-from caffe_gradcam.preprocess import prepare
+from caffe_gradcam.model.preprocess import prepare
 from prototxt_tools.errors import InputError
 
 # Batches between being read and being explained: three in the net's process, one complete, and

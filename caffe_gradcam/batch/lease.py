@@ -61,7 +61,7 @@ def _take(folder, kind, first, end, until):
     folder.make(FOLDER)
     attempts = 0
     while True:
-        note = "{}/{}-{}-{}-{}.json".format(FOLDER, kind, first, end, uuid.uuid4().hex)
+        note = f"{FOLDER}/{kind}-{first}-{end}-{uuid.uuid4().hex}.json"
         _write(folder, note)
         try:
             other = _other(folder, note, kind, first, end)
@@ -84,7 +84,7 @@ def _take(folder, kind, first, end, until):
 def _other(folder, note, kind, first, end):
     """What a living note of another run says that wants some of the same; None without one."""
     for name in folder.names(FOLDER):
-        place = "{}/{}".format(FOLDER, name)
+        place = f"{FOLDER}/{name}"
         match = _NAME.match(name)
         if not match or place == note or match.group(1) != kind:
             continue
@@ -140,7 +140,7 @@ def _here():
 def _started(pid):
     """When a process began, in the kernel's ticks: a number may be given out again. None: gone."""
     try:
-        with open("/proc/{}/stat".format(pid)) as file:
+        with open(f"/proc/{pid}/stat") as file:
             state, *fields = file.read().rsplit(")", 1)[1].split()
         return None if state == "Z" else fields[18]
     except OSError:

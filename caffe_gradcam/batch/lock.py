@@ -94,7 +94,7 @@ def _open(path):
     try:
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     except OSError as error:
-        raise InputError("{}: cannot be written: {}".format(path, reason(error))) from None
+        raise InputError(f"{path}: cannot be written: {reason(error)}") from None
 
 
 def _lock(handle, mode, length, start, path):
@@ -103,10 +103,9 @@ def _lock(handle, mode, length, start, path):
     except OSError as error:
         if error.errno in (errno.EACCES, errno.EAGAIN):
             raise _refusal(path) from None
-        raise InputError("{}: cannot be locked: {}; put the output on another file system".format(
-            path, reason(error))) from None
+        raise InputError(f"{path}: cannot be locked: {reason(error)}; put the output on another file system") from None
 
 
 def _refusal(path):
-    return InputError("{}: another run is at work on these shards; wait for it or stop it, or "
-                      "take others with --shard".format(os.path.dirname(path)))
+    return InputError(f"{os.path.dirname(path)}: another run is at work on these shards; wait for it or stop it, or "
+                      "take others with --shard")

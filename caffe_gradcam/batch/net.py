@@ -10,7 +10,7 @@ import numpy as np
 
 from caffe_gradcam.batch.child import Child
 from caffe_gradcam.engines.errors import EngineError
-from caffe_gradcam.explain import attempt
+from caffe_gradcam.explaining.explainer import attempt
 from prototxt_tools.errors import InputError
 
 # The net has its next batches at hand when it is done with one.
@@ -130,7 +130,7 @@ class Net:
         limit = self._timeout if self._is_open else max(self._timeout, _OPENING)
         if (self._sent or not self._is_open) and time.monotonic() - self._since > limit:
             self._child.kill()
-            self._restart("the engine gave no answer within {:g} s and was stopped".format(limit))
+            self._restart(f"the engine gave no answer within {limit:g} s and was stopped")
 
     def close(self):
         self._child.kill()

@@ -71,7 +71,7 @@ def remove_leftovers(plan, first, end):
     for name in plan.folder.names(PARTS):
         match = _LEFTOVER.match(name)
         if match and first <= int(match.group(1)) < end:
-            plan.folder.remove("{}/{}".format(PARTS, name))
+            plan.folder.remove(f"{PARTS}/{name}")
 
 
 def _schema():
@@ -104,8 +104,7 @@ def _read_parquet(plan, shard, columns):
         import pyarrow
         import pyarrow.parquet
     except ImportError:
-        raise InputError("{}: its parts are Parquet; pip install pyarrow".format(
-            plan.folder.path)) from None
+        raise InputError(f"{plan.folder.path}: its parts are Parquet; pip install pyarrow") from None
     name = part_name(shard, "parquet")
     data = plan.folder.read(name)
     try:
@@ -133,11 +132,10 @@ def _add_maps(rows, data):
     with np.load(io.BytesIO(data)) as arrays:
         maps = np.split(arrays["cam"], arrays["ends"][:-1])
     if len(maps) != len(rows):
-        raise ValueError("{} maps for {} rows".format(len(maps), len(rows)))
+        raise ValueError(f"{len(maps)} maps for {len(rows)} rows")
     for row, one in zip(rows, maps):
         row["cam"] = one.tobytes() if row["cam_shape"] else None
 
 
 def _damaged(plan, name, error):
-    return InputError("{}: is damaged ({}); remove it and run again".format(
-        plan.folder.place(name), str(error).splitlines()[0] if str(error) else type(error)))
+    return InputError(f"{plan.folder.place(name)}: is damaged ({str(error).splitlines()[0] if str(error) else type(error)}); remove it and run again")

@@ -34,7 +34,7 @@ class Plan:
     def open(cls, folder):
         """The plan of an output that there is; raises InputError where there is none."""
         if not folder.exists(MANIFEST):
-            raise InputError("{}: no batch's output; it has no {}".format(folder.path, MANIFEST))
+            raise InputError(f"{folder.path}: no batch's output; it has no {MANIFEST}")
         try:
             manifest = json.loads(folder.read(MANIFEST).decode("utf-8"))
             missing = [name for name in _MANIFEST_FIELDS if name not in manifest]
@@ -74,7 +74,7 @@ class Plan:
             folder.write(_items_name(shards), items_.dump(shard))
             count, shards = count + len(shard), shards + 1
         if not count:
-            raise InputError("{}: holds no images".format(source))
+            raise InputError(f"{source}: holds no images")
         plan = cls(folder, {
             "format": FORMAT, "created": _now(), "source": source, "limit": limit,
             "items": count, "shard_size": shard_size, "shards": shards, "rows": rows,
@@ -98,9 +98,8 @@ class Plan:
             for name, ours, theirs in _pairs(field, value, self.manifest[field]):
                 if ours != theirs:
                     raise InputError(
-                        "{}: was begun with {} {}, not {}; take another output, or --no-resume "
-                        "to start anew".format(self.folder.path, name, _short(theirs),
-                                               _short(ours)))
+                        f"{self.folder.path}: was begun with {name} {_short(theirs)}, not {_short(ours)}; take another output, or --no-resume "
+                        "to start anew")
 
     @property
     def shards(self):
@@ -147,12 +146,12 @@ class Plan:
 
 
 def _items_name(shard):
-    return "{}/items-{:06d}.jsonl".format(ITEMS, shard)
+    return f"{ITEMS}/items-{shard:06d}.jsonl"
 
 
 def part_name(shard, extension):
     """``parts/part-000012.parquet``."""
-    return "{}/part-{:06d}.{}".format(PARTS, shard, extension)
+    return f"{PARTS}/part-{shard:06d}.{extension}"
 
 
 def _now():

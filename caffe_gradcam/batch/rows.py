@@ -6,9 +6,9 @@ from typing import Any, List, NamedTuple, Optional
 import numpy as np
 
 from caffe_gradcam.batch.item import Item
-from caffe_gradcam.boxes import find
-from caffe_gradcam.explanation import Explanation
-from caffe_gradcam.geometry import Geometry, Placement
+from caffe_gradcam.explaining.explanation import Explanation
+from caffe_gradcam.model.geometry import Geometry, Placement
+from caffe_gradcam.pictures.boxes import find
 
 # Column -> kind, in the order in which parts hold them.
 COLUMNS = {

@@ -2,10 +2,10 @@
 
 import hashlib
 
-from caffe_gradcam import images
-from caffe_gradcam.explain import Explainer
-from caffe_gradcam.model import Model
-from caffe_gradcam.questions import Against, At, Like, Probability, Top, parse
+from caffe_gradcam.asking.questions import Against, At, Like, Probability, Top, parse
+from caffe_gradcam.explaining.explainer import Explainer
+from caffe_gradcam.model import images
+from caffe_gradcam.model.model import Model
 from prototxt_tools.errors import InputError
 
 _EXPLAINER = {"methods": ["grad-cam"], "samples": None, "gradient": "post",
@@ -22,8 +22,8 @@ def make(model, weights=None, overrides=None, engine="auto", asking=None, explai
         As for ``Model.load``.
     engine : str
     asking : dict
-        ``classes``: texts as ``caffe_gradcam.questions.parse`` reads them, asked of items that
-        ask nothing of their own; ``like`` and ``cosine``: the path of an image, and how to
+        ``classes``: texts as ``caffe_gradcam.asking.questions.parse`` reads them, asked of items
+        that ask nothing of their own; ``like`` and ``cosine``: the path of an image, and how to
         compare; for nets with a map of scores ``at``: x, y, width, height, or ``mask``: a path;
         ``probability`` and ``counterfactual``: True to ask so. Nothing: the best class.
     explainer : dict
@@ -134,7 +134,7 @@ def _digest(path):
             for block in iter(lambda: file.read(1 << 20), b""):
                 digest.update(block)
     except OSError as error:
-        raise InputError("{}: cannot be read: {}".format(path, error.strerror)) from None
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
     return digest.hexdigest()
 
 

@@ -44,12 +44,12 @@ def problems(plan):
     """
     found = []
     for shard in sorted(plan.done()):
-        name = "part {}".format(shard)
+        name = f"part {shard}"
         if shard >= plan.shards:
-            found.append("{}: belongs to no list of items".format(name))
+            found.append(f"{name}: belongs to no list of items")
             continue
         try:
-            found += ["{}: {}".format(name, one) for one in _of_part(
+            found += [f"{name}: {one}" for one in _of_part(
                 parts.read(plan, shard), plan.items(shard))]
         except InputError as error:
             found.append(str(error))
@@ -58,15 +58,15 @@ def problems(plan):
 
 def _of_part(rows, items):
     if [one.number for one in items] != list(dict.fromkeys(row["item"] for row in rows)):
-        yield "its rows are not those of the {} images of its list".format(len(items))
+        yield f"its rows are not those of the {len(items)} images of its list"
         return
     for row in rows:
         place = "row of image {}".format(row["item"])
         if set(row) != set(COLUMNS) or row["status"] not in STATUSES:
-            yield "{}: no row of this version".format(place)
+            yield f"{place}: no row of this version"
         elif row["status"] in ("ok", "empty"):
             for one in _of_map(row):
-                yield "{}: {}".format(place, one)
+                yield f"{place}: {one}"
         elif not row["error"]:
             yield "{}: {} without a reason".format(place, row["status"])
 

@@ -28,11 +28,11 @@ def file_system(url):
     try:
         import fsspec
     except ImportError:
-        raise InputError("{}: URLs need fsspec; pip install fsspec".format(url)) from None
+        raise InputError(f"{url}: URLs need fsspec; pip install fsspec") from None
     try:
         return fsspec.core.url_to_fs(url)
     except (ImportError, ValueError) as error:
-        raise InputError("{}: {}".format(url, error)) from None
+        raise InputError(f"{url}: {error}") from None
 
 
 def read(path, offset=0, size=None, limit=None):
@@ -60,11 +60,11 @@ def read(path, offset=0, size=None, limit=None):
             return file_system_.cat_file(inner, offset, offset + size if size else None)
         return _read_local(path, offset, size, limit)
     except FileNotFoundError:
-        raise InputError("{}: no such file".format(path)) from None
+        raise InputError(f"{path}: no such file") from None
     except IsADirectoryError:
-        raise InputError("{}: a folder, not an image".format(path)) from None
+        raise InputError(f"{path}: a folder, not an image") from None
     except OSError as error:
-        raise InputError("{}: cannot be read: {}".format(path, reason(error))) from None
+        raise InputError(f"{path}: cannot be read: {reason(error)}") from None
 
 
 def _read_local(path, offset, size, limit):
@@ -74,7 +74,7 @@ def _read_local(path, offset, size, limit):
         if os.path.stat.S_ISDIR(status.st_mode):
             raise IsADirectoryError
         if not os.path.stat.S_ISREG(status.st_mode):
-            raise InputError("{}: not a regular file".format(path))
+            raise InputError(f"{path}: not a regular file")
         _check_length(path, size or status.st_size, limit)
         file.seek(offset)
         return file.read() if size is None else file.read(size)
@@ -82,7 +82,7 @@ def _read_local(path, offset, size, limit):
 
 def _check_length(path, length, limit):
     if limit is not None and length > limit:
-        raise InputError("{}: {} bytes are more than the limit of {}".format(path, length, limit))
+        raise InputError(f"{path}: {length} bytes are more than the limit of {limit}")
 
 
 def reason(error):
@@ -109,7 +109,7 @@ class LocalFolder:
             try:
                 os.makedirs(place, exist_ok=True)
             except OSError as error:
-                raise InputError("{}: cannot be made: {}".format(place, reason(error))) from None
+                raise InputError(f"{place}: cannot be made: {reason(error)}") from None
 
     def exists(self, name):
         return os.path.exists(self.place(name))
@@ -150,7 +150,7 @@ class LocalFolder:
                     os.remove(temporary)
             _sync_folder(folder)
         except OSError as error:
-            raise InputError("{}: cannot be written: {}".format(place, reason(error))) from None
+            raise InputError(f"{place}: cannot be written: {reason(error)}") from None
 
     def remove(self, name):
         try:
@@ -229,4 +229,4 @@ class UrlFolder:
         try:
             return function(*arguments, **options)
         except Exception as error:  # each file system has errors of its own
-            raise InputError("{}: {}".format(self.place(name), reason(error))) from None
+            raise InputError(f"{self.place(name)}: {reason(error)}") from None

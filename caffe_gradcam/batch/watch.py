@@ -89,12 +89,12 @@ class Watch:
                 self._write_metrics()
 
     def _show_bar(self):
-        self._bar.set_postfix_str("{} bad, busy: {}".format(self._gauges.bad, self._busy()),
+        self._bar.set_postfix_str(f"{self._gauges.bad} bad, busy: {self._busy()}",
                                   refresh=False)
         self._bar.update(self._gauges.images - self._bar.n)
 
     def _busy(self):
-        return " ".join("{} {:.0f}%".format(name, 100 * part)
+        return " ".join(f"{name} {100 * part:.0f}%"
                         for name, part in self._gauges.busy().items())
 
     def _progress(self):
@@ -107,8 +107,7 @@ class Watch:
                        eta_seconds=None if left is None else round(left),
                        busy={name: round(part, 3) for name, part in gauges.busy().items()})
         elif not self._quiet:
-            self._print("{} of {} images, {:.1f}/s, {} left, {} bad, busy: {}".format(
-                gauges.images, self._total, rate, duration(left), gauges.bad, self._busy()))
+            self._print(f"{gauges.images} of {self._total} images, {rate:.1f}/s, {duration(left)} left, {gauges.bad} bad, busy: {self._busy()}")
 
     def _print(self, line):
         if self._bar is not None:
@@ -124,20 +123,20 @@ class Watch:
 def to_prometheus(gauges, total):
     """The gauges in Prometheus' text format."""
     values = {
-        "images_total": {'{{status="{}"}}'.format(name): value
+        "images_total": {f'{{status="{name}"}}': value
                          for name, value in gauges.counts.items()},
         "parts_total": {"": gauges.parts},
         "images_planned": {"": total},
         "images_per_second": {"": round(gauges.rate, 3)},
-        "stage_busy_ratio": {'{{stage="{}"}}'.format(name): round(part, 4)
+        "stage_busy_ratio": {f'{{stage="{name}"}}': round(part, 4)
                              for name, part in gauges.busy().items()},
     }
     lines = []
     for name, samples in values.items():
         full = "caffe_gradcam_batch_" + name
         kind = "counter" if name.endswith("_total") else "gauge"
-        lines += ["# HELP {} {}".format(full, _HELP[name]), "# TYPE {} {}".format(full, kind)]
-        lines += ["{}{} {}".format(full, labels, value) for labels, value in samples.items()]
+        lines += [f"# HELP {full} {_HELP[name]}", f"# TYPE {full} {kind}"]
+        lines += [f"{full}{labels} {value}" for labels, value in samples.items()]
     return "\n".join(lines) + "\n"
 
 
@@ -146,4 +145,4 @@ def duration(seconds):
     if seconds is None:
         return "?"
     minutes, rest = divmod(int(seconds), 60)
-    return "{}:{:02d}:{:02d}".format(minutes // 60, minutes % 60, rest)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"

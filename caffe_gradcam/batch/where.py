@@ -48,8 +48,8 @@ class Where:
             self._tree = ast.parse(_rename(text), mode="eval").body
             nodes = list(ast.walk(self._tree))
         except (SyntaxError, ValueError, tokenize.TokenError, RecursionError):
-            raise InputError("--where {!r}: not a condition such as \"status == 'ok' and "
-                             "label != class\"".format(text)) from None
+            raise InputError(f"--where {text!r}: not a condition such as \"status == 'ok' and "
+                             "label != class\"") from None
         names = {node.id for node in nodes if isinstance(node, ast.Name)}
         self.columns = {"class" if name == _CLASS else name for name in names}
         for name in sorted(self.columns - set(NAMES)):
@@ -68,8 +68,7 @@ class Where:
         """The node as a function of a row."""
         make = getattr(self, "_" + type(node).__name__.lower(), None)
         if make is None:
-            raise InputError("--where {!r}: {} cannot stand in a condition".format(
-                self._text, type(node).__name__))
+            raise InputError(f"--where {self._text!r}: {type(node).__name__} cannot stand in a condition")
         return make(node)
 
     def _name(self, node):

@@ -139,7 +139,7 @@ def _share(text):
     match = re.match(r"(\d+)/(\d+)$", text)
     share = tuple(map(int, match.groups())) if match else (0, 0)
     if not 1 <= share[0] <= share[1]:
-        raise argparse.ArgumentTypeError("I/N with I from 1 to N, not {!r}".format(text))
+        raise argparse.ArgumentTypeError(f"I/N with I from 1 to N, not {text!r}")
     return share
 
 
@@ -147,7 +147,7 @@ def _overlays(text):
     if text in ("none", "all", "wrong"):
         return text
     if not text.isdigit():
-        raise argparse.ArgumentTypeError("none, all, wrong or a number, not {!r}".format(text))
+        raise argparse.ArgumentTypeError(f"none, all, wrong or a number, not {text!r}")
     return int(text)
 
 
@@ -173,7 +173,7 @@ def run(options):
 
 def _arguments(options):
     """The options as arguments of ``batch.run``."""
-    from caffe_gradcam.model import READERS
+    from caffe_gradcam.model.model import READERS
 
     names = ("model", "source", "output", "weights", "engine", "batch", "timeout", "workers",
              "shard_size", "limit", "root", "overlays", "boxes", "resume", "retry_failed",
@@ -195,7 +195,7 @@ def _arguments(options):
 def _asking(options):
     """See ``spec.make``."""
     classes = list(options.classes or [])
-    classes += ["top:{}".format(options.top)] if options.top else []
+    classes += [f"top:{options.top}"] if options.top else []
     classes += [" versus ".join(pair) for pair in options.versus]
     at = options.at and (shared.numbers(
         options.at, (2, 4), "--at wants X,Y or X,Y,WIDTH,HEIGHT in whole pixels") + (1, 1))[:4]
@@ -238,11 +238,11 @@ def _tell(summary, options):
         print(json.dumps(dict(summary._asdict()), indent=2))
     if options.quiet:
         return
-    bad = ["{} {}".format(summary.held[name], name) for name in ("unreadable", "failed")
+    bad = [f"{summary.held[name]} {name}" for name in ("unreadable", "failed")
            if summary.held[name]]
     if not summary.complete:
-        print("caffe-gradcam: stopped after {} parts; the same command goes on from "
-              "there".format(summary.parts), file=sys.stderr)
+        print(f"caffe-gradcam: stopped after {summary.parts} parts; the same command goes on from "
+              "there", file=sys.stderr)
     elif bad and not options.log_json:
         print("caffe-gradcam: {}; see {}, or try them again with --retry-failed".format(
             ", ".join(bad), summary.output), file=sys.stderr)
@@ -265,7 +265,7 @@ def _status(options):
     print("{output}: {parts} of {parts_planned} parts, {images} of {images_planned} images, "
           "{rows} rows".format(**report))
     for name, count in counts.items():
-        print("  {:<10} {}".format(name, count))
+        print(f"  {name:<10} {count}")
     return 0
 
 
@@ -277,8 +277,7 @@ def _verify(options):
     plan = Plan.open(open_folder(options.source))
     problems = status.problems(plan)
     for one in problems:
-        print("caffe-gradcam: {}".format(one), file=sys.stderr)
+        print(f"caffe-gradcam: {one}", file=sys.stderr)
     if not problems:
-        print("{}: {} of {} parts, and all of them are sound".format(
-            options.source, len(plan.done()), plan.shards))
+        print(f"{options.source}: {len(plan.done())} of {plan.shards} parts, and all of them are sound")
     return 1 if problems else 0

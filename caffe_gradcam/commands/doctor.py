@@ -44,7 +44,7 @@ def add(commands):
 def run(options):
     """Run the subcommand; the result is the exit code."""
     from caffe_gradcam import doctor, zoo
-    from caffe_gradcam.model import READERS
+    from caffe_gradcam.model.model import READERS
 
     path = options.model and zoo.locate(options.model, options.offline, options.quiet)
     overrides = {name: getattr(options, name) for name in READERS if hasattr(options, name)}
@@ -61,7 +61,7 @@ def say(one, quiet=False):
     """Print a finding."""
     if quiet and one.severity in ("fine", "note"):
         return
-    text = "{:7}  {}: {}".format(_MARKS[one.severity], one.check, one.what)
+    text = f"{_MARKS[one.severity]:7}  {one.check}: {one.what}"
     if one.remedy:
         text += "\n{:9}-> {}".format("", one.remedy)
     encoding = sys.stdout.encoding or "utf-8"

@@ -113,19 +113,20 @@ def _pixels(text):
     except ValueError:
         value = -1
     if not 0 <= value < math.inf:
-        raise argparse.ArgumentTypeError("a number of pixels, not {!r}".format(text))
+        raise argparse.ArgumentTypeError(f"a number of pixels, not {text!r}")
     return value
 
 
 def _seed(text):
     if not text.isdigit() or int(text) >= 2 ** 32:
-        raise argparse.ArgumentTypeError("a whole number below 2**32, not {!r}".format(text))
+        raise argparse.ArgumentTypeError(f"a whole number below 2**32, not {text!r}")
     return int(text)
 
 
 def run(options):
     """Run the subcommand; the result is the exit code."""
-    from caffe_gradcam import comparison, evaluate
+    from caffe_gradcam.measuring import bench as evaluate
+    from caffe_gradcam.measuring import comparison
 
     model = shared.load_model(options)
     if not options.target:
@@ -154,8 +155,8 @@ def run(options):
 
 def _methods(options, model):
     """The methods asked for, each once; "all" are those that have a meaning for the net."""
-    from caffe_gradcam import heads
-    from caffe_gradcam.methods import METHODS
+    from caffe_gradcam.explaining import heads
+    from caffe_gradcam.explaining.methods import METHODS
 
     named = shared.names(options.methods)
     if named == ["all"]:
@@ -172,8 +173,8 @@ def _methods(options, model):
 
 
 def _metrics(options):
-    from caffe_gradcam import choices
-    from caffe_gradcam.evaluate import METRICS
+    from caffe_gradcam.measuring.bench import METRICS
+    from caffe_gradcam.model import choices
 
     if options.metrics is None:
         return tuple(one for one in METRICS if options.boxes or one != "pointing")
@@ -186,8 +187,9 @@ def _metrics(options):
 
 def _items(options, model):
     """(path, questions, boxes) of each image to measure."""
-    from caffe_gradcam import annotations, evaluate
-    from caffe_gradcam.questions import Top, parse
+    from caffe_gradcam.asking.questions import Top, parse
+    from caffe_gradcam.measuring import annotations
+    from caffe_gradcam.measuring import bench as evaluate
 
     boxes = annotations.read_boxes(options.boxes, model.find_class) if options.boxes else {}
     asked = [parse(text, model.find_class) for text in options.classes or []]
@@ -198,8 +200,8 @@ def _items(options, model):
         if own or not boxes:
             items.append((path, asked or sorted(own) or [Top(1)], own))
     if not items:
-        raise InputError("{}: has no boxes of any of these images; names are compared as they "
-                         "are, then without their folders".format(options.boxes))
+        raise InputError(f"{options.boxes}: has no boxes of any of these images; names are compared as they "
+                         "are, then without their folders")
     return items[:options.limit]
 
 
@@ -213,7 +215,7 @@ def _image_paths(names):
         inside = [os.path.join(name, one) for one in sorted(os.listdir(name))
                   if one.lower().endswith(_EXTENSIONS)]
         if not inside:
-            raise InputError("{}: no images in this folder".format(name))
+            raise InputError(f"{name}: no images in this folder")
         paths += inside
     return list(dict.fromkeys(paths))
 
@@ -222,8 +224,8 @@ def _measure_all(bench, items, options):
     """The outcome of each image, batch by batch."""
     from tqdm import tqdm
 
-    from caffe_gradcam import images
-    from caffe_gradcam.explain import attempt
+    from caffe_gradcam.explaining.explainer import attempt
+    from caffe_gradcam.model import images
 
     hidden = True if options.quiet or options.json else None
     with tqdm(total=len(items), unit="image", disable=hidden) as progress:
@@ -246,7 +248,7 @@ def _error_line(path, error):
 
 
 def _image_entry(item, outcome):
-    from caffe_gradcam.comparison import number
+    from caffe_gradcam.measuring.comparison import number
 
     if isinstance(outcome, InputError):
         return {"path": item[0], "error": str(outcome)}
@@ -257,12 +259,12 @@ def _image_entry(item, outcome):
 
 
 def _say(report, rows, verdict, options):
-    from caffe_gradcam import comparison
+    from caffe_gradcam.measuring import comparison
 
     if options.json:
         print(json.dumps(report, indent=2))
         return
-    lines = "{}\n\n{}".format(comparison.table(rows), verdict.text)
+    lines = f"{comparison.table(rows)}\n\n{verdict.text}"
     try:
         lines.encode(sys.stdout.encoding or "utf-8")
     except UnicodeEncodeError:
@@ -272,18 +274,19 @@ def _say(report, rows, verdict, options):
 
 
 def _write(report, rows, model, options):
-    from caffe_gradcam import images, plots
-    from caffe_gradcam.evaluate import COLUMNS
+    from caffe_gradcam.measuring.bench import COLUMNS
+    from caffe_gradcam.model import images
+    from caffe_gradcam.pictures import plots
     from prototxt_tools.files import write_bytes
 
     text = json.dumps(report, indent=2) + "\n"
     write_bytes(os.path.join(options.folder, "evaluate.json"), text.encode("utf-8"))
     unit = "score of the class" if model.link == "none" else "probability of the class"
     for name in ("deletion", "insertion"):
-        lines = [plots.Line("{} {}".format(row.method, row.target).strip(), row.curves[name],
+        lines = [plots.Line(f"{row.method} {row.target}".strip(), row.curves[name],
                             row.cells[name].mean, not row.target)
                  for row in rows if name in row.curves]
         if lines:
-            title = "{}: {}".format(model.name, name)
+            title = f"{model.name}: {name}"
             images.write(os.path.join(options.folder, name + ".png"),
                          plots.plot(title, lines, COLUMNS[name].better, unit))

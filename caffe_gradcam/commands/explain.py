@@ -118,7 +118,7 @@ def explain_all(explainer, pictures, asked, writer, options):
     """Explain all pictures, batch by batch; gives the report's entries in their order."""
     from tqdm import tqdm
 
-    from caffe_gradcam import outputs
+    from caffe_gradcam.pictures import outputs
 
     names = outputs.stems([one.name for one in pictures])
     rows = []
@@ -140,7 +140,7 @@ def explain_batch(explainer, batch, asked):
 
     A picture with a crop has two results, of the whole and of the crop.
     """
-    from caffe_gradcam.explain import attempt
+    from caffe_gradcam.explaining.explainer import attempt
 
     read = [attempt(one.read) for one in batch]
     parts = [[] if isinstance(one, InputError) else one.asked for one in read]

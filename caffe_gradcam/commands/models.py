@@ -71,7 +71,7 @@ def add(commands):
 def _size(text):
     match = re.match(r"(\d+(?:\.\d+)?)\s*([KMG]?)B?$", text.strip(), re.IGNORECASE)
     if not match:
-        raise argparse.ArgumentTypeError("a size such as 50MB, not {!r}".format(text))
+        raise argparse.ArgumentTypeError(f"a size such as 50MB, not {text!r}")
     return int(float(match.group(1)) * _UNITS[match.group(2).upper()])
 
 
@@ -133,11 +133,11 @@ def run_show(options):
                          default=str))
         return 0
     files = fetching.missing(entry)
-    print("id: {}".format(entry.id))
+    print(f"id: {entry.id}")
     print(yaml.safe_dump(entry.front, default_flow_style=False, allow_unicode=True), end="")
-    print("folder: {}".format(fetching.place(entry)))
+    print(f"folder: {fetching.place(entry)}")
     print("to fetch: {}".format(", ".join(
-        "{} ({})".format(file.name, fetching.size(file.size)) for file in files) or "nothing"))
+        f"{file.name} ({fetching.size(file.size)})" for file in files) or "nothing"))
     return 0
 
 
@@ -151,7 +151,7 @@ def run_fetch(options):
             print(fetching.fetch(registry.find(name), options.offline, options.quiet))
         except InputError as error:
             failed += 1
-            print("caffe-gradcam: {}".format(error), file=sys.stderr)
+            print(f"caffe-gradcam: {error}", file=sys.stderr)
     return 0 if not failed else 2 if failed == len(options.names) else 1
 
 
@@ -170,7 +170,7 @@ def run_check(options):
         for row in bad:
             print("{}: {} {}".format(row["id"], row["file"], row["problem"]))
         files = sum(row["file"] != "readme.md" for row in rows)
-        print("{} models, {} files here, {} problems".format(len(known), files, len(bad)))
+        print(f"{len(known)} models, {files} files here, {len(bad)} problems")
     return 1 if bad else 0
 
 
@@ -197,7 +197,7 @@ def run_add(options):
 
     entry = adding.add(options.path, options.name)
     files = fetching.missing(entry)
-    print("{} -> {}".format(entry.id, os.path.abspath(fetching.place(entry))))
+    print(f"{entry.id} -> {os.path.abspath(fetching.place(entry))}")
     if files:
         print("to fetch: {}".format(", ".join(file.name for file in files)))
     return 0

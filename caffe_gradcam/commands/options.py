@@ -102,7 +102,7 @@ def add_talk(group, quiet="print errors only"):
 def positive(text):
     """A whole number from 1 up, for argparse."""
     if not re.match("[1-9][0-9]*$", text):
-        raise argparse.ArgumentTypeError("a whole number from 1 up, not {!r}".format(text))
+        raise argparse.ArgumentTypeError(f"a whole number from 1 up, not {text!r}")
     return int(text)
 
 
@@ -110,26 +110,26 @@ def numbers(text, counts, what):
     """Whole numbers between commas; InputError where their count is not among the counts."""
     found = re.findall(r"-?\d+", text)
     if len(found) not in counts or ",".join(found) != text.replace(" ", ""):
-        raise InputError("{}, not {!r}".format(what, text))
+        raise InputError(f"{what}, not {text!r}")
     return tuple(int(one) for one in found)
 
 
 def load_model(options):
     """The model that the options name, fetched if need be; warnings go to stderr."""
     from caffe_gradcam import zoo
-    from caffe_gradcam.model import READERS, Model
+    from caffe_gradcam.model.model import READERS, Model
 
     options.model = zoo.locate(options.model, options.offline, options.quiet)
     overrides = {name: getattr(options, name) for name in READERS}
     model = Model.load(options.model, options.weights, **overrides)
     for warning in model.warnings:
-        print("caffe-gradcam: warning: {}".format(warning), file=sys.stderr)
+        print(f"caffe-gradcam: warning: {warning}", file=sys.stderr)
     return model
 
 
 def open_explainer(model, options, methods, fuse=None):
     """An Explainer as the options want it, for methods of these names."""
-    from caffe_gradcam.explain import Explainer
+    from caffe_gradcam.explaining.explainer import Explainer
 
     return Explainer.open(
         model,
@@ -159,7 +159,7 @@ def names(text):
 
 def classes(options, model):
     """The questions about classes that the options ask."""
-    from caffe_gradcam.questions import parse
+    from caffe_gradcam.asking.questions import parse
 
     asked = [parse(text, model.find_class) for text in options.classes or []]
     asked += [parse(" versus ".join(pair), model.find_class) for pair in options.versus]
@@ -174,15 +174,15 @@ def questions(asked, options, explainer):
     asked : list of question
         See :func:`classes`.
     options : argparse.Namespace
-    explainer : caffe_gradcam.explain.Explainer
+    explainer : caffe_gradcam.explaining.explainer.Explainer
         Runs the net on the image of ``--like``.
 
     Returns
     -------
     list of question
     """
-    from caffe_gradcam import images
-    from caffe_gradcam.questions import Against, At, Like, Probability
+    from caffe_gradcam.asking.questions import Against, At, Like, Probability
+    from caffe_gradcam.model import images
 
     if options.like:
         reference = explainer.score_blob(images.read(options.like))
@@ -200,7 +200,7 @@ def _region(options):
         wanted = "--at wants X,Y or X,Y,WIDTH,HEIGHT in whole pixels"
         return (numbers(options.at, (2, 4), wanted) + (1, 1))[:4]
     if options.mask:
-        from caffe_gradcam import images
+        from caffe_gradcam.model import images
 
         return images.read(options.mask).max(axis=2) > 127
     return None
@@ -215,12 +215,12 @@ def describe(model):
         ("size", ", ".join(sizes)),
         ("channel_order", shown.channel_order),
         ("mean", _mean(shown.mean)),
-        ("scale", "{:g}".format(shown.scale)),
+        ("scale", f"{shown.scale:g}"),
         ("resize", _size(shown.resize)),
         ("crop", _size(shown.crop)),
         ("score", model.score),
         ("target", ", ".join(model.targets)),
-        ("labels", "{} labels".format(len(model.labels)) if model.labels else "none"),
+        ("labels", f"{len(model.labels)} labels" if model.labels else "none"),
     ]
     if shown.crops > 1:
         values.insert(7, ("crops", str(shown.crops)))
@@ -237,7 +237,7 @@ def _size(size):
         return "{}x{}".format(*size)
     if isinstance(size, str):
         return size
-    return "none" if size is None else "short side {}".format(size)
+    return "none" if size is None else f"short side {size}"
 
 
 def _mean(mean):
@@ -245,4 +245,4 @@ def _mean(mean):
         return "none"
     if mean.ndim == 3:
         return "image of {}x{}".format(*mean.shape[1:])
-    return ", ".join("{:g}".format(value) for value in mean)
+    return ", ".join(f"{value:g}" for value in mean)

@@ -3,8 +3,9 @@
 import os
 from typing import Any, NamedTuple, Optional, Tuple
 
-from caffe_gradcam import boxes, choices, figures, images, outputs, render
 from caffe_gradcam.commands import options as shared
+from caffe_gradcam.model import choices, images
+from caffe_gradcam.pictures import boxes, figures, outputs, render
 from prototxt_tools.errors import InputError
 
 
@@ -138,7 +139,7 @@ class Writer:
                 figures.write(path, self._figure(picture, read, results, index))
             npz = None
             if self._options.npz:
-                npz = os.path.join(self._options.folder, "{}.{}.npz".format(stem, base))
+                npz = os.path.join(self._options.folder, f"{stem}.{base}.npz")
                 outputs.write_arrays(npz, one, results[-1].scores)
             rows.append(outputs.explanation_row(one, path, npz))
             if self._options.boxes:
@@ -163,4 +164,4 @@ class Writer:
         return [box._asdict() for box in found]
 
     def _path(self, base):
-        return os.path.join(self._options.folder, "{}.{}".format(base, self._options.format))
+        return os.path.join(self._options.folder, f"{base}.{self._options.format}")

@@ -60,7 +60,7 @@ def run(options):
     drawn, wrong = redraw(
         Plan.open(output), where, folder, look, options.limit, options.workers)
     for sentence in wrong:
-        print("caffe-gradcam: {}".format(sentence), file=sys.stderr)
+        print(f"caffe-gradcam: {sentence}", file=sys.stderr)
     if not options.quiet:
-        print("{} images drawn in {}".format(drawn, folder.path), file=sys.stderr)
+        print(f"{drawn} images drawn in {folder.path}", file=sys.stderr)
     return 1 if wrong else 0

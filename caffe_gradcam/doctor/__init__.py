@@ -77,7 +77,7 @@ def _at_work(model, photographs, working):
         except InputError as problem:
             last = position == len(working) - 1
             findings.append((error if last else warning)(
-                "run", "{} on {}: {}".format(kind, device, problem),
+                "run", f"{kind} on {device}: {problem}",
                 "prototxt-tools inspect shows the net" if last else "another engine is tried"))
     return findings
 
@@ -95,7 +95,7 @@ def _on_engine(case, working, position):
 
 def _read(paths):
     """Pictures, and a finding for each that cannot be read."""
-    from caffe_gradcam import images
+    from caffe_gradcam.model import images
 
     photographs, findings = [], []
     for path in paths:

@@ -99,8 +99,7 @@ def packages(outcome):
         elif name in NEEDED:
             findings.append(error("package " + own, _short(said["error"]), _cure(own, said)))
         else:
-            findings.append(note("package " + own, "not installed: wanted {}".format(
-                OPTIONAL[name][1]), "pip install " + own))
+            findings.append(note("package " + own, f"not installed: wanted {OPTIONAL[name][1]}", "pip install " + own))
     return findings
 
 
@@ -118,7 +117,7 @@ def is_right(outcome):
 
 def judge_engine(kind, device, outcome, found):
     """What a probe of an engine means."""
-    check = "engine {} on {}".format(kind, device)
+    check = f"engine {kind} on {device}"
     if outcome is None:
         return [] if device != "cpu" else [note(check, "not installed", ENGINES[kind])]
     if outcome.answer is None:
@@ -131,7 +130,7 @@ def judge_engine(kind, device, outcome, found):
     findings = [fine(check, what)]
     if kind == "torch" and device == "cpu" and found and not said["build"].get("cuda"):
         findings.append(warning(
-            check, "this torch is built for the CPU only, so {} idles".format(found[0].name),
+            check, f"this torch is built for the CPU only, so {found[0].name} idles",
             "install the CUDA build of torch"))
     return findings + _judge_archs(check, said["build"])
 
@@ -237,15 +236,14 @@ def probe(words, timeout=_PATIENCE):
     -------
     Probe
     """
-    code = "import sys; sys.path[:] = {!r}; sys.argv[1:] = {!r}; import runpy; " \
-           "runpy.run_module('caffe_gradcam.doctor.probe', run_name='__main__')".format(
-               sys.path, list(words))
+    code = f"import sys; sys.path[:] = {sys.path!r}; sys.argv[1:] = {list(words)!r}; import runpy; " \
+           "runpy.run_module('caffe_gradcam.doctor.probe', run_name='__main__')"
     try:
         result = subprocess.run(
             [sys.executable, "-c", code], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, timeout=timeout, env=dict(os.environ, GLOG_minloglevel="2"))
     except subprocess.TimeoutExpired:
-        return Probe(None, "no answer within {} seconds".format(timeout))
+        return Probe(None, f"no answer within {timeout} seconds")
     for line in reversed(result.stdout.decode("utf-8", "replace").splitlines()):
         if line.startswith("{"):
             return Probe(json.loads(line), "")
@@ -258,8 +256,8 @@ def _last_words(result):
     fatal = [line for line in lines if re.match(r"F\d{4} ", line)]
     spoken = fatal[:1] or [line for line in lines if line.strip()][-1:]
     if result.returncode < 0:
-        spoken.append("killed by signal {}".format(-result.returncode))
-    return ": ".join(spoken) or "ended with status {}".format(result.returncode)
+        spoken.append(f"killed by signal {-result.returncode}")
+    return ": ".join(spoken) or f"ended with status {result.returncode}"
 
 
 def _short(text, longest=300):

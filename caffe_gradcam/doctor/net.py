@@ -4,17 +4,17 @@ import os
 
 import numpy as np
 
-from caffe_gradcam import folder as model_folder
 from caffe_gradcam.doctor.findings import error, fine, note, warning
-from caffe_gradcam.model import Model
-from prototxt_tools import check as stock
+from caffe_gradcam.model import folder as model_folder
+from caffe_gradcam.model.model import Model
 from prototxt_tools import shapes
 from prototxt_tools import weights as weight_files
-from prototxt_tools.audit import audit
-from prototxt_tools.document import Document
 from prototxt_tools.errors import InputError
-from prototxt_tools.graph import Graph
-from prototxt_tools.net import Net
+from prototxt_tools.net.graph import Graph
+from prototxt_tools.net.net import Net
+from prototxt_tools.reports import check as stock
+from prototxt_tools.reports.audit import audit
+from prototxt_tools.text.document import Document
 
 _MOST_SHOWN = 3
 _LOSSES = ("SoftmaxWithLoss", "EuclideanLoss", "SigmoidCrossEntropyLoss", "HingeLoss",
@@ -45,7 +45,7 @@ def examine(path, weights=None, overrides=None):
         net = Net.parse(document)
     except InputError as problem:
         return [error("net", str(problem), _cure_of_text(str(problem)))], None
-    findings = [fine("net", "{}: {} layers, form {}".format(prototxt, len(net.layers), net.form))]
+    findings = [fine("net", f"{prototxt}: {len(net.layers)} layers, form {net.form}")]
     findings += audited(net) + foreign(net) + purpose(net)
     try:
         model = Model.load(path, weights, **(overrides or {}))
@@ -84,8 +84,8 @@ def purpose(net):
     losses = [layer for layer in layers if layer.type in _LOSSES]
     if data or losses:
         one = (data or losses)[0]
-        return [warning("net", "layer {} of type {} belongs to training: this is no deploy "
-                        "net".format(one.name, one.type),
+        return [warning("net", f"layer {one.name} of type {one.type} belongs to training: this is no deploy "
+                        "net",
                         "prototxt-tools deploy makes a deploy net of it")]
     return []
 
@@ -107,11 +107,9 @@ def weighed(model):
     needed = {net.layers[index].name for index in model.graph.ancestors([model.score])}
     findings = _misfits(fit, needed) + _numbers(weights, needed)
     if fit.extra and not fit.missing:
-        findings.append(note("weights", "{} layers of the file are not in the net: {}".format(
-            len(fit.extra), _some(fit.extra))))
+        findings.append(note("weights", f"{len(fit.extra)} layers of the file are not in the net: {_some(fit.extra)}"))
     if not findings or all(one.severity == "note" for one in findings):
-        findings.insert(0, fine("weights", "{}: all {} layers fit".format(
-            model.weights, sum(bool(blobs) for blobs in expected.values()))))
+        findings.insert(0, fine("weights", f"{model.weights}: all {sum(bool(blobs) for blobs in expected.values())} layers fit"))
     return findings
 
 
@@ -121,8 +119,8 @@ def _misfits(fit, needed):
     missing = [name for name in fit.missing if name in needed]
     if missing:
         findings.append(error(
-            "weights", "the file has none for {} layers: {}; Caffe would run them on random "
-            "numbers without a word".format(len(missing), _some(missing)),
+            "weights", f"the file has none for {len(missing)} layers: {_some(missing)}; Caffe would run them on random "
+            "numbers without a word",
             "look whether layers were renamed ({} of the file are not in the net); prototxt-tools "
             "weights lists them".format(_some(fit.extra) or "none") ))
     return findings
@@ -135,14 +133,13 @@ def _numbers(weights, needed):
             if not np.isfinite(blob).all():
                 bad = int(np.size(blob) - np.isfinite(blob).sum())
                 findings.append(error(
-                    "weights", "layer {} holds {} numbers that are NaN or infinite".format(
-                        name, bad), "the training diverged or the file is damaged; take an "
+                    "weights", f"layer {name} holds {bad} numbers that are NaN or infinite", "the training diverged or the file is damaged; take an "
                     "earlier snapshot"))
                 break
     dead = [name for name, blobs in weights.items()
             if name in needed and len(blobs) and np.size(blobs[0]) > 1 and not np.any(blobs[0])]
     if dead:
-        findings.append(warning("weights", "all weights are 0 in {}".format(_some(dead)),
+        findings.append(warning("weights", f"all weights are 0 in {_some(dead)}",
                                 "it was never trained, or its filler left it so"))
     return findings[:_MOST_SHOWN]
 
@@ -159,9 +156,9 @@ def labelled(model):
             hint = "the net may have a background class, then the first line is missing"
         if len(model.labels) == count + 1:
             hint = "an empty or heading line may be too much"
-        return [warning("labels", "{} labels for {} scores: names may be those of other "
-                        "classes".format(len(model.labels), count), hint)]
-    return [fine("labels", "{} labels for as many scores".format(len(model.labels)))]
+        return [warning("labels", f"{len(model.labels)} labels for {count} scores: names may be those of other "
+                        "classes", hint)]
+    return [fine("labels", f"{len(model.labels)} labels for as many scores")]
 
 
 def assumed(model):

@@ -10,9 +10,9 @@ from typing import Any, Dict, NamedTuple
 
 import numpy as np
 
+from caffe_gradcam.asking.seeds import to_probabilities
 from caffe_gradcam.doctor.findings import fine, note, warning
-from caffe_gradcam.model import IMAGENET_MEAN
-from caffe_gradcam.seeds import to_probabilities
+from caffe_gradcam.model.model import IMAGENET_MEAN
 
 SCALES = (1 / 255.0, 1 / 128.0, 0.017, 1.0, 255.0)
 # How much surer an alternative must make the net, on average: of several pictures, of few, and
@@ -69,8 +69,8 @@ def examine(case):
     if any(one.severity == "warning" for one in found):
         return found
     return scaled(case, own) or found or [fine(
-        "preprocessing", "the first class has {:.2f} on average, and no other mean, scale or "
-        "channel order makes the net surer".format(own.top.mean()))]
+        "preprocessing", f"the first class has {own.top.mean():.2f} on average, and no other mean, scale or "
+        "channel order makes the net surer")]
 
 
 def trial(case, words, inputs):
@@ -95,13 +95,12 @@ def scaled(case, own):
 
 
 def _too_small(case, own, others):
-    what = "the answers hardly depend on the pictures: the first class has {:.2f} on average, " \
-        "almost as for a picture of the mean colour".format(own.top.mean())
+    what = f"the answers hardly depend on the pictures: the first class has {own.top.mean():.2f} on average, " \
+        "almost as for a picture of the mean colour"
     for one in _trials(case, others):
         if one.effect > _SEEING and (one.top - own.top).mean() > _SURER:
-            return [warning("scale", what, "the scale of {:.3g} is too small: with {} the first "
-                            "class has {:.2f}".format(case.model.preprocessing.scale, one.words,
-                                                      one.top.mean()))]
+            return [warning("scale", what, f"the scale of {case.model.preprocessing.scale:.3g} is too small: with {one.words} the first "
+                            f"class has {one.top.mean():.2f}")]
     if own.effect < _BLIND:
         return [warning("scale", what, "show it pictures of several of its classes; if that "
                         "does not help, the weights were never trained or are of another net")]
@@ -111,15 +110,14 @@ def _too_small(case, own, others):
 def _too_large(case, others):
     for one in _trials(case, others):
         if one.effect > _SEEING and np.median(one.top) < _SATURATED:
-            return [warning("scale", "the probabilities are all 1, since scores are {:.0f} "
-                            "apart".format(_width(case)), "the scale of {:.3g} is too large: with "
-                            "{} the first class has {:.2f}".format(
-                                case.model.preprocessing.scale, one.words, one.top.mean()))]
+            return [warning("scale", f"the probabilities are all 1, since scores are {_width(case):.0f} "
+                            "apart", f"the scale of {case.model.preprocessing.scale:.3g} is too large: with "
+                            f"{one.words} the first class has {one.top.mean():.2f}")]
     return []
 
 
 def _trials(case, scales):
-    return (_with(case, "--scale {:.4g}".format(value), scale=value) for value in scales)
+    return (_with(case, f"--scale {value:.4g}", scale=value) for value in scales)
 
 
 def _width(case):
@@ -137,7 +135,7 @@ def ordered(case, own):
     tried = [_with(case, "--channel-order " + other, channel_order=other)]
     mean = case.model.preprocessing.mean
     if mean is not None and mean.shape[0] == 3 and not np.allclose(mean[0], mean[2]):
-        tried.append(_with(case, "--channel-order {} and the mean in this order".format(other),
+        tried.append(_with(case, f"--channel-order {other} and the mean in this order",
                            channel_order=other, mean=mean[::-1]))
     return _verdict(own, tried, "channel order", ("red and blue are", "swapped"))
 
@@ -167,8 +165,7 @@ def _verdict(own, tried, check, what):
         return []
     best = max(better, key=lambda one: one.top.mean())
     gain = (best.top - own.top).mean()
-    said = "the first class has {:.2f} on average, with {} it has {:.2f}".format(
-        own.top.mean(), best.words, best.top.mean())
+    said = f"the first class has {own.top.mean():.2f} on average, with {best.words} it has {best.top.mean():.2f}"
     if gain > (_SURER if len(own.top) >= _SEVERAL else _SURER_OF_FEW):
         return [warning(check, "{} probably {}: {}".format(*(what + (said,))), "try " + best.words)]
     if gain > (_HINT if len(own.top) >= _SEVERAL else _SURER):

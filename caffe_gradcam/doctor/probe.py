@@ -35,7 +35,7 @@ def packages(names):
             module = importlib.import_module(name)
             found[name] = {"version": str(getattr(module, "__version__", ""))}
         except Exception as error:  # noqa: B902 - broken packages raise all kinds
-            found[name] = {"error": "{}: {}".format(type(error).__name__, error)}
+            found[name] = {"error": f"{type(error).__name__}: {error}"}
     return found
 
 

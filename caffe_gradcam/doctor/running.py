@@ -4,10 +4,10 @@ from typing import Any, Dict, List, NamedTuple
 
 import numpy as np
 
+from caffe_gradcam.asking.seeds import score_vectors, to_probabilities
 from caffe_gradcam.doctor.findings import error, fine, note, warning
 from caffe_gradcam.engines import open_engine
-from caffe_gradcam.preprocess import prepare
-from caffe_gradcam.seeds import score_vectors, to_probabilities
+from caffe_gradcam.model.preprocess import prepare
 from prototxt_tools import weights as weight_files
 from prototxt_tools.errors import InputError
 
@@ -23,7 +23,7 @@ class Case(NamedTuple):
 
     Attributes
     ----------
-    model : caffe_gradcam.model.Model
+    model : caffe_gradcam.model.model.Model
     engine : caffe_gradcam.engines.Engine
     photographs : list of numpy.ndarray
         H x W x 3 uint8, blue first.
@@ -107,8 +107,8 @@ def infinite(model, blobs):
                                "were never gathered; use the final snapshot",
                   "Log": "its input is 0 or negative", "Power": "a root of a negative number"}
         return [error("numbers", what, remedy.get(
-            maker.type, "weights of {} are too large, or mean and scale are wrong; prototxt-tools "
-            "weights shows their range".format(maker.name)))]
+            maker.type, f"weights of {maker.name} are too large, or mean and scale are wrong; prototxt-tools "
+            "weights shows their range"))]
     return []
 
 
@@ -121,12 +121,12 @@ def saturated(model, scores):
     if not (top > SATURATED).all():
         return []
     wide = (scores.max(axis=1) - np.median(scores, axis=1)).min()
-    what = "the Softmax is saturated: its highest probability is above {:.6g} for every picture, " \
-        "so scripts that start a backward pass at it get gradients near 0".format(top.min())
-    remedy = "explain starts at {}, before the Softmax".format(model.score)
+    what = f"the Softmax is saturated: its highest probability is above {top.min():.6g} for every picture, " \
+        "so scripts that start a backward pass at it get gradients near 0"
+    remedy = f"explain starts at {model.score}, before the Softmax"
     if wide > _WIDE:
-        remedy += "; scores that are {:.0f} apart may come from a scale that is too large, such " \
-            "as pictures in 0..255 for a net that wants 0..1".format(wide)
+        remedy += f"; scores that are {wide:.0f} apart may come from a scale that is too large, such " \
+            "as pictures in 0..255 for a net that wants 0..1"
     return [note("softmax", what, remedy)]
 
 
@@ -143,16 +143,13 @@ def gradients(case, inputs, scores, blobs):
     for target in model.targets:
         slopes, values = found[target], blobs[target]
         if not np.any(slopes):
-            findings.append(error("gradients", "all gradients at {} are 0: {}".format(
-                target, _cause(case, blobs, target)), "no map can be drawn of this layer for "
+            findings.append(error("gradients", f"all gradients at {target} are 0: {_cause(case, blobs, target)}", "no map can be drawn of this layer for "
                 "these pictures; choose a later one with --layer, or other weights"))
         elif not np.any(values):
-            findings.append(error("activations", "{} holds nothing but 0: {}".format(
-                target, _first_dead(case, blobs, [target])), "its maps are empty; look at mean "
+            findings.append(error("activations", f"{target} holds nothing but 0: {_first_dead(case, blobs, [target])}", "its maps are empty; look at mean "
                 "and scale, and at the layers before it"))
         elif not np.isfinite(slopes).all():
-            findings.append(error("gradients", "gradients at {} hold NaN or infinity".format(
-                target), "look at mean and scale"))
+            findings.append(error("gradients", f"gradients at {target} hold NaN or infinity", "look at mean and scale"))
     if not findings:
         findings.append(fine("gradients", "reach {}{}".format(
             ", ".join(model.targets), "" if case.are_real else " (for a made-up picture)")))
@@ -168,7 +165,7 @@ def _cause(case, blobs, target):
     for index in between:
         name = graph.net.layers[index].name
         if len(weights.get(name, ())) and not np.any(weights[name][0]):
-            return "all weights of layer {}, which the score goes through, are 0".format(name)
+            return f"all weights of layer {name}, which the score goes through, are 0"
     tops = [top for index in between for top in graph.net.layers[index].tops]
     return _first_dead(case, blobs, tops + [target]) or (
         "the score does not change with it for these pictures")
@@ -188,9 +185,8 @@ def _first_dead(case, blobs, names):
         layers = [graph.net.layers[index] for index in graph.writers(name)]
         cutter = next((layer for layer in layers if layer.type in ("ReLU", "ReLU6", "Clip")), None)
         if cutter is not None:
-            return "layer {} ({}) cuts every value of blob {} to 0".format(
-                cutter.name, cutter.type, name)
-        return "every value of blob {} is 0".format(name)
+            return f"layer {cutter.name} ({cutter.type}) cuts every value of blob {name} to 0"
+        return f"every value of blob {name} is 0"
     return ""
 
 
@@ -228,9 +224,8 @@ def compared(check, own, theirs):
     off = {name: difference(own[name], theirs[name]) for name in own}
     worst = max(off, key=off.get)
     if off[worst] <= AGREEMENT:
-        return fine(check, "agree: the greatest difference is {:.1g} of the greatest value".format(
-            off[worst]))
-    return error(check, "differ: {} by {:.2g} of its greatest value".format(worst, off[worst]),
+        return fine(check, f"agree: the greatest difference is {off[worst]:.1g} of the greatest value")
+    return error(check, f"differ: {worst} by {off[worst]:.2g} of its greatest value",
                  "one of the two builds computes wrong; trust neither before you know which")
 
 

@@ -203,7 +203,7 @@ def open_engine(kind, prototxt, weights, scores, targets, gradient="post", devic
 def open_here(kind, **arguments):
     """``open_engine`` in this very process; arguments as there."""
     if kind not in ADVICE:
-        raise InputError("no engine {!r}; say auto, caffe or torch".format(kind))
+        raise InputError(f"no engine {kind!r}; say auto, caffe or torch")
     if not importlib.util.find_spec(kind):
         raise InputError(ADVICE[kind])
     if kind == "caffe":
@@ -228,7 +228,7 @@ def device_index(device):
     """None for "cpu", N for "cuda:N", 0 for "cuda"; InputError for anything else."""
     match = re.match(r"cuda(?::(\d+))?$", device)
     if device != "cpu" and not match:
-        raise InputError("no device {!r}; say cpu, cuda or cuda:N".format(device))
+        raise InputError(f"no device {device!r}; say cpu, cuda or cuda:N")
     return int(match.group(1) or 0) if match else None
 
 
@@ -243,7 +243,7 @@ def rectifies(layer):
 
     Parameters
     ----------
-    layer : prototxt_tools.net.Layer
+    layer : prototxt_tools.net.net.Layer
     """
     return layer.type in ("ReLU", "ReLU6") or (
         layer.type == "Clip" and layer.message.clip_param.min == 0)

@@ -28,7 +28,7 @@ def fill(layer, shapes):
 
     Parameters
     ----------
-    layer : prototxt_tools.net.Layer
+    layer : prototxt_tools.net.net.Layer
     shapes : list of tuple
 
     Returns
@@ -41,8 +41,8 @@ def fill(layer, shapes):
         A filler draws random numbers, or nobody knows how the type fills its blobs.
     """
     if layer.type not in _FILLERS:
-        raise EngineError("no weights for layer {}, and how {} fills its blobs is not known here; "
-                          "give its weights".format(layer.name, layer.type))
+        raise EngineError(f"no weights for layer {layer.name}, and how {layer.type} fills its blobs is not known here; "
+                          "give its weights")
     field, rules = _FILLERS[layer.type]
     return [_filled(layer, field, rule, shape) for rule, shape in zip(rules, shapes)]
 
@@ -59,8 +59,8 @@ def _filled(layer, field, rule, shape):
         return np.full(shape, filler.value, np.float32)
     if filler.type == "bilinear":
         return _bilinear(shape)
-    raise EngineError("no weights for layer {}, and its filler {!r} draws random numbers; give its "
-                      "weights, or run it in Caffe".format(layer.name, filler.type))
+    raise EngineError(f"no weights for layer {layer.name}, and its filler {filler.type!r} draws random numbers; give its "
+                      "weights, or run it in Caffe")
 
 
 def _bilinear(shape):

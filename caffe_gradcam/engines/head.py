@@ -3,11 +3,11 @@
 import numpy as np
 
 from prototxt_tools import shapes
-from prototxt_tools.document import Document
-from prototxt_tools.edits import Edits
 from prototxt_tools.errors import InputError
-from prototxt_tools.net import Net
+from prototxt_tools.net.net import Net
 from prototxt_tools.rewrite.text import quoted
+from prototxt_tools.text.document import Document
+from prototxt_tools.text.edits import Edits
 from prototxt_tools.weights.caffemodel import said
 
 from .errors import EngineError
@@ -24,7 +24,7 @@ class Head:
 
     Attributes
     ----------
-    layers : list of prototxt_tools.net.Layer
+    layers : list of prototxt_tools.net.net.Layer
     sides : list of str
         Other blobs that the layers read, and that none of them makes.
 
@@ -48,7 +48,7 @@ class Head:
                 reached.update(every[index].tops)
         for one in keep:
             if one not in reached - {blob}:
-                raise InputError("blob {!r} does not depend on blob {!r}".format(one, blob))
+                raise InputError(f"blob {one!r} does not depend on blob {blob!r}")
         indices = sorted(behind & graph.ancestors(keep))
         self.layers = [every[index] for index in indices]
         self.sides = self._sides(indices)
@@ -70,9 +70,8 @@ class Head:
                 if bottom in made or bottom in sides:
                     continue
                 if (graph.writers(bottom) or [-1])[-1] >= index:
-                    raise EngineError("layer {} reads blob {!r}, which is overwritten later, so "
-                                      "what lies behind {!r} cannot run by itself".format(
-                                          layer.name, bottom, self._blob))
+                    raise EngineError(f"layer {layer.name} reads blob {bottom!r}, which is overwritten later, so "
+                                      f"what lies behind {self._blob!r} cannot run by itself")
                 sides.append(bottom)
             made.update(layer.tops)
         return sides
@@ -97,19 +96,17 @@ class Head:
         value = np.ascontiguousarray(value, np.float32)
         count = found[blob][0]
         if value.shape[1:] != tuple(found[blob][1:]) or not len(value):
-            raise InputError("blob {!r} is {}, whatever comes first, and this value {}".format(
-                blob, said(found[blob]), said(value.shape)))
+            raise InputError(f"blob {blob!r} is {said(found[blob])}, whatever comes first, and this value {said(value.shape)}")
         if rows is None and len(value) != count:
-            raise InputError("{} rows of blob {!r} and {} in the last forward: say by rows which "
-                             "belongs to which".format(len(value), blob, count))
+            raise InputError(f"{len(value)} rows of blob {blob!r} and {count} in the last forward: say by rows which "
+                             "belongs to which")
         rows = np.arange(count) if rows is None else np.asarray(rows, np.int64).reshape(-1)
         if len(rows) != len(value) or rows.min() < 0 or rows.max() >= count:
-            raise InputError("rows must name one of 0 to {} for each of {} rows".format(
-                count - 1, len(value)))
+            raise InputError(f"rows must name one of 0 to {count - 1} for each of {len(value)} rows")
         for side in set(self.sides) - self._constants:
             if found[side][:1] != (count,):
-                raise EngineError("layers behind blob {!r} read blob {!r} too, which does not hold "
-                                  "one row for each of its {}".format(blob, side, count))
+                raise EngineError(f"layers behind blob {blob!r} read blob {side!r} too, which does not hold "
+                                  f"one row for each of its {count}")
         self._fit(len(value))
         return value, {side: None if side in self._constants else rows for side in self.sides}
 
@@ -137,6 +134,6 @@ class Head:
             if id(layer.field) not in kept:
                 edits.remove(layer.field)
         lines = ["input: {}\ninput_shape {{ {} }}\n".format(
-            quoted(name), " ".join("dim: {}".format(size) for size in shape))
+            quoted(name), " ".join(f"dim: {size}" for size in shape))
             for name, shape in self.shapes(count).items()]
         return Document.parse("".join(lines) + edits.apply().text())

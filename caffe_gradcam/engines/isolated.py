@@ -149,7 +149,7 @@ class Child:
             raise
         self._process.kill()
         self.end()
-        raise EngineError("the engine gave no answer within {} s and was stopped".format(timeout))
+        raise EngineError(f"the engine gave no answer within {timeout} s and was stopped")
 
     def end(self):
         """Close the pipe, on which the child ends, and wait until it has."""

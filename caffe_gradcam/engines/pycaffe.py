@@ -9,10 +9,10 @@ import tempfile
 import numpy as np
 
 from prototxt_tools import rewrite
-from prototxt_tools.document import Document
-from prototxt_tools.edits import Edits
 from prototxt_tools.errors import InputError
 from prototxt_tools.shapes import convolution_windows
+from prototxt_tools.text.document import Document
+from prototxt_tools.text.edits import Edits
 
 from .base import Engine, check_precision, check_rule, device_index, rectifies
 from .errors import EngineError
@@ -97,7 +97,7 @@ class PycaffeEngine(Engine):
         gradients = self._run_backward(score, top_diff, targets, rule)
         for target in targets:
             if (gradients[target] == UNTOUCHED).all():
-                raise EngineError("Caffe computed no gradient at blob {!r}".format(target))
+                raise EngineError(f"Caffe computed no gradient at blob {target!r}")
         return gradients
 
     def replace_weights(self, weights):
@@ -284,10 +284,10 @@ def _build(caffe, document):
         file.flush()
         file.seek(0)
         try:
-            return caffe.Net("/dev/fd/{}".format(file.fileno()), caffe.TEST)
+            return caffe.Net(f"/dev/fd/{file.fileno()}", caffe.TEST)
         except Exception as error:
             # Caffe aborts of its own faults; what raises is the code of a Python layer.
-            raise EngineError("Caffe could not build the net: {}".format(error)) from error
+            raise EngineError(f"Caffe could not build the net: {error}") from error
 
 
 def _copy_weights(net, weights, after_each=lambda: None):

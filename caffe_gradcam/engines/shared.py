@@ -75,7 +75,7 @@ class SharedMemory:
                 os.posix_fallocate(self.file_descriptor, 0, size)
             except OSError as error:
                 raise OutOfMemory("the memory between the processes does not hold this batch; "
-                                  "give a smaller one ({})".format(error)) from error
+                                  f"give a smaller one ({error})") from error
             self._memory = mmap.mmap(self.file_descriptor, size)
 
     def _view(self, place):

@@ -6,11 +6,11 @@ import numpy as np
 
 from prototxt_tools import rewrite, shapes
 from prototxt_tools import weights as weight_files
-from prototxt_tools.audit import audit
-from prototxt_tools.document import Document
 from prototxt_tools.errors import InputError
-from prototxt_tools.graph import Graph
-from prototxt_tools.net import Net
+from prototxt_tools.net.graph import Graph
+from prototxt_tools.net.net import Net
+from prototxt_tools.reports.audit import audit
+from prototxt_tools.text.document import Document
 
 from .errors import EngineError
 
@@ -50,7 +50,7 @@ class Subnet:
     def __init__(self, prototxt, weights, scores, targets, gradient, allow_missing=False,
                  trust=False):
         if gradient not in GRADIENTS:
-            raise InputError("no gradient {!r}; say post or pre-relu".format(gradient))
+            raise InputError(f"no gradient {gradient!r}; say post or pre-relu")
         self.scores, self.targets = list(scores), list(targets)
         blobs = self.scores + self.targets
         document = Document.parse(prototxt)
@@ -69,8 +69,8 @@ class Subnet:
         self.reached = {score: self._reached_by(score) for score in self.scores}
         for target in self.targets:
             if not any(target in reached for reached in self.reached.values()):
-                raise InputError("no score depends on blob {!r}, so it has no gradient"
-                                 .format(target))
+                raise InputError(f"no score depends on blob {target!r}, so it has no gradient"
+                                 )
         self._checked, self._parameters, self.shapes = None, {}, {}
         if all(entry.shape for entry in self.net.inputs):
             self._check_shapes({})
@@ -96,15 +96,14 @@ class Subnet:
         """
         for layer in self.net.layers:
             if layer.type not in known:
-                raise EngineError("{} has no layer type {!r} (layer {}); {}".format(
-                    engine, layer.type, layer.name, advice.format(layer.type)))
+                raise EngineError(f"{engine} has no layer type {layer.type!r} (layer {layer.name}); {advice.format(layer.type)}")
 
     def check_inputs(self, inputs):
         """The inputs as contiguous float32 arrays, with shapes the net can take."""
         arrays = {}
         for entry in self.net.inputs:
             if entry.blob not in inputs:
-                raise InputError("input blob {!r} is missing".format(entry.blob))
+                raise InputError(f"input blob {entry.blob!r} is missing")
             arrays[entry.blob] = np.ascontiguousarray(inputs[entry.blob], dtype=np.float32)
         self._check_shapes({name: array.shape for name, array in arrays.items()})
         return arrays
@@ -136,7 +135,7 @@ class Subnet:
         """
         for name in weights:
             if not self._parameters.get(name):
-                raise InputError("no layer {!r} with weights is among those that run".format(name))
+                raise InputError(f"no layer {name!r} with weights is among those that run")
         problems = weight_files.check(
             {name: self._parameters[name] for name in weights}, weights).problems
         if problems:
@@ -154,13 +153,13 @@ class Subnet:
     def check_backward(self, score, targets):
         """Raise an InputError for blobs that the engine was not opened for."""
         if score not in self.scores:
-            raise InputError("{!r} is none of the scores {}".format(score, self.scores))
+            raise InputError(f"{score!r} is none of the scores {self.scores}")
         for target in targets:
             if target not in self.targets:
-                raise InputError("{!r} is none of the targets {}".format(target, self.targets))
+                raise InputError(f"{target!r} is none of the targets {self.targets}")
             if target not in self.reached[score]:
-                raise EngineError("score {!r} does not depend on blob {!r}, so it gives no "
-                                  "gradient there".format(score, target))
+                raise EngineError(f"score {score!r} does not depend on blob {target!r}, so it gives no "
+                                  "gradient there")
 
     def _reached_by(self, score):
         """The targets on whose final value a score depends."""
@@ -171,11 +170,11 @@ class Subnet:
     def _refuse_foreign_layers(self):
         for finding in audit(self.net):
             if finding.kind in TRUST:
-                raise InputError("{}; {}".format(finding.sentence, TRUST[finding.kind]))
+                raise InputError(f"{finding.sentence}; {TRUST[finding.kind]}")
         for layer in self.net.layers:
             if not layer.bottoms and layer.type not in SOURCES:
-                raise InputError("layer {} ({}) brings its own data; give a deploy net, which is "
-                                 "fed from outside".format(layer.name, layer.type))
+                raise InputError(f"layer {layer.name} ({layer.type}) brings its own data; give a deploy net, which is "
+                                 "fed from outside")
 
     def _refuse_infinite(self, weights):
         for layer in self.net.layers:
@@ -184,20 +183,19 @@ class Subnet:
                 with np.errstate(over="ignore", invalid="ignore"):
                     total = array.sum()
                 if not np.isfinite(total) and not np.isfinite(array).all():
-                    raise InputError("{}: layer {}, blob {} holds NaN or infinity".format(
-                        self._path, layer.name, index))
+                    raise InputError(f"{self._path}: layer {layer.name}, blob {index} holds NaN or infinity")
 
     def _check_wiring(self):
         written = {entry.blob for entry in self.net.inputs}
         for layer in self.net.layers:
             for bottom in layer.bottoms:
                 if bottom not in written:
-                    raise InputError("layer {} reads blob {!r}, which nothing before it writes"
-                                     .format(layer.name, bottom))
+                    raise InputError(f"layer {layer.name} reads blob {bottom!r}, which nothing before it writes"
+                                     )
             for top in layer.tops if layer.type != "Input" else ():
                 if top in written and top not in layer.bottoms:
-                    raise InputError("layer {} writes blob {!r}, which another layer has written"
-                                     .format(layer.name, top))
+                    raise InputError(f"layer {layer.name} writes blob {top!r}, which another layer has written"
+                                     )
             written.update(layer.tops)
 
     def _check_shapes(self, inputs):
@@ -219,7 +217,7 @@ class Subnet:
         parameters = shapes.parameters(net, found)
         check = weight_files.check(parameters, self.weights)
         if check.problems:
-            raise InputError("{}: {}".format(self._path, check.problems[0]))
+            raise InputError(f"{self._path}: {check.problems[0]}")
         if check.missing and not self._allow_missing:
             raise InputError("{}: no weights for layer {}".format(
                 self._path, ", ".join(check.missing)))

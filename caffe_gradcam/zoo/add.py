@@ -4,13 +4,13 @@ import os
 import re
 import shutil
 
-from caffe_gradcam import folder as model_folder
+from caffe_gradcam.model import folder as model_folder
 from caffe_gradcam.zoo import cache, entries, registry
-from prototxt_tools.document import Document
 from prototxt_tools.errors import InputError
 from prototxt_tools.files import write_bytes
-from prototxt_tools.graph import Graph
-from prototxt_tools.net import Net
+from prototxt_tools.net.graph import Graph
+from prototxt_tools.net.net import Net
+from prototxt_tools.text.document import Document
 
 
 def add(path, name=None):
@@ -35,15 +35,15 @@ def add(path, name=None):
         There is no model, it cannot be read, or the name is taken.
     """
     if not os.path.exists(path):
-        raise InputError("{}: no such folder or readme.md".format(path))
+        raise InputError(f"{path}: no such folder or readme.md")
     is_folder = os.path.isdir(path)
     entry = _from_folder(path) if is_folder else _from_readme(path)
     own = name or (os.path.basename(os.path.abspath(path)) if is_folder else entry.name)
     slug = re.sub(r"[^\w.+-]+", "-", own.lower()).strip("-.")
     if not slug:
-        raise InputError("{!r} is no name for a model; give --name".format(own))
+        raise InputError(f"{own!r} is no name for a model; give --name")
     if registry.is_taken(slug):
-        raise InputError("a model called {} is known already; give --name".format(slug))
+        raise InputError(f"a model called {slug} is known already; give --name")
     place = os.path.join(registry.added(), slug)
     cache.make_folder(place)
     if is_folder:
@@ -64,7 +64,7 @@ def remove(name):
     """
     place = os.path.join(registry.added(), name)
     if not re.match(r"[\w.+-]+$", name) or not os.path.isdir(place):
-        raise InputError("no model called {!r} was added".format(name))
+        raise InputError(f"no model called {name!r} was added")
     shutil.rmtree(place)
 
 
@@ -81,17 +81,17 @@ def _from_readme(path):
     with open(path, "rb") as file:
         begins = file.read(8).lstrip(b"\xef\xbb\xbf").startswith(b"---")
     if not begins or os.path.basename(path).lower() != model_folder.README:
-        raise InputError("{}: wants a readme.md that begins with a front matter between --- "
-                         "lines".format(path))
+        raise InputError(f"{path}: wants a readme.md that begins with a front matter between --- "
+                         "lines")
     entry = entries.read(os.path.dirname(os.path.abspath(path)), is_local=True)
     weights = entry.file("weights") or entry.file("archive")
     if weights is None or not weights.urls:
-        raise InputError("{}: names no caffemodel with its caffemodel_url; add its folder "
-                         "instead".format(path))
+        raise InputError(f"{path}: names no caffemodel with its caffemodel_url; add its folder "
+                         "instead")
     return entry
 
 
 def _check_net(path):
     graph = Graph(Net.parse(Document.load(path)).at("TEST"))
     if not graph.scores():
-        raise InputError("{}: the net has no score blob".format(path))
+        raise InputError(f"{path}: the net has no score blob")

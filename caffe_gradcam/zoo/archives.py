@@ -72,7 +72,7 @@ def read_member(archive, name):
             if posixpath.basename(member.path) == name and member.size < _SMALL:
                 with member.open() as file:
                     return file.read()
-    raise InputError("{}: holds no {}".format(archive, name))
+    raise InputError(f"{archive}: holds no {name}")
 
 
 @contextlib.contextmanager
@@ -86,12 +86,12 @@ def _opened(path):
             with zipfile.ZipFile(path) as file:
                 yield list(_zip_members(file, path))
         else:
-            raise InputError("{}: no tar or zip archive".format(path))
+            raise InputError(f"{path}: no tar or zip archive")
     except _DAMAGES as error:
-        raise InputError("{}: damaged: {}".format(path, error)) from None
+        raise InputError(f"{path}: damaged: {error}") from None
     except OSError as error:
-        reason = error.strerror or "damaged: {}".format(error)
-        raise InputError("{}: cannot be unpacked: {}".format(path, reason)) from None
+        reason = error.strerror or f"damaged: {error}"
+        raise InputError(f"{path}: cannot be unpacked: {reason}") from None
 
 
 def _tar_members(file, path):
@@ -99,24 +99,22 @@ def _tar_members(file, path):
     for member in file:
         count += 1
         if count > MOST_FILES:
-            raise InputError("{}: holds more than {} members".format(path, MOST_FILES))
+            raise InputError(f"{path}: holds more than {MOST_FILES} members")
         if member.isfile():
             yield _Member(member.name, member.size, _opener(file.extractfile, member))
         elif not member.isdir():
-            raise InputError("{}: {} is a link or a device, which a model does not need".format(
-                path, member.name))
+            raise InputError(f"{path}: {member.name} is a link or a device, which a model does not need")
 
 
 def _zip_members(file, path):
     infos = file.infolist()
     if len(infos) > MOST_FILES:
-        raise InputError("{}: holds more than {} members".format(path, MOST_FILES))
+        raise InputError(f"{path}: holds more than {MOST_FILES} members")
     for info in infos:
         if stat.S_ISLNK(info.external_attr >> 16):
-            raise InputError("{}: {} is a link, which a model does not need".format(
-                path, info.filename))
+            raise InputError(f"{path}: {info.filename} is a link, which a model does not need")
         if info.flag_bits & 1:
-            raise InputError("{}: {} is locked by a password".format(path, info.filename))
+            raise InputError(f"{path}: {info.filename} is locked by a password")
         if not info.filename.endswith("/"):
             yield _Member(info.filename, info.file_size, _opener(file.open, info))
 
@@ -135,7 +133,7 @@ def _write_all(members, folder, archive):
     for member in members:
         path = member.path[len(shared):]
         if path in paths:
-            raise InputError("{}: holds {} twice".format(archive, path))
+            raise InputError(f"{archive}: holds {path} twice")
         place = os.path.join(folder, *path.split("/"))
         os.makedirs(os.path.dirname(place), exist_ok=True)
         with member.open() as source, open(place, "xb") as file:
@@ -149,7 +147,7 @@ def _copy(source, file, limit, archive):
     for piece in iter(lambda: source.read(1 << 20), b""):
         limit -= len(piece)
         if limit < 0:
-            raise InputError("{}: grows beyond all measure when it is unpacked".format(archive))
+            raise InputError(f"{archive}: grows beyond all measure when it is unpacked")
         file.write(piece)
     return limit
 
@@ -157,7 +155,7 @@ def _copy(source, file, limit, archive):
 def _checked(path, archive):
     clean = posixpath.normpath(path.replace("\\", "/"))
     if clean.startswith(("/", "../")) or clean in ("..", ".") or ":" in clean or "\0" in clean:
-        raise InputError("{}: {!r} leads out of the folder".format(archive, path))
+        raise InputError(f"{archive}: {path!r} leads out of the folder")
     return clean
 
 

@@ -39,8 +39,7 @@ def make_folder(path):
     try:
         os.makedirs(path, exist_ok=True)
     except OSError as error:
-        raise InputError("{}: cannot be made: {}; set {} to a folder you may write to".format(
-            path, error.strerror, HOME)) from None
+        raise InputError(f"{path}: cannot be made: {error.strerror}; set {HOME} to a folder you may write to") from None
 
 
 @contextlib.contextmanager
@@ -65,8 +64,7 @@ def locked(folder, say=None, timeout=None):
     try:
         file = open(path, "a+b")
     except OSError as error:
-        raise InputError("{}: cannot be written: {}; set {} to a folder you may write to".format(
-            path, error.strerror, HOME)) from None
+        raise InputError(f"{path}: cannot be written: {error.strerror}; set {HOME} to a folder you may write to") from None
     with file:
         _wait(file, folder, say, timeout)
         try:
@@ -79,11 +77,10 @@ def _wait(file, folder, say, timeout):
     begun, told = time.time(), False
     while not _lock(file, True):
         if say and not told:
-            say("another process is fetching into {}; waiting for it".format(folder))
+            say(f"another process is fetching into {folder}; waiting for it")
             told = True
         if timeout is not None and time.time() - begun > timeout:
-            raise InputError("{}: another process held it for more than {:g} seconds".format(
-                folder, timeout))
+            raise InputError(f"{folder}: another process held it for more than {timeout:g} seconds")
         time.sleep(_POLL)
 
 

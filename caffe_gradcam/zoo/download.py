@@ -92,9 +92,9 @@ def download(file, path, policy=None, quiet=False, reader=None):
             _Transfer(session, policy or Policy(), file, path, url, quiet).run(reader)
             return url
         except _Refused as error:
-            answers.append("{}: {}".format(links.service(url) or links.host(url), error))
+            answers.append(f"{links.service(url) or links.host(url)}: {error}")
         except OSError as error:
-            raise InputError("{}: cannot be written: {}".format(path, error.strerror)) from None
+            raise InputError(f"{path}: cannot be written: {error.strerror}") from None
     raise InputError(_unavailable(file, path, answers))
 
 
@@ -108,7 +108,7 @@ def by_hand(file, path):
 
 def _unavailable(file, path, answers):
     tried = "; ".join(answers) or "no address is known"
-    return "{}: cannot be fetched ({}){}".format(file.name, tried, by_hand(file, path))
+    return f"{file.name}: cannot be fetched ({tried}){by_hand(file, path)}"
 
 
 def _session(policy):
@@ -145,7 +145,7 @@ class _Transfer:
             self._forget()
             # The beginning may be of another file: give the address a chance of its own.
             if attempt == "fresh" or not was_begun:
-                raise _Refused("gives another file, which {}".format(wrong))
+                raise _Refused(f"gives another file, which {wrong}")
 
     def _receive(self):
         """Go on until the part is whole, with pauses that grow while little comes."""
@@ -165,7 +165,7 @@ class _Transfer:
         pause = self.policy.pause * 2 ** (failures - 1) * random.uniform(0.75, 1.25)
         if error.pause is not None:
             if error.pause > self.policy.longest_pause:
-                raise _Refused("{}, and asks to wait {:.0f} seconds".format(error, error.pause))
+                raise _Refused(f"{error}, and asks to wait {error.pause:.0f} seconds")
             pause = max(pause, error.pause)
         time.sleep(min(pause, self.policy.longest_pause))
 
@@ -213,7 +213,7 @@ class _Transfer:
             have, total = 0, _number(answer.headers.get("Content-Length"))
         if self.file.size is not None and total not in (None, self.file.size):
             self._forget()
-            raise _Refused("offers {} bytes instead of {}".format(total, self.file.size))
+            raise _Refused(f"offers {total} bytes instead of {self.file.size}")
         if not have:
             self._begin(answer)
         self._write(answer, have, total)
@@ -223,7 +223,7 @@ class _Transfer:
     def _check(self, answer):
         status = answer.status_code
         if status in _PASSING:
-            raise _Later("answers {}".format(status), _retry_after(answer))
+            raise _Later(f"answers {status}", _retry_after(answer))
         if status not in (200, 206):
             raise _Refused("answers {} {}".format(status, answer.reason or "").rstrip())
         if answer.headers.get("Content-Type", "").lower().startswith("text/html"):
@@ -241,7 +241,7 @@ class _Transfer:
                     _check_beginning(piece)
                 have += len(piece)
                 if self.file.size is not None and have > self.file.size:
-                    raise _Refused("gives more than {} bytes".format(self.file.size))
+                    raise _Refused(f"gives more than {self.file.size} bytes")
                 file.write(piece)
                 progress.update(len(piece))
 
@@ -259,9 +259,9 @@ class _Transfer:
         """How much of the file is there to go on from, and what to ask for."""
         have, said = self._have(), self._said()
         if have and self.file.hashes:
-            return have, {"Range": "bytes={}-".format(have)}
+            return have, {"Range": f"bytes={have}-"}
         if have and said.get("url") == self.url and said.get("validator"):
-            return have, {"Range": "bytes={}-".format(have), "If-Range": said["validator"]}
+            return have, {"Range": f"bytes={have}-", "If-Range": said["validator"]}
         return 0, {}
 
     def _is_other(self, answer):

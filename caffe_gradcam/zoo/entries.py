@@ -4,7 +4,7 @@ import os
 import re
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
-from caffe_gradcam import folder as model_folder
+from caffe_gradcam.model import folder as model_folder
 from caffe_gradcam.zoo import hashes, links
 from prototxt_tools.errors import InputError
 
@@ -137,13 +137,13 @@ def read(folder, is_local=False):
     place = os.path.join(folder, model_folder.README)
     facts = front.get("zoo")
     if facts is not None and not isinstance(facts, dict):
-        raise InputError("{}: zoo wants lines of `key: value`".format(place))
+        raise InputError(f"{place}: zoo wants lines of `key: value`")
     files = []
     for role, said in _sections(front, facts or {}):
         try:
             files.append(_file(role, said))
         except ValueError as problem:
-            raise InputError("{}: {}: {}".format(place, role, problem)) from None
+            raise InputError(f"{place}: {role}: {problem}") from None
     name = os.path.basename(os.path.abspath(folder))
     return Entry(name, folder, front, files, is_local)
 
@@ -175,10 +175,10 @@ def _file(role, said):
     urls = tuple(str(url) for url in urls if url)
     for url in urls:
         if not re.match("https?://[^/]", url):
-            raise ValueError("{!r} is no http or https address".format(url))
+            raise ValueError(f"{url!r} is no http or https address")
     size = said.get("size")
     if size is not None and (not isinstance(size, int) or size < 1):
-        raise ValueError("size wants a number of bytes, not {!r}".format(size))
+        raise ValueError(f"size wants a number of bytes, not {size!r}")
     known = {kind: str(said[kind]).strip().lower() for kind in hashes.DIGITS if said.get(kind)}
     for kind, digits in known.items():
         wrong = hashes.problem(kind, digits)
@@ -203,7 +203,7 @@ def _name(role, said, urls):
 def checked_name(name):
     """A file's name; ValueError if it is none, or leads out of its folder."""
     if not _FILE_NAME.match(name) or ".." in name or name.lower() in _OURS:
-        raise ValueError("{!r} is no plain file name".format(name))
+        raise ValueError(f"{name!r} is no plain file name")
     return name
 
 
@@ -227,11 +227,11 @@ def problems(entry):
     facts, found = entry.facts, []
     unknown = sorted(set(facts) - set(_KEYS))
     if unknown:
-        found.append("unknown key zoo.{}".format(unknown[0]))
+        found.append(f"unknown key zoo.{unknown[0]}")
     for role in ("weights", "archive", "prototxt", "mean"):
         said = facts.get(role)
         for key in sorted(set(said) - set(_FILE_KEYS)) if isinstance(said, dict) else ():
-            found.append("unknown key zoo.{}.{}".format(role, key))
+            found.append(f"unknown key zoo.{role}.{key}")
     if facts.get("task") not in TASKS:
         found.append("no task {!r}; say {}".format(facts.get("task"), ", ".join(TASKS)))
     if not facts.get("sources"):
@@ -257,7 +257,7 @@ def _net_problems(entry):
         found.append("names the Softmax blob {}, but has no Softmax".format(net["softmax"]))
     for field in ("score", "target"):
         if given.get(field) and given[field] in (net.get("softmax"), net.get("input")):
-            found.append("{} {} is the net's input or its Softmax".format(field, given[field]))
+            found.append(f"{field} {given[field]} is the net's input or its Softmax")
     outputs = net.get("outputs") or []
     if not net.get("softmax") and len(outputs) == 1 and given.get("score") not in (
             None, outputs[0]) and not _is_judged(layers):
@@ -265,7 +265,7 @@ def _net_problems(entry):
     foreign = [need for need in entry.facts.get("needs") or [] if need.startswith("layer type ")]
     for need in foreign:
         if need[len("layer type "):] not in layers:
-            found.append("needs {}, which its net does not have".format(need))
+            found.append(f"needs {need}, which its net does not have")
     return found
 
 
@@ -279,12 +279,12 @@ def _geometry_problems(entry):
     found = []
     end = given.get("crop") or given.get("resize")
     if shape and isinstance(end, list) and list(end) != list(shape[2:]):
-        found.append("pictures end as {}, but the net's input is {}".format(end, shape[2:]))
+        found.append(f"pictures end as {end}, but the net's input is {shape[2:]}")
     mean = given.get("mean")
     if shape and isinstance(mean, list) and len(mean) not in (1, shape[1]):
-        found.append("the mean has {} numbers for {} channels".format(len(mean), shape[1]))
+        found.append(f"the mean has {len(mean)} numbers for {shape[1]} channels")
     if isinstance(mean, str) and mean != "none":
         file = entry.file("mean")
         if file is None or file.name != mean:
-            found.append("the mean file {} has no address".format(mean))
+            found.append(f"the mean file {mean} has no address")
     return found

@@ -4,12 +4,12 @@ import os
 import shutil
 import sys
 
-from caffe_gradcam import folder as model_folder
+from caffe_gradcam.model import folder as model_folder
 from caffe_gradcam.zoo import archives, cache, download, entries, hashes, labelsets, registry
 from prototxt_tools import weights as weight_files
-from prototxt_tools.document import Document
 from prototxt_tools.errors import InputError
 from prototxt_tools.files import write_bytes
+from prototxt_tools.text.document import Document
 
 OFFLINE = "CAFFE_GRADCAM_OFFLINE"
 _SPARE = 64 << 20
@@ -115,7 +115,7 @@ def locate(name_or_path, offline=False, quiet=False):
         return name_or_path
     is_path = os.path.dirname(name_or_path) or name_or_path.endswith((".prototxt", ".pt"))
     if is_path:
-        raise InputError("{}: no such model folder or prototxt".format(name_or_path))
+        raise InputError(f"{name_or_path}: no such model folder or prototxt")
     return _ready(registry.find(name_or_path), offline, quiet)
 
 
@@ -185,24 +185,21 @@ class _Fetch:
         """Say what comes, or at once that it cannot."""
         known = {file.role for file in self.entry.files}
         if not _has_net(self.folder) and not known & {"prototxt", "archive", "gist"}:
-            raise InputError("{}: no address of its net is known; put a deploy.prototxt into {} "
-                             "and try again".format(self.entry.id, self.folder))
+            raise InputError(f"{self.entry.id}: no address of its net is known; put a deploy.prototxt into {self.folder} "
+                             "and try again")
         if not wanted:
             return
         unknown = [file for file in wanted if not file.urls
                    and _is_absent(self.folder, file)]
         if unknown:
             file = unknown[0]
-            raise InputError("{}: no address of its {} is known{}".format(
-                self.entry.id, file.name,
-                download.by_hand(file, os.path.join(self.folder, file.name))))
+            raise InputError(f"{self.entry.id}: no address of its {file.name} is known{download.by_hand(file, os.path.join(self.folder, file.name))}")
         known = sum(file.size or 0 for file in wanted)
         have = shutil.disk_usage(self.folder).free
         if known and known + _SPARE > have:
-            raise InputError("{}: takes {}, but only {} are free; set {} to another disk".format(
-                self.folder, size(known), size(have), cache.HOME))
-        listed = ", ".join("{} ({})".format(file.name, size(file.size)) for file in wanted)
-        self.say("fetching {} into {}".format(listed, self.folder))
+            raise InputError(f"{self.folder}: takes {size(known)}, but only {size(have)} are free; set {cache.HOME} to another disk")
+        listed = ", ".join(f"{file.name} ({size(file.size)})" for file in wanted)
+        self.say(f"fetching {listed} into {self.folder}")
 
     def get(self, file):
         path = os.path.join(self.folder, file.name)
@@ -211,8 +208,8 @@ class _Fetch:
         if not file.hashes and recorded:
             wanted = file._replace(hashes={"sha256": recorded})
         elif not file.hashes:
-            self.say("no hash of {} is known: the SHA-256 of what comes now is kept, and holds "
-                     "from then on".format(file.name))
+            self.say(f"no hash of {file.name} is known: the SHA-256 of what comes now is kept, and holds "
+                     "from then on")
         url = "by hand"
         if _is_absent(self.folder, file):
             reader = None if wanted.hashes else _READERS.get(file.role)
@@ -247,7 +244,7 @@ class _Fetch:
             path = os.path.join(self.folder, known["file"])
             labelsets.write(known, path, self.policy or _BRIEF, self.quiet)
         except InputError as error:
-            self.say("without labels: {}".format(error))
+            self.say(f"without labels: {error}")
 
 
 def size(count):
@@ -256,9 +253,9 @@ def size(count):
         return "size unknown"
     for unit in ("bytes", "kB", "MB"):
         if count < 1000:
-            return "{:.3g} {}".format(count, unit)
+            return f"{count:.3g} {unit}"
         count /= 1000.0
-    return "{:.3g} GB".format(count)
+    return f"{count:.3g} GB"
 
 
 def _verify(entry, folder):
@@ -271,7 +268,7 @@ def _verify(entry, folder):
 def _verify_file(path, file, record):
     wrong = hashes.mismatch(path, file.size, _known(file, record))
     if wrong:
-        raise InputError("{}: {}; delete it to have it fetched".format(path, wrong))
+        raise InputError(f"{path}: {wrong}; delete it to have it fetched")
 
 
 def _known(file, record):
@@ -321,7 +318,7 @@ def _add_readme(entry, folder):
 
 
 def _to_stderr(sentence):
-    print("caffe-gradcam: {}".format(sentence), file=sys.stderr)
+    print(f"caffe-gradcam: {sentence}", file=sys.stderr)
 
 
 def _nowhere(sentence):

@@ -14,7 +14,7 @@ _PART = 1 << 20
 def problem(kind, value):
     """What is wrong with a hash as it is written, or None."""
     if kind not in DIGITS:
-        return "no kind of hash: {}".format(kind)
+        return f"no kind of hash: {kind}"
     length = DIGITS[kind] or len(str(value))
     if not re.match("[0-9a-f]{%d}$" % length, str(value)) or length < 8:
         return "{} wants {} hexadecimal digits, not {}".format(kind, DIGITS[kind] or "8 to 64",
@@ -62,12 +62,12 @@ def mismatch(path, size=None, known=None):
     """
     have = os.path.getsize(path)
     if size is not None and have != size:
-        return "has {} bytes, not {}".format(have, size)
+        return f"has {have} bytes, not {size}"
     known = known or {}
     for kind, digits in digests(path, known).items():
         if not digits.startswith(known[kind]):
             name = _NAMES.get(kind, kind.upper().replace("SHA", "SHA-"))
-            return "has the {} {}..., not {}...".format(name, digits[:12], known[kind][:12])
+            return f"has the {name} {digits[:12]}..., not {known[kind][:12]}..."
     return None
 
 

@@ -33,7 +33,7 @@ def problems(name, known):
         found.append("wants either labels or a url")
     if labels is not None and len(labels) != known.get("count"):
         found.append("has {} labels, not {}".format(len(labels), known.get("count")))
-    return ["labels {}: {}".format(name, one) for one in found]
+    return [f"labels {name}: {one}" for one in found]
 
 
 def write(known, path, policy=None, quiet=False):
@@ -83,7 +83,6 @@ def _unnumbered(lines, path):
     for index, line in enumerate(lines):
         match = _NUMBERED.match(line.strip())
         if not match or int(match.group(2)) != index:
-            raise InputError("{}: line {} does not end with {}: {!r}".format(
-                path, index + 1, index, line))
+            raise InputError(f"{path}: line {index + 1} does not end with {index}: {line!r}")
         labels.append(re.sub(r"^/\w/", "", match.group(1)))
     return labels

@@ -35,4 +35,4 @@ def gist(number):
     """The address of all files of a gist, as an archive."""
     if not re.match("[0-9a-f]+$", str(number)):
         return ""
-    return "https://gist.github.com/{}/download".format(number)
+    return f"https://gist.github.com/{number}/download"

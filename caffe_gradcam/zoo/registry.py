@@ -4,7 +4,7 @@ import difflib
 import os
 import re
 
-from caffe_gradcam import folder as model_folder
+from caffe_gradcam.model import folder as model_folder
 from caffe_gradcam.zoo import cache, entries
 from prototxt_tools.errors import InputError
 
@@ -21,8 +21,7 @@ def shipped():
     for place in _PLACES:
         if os.path.isfile(os.path.join(place, "labels.yaml")):
             return place
-    raise InputError("{}: the registry of models is missing; install the package again".format(
-        _PLACES[0]))
+    raise InputError(f"{_PLACES[0]}: the registry of models is missing; install the package again")
 
 
 def added():
@@ -89,7 +88,7 @@ def find(name, known=None):
             difflib.get_close_matches(_plain(name), plain_ids, _NEAR, 0.5)]
     near += [one.id for one in known if _plain(name) in _plain(one.id) and one.id not in near]
     hint = "near: " + ", ".join(near[:_NEAR]) if near else "`caffe-gradcam models list` has all"
-    raise InputError("no model is called {!r}; {}".format(name, hint))
+    raise InputError(f"no model is called {name!r}; {hint}")
 
 
 def is_taken(name):
@@ -145,8 +144,8 @@ def _added(name):
         with open(link, encoding="utf-8") as file:
             folder = file.read().rstrip("\n")
         if not os.path.isdir(folder):
-            raise InputError("{}: the folder of {} is gone; `caffe-gradcam models remove {}` "
-                             "forgets it".format(folder, name, name))
+            raise InputError(f"{folder}: the folder of {name} is gone; `caffe-gradcam models remove {name}` "
+                             "forgets it")
     entry = entries.read(folder, is_local=True)
     return entry._replace(id=name)
 

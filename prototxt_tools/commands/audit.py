@@ -31,10 +31,10 @@ def add(commands):
 
 def _audit(options):
     # Imported here so that --help needs no protobuf.
-    from prototxt_tools.audit import audit
-    from prototxt_tools.net import Net
+    from prototxt_tools.net.net import Net
+    from prototxt_tools.reports.audit import audit
 
     findings = audit(Net.parse(read(options.input)))
     for finding in findings:
-        print("{}: {}".format(finding.kind, finding.sentence))
+        print(f"{finding.kind}: {finding.sentence}")
     return 1 if findings else 0

@@ -64,25 +64,23 @@ def _convert(options):
 def _score_and_targets(document, score, targets):
     """What the user named, else what the graph says; what was found is said."""
     from prototxt_tools import shapes
-    from prototxt_tools.graph import Graph
-    from prototxt_tools.net import Net
+    from prototxt_tools.net.graph import Graph
+    from prototxt_tools.net.net import Net
 
     net = Net.parse(document).at("TEST")
     graph = Graph(net)
     if score is None:
         scores = graph.scores()
         if not scores:
-            raise InputError("{}: no score blob found; name one with --score".format(document.path))
+            raise InputError(f"{document.path}: no score blob found; name one with --score")
         score = scores[0].blob
-        print("score blob {} ({})".format(score, scores[0].reason), file=sys.stderr)
+        print(f"score blob {score} ({scores[0].reason})", file=sys.stderr)
     if not targets:
         found = graph.targets(score, shapes.infer(net))
         if not found:
             raise InputError(
-                "{}: no blob with spatial extent before {}; name one with --target".format(
-                    document.path, score
-                )
+                f"{document.path}: no blob with spatial extent before {score}; name one with --target"
             )
         targets = [found[0].blob]
-        print("target blob {} ({})".format(targets[0], found[0].reason), file=sys.stderr)
+        print(f"target blob {targets[0]} ({found[0].reason})", file=sys.stderr)
     return score, targets

@@ -43,12 +43,12 @@ def _cut(options):
 
 
 def _scores(document):
-    from prototxt_tools.graph import Graph
-    from prototxt_tools.net import Net
+    from prototxt_tools.net.graph import Graph
+    from prototxt_tools.net.net import Net
 
     scores = Graph(Net.parse(document).at("TEST")).scores()
     if not scores:
-        raise InputError("{}: no score blob found; name one with --blob".format(document.path))
+        raise InputError(f"{document.path}: no score blob found; name one with --blob")
     for score in scores:
-        print("score blob {} ({})".format(score.blob, score.reason), file=sys.stderr)
+        print(f"score blob {score.blob} ({score.reason})", file=sys.stderr)
     return [score.blob for score in scores]

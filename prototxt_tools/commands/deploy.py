@@ -45,7 +45,7 @@ def _shape(text):
         shape = ()
     if not shape or min(shape) < 1:
         raise argparse.ArgumentTypeError(
-            "wants positive whole numbers with commas between: 1,3,224,224, not {}".format(sizes)
+            f"wants positive whole numbers with commas between: 1,3,224,224, not {sizes}"
         )
     return blob, shape
 

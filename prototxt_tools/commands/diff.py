@@ -31,8 +31,8 @@ def add(commands):
 
 def _diff(options):
     # Imported here so that --help needs no protobuf.
-    from prototxt_tools.diff import differences
-    from prototxt_tools.net import Net
+    from prototxt_tools.net.net import Net
+    from prototxt_tools.reports.diff import differences
 
     found = differences(Net.parse(read(options.before)), Net.parse(read(options.after)))
     for difference in found:

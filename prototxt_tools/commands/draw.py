@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 
-from prototxt_tools import stdout
+from prototxt_tools.commands import stdout
 from prototxt_tools.commands.files import read
 from prototxt_tools.errors import InputError
 from prototxt_tools.files import write_bytes
@@ -48,7 +48,7 @@ def add(commands):
 
 def _draw(options):
     # Imported here so that --help needs no protobuf.
-    from prototxt_tools.drawing import to_dot, to_mermaid
+    from prototxt_tools.reports.drawing import to_dot, to_mermaid
 
     kind = options.format or _FORMATS.get(os.path.splitext(options.output or "")[1], "mermaid")
     drawing = _drawing(options)
@@ -63,9 +63,10 @@ def _draw(options):
 
 
 def _drawing(options):
-    from prototxt_tools import drawing, shapes
-    from prototxt_tools.graph import Graph
-    from prototxt_tools.net import Net
+    from prototxt_tools import shapes
+    from prototxt_tools.net.graph import Graph
+    from prototxt_tools.net.net import Net
+    from prototxt_tools.reports import drawing
 
     net = Net.parse(read(options.input)).at(options.phase)
     graph = Graph(net)
@@ -79,8 +80,8 @@ def _rendered(dot, kind):
     program = shutil.which("dot")
     if program is None:
         raise InputError(
-            "{} needs Graphviz, and there is no program dot; install graphviz, or write Mermaid "
-            "with --format mermaid".format(kind.upper())
+            f"{kind.upper()} needs Graphviz, and there is no program dot; install graphviz, or write Mermaid "
+            "with --format mermaid"
         )
     try:
         result = subprocess.run(
@@ -91,7 +92,7 @@ def _rendered(dot, kind):
             timeout=_SECONDS,
         )
     except subprocess.TimeoutExpired:
-        raise InputError("dot did not draw the net in {} s".format(_SECONDS)) from None
+        raise InputError(f"dot did not draw the net in {_SECONDS} s") from None
     if result.returncode:
         said = result.stderr.decode("utf-8", "replace").strip().splitlines()
         raise InputError("dot failed: " + (said[0] if said else "it did not say why"))

@@ -5,10 +5,10 @@ import os
 import re
 import sys
 
-from prototxt_tools import stdout
-from prototxt_tools.document import Document
+from prototxt_tools.commands import stdout
 from prototxt_tools.errors import InputError
 from prototxt_tools.files import write_bytes
+from prototxt_tools.text.document import Document
 
 
 def add_output(command):
@@ -42,8 +42,8 @@ def read_to_change(path):
         At what is no net, and at what no parser accepts.
     """
     # Imported here so that --help needs no protobuf.
-    from prototxt_tools import check
-    from prototxt_tools.net import Net
+    from prototxt_tools.net.net import Net
+    from prototxt_tools.reports import check
 
     document = read(path)
     Net.parse(document)
@@ -89,7 +89,7 @@ def _backup_name(path):
     name, count = path + ".bak", 1
     while os.path.exists(name):
         count += 1
-        name = "{}.bak{}".format(path, count)
+        name = f"{path}.bak{count}"
     return name
 
 

@@ -54,14 +54,14 @@ def shape_of_blob(text):
     except ValueError:
         shape = ()
     if not blob or not shape or min(shape) < 1:
-        raise argparse.ArgumentTypeError("{!r} is not like data=1,3,224,224".format(text))
+        raise argparse.ArgumentTypeError(f"{text!r} is not like data=1,3,224,224")
     return blob, shape
 
 
 def _inspect(options):
     # Imported here so that --help needs no protobuf.
-    from prototxt_tools.describe import describe
-    from prototxt_tools.net import Net
+    from prototxt_tools.net.net import Net
+    from prototxt_tools.reports.describe import describe
 
     document = read(options.input)
     try:
@@ -104,7 +104,7 @@ _FIELD = ("size", "stride", "offset")
 
 def _row(layer):
     seen = layer["receptive_field"]
-    field = ["x".join("{:g}".format(x) for x in seen[key]) for key in _FIELD] if seen else [""] * 3
+    field = ["x".join(f"{x:g}" for x in seen[key]) for key in _FIELD] if seen else [""] * 3
     return (
         layer["name"],
         layer["type"],
@@ -123,4 +123,4 @@ def _shape(shape):
 
 
 def _count(number):
-    return _UNKNOWN if number is None else "{:,}".format(number) if number else ""
+    return _UNKNOWN if number is None else f"{number:,}" if number else ""

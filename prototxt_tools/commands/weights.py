@@ -63,7 +63,7 @@ def _weights(options):
 
 def _wanted(path):
     from prototxt_tools import shapes
-    from prototxt_tools.net import Net
+    from prototxt_tools.net.net import Net
 
     net = Net.parse(read(path)).at("TEST")
     return shapes.parameters(net, shapes.infer(net))
@@ -87,13 +87,13 @@ def _report(found):
             yield "problem: " + problem
         for kind, words in (("missing", "not in the file"), ("extra", "not in the net")):
             for layer in fit[kind]:
-                yield "layer {}: {}".format(layer, words)
+                yield f"layer {layer}: {words}"
         if not any(fit.values()):
             yield "the weights fit the net"
 
 
 def _row(entry):
-    numbers = ["{:.4g}".format(entry[name]) for name in ("mean", "std", "min", "max")]
+    numbers = [f"{entry[name]:.4g}" for name in ("mean", "std", "min", "max")]
     counts = [str(entry[name]) if entry[name] else "" for name in ("nans", "infs")]
     shape = "x".join(map(str, entry["shape"])) or "scalar"
     return (entry["layer"], str(entry["index"]), shape) + tuple(numbers + counts)

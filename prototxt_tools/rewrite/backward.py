@@ -5,11 +5,11 @@ every layer off, and ``net.backward`` silently leaves all diffs at zero.
 """
 
 from prototxt_tools import shapes
-from prototxt_tools.edits import Edits
 from prototxt_tools.errors import InputError
-from prototxt_tools.graph import Graph
-from prototxt_tools.net import Net
+from prototxt_tools.net.graph import Graph
+from prototxt_tools.net.net import Net
 from prototxt_tools.rewrite.result import Rewrite, said
+from prototxt_tools.text.edits import Edits
 
 _TRUE = ("true", "True", "t", "1")
 
@@ -48,7 +48,7 @@ def force_backward(document):
             raise field.error("force_backward wants true or false")
         if field.value.text not in _TRUE:
             edits.replace(field.value, "true")
-            notes.append("set force_backward to true in line {}".format(field.line))
+            notes.append(f"set force_backward to true in line {field.line}")
     return Rewrite(edits.apply(), notes)
 
 
@@ -84,15 +84,15 @@ def lean_backward(document, score, targets):
     edits, notes = Edits(document), []
     for field in document.root.all("force_backward"):
         edits.remove(field)
-        notes.append("removed force_backward (line {})".format(field.line))
+        notes.append(f"removed force_backward (line {field.line})")
     writer = net.layers[graph.writers(score)[-1]]
     if _set_loss_weight(edits, writer, score):
-        notes.append("gave {} loss_weight: 1".format(said(writer)))
+        notes.append(f"gave {said(writer)} loss_weight: 1")
     head = _downstream(graph, targets)
     shared = _weight_names(net, set(range(len(net.layers))) - head)
     for index in sorted(head):
         if _freeze(edits, net.layers[index], shared):
-            notes.append("gave {} lr_mult: 0".format(said(net.layers[index])))
+            notes.append(f"gave {said(net.layers[index])} lr_mult: 0")
     for target in targets:
         notes += _keep_learning(edits, net, graph, target, head)
     return Rewrite(edits.apply(), notes)
@@ -103,11 +103,11 @@ def _check(net, graph, score, targets):
         raise InputError("lean backward has no form in V0 nets; upgrade the file to V2 first")
     for blob in [score] + list(targets):
         if not graph.writers(blob):
-            raise InputError("no layer of the net writes a blob {!r}".format(blob))
+            raise InputError(f"no layer of the net writes a blob {blob!r}")
     ancestors = graph.ancestors([score])
     for target in targets:
         if target == score or graph.writers(target)[0] not in ancestors:
-            raise InputError("{} does not depend on {}".format(score, target))
+            raise InputError(f"{score} does not depend on {target}")
 
 
 def _downstream(graph, targets):
@@ -181,15 +181,15 @@ def _keep_learning(edits, net, graph, target, head):
         if _downstream_of_other(graph, target, head):
             return []
         raise InputError(
-            "no layer before {} has weights, so lean backward cannot reach it; "
-            "use force_backward".format(target)
+            f"no layer before {target} has weights, so lean backward cannot reach it; "
+            "use force_backward"
         )
     for layer in weighty:
         rates = [spec.lr_mult for spec in layer.message.param]
         if len(rates) < shapes.parameter_count(layer) or any(rates):
             return []
     _set_rates(edits, weighty[-1], ["1"] * shapes.parameter_count(weighty[-1]))
-    return ["gave {} lr_mult: 1, so that {} gets a gradient".format(said(weighty[-1]), target)]
+    return [f"gave {said(weighty[-1])} lr_mult: 1, so that {target} gets a gradient"]
 
 
 def _downstream_of_other(graph, target, head):

@@ -1,11 +1,11 @@
 """How many images a net takes at a time."""
 
 from prototxt_tools import shapes
-from prototxt_tools.edits import Edits
 from prototxt_tools.errors import InputError
-from prototxt_tools.net import Net
+from prototxt_tools.net.net import Net
 from prototxt_tools.rewrite.inputs import input_texts
 from prototxt_tools.rewrite.result import Rewrite, said
+from prototxt_tools.text.edits import Edits
 
 _PARAMETERS = (
     "data_param", "image_data_param", "memory_data_param", "hdf5_data_param", "window_data_param",
@@ -33,16 +33,16 @@ def batch_size(document, n):
         be built with it.
     """
     if n < 1:
-        raise InputError("a batch has at least one image, not {}".format(n))
+        raise InputError(f"a batch has at least one image, not {n}")
     net = Net.parse(document)
     edits, notes = Edits(document), []
     firsts = [(entry.blob, entry.dims[0].value) for entry in input_texts(net) if entry.dims]
     for blob, value in {value.start: (blob, value) for blob, value in firsts}.values():
         if value.integer() != firsts[0][1].integer():
-            notes.append("left input {}: its first size is {}".format(blob, value.text))
+            notes.append(f"left input {blob}: its first size is {value.text}")
         elif value.integer() != n:
             edits.replace(value, str(n))
-            notes.append("set the batch size of input {} to {}".format(blob, n))
+            notes.append(f"set the batch size of input {blob} to {n}")
     for layer in net.layers:
         fields = _sizes(layer)
         if fields:
@@ -50,7 +50,7 @@ def batch_size(document, n):
         for field in fields:
             if field.value.integer() != n:
                 edits.replace(field.value, str(n))
-                notes.append("set the batch size of {} to {}".format(said(layer), n))
+                notes.append(f"set the batch size of {said(layer)} to {n}")
     changed = edits.apply()
     _check(net, changed)
     return Rewrite(changed, notes)

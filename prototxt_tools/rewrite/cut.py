@@ -1,12 +1,12 @@
 """Keep only what some blobs need."""
 
-from prototxt_tools.edits import Edits
 from prototxt_tools.errors import InputError
-from prototxt_tools.graph import Graph
-from prototxt_tools.net import Net
+from prototxt_tools.net.graph import Graph
+from prototxt_tools.net.net import Net
 from prototxt_tools.rewrite.inputs import remove_unread
 from prototxt_tools.rewrite.result import Rewrite, said
 from prototxt_tools.rewrite.upgrade import without_padding
+from prototxt_tools.text.edits import Edits
 
 
 def cut(document, blobs, phase="TEST"):
@@ -37,13 +37,13 @@ def cut(document, blobs, phase="TEST"):
     graph = Graph(net)
     for blob in blobs:
         if blob not in graph:
-            raise InputError("the net has no blob {!r} in phase {}".format(blob, phase))
+            raise InputError(f"the net has no blob {blob!r} in phase {phase}")
     kept = {id(net.layers[index].field) for index in graph.ancestors(blobs)}
     edits = Edits(document)
     for layer in whole.layers:
         if id(layer.field) not in kept:
             edits.remove(layer.field)
-            notes.append("removed {}".format(said(layer)))
+            notes.append(f"removed {said(layer)}")
     left = [layer for layer in whole.layers if id(layer.field) in kept]
     notes += remove_unread(edits, whole.of(left), blobs)
     return Rewrite(edits.apply(), notes)

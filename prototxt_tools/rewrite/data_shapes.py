@@ -12,7 +12,7 @@ def data_shape(layer, top):
 
     Parameters
     ----------
-    layer : prototxt_tools.net.Layer
+    layer : prototxt_tools.net.net.Layer
     top : str
 
     Returns
@@ -26,12 +26,12 @@ def data_shape(layer, top):
         memory = message.memory_data_param
         return (1, memory.channels, memory.height, memory.width), "memory_data_param"
     if layer.type not in _IMAGES or top != layer.tops[0]:
-        return None, "a {} layer does not say what shape its data have".format(layer.type)
+        return None, f"a {layer.type} layer does not say what shape its data have"
     size, source = _size(layer)
     if size is None:
-        return None, "nothing says the size of the images of {}".format(layer.name or layer.type)
+        return None, f"nothing says the size of the images of {layer.name or layer.type}"
     channels, assumption = _channels(layer)
-    return (1, channels) + size, "{}, {}".format(source, assumption)
+    return (1, channels) + size, f"{source}, {assumption}"
 
 
 def _size(layer):

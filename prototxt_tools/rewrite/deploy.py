@@ -3,15 +3,15 @@
 import re
 
 from prototxt_tools import shapes
-from prototxt_tools.edits import Edits
 from prototxt_tools.errors import InputError
-from prototxt_tools.graph import Graph
-from prototxt_tools.net import Net
+from prototxt_tools.net.graph import Graph
+from prototxt_tools.net.net import Net
 from prototxt_tools.rewrite.data_shapes import data_shape
 from prototxt_tools.rewrite.inputs import remove_unread
 from prototxt_tools.rewrite.result import Rewrite, said
 from prototxt_tools.rewrite.text import put, quoted
 from prototxt_tools.rewrite.upgrade import input_layer, upgrade_layers
+from prototxt_tools.text.edits import Edits
 
 # Layers without bottoms that a deploy net may have.
 _CONSTANT = {"Input", "Parameter", "DummyData"}
@@ -51,7 +51,7 @@ def deploy(document, input_shape=None):
     kept, links = _kept(whole, net)
     if not kept:
         place = document.path or "<prototxt>"
-        raise InputError("{}: nothing but data and losses; no deploy net".format(place))
+        raise InputError(f"{place}: nothing but data and losses; no deploy net")
     edits = Edits(document)
     fed, said_of_it = _feed(edits, whole, net, kept, input_shape)
     notes += said_of_it + _restless(kept)
@@ -60,14 +60,14 @@ def deploy(document, input_shape=None):
     for layer in whole.layers:
         if id(layer) in names:
             _make_link(edits, layer, names[id(layer)])
-            notes.append("made {} a {}".format(said(layer), _LINKS[layer.type]))
+            notes.append(f"made {said(layer)} a {_LINKS[layer.type]}")
         elif id(layer) in stay or layer.type == "Input":
             readers.append(layer)
             for rule in _rules(layer):
                 edits.remove(rule)
         elif id(layer) not in fed:
             edits.remove(layer.field)
-            notes.append("removed {}".format(said(layer)))
+            notes.append(f"removed {said(layer)}")
     notes += remove_unread(edits, whole.of(readers), [layer.bottoms[0] for layer in links])
     return Rewrite(edits.apply(), notes)
 
@@ -171,8 +171,8 @@ def _restless(kept):
     if not restless:
         return []
     return [
-        "left {} BatchNorm layers with use_global_stats: false, {} first: they use the statistics "
-        "of each batch, not the learned ones".format(len(restless), said(restless[0]))
+        f"left {len(restless)} BatchNorm layers with use_global_stats: false, {said(restless[0])} first: they use the statistics "
+        "of each batch, not the learned ones"
     ]
 
 
@@ -217,7 +217,7 @@ def _feed(edits, whole, net, kept, input_shape):
         fed.add(id(layer))
     for blob in dict.fromkeys(needed):
         if blob not in sources:
-            notes.append("left {}: no layer and no input makes it".format(blob))
+            notes.append(f"left {blob}: no layer and no input makes it")
     return fed, notes
 
 
@@ -234,7 +234,7 @@ def _given_shapes(input_shape, blobs, whole):
         return dict.fromkeys(blobs, tuple(input_shape))
     for blob in input_shape:
         if blob not in whole.blobs():
-            raise InputError("the net has no blob {!r} to give a shape".format(blob))
+            raise InputError(f"the net has no blob {blob!r} to give a shape")
     return input_shape
 
 

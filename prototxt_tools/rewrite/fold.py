@@ -4,10 +4,10 @@ from collections import Counter
 
 import numpy as np
 
-from prototxt_tools.edits import Edits
-from prototxt_tools.net import Net
+from prototxt_tools.net.net import Net
 from prototxt_tools.rewrite.result import Rewrite, said
 from prototxt_tools.rewrite.text import quoted
+from prototxt_tools.text.edits import Edits
 
 _WEIGHTED = {"Convolution": "convolution_param", "InnerProduct": "inner_product_param"}
 _FOLDED = ("BatchNorm", "Scale")
@@ -50,14 +50,14 @@ def fold(document, weights):
         if owner is not None:
             factors, obstacle = _factors(layer, net.layers[owner], weights)
         if obstacle:
-            notes.append("left {}: {}".format(said(layer), obstacle))
+            notes.append(f"left {said(layer)}: {obstacle}")
             continue
         maker = net.layers[owner]
         weights[maker.name] = _scaled(maker, weights[maker.name], *factors)
         del weights[layer.name]
         edits.remove(layer.field)
         chains.fold(index, owner)
-        notes.append("folded {} into {}".format(said(layer), said(maker)))
+        notes.append(f"folded {said(layer)} into {said(maker)}")
     for owner, top in chains.tops.items():
         _finish(edits, net.layers[owner], top)
     return Rewrite(edits.apply(), notes), weights
@@ -90,14 +90,14 @@ class _Chains:
             return None, "it does not read one layer and write one blob"
         maker = self.net.layers[owner]
         if maker.type not in _WEIGHTED or len(maker.bottoms) != 1 or len(maker.tops) != 1:
-            return None, "it follows {}".format(said(maker))
+            return None, f"it follows {said(maker)}"
         if self.readers[source, layer.bottoms[0]] != [index]:
-            return None, "another layer reads {} as well".format(layer.bottoms[0])
+            return None, f"another layer reads {layer.bottoms[0]} as well"
         for party in (maker, layer):
             if party.name in self._shared or party.form == "V0" or _rules(party):
-                return None, "{} shares its name or weights or has phases".format(said(party))
+                return None, f"{said(party)} shares its name or weights or has phases"
         if not self._is_free(layer.tops[0], owner, index):
-            return None, "{} has another value before".format(layer.tops[0])
+            return None, f"{layer.tops[0]} has another value before"
         return owner, None
 
     def fold(self, index, owner):
@@ -129,14 +129,14 @@ def _factors(layer, maker, weights):
     """((a, b), None), each of one value per channel, or (None, what stands in the way)."""
     for needed in (layer, maker):
         if needed.name not in weights:
-            return None, "there are no weights for {}".format(needed.name)
+            return None, f"there are no weights for {needed.name}"
     if maker.message.inner_product_param.axis != 1 or maker.message.convolution_param.axis != 1:
-        return None, "{} works along another axis than 1".format(maker.name)
+        return None, f"{maker.name} works along another axis than 1"
     blobs = [np.asarray(blob, np.float64).ravel() for blob in weights[layer.name]]
     channels = getattr(maker.message, _WEIGHTED[maker.type]).num_output
     sizes = [np.size(blob) for blob in weights[maker.name]]
     if not channels or sizes[0] % channels or sizes[1:] not in ([], [channels]):
-        return None, "the weights of {} do not fit it".format(maker.name)
+        return None, f"the weights of {maker.name} do not fit it"
     if layer.type == "BatchNorm":
         parameters = layer.message.batch_norm_param
         if parameters.HasField("use_global_stats") and not parameters.use_global_stats:

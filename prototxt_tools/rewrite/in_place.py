@@ -1,10 +1,10 @@
 """Every layer with a top of its own."""
 
-from prototxt_tools.edits import Edits
-from prototxt_tools.net import Net
+from prototxt_tools.net.net import Net
 from prototxt_tools.rewrite.result import Rewrite, said
 from prototxt_tools.rewrite.text import quoted
 from prototxt_tools.rewrite.upgrade import without_padding
+from prototxt_tools.text.edits import Edits
 
 
 def un_in_place(document):
@@ -41,13 +41,13 @@ def un_in_place(document):
                 current.pop(blob, None)
             elif tree.all("include") or tree.all("exclude"):
                 _rename(edits, field, before)
-                notes.append("left {} in place: not every phase has it".format(said(layer)))
+                notes.append(f"left {said(layer)} in place: not every phase has it")
             else:
                 name = _new_name(layer, blob, taken)
                 taken.add(name)
                 current[blob] = name
                 edits.replace(field.value, quoted(name))
-                notes.append("gave {} the top {}".format(said(layer), name))
+                notes.append(f"gave {said(layer)} the top {name}")
         for field in _blobs(tree, "bottom"):
             _rename(edits, field, before)
     return Rewrite(edits.apply(), notes)
@@ -63,9 +63,9 @@ def _rename(edits, field, names):
 
 
 def _new_name(layer, blob, taken):
-    stem = layer.name or "{}_{}".format(blob, layer.type.lower())
+    stem = layer.name or f"{blob}_{layer.type.lower()}"
     name, count = stem, 1
     while name in taken:
         count += 1
-        name = "{}_{}".format(stem, count)
+        name = f"{stem}_{count}"
     return name

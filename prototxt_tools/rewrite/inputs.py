@@ -3,7 +3,7 @@
 from collections import Counter
 from typing import List, NamedTuple
 
-from prototxt_tools.document import Field
+from prototxt_tools.text.document import Field
 
 
 class InputText(NamedTuple):
@@ -40,7 +40,7 @@ def remove_unread(edits, net, wanted=()):
         if entry.blob not in read and alone:
             for field in entry.fields:
                 edits.remove(field)
-            notes.append("removed input {} (line {})".format(entry.blob, entry.fields[0].line))
+            notes.append(f"removed input {entry.blob} (line {entry.fields[0].line})")
     return notes
 
 

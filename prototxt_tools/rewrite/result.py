@@ -2,7 +2,7 @@
 
 from typing import List, NamedTuple
 
-from prototxt_tools.document import Document
+from prototxt_tools.text.document import Document
 
 
 class Rewrite(NamedTuple):
@@ -15,4 +15,4 @@ class Rewrite(NamedTuple):
 def said(layer):
     """A layer, named for a note: its type, name and line."""
     name = " " + layer.name if layer.name else ""
-    return "{}{} (line {})".format(layer.type, name, layer.field.line)
+    return f"{layer.type}{name} (line {layer.field.line})"

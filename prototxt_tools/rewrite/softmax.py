@@ -2,9 +2,9 @@
 
 import itertools
 
-from prototxt_tools.edits import Edits
-from prototxt_tools.net import Net
+from prototxt_tools.net.net import Net
 from prototxt_tools.rewrite.result import Rewrite, said
+from prototxt_tools.text.edits import Edits
 
 _STRIPPED = {
     "Softmax",
@@ -45,10 +45,10 @@ def strip_softmax(document):
             reader = _reader(layer, readers, states)
             if reader is None:
                 edits.remove(layer.field)
-                notes.append("removed {}".format(said(layer)))
+                notes.append(f"removed {said(layer)}")
                 continue
             if layer.type == "Softmax":
-                notes.append("left {}: {} reads it".format(said(layer), said(reader)))
+                notes.append(f"left {said(layer)}: {said(reader)} reads it")
         for bottom in layer.bottoms:
             readers.setdefault(bottom, []).append(layer)
     return Rewrite(edits.apply(), notes[::-1])

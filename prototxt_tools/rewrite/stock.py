@@ -1,14 +1,15 @@
 """What forks of Caffe say in fields of their own, said in those of stock Caffe."""
 
-from prototxt_tools import schema, shapes
-from prototxt_tools.document import Document
-from prototxt_tools.edits import Edits
+from prototxt_tools import shapes
 from prototxt_tools.errors import InputError
-from prototxt_tools.net import Net
+from prototxt_tools.net import schema
+from prototxt_tools.net.net import Net
 from prototxt_tools.rewrite.data_shapes import data_shape
 from prototxt_tools.rewrite.result import Rewrite, said
 from prototxt_tools.rewrite.text import braced, fitted, quoted
 from prototxt_tools.rewrite.upgrade import upgrade_layers
+from prototxt_tools.text.document import Document
+from prototxt_tools.text.edits import Edits
 
 # Fields that say how a fork computes or trains, not what: message -> names, * for every message.
 _DROPPED = {
@@ -95,7 +96,7 @@ def _types(document):
             notes += _clip(edits, layer)
         elif layer.type == "Axpy" and _is_plain(layer, 3):
             edits.replace(layer.field, _axpy(layer))
-            notes.append("made {} a Flatten, a Scale and an Eltwise".format(said(layer)))
+            notes.append(f"made {said(layer)} a Flatten, a Scale and an Eltwise")
     return Rewrite(edits.apply(), notes)
 
 
@@ -123,28 +124,27 @@ def _group(edits, layer, sizes):
     channels = (sizes.get(layer.bottoms[0]) or ())[1:2] if layer.bottoms else ()
     parameters = layer.message.convolution_param
     if field is None or not (channels or parameters.HasField("group")):
-        return ["left {}: how many channels it reads is not known".format(said(layer))]
+        return [f"left {said(layer)}: how many channels it reads is not known"]
     if channels and parameters.num_output % channels[0]:
-        return ["left {}: its {} outputs are no multiple of its {} channels".format(
-            said(layer), parameters.num_output, channels[0])]
+        return [f"left {said(layer)}: its {parameters.num_output} outputs are no multiple of its {channels[0]} channels"]
     edits.replace(layer.field.value.first("type").value, '"Convolution"')
     group = field.value.first("group")
     if channels and group is None:
-        edits.append(field, "group: {}".format(channels[0]))
+        edits.append(field, f"group: {channels[0]}")
     elif channels:
         edits.replace(group.value, str(channels[0]))
-    return ["made {} a Convolution with one group per channel".format(said(layer))]
+    return [f"made {said(layer)} a Convolution with one group per channel"]
 
 
 def _clip(edits, layer):
     tree = layer.field.value
     if layer.message.relu_param.negative_slope:
-        return ["left {}: it has a negative slope".format(said(layer))]
+        return [f"left {said(layer)}: it has a negative slope"]
     edits.replace(tree.first("type").value, '"Clip"')
     for field in tree.all("relu_param"):
         edits.remove(field)
     edits.insert_after(tree.fields[-1], fitted(tree.fields[-1], ["clip_param { min: 0 max: 6 }"]))
-    return ["made {} a Clip from 0 to 6".format(said(layer))]
+    return [f"made {said(layer)} a Clip from 0 to 6"]
 
 
 def _axpy(layer):
@@ -170,19 +170,19 @@ def _fields(document):
     """Fields that can go, or that a field of stock Caffe can stand for."""
     edits, notes = Edits(document), []
     for message, field in _strangers("NetParameter", document.root):
-        where = "{} (line {})".format(field.name, field.line)
+        where = f"{field.name} (line {field.line})"
         usual, other = _BOOLS.get((message, field.name), (None, None))
         if field.is_message:
             usual = other = None
         if field.name in _DROPPED["*"] | _DROPPED.get(message.replace("V1", ""), set()):
             edits.remove(field)
-            notes.append("removed {}".format(where))
+            notes.append(f"removed {where}")
         elif usual is not None and usual == (field.string() in _TRUE):
             edits.remove(field)
-            notes.append("removed {}, which says what stock Caffe does".format(where))
+            notes.append(f"removed {where}, which says what stock Caffe does")
         elif other is not None:
             edits.replace(field, other)
-            notes.append("made {} {}".format(where, other))
+            notes.append(f"made {where} {other}")
     return Rewrite(edits.apply(), notes)
 
 
@@ -190,14 +190,12 @@ def _left(document):
     notes, strange = [], set()
     for layer in Net.parse(document).layers:
         if layer.type not in schema.LAYER_TYPES and not layer.is_padding:
-            notes.append("left {}: no type of stock Caffe".format(said(layer)))
+            notes.append(f"left {said(layer)}: no type of stock Caffe")
             strange.add(layer.field.start)
     known = [field for field in document.root if field.start not in strange]
     for message, field in _strangers("NetParameter", known):
         notes.append(
-            "left {} (line {}): stock Caffe's {} has no such field or value".format(
-                field.name, field.line, message
-            )
+            f"left {field.name} (line {field.line}): stock Caffe's {message} has no such field or value"
         )
     return notes
 

@@ -6,7 +6,7 @@ INDENT = "  "
 def quoted(string):
     """A string literal."""
     escaped = string.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    return '"{}"'.format(escaped)
+    return f'"{escaped}"'
 
 
 def braced(name, *lines):
@@ -19,7 +19,7 @@ def braced(name, *lines):
 
 def shape_field(shape):
     """``shape { dim: 1 ... }`` of sizes."""
-    return "shape {{ {} }}".format(" ".join("dim: {}".format(size) for size in shape))
+    return "shape {{ {} }}".format(" ".join(f"dim: {size}" for size in shape))
 
 
 def put(edits, field, lines):

@@ -2,10 +2,10 @@
 
 import re
 
-from prototxt_tools import legacy, schema
-from prototxt_tools.edits import Edits
-from prototxt_tools.net import Net
+from prototxt_tools.net import legacy, schema
+from prototxt_tools.net.net import Net
 from prototxt_tools.rewrite.result import Rewrite, said
+from prototxt_tools.text.edits import Edits
 
 _V1_NAMES = {v2: v1 for v1, v2 in schema.V1_TYPES.items()}
 _KEPT = {"name", "type", "blobs", "blobs_lr", "weight_decay", "hdf5_output_param"}
@@ -39,7 +39,7 @@ def unwrap(document):
             written = inner.value.strings("type")
             if written and written[0] not in schema.V0_TYPES:
                 raise layer.field.error(
-                    "Caffe knows no V0 layer of type {} and cannot upgrade it".format(written[0])
+                    f"Caffe knows no V0 layer of type {written[0]} and cannot upgrade it"
                 )
             text, dropped = _Body(inner, layer).written()
             edits.replace(inner, text)
@@ -49,7 +49,7 @@ def unwrap(document):
         edits.replace(
             layer.field.value.first("bottom").value, padding.field.value.first("bottom").value.text
         )
-        notes.append("made {} the pad of {}".format(said(padding), said(layer)))
+        notes.append(f"made {said(padding)} the pad of {said(layer)}")
     return Rewrite(edits.apply(), notes)
 
 
@@ -76,9 +76,7 @@ class _Body:
             owner, name = self._place(field)
             if name is None:
                 notes.append(
-                    "dropped {} (line {}), which means nothing to {}".format(
-                        field.name, field.line, said(self.layer)
-                    )
+                    f"dropped {field.name} (line {field.line}), which means nothing to {said(self.layer)}"
                 )
                 continue
             piece = before + self._renamed(field, name) + after

@@ -1,12 +1,12 @@
 """V0 and V1 to V2, as Caffe's ``upgrade_net_proto_text`` does it, with the comments kept."""
 
-from prototxt_tools import legacy, schema
-from prototxt_tools.document import Scalar
-from prototxt_tools.edits import Edits
-from prototxt_tools.net import Net
+from prototxt_tools.net import legacy, schema
+from prototxt_tools.net.net import Net
 from prototxt_tools.rewrite.result import Rewrite, said
 from prototxt_tools.rewrite.text import braced, fitted, quoted, shape_field
 from prototxt_tools.rewrite.unwrap import unwrap
+from prototxt_tools.text.document import Scalar
+from prototxt_tools.text.edits import Edits
 
 _SPEC_FIELDS = (
     ("name", "param"),
@@ -62,7 +62,7 @@ def upgrade_layers(document):
             _join_specs(edits, layer.field.value)
             _move_transform(edits, layer)
     for form in sorted(forms - {"V2"}):
-        notes.append("upgraded the {} layers to V2".format(form))
+        notes.append(f"upgraded the {form} layers to V2")
     return Rewrite(edits.apply(), notes)
 
 
@@ -87,7 +87,7 @@ def _quote_type(edits, layer):
     edits.replace(field.value, quoted(layer.type))
     if field.value.text in schema.V1_TYPES or layer.type in schema.LAYER_TYPES:
         return []
-    return ["left the type of {}: no Caffe type of form V1".format(said(layer))]
+    return [f"left the type of {said(layer)}: no Caffe type of form V1"]
 
 
 def _join_specs(edits, tree):
@@ -101,7 +101,7 @@ def _join_specs(edits, tree):
     specs = []
     for index in range(count):
         parts = [
-            "{}: {}".format(name, fields[index].value.text)
+            f"{name}: {fields[index].value.text}"
             for name, fields in columns.items()
             if index < len(fields)
         ]
@@ -133,7 +133,7 @@ def _move_transform(edits, layer):
         raise target.error("transform_param wants braces: transform_param { ... }")
     for field in moved:
         edits.remove(field)
-        line = "{}: {}".format(field.name, field.value.text)
+        line = f"{field.name}: {field.value.text}"
         there = target.value.first(field.name) if target is not None else None
         if there is not None:
             edits.replace(there.value, field.value.text)
@@ -158,7 +158,7 @@ def _inputs_to_layer(document):
         return _drop_shapeless(edits, net, fields)
     for entry in declared:
         if entry.shape is None:
-            raise entry.field.error("input {} has no shape of its own".format(entry.blob))
+            raise entry.field.error(f"input {entry.blob} has no shape of its own")
     lines = input_layer("input", [entry.blob for entry in declared], [e.shape for e in declared])
     first = min(old + [layer.field for layer in net.layers], key=lambda field: field.start)
     if first in old:
@@ -177,10 +177,10 @@ def _drop_shapeless(edits, net, fields):
     for field in fields:
         if field.string() in made:
             edits.remove(field)
-            notes.append("removed input {} (line {})".format(field.string(), field.line))
+            notes.append(f"removed input {field.string()} (line {field.line})")
         else:
             notes.append(
-                "left input {} (line {}): nothing says its shape".format(field.string(), field.line)
+                f"left input {field.string()} (line {field.line}): nothing says its shape"
             )
     return Rewrite(edits.apply(), notes)
 
@@ -209,7 +209,7 @@ def _still_batch_norms(document):
             for rate in ("lr_mult", "decay_mult")
         ]
         if any(rates):
-            notes.append("gave {} lr_mult: 0 and decay_mult: 0".format(said(layer)))
+            notes.append(f"gave {said(layer)} lr_mult: 0 and decay_mult: 0")
     return Rewrite(edits.apply(), notes)
 
 

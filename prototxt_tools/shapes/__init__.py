@@ -4,7 +4,7 @@ Each rule follows the ``LayerSetUp`` and ``Reshape`` of the layer in Caffe's ``s
 """
 
 from prototxt_tools.errors import PrototxtError
-from prototxt_tools.net import Input
+from prototxt_tools.net.net import Input
 from prototxt_tools.shapes import axes, ends, rules, weighted, windows
 from prototxt_tools.shapes.rules import axis_of, volume
 from prototxt_tools.shapes.windows import (
@@ -42,7 +42,7 @@ def infer(net, inputs=None, problems=None):
 
     Parameters
     ----------
-    net : prototxt_tools.net.Net
+    net : prototxt_tools.net.net.Net
         At one phase.
     inputs : dict, optional
         Shapes of blobs by name, of inputs or of what a data layer gives; they go before those of
@@ -81,7 +81,7 @@ def _input(entry):
     try:
         _check_size(entry.shape)
     except _UNBUILDABLE as error:
-        problem = "input {} cannot be built: {}".format(entry.blob, error)
+        problem = f"input {entry.blob} cannot be built: {error}"
         raise entry.field.error(problem) from error
     return [(entry.blob, entry.shape)]
 
@@ -114,10 +114,10 @@ def tops_of(layer, shapes):
 def _check_size(shape):
     """``Blob::Reshape`` in ``src/caffe/blob.cpp``."""
     if shape is not None:
-        rules.check(min(shape + (0,)) >= 0, "{} has a size below 0".format(shape))
-        rules.check(len(shape) <= _MAX_AXES, "{} has over {} axes".format(shape, _MAX_AXES))
+        rules.check(min(shape + (0,)) >= 0, f"{shape} has a size below 0")
+        rules.check(len(shape) <= _MAX_AXES, f"{shape} has over {_MAX_AXES} axes")
         if volume(shape) > _MAX_VALUES:
-            raise OverflowError("{} are over 2^31 values".format(shape))
+            raise OverflowError(f"{shape} are over 2^31 values")
 
 
 def parameters(net, shapes, problems=None):
@@ -125,7 +125,7 @@ def parameters(net, shapes, problems=None):
 
     Parameters
     ----------
-    net : prototxt_tools.net.Net
+    net : prototxt_tools.net.net.Net
     shapes : dict
         As ``infer`` gives them.
     problems : list, optional
@@ -194,5 +194,5 @@ def parameter_count(layer):
 def _unbuildable(layer, bottoms, error):
     said = " on " + " and ".join(map(str, bottoms)) if bottoms else ""
     return layer.field.error(
-        "layer {} ({}) cannot be built{}: {}".format(layer.name, layer.type, said, error)
+        f"layer {layer.name} ({layer.type}) cannot be built{said}: {error}"
     )

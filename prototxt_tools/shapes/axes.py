@@ -23,14 +23,14 @@ def _concat(message, bottoms, count):
         check(
             len(shape) == len(first)
             and shape[:axis] + shape[axis + 1 :] == first[:axis] + first[axis + 1 :],
-            "they differ in more than axis {}".format(axis),
+            f"they differ in more than axis {axis}",
         )
     return [first[:axis] + (sum(shape[axis] for shape in bottoms),) + first[axis + 1 :]]
 
 
 def _check_one_axis(parameters, old):
     both = parameters.HasField("axis") and parameters.HasField(old)
-    check(not both, "it has both axis and {}".format(old))
+    check(not both, f"it has both axis and {old}")
 
 
 @tops_of("Slice")
@@ -41,18 +41,18 @@ def _slice(message, bottoms, count):
     axis = axis_of(parameters.slice_dim if legacy else parameters.axis, shape)
     points = list(parameters.slice_point)
     if points:
-        check(len(points) == count - 1, "{} slice points for {} tops".format(len(points), count))
-        check(count <= shape[axis], "{} tops of {}".format(count, shape[axis]))
+        check(len(points) == count - 1, f"{len(points)} slice points for {count} tops")
+        check(count <= shape[axis], f"{count} tops of {shape[axis]}")
     else:
         check(
             count and shape[axis] % count == 0,
-            "{} channels into {} equal slices".format(shape[axis], count),
+            f"{shape[axis]} channels into {count} equal slices",
         )
         points = [shape[axis] // count * index for index in range(1, count)]
     edges = [0] + points + [shape[axis]]
     check(
         all(a < b for a, b in zip(edges, edges[1:-1])) and edges[-2] <= edges[-1],
-        "its slice points {} do not rise within {}".format(points, shape[axis]),
+        f"its slice points {points} do not rise within {shape[axis]}",
     )
     return [shape[:axis] + (b - a,) + shape[axis + 1 :] for a, b in zip(edges, edges[1:])]
 
@@ -63,7 +63,7 @@ def _eltwise(message, bottoms, count):
     check(all(shape == bottoms[0] for shape in bottoms), "the shapes differ")
     check(
         len(parameters.coeff) in (0, len(bottoms)),
-        "{} coefficients for {} bottoms".format(len(parameters.coeff), len(bottoms)),
+        f"{len(parameters.coeff)} coefficients for {len(bottoms)} bottoms",
     )
     check(not parameters.coeff or parameters.operation != 0, "a product takes no coefficients")
     return bottoms[:1]
@@ -78,7 +78,7 @@ def _axpy(message, bottoms, count):
 def _flatten(message, bottoms, count):
     parameters, shape = message.flatten_param, bottoms[0]
     start, end = axis_of(parameters.axis, shape), axis_of(parameters.end_axis, shape)
-    check(start <= end + 1, "its axis {} is behind its end_axis {}".format(start, end))
+    check(start <= end + 1, f"its axis {start} is behind its end_axis {end}")
     return [shape[:start] + (volume(shape[start : end + 1]),) + shape[end + 1 :]]
 
 
@@ -88,10 +88,10 @@ def _reshape(message, bottoms, count):
     start = parameters.axis if parameters.axis >= 0 else len(shape) + parameters.axis + 1
     axes = parameters.num_axes
     end = len(shape) if axes == -1 else start + axes
-    check(0 <= start <= end <= len(shape), "axes {} to {} of {}".format(start, end, len(shape)))
+    check(0 <= start <= end <= len(shape), f"axes {start} to {end} of {len(shape)}")
     dims = []
     for index, size in enumerate(parameters.shape.dim):
-        check(size or start + index < len(shape), "there is no axis {}".format(start + index))
+        check(size or start + index < len(shape), f"there is no axis {start + index}")
         dims.append(size or shape[start + index])
     check(dims.count(-1) <= 1 and min(dims or [1]) >= -1, "more than one size is open")
     if -1 in dims:
@@ -99,7 +99,7 @@ def _reshape(message, bottoms, count):
         check(known, "the open size cannot be known")
         dims[dims.index(-1)] = volume(shape[start:end]) // known
     result = shape[:start] + tuple(dims) + shape[end:]
-    check(volume(result) == volume(shape), "{} has another count than {}".format(result, shape))
+    check(volume(result) == volume(shape), f"{result} has another count than {shape}")
     return [result]
 
 
@@ -115,12 +115,12 @@ def _crop(message, bottoms, count):
     (shape, like), parameters = bottoms, message.crop_param
     axis = axis_of(parameters.axis, shape)
     cut = len(shape) - axis
-    check(len(parameters.offset) in (0, 1, cut), "its offset wants 1 or {} values".format(cut))
+    check(len(parameters.offset) in (0, 1, cut), f"its offset wants 1 or {cut} values")
     check(len(like) >= len(shape), "its second bottom has fewer axes")
     offsets = list(parameters.offset) or [0]
     offsets = offsets * cut if len(offsets) == 1 else offsets
     for size, wanted, offset in zip(shape[axis:], like[axis:], offsets):
-        check(offset + wanted <= size, "{} from {} do not fit {}".format(wanted, offset, size))
+        check(offset + wanted <= size, f"{wanted} from {offset} do not fit {size}")
     return [shape[:axis] + like[axis : len(shape)]]
 
 
@@ -135,9 +135,9 @@ def _argmax(message, bottoms, count):
     check(parameters.top_k, "its top_k is 0")
     if parameters.HasField("axis"):
         axis = axis_of(parameters.axis, shape)
-        check(parameters.top_k <= shape[axis], "top_k {} of {}".format(parameters.top_k, shape))
+        check(parameters.top_k <= shape[axis], f"top_k {parameters.top_k} of {shape}")
         return [shape[:axis] + (parameters.top_k,) + shape[axis + 1 :]]
-    check(parameters.top_k <= volume(shape[1:]), "top_k {} of {}".format(parameters.top_k, shape))
+    check(parameters.top_k <= volume(shape[1:]), f"top_k {parameters.top_k} of {shape}")
     size = (shape[0], 2 if parameters.out_max_val else 1, parameters.top_k)
     return [size + (1,) * (len(shape) - 3)]
 
@@ -162,5 +162,5 @@ def _filter(message, bottoms, count):
     selector = bottoms[-1]
     check(volume(selector[1:]) == 1, "its selector wants one value per item")
     check(all(shape[0] == selector[0] for shape in bottoms), "its batches differ in size")
-    check(len(bottoms) == count + 1, "{} bottoms for {} tops".format(len(bottoms), count))
+    check(len(bottoms) == count + 1, f"{len(bottoms)} bottoms for {count} tops")
     return bottoms[:-1]

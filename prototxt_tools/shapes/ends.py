@@ -42,7 +42,7 @@ def _softmax_loss(message, bottoms, count):
     axis = axis_of(axis, scores)
     check(
         volume(scores[:axis] + scores[axis + 1 :]) == volume(labels),
-        "its labels {} are not one per score vector of {}".format(labels, scores),
+        f"its labels {labels} are not one per score vector of {scores}",
     )
     for matrix in bottoms[2:]:
         wanted = (1, 1, scores[axis], scores[axis])
@@ -89,7 +89,7 @@ def _accuracy(message, bottoms, count):
     check(parameters.top_k * volume(labels) <= volume(scores), "top_k exceeds the classes")
     check(
         volume(scores[:axis] + scores[axis + 1 :]) == volume(labels),
-        "its labels {} are not one per score vector of {}".format(labels, scores),
+        f"its labels {labels} are not one per score vector of {scores}",
     )
     return [(), (scores[axis],)][:count]
 
@@ -103,11 +103,11 @@ def _dummy_data(message, bottoms, count):
     if not shapes:
         check(
             all(len(column) in (1, count) for column in columns),
-            "it wants num, channels, height and width once, or {} times each".format(count),
+            f"it wants num, channels, height and width once, or {count} times each",
         )
         columns = [list(column) * (count if len(column) == 1 else 1) for column in columns]
         shapes = list(zip(*columns))
-    check(len(shapes) in (1, count), "{} shapes for {} tops".format(len(shapes), count))
+    check(len(shapes) in (1, count), f"{len(shapes)} shapes for {count} tops")
     return shapes * count if len(shapes) == 1 else shapes
 
 

@@ -25,7 +25,7 @@ def _register(table, types):
 def axis_of(index, shape):
     """An axis counted from the end if negative; ValueError if there is none such."""
     if not -len(shape) <= index < len(shape):
-        raise ValueError("axis {} of a blob with {} axes".format(index, len(shape)))
+        raise ValueError(f"axis {index} of a blob with {len(shape)} axes")
     return index % len(shape)
 
 

@@ -54,7 +54,7 @@ def _batch_norm_parameters(message, bottoms):
 def _scale(message, bottoms, count):
     axis, shape = _scaled(message, bottoms)
     there = bottoms[0][axis : axis + len(shape)]
-    check(there == shape, "{} does not fit {} at axis {}".format(shape, bottoms[0], axis))
+    check(there == shape, f"{shape} does not fit {bottoms[0]} at axis {axis}")
     return bottoms[:1]
 
 
@@ -70,7 +70,7 @@ def _scaled(message, bottoms):
         return axis if bottoms[1] else 0, bottoms[1]
     if axes == 0:
         return 0, ()
-    check(axes == -1 or axis + axes <= len(shape), "num_axes {} from axis {}".format(axes, axis))
+    check(axes == -1 or axis + axes <= len(shape), f"num_axes {axes} from axis {axis}")
     return axis, shape[axis:] if axes == -1 else shape[axis : axis + axes]
 
 
@@ -116,12 +116,12 @@ def _parameter_parameters(message, bottoms):
 def _recurrent(message, bottoms, count):
     sequence, outputs = bottoms[0], message.recurrent_param.num_output
     check(len(sequence) >= 2, "its first bottom wants 2 axes or more: time and batch")
-    check(bottoms[1] == sequence[:2], "its second bottom wants the shape {}".format(sequence[:2]))
+    check(bottoms[1] == sequence[:2], f"its second bottom wants the shape {sequence[:2]}")
     check(outputs, "it has no num_output")
     state, exposed = (1, sequence[1], outputs), _exposed_states(message)
     check(
         all(shape == state for shape in bottoms[len(bottoms) - exposed :]),
-        "its last {} bottoms want the shape {}".format(exposed, state),
+        f"its last {exposed} bottoms want the shape {state}",
     )
     if len(bottoms) > 2 + exposed:
         check(bottoms[2][:1] == sequence[1:2], "its third bottom wants one item per sequence")
@@ -149,5 +149,5 @@ def _recurrent_parameters(message, bottoms):
 def _lstm_unit(message, bottoms, count):
     state, gates = bottoms[:2]
     check(len(state) == len(gates) == 3, "its first two bottoms want 3 axes")
-    check(gates[2] == 4 * state[2], "{} gates for {} cells".format(gates[2], state[2]))
+    check(gates[2] == 4 * state[2], f"{gates[2]} gates for {state[2]} cells")
     return [state] * count

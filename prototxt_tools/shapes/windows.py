@@ -37,17 +37,17 @@ def window(parameters, prefix, spatial, default):
         values = [values] if parameters.HasField(whole) else []
     halves = [prefix + "_h", prefix + "_w"] if prefix != "dilation" else []
     if not values and any(parameters.HasField(half) for half in halves):
-        check(spatial == 2, "{}_h and {}_w for {} axes".format(prefix, prefix, spatial))
+        check(spatial == 2, f"{prefix}_h and {prefix}_w for {spatial} axes")
         values = [getattr(parameters, half) for half in halves]
     values = list(values) or [default]
     check(
         len(values) in (1, spatial),
-        "{} values of {} for {} axes".format(len(values), prefix, spatial),
+        f"{len(values)} values of {prefix} for {spatial} axes",
     )
     if not spatial:
         return []
     check(values != [None], "it has no kernel_size")
-    check(prefix in ("pad", "dilation") or min(values) > 0, "its {} is 0".format(whole))
+    check(prefix in ("pad", "dilation") or min(values) > 0, f"its {whole} is 0")
     return values * spatial if len(values) == 1 else values
 
 
@@ -55,7 +55,7 @@ def convolution_windows(parameters, spatial):
     """(kernel, stride, pad, dilation), each a list of ``spatial`` int."""
     for prefix, whole in (("kernel", "kernel_size"), ("stride", "stride"), ("pad", "pad")):
         halves = any(parameters.HasField(prefix + end) for end in ("_h", "_w"))
-        check(not (halves and getattr(parameters, whole)), "it says its {} twice".format(whole))
+        check(not (halves and getattr(parameters, whole)), f"it says its {whole} twice")
     return (
         window(parameters, "kernel", spatial, None),
         window(parameters, "stride", spatial, 1),
@@ -68,7 +68,7 @@ def convolved_size(size, kernel, stride, pad, dilation):
     """Output size of a convolution along one axis, as C++ divides: towards zero."""
     span = size + 2 * pad - (dilation * (kernel - 1) + 1)
     sized = (span // stride if span >= 0 else -(-span // stride)) + 1
-    check(sized >= 0, "its kernel of {} does not fit into {}".format(kernel, size))
+    check(sized >= 0, f"its kernel of {kernel} does not fit into {size}")
     return sized
 
 
@@ -85,7 +85,7 @@ def _convolution(message, bottoms, count):
             sizes.append(stride * (size - 1) + dilation * (kernel - 1) + 1 - 2 * pad)
         else:
             sizes.append(convolved_size(size, kernel, stride, pad, dilation))
-    check(all(sizes) or not parameters.bias_term, "its output {} is empty".format(sizes))
+    check(all(sizes) or not parameters.bias_term, f"its output {sizes} is empty")
     return [shape[:axis] + (parameters.num_output,) + tuple(sizes)] * len(bottoms)
 
 
@@ -96,7 +96,7 @@ def _check_groups(parameters, channels, layer_type):
     if layer_type in ("Convolution", "Deconvolution"):
         check(
             channels % group == 0 and outputs % group == 0,
-            "{} channels to {} do not divide into {} groups".format(channels, outputs, group),
+            f"{channels} channels to {outputs} do not divide into {group} groups",
         )
 
 
@@ -176,7 +176,7 @@ def _check_pooling(parameters):
             fits = one != all(halves)
         else:
             fits = all(halves) and not one or not any(halves)
-        check(fits, "it wants {1}, or both {0}_h and {0}_w".format(prefix, whole))
+        check(fits, f"it wants {whole}, or both {prefix}_h and {prefix}_w")
 
 
 def _pooled(shape, parameters):
@@ -184,7 +184,7 @@ def _pooled(shape, parameters):
     kernel, stride, pad = pooling_windows(parameters, shape[2:])
     check(
         all(p < k for p, k in zip(pad, kernel)) or not any(pad),
-        "its pad {} is not smaller than its kernel {}".format(pad, kernel),
+        f"its pad {pad} is not smaller than its kernel {kernel}",
     )
     check(not any(pad) or parameters.pool in (0, 1), "only MAX and AVE pooling take a pad")
     ceil, clip = rounds_up(parameters), any(pad)
@@ -204,7 +204,7 @@ def _spp(message, bottoms, count):
         for size in shape[2:]:
             kernel = -(-size // bins)
             pad = (kernel * bins - size + 1) // 2
-            check(pad < kernel, "{} bins are too many for {} cells".format(bins, size))
+            check(pad < kernel, f"{bins} bins are too many for {size} cells")
             sizes.append(pooled_size(size, kernel, kernel, pad))
         cells += sizes[0] * sizes[1]
     if parameters.pyramid_height == 1:

@@ -114,7 +114,7 @@ def blob(data, begin, end, where):
             values[number].append((wire, start, stop))
     if values[_RAW_DATA] and raw_type not in _RAW_TYPES:
         raise InputError(
-            "{}: raw_data of type {} is neither double, float nor half".format(where, raw_type)
+            f"{where}: raw_data of type {raw_type} is neither double, float nor half"
         )
     shape = tuple(legacy.get(axis, 0) for axis in (1, 2, 3, 4)) if legacy else tuple(dims)
     if len(shape) > _MAX_AXES or max(shape, default=0) > _MAX_SIZE:
@@ -125,9 +125,7 @@ def blob(data, begin, end, where):
     array = parts[0] if len(parts) == 1 else np.concatenate([np.zeros(0, "<f4")] + parts)
     if array.size != _count(shape):
         raise InputError(
-            "{}: the shape is {}, and the file holds {} values".format(
-                where, said(shape), array.size
-            )
+            f"{where}: the shape is {said(shape)}, and the file holds {array.size} values"
         )
     return Blob(array.reshape(shape), bool(legacy))
 
@@ -217,7 +215,7 @@ def _layer(data, begin, end, numbers, path):
             spans.append((start, stop))
     blobs = []
     for start, stop in spans:
-        where = "{}: layer {}, blob {}".format(path, name, len(blobs))
+        where = f"{path}: layer {name}, blob {len(blobs)}"
         blobs.append(blob(data, start, stop, where))
     return name, blobs
 

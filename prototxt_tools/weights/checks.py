@@ -83,14 +83,10 @@ def check(expected_shapes, weights):
 def _misfit(layer, shapes, blobs):
     """Why the stored blobs, (shape, whether it is legacy), cannot be those of a layer."""
     if len(blobs) != len(shapes):
-        return "layer {} wants {} and the weights hold {}".format(
-            layer, _blobs(len(shapes)), _blobs(len(blobs))
-        )
+        return f"layer {layer} wants {_blobs(len(shapes))} and the weights hold {_blobs(len(blobs))}"
     for index, (shape, (stored, is_legacy)) in enumerate(zip(shapes, blobs)):
         if not _fits(tuple(shape), stored, is_legacy):
-            return "layer {}, blob {}: the net wants {} and the weights hold {}".format(
-                layer, index, said(shape), said(stored)
-            )
+            return f"layer {layer}, blob {index}: the net wants {said(shape)} and the weights hold {said(stored)}"
     return None
 
 
@@ -182,4 +178,4 @@ def _fits(wanted, stored, is_legacy):
 
 
 def _blobs(count):
-    return "1 blob" if count == 1 else "{} blobs".format(count)
+    return "1 blob" if count == 1 else f"{count} blobs"

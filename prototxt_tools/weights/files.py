@@ -76,7 +76,7 @@ def load(path):
         return _load_hdf5(path, data)
     layers = _walk(path, data, lambda: list(caffemodel.layers(data, path)))
     if not layers:
-        raise InputError("{}: no layers in it, so it is no caffemodel".format(path))
+        raise InputError(f"{path}: no layers in it, so it is no caffemodel")
     return Weights(layers)
 
 
@@ -98,14 +98,14 @@ def save(path, weights, types=None):
     """
     path = os.fspath(path)
     if not weights:
-        raise InputError("{}: there are no weights to save".format(path))
+        raise InputError(f"{path}: there are no weights to save")
     pieces = []
     for name, arrays in weights.items():
         pieces += caffemodel.layer_pieces(name, arrays, (types or {}).get(name, ""))
     size = sum(map(caffemodel.piece_size, pieces))
     if size > _LARGEST_MESSAGE:
         raise InputError(
-            "{}: {:.1f} GB of weights, and Caffe reads at most 2 GB".format(path, size / 1e9)
+            f"{path}: {size / 1e9:.1f} GB of weights, and Caffe reads at most 2 GB"
         )
     with replacing(path) as file:
         for piece in pieces:
@@ -133,9 +133,7 @@ def read_mean(path):
         mean = mean[0]
     if mean.ndim != 3:
         raise InputError(
-            "{}: a mean image is channels x height x width, and this is {}".format(
-                path, caffemodel.said(mean.shape)
-            )
+            f"{path}: a mean image is channels x height x width, and this is {caffemodel.said(mean.shape)}"
         )
     return np.array(mean, np.float32)
 
@@ -145,16 +143,16 @@ def _map(path):
     try:
         with open(path, "rb") as file:
             if os.fstat(file.fileno()).st_size == 0:
-                raise InputError("{}: the file is empty".format(path))
+                raise InputError(f"{path}: the file is empty")
             data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
     except OSError as error:
-        raise InputError("{}: cannot be read: {}".format(path, error.strerror)) from None
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
     head = data[:200]
     for start, what in _STRANGERS:
         if head.lstrip().lower().startswith(start):
-            raise InputError("{}: {}".format(path, what))
+            raise InputError(f"{path}: {what}")
     if not head.translate(None, _TEXT):
-        raise InputError("{}: text, a prototxt perhaps; weights are binary".format(path))
+        raise InputError(f"{path}: text, a prototxt perhaps; weights are binary")
     return data
 
 
@@ -163,12 +161,10 @@ def _walk(path, data, read):
         return read()
     except caffemodel.Broken as error:
         if 0 < error.missing <= _LARGEST_MESSAGE:
-            what = "cut off, at least {} bytes are missing; fetch it again".format(error.missing)
+            what = f"cut off, at least {error.missing} bytes are missing; fetch it again"
         else:
-            what = "not written by Caffe, or damaged: the bytes at {} make no sense".format(
-                error.position
-            )
-    raise InputError("{}: {}".format(path, what))
+            what = f"not written by Caffe, or damaged: the bytes at {error.position} make no sense"
+    raise InputError(f"{path}: {what}")
 
 
 def _load_hdf5(path, data):
@@ -176,7 +172,7 @@ def _load_hdf5(path, data):
     try:
         import h5py
     except ImportError:
-        raise InputError("{}: reading HDF5 needs h5py; pip install h5py".format(path)) from None
+        raise InputError(f"{path}: reading HDF5 needs h5py; pip install h5py") from None
     found, layers = [], OrderedDict()
     try:
         with h5py.File(path, "r") as file:
@@ -188,14 +184,14 @@ def _load_hdf5(path, data):
                 elif not len(item):
                     layers[name] = {}
     except (KeyError, ValueError, AttributeError):
-        raise InputError("{}: HDF5, but not Caffe's data/LAYER/INDEX".format(path)) from None
+        raise InputError(f"{path}: HDF5, but not Caffe's data/LAYER/INDEX") from None
     except OSError as error:
-        raise InputError("{}: HDF5 that cannot be read: {}".format(path, error)) from None
+        raise InputError(f"{path}: HDF5 that cannot be read: {error}") from None
     for layer, blobs in layers.items():
         if sorted(blobs) != list(range(len(blobs))):
             raise InputError(
-                "{}: layer {} shares a blob with another layer, which HDF5 leaves out; "
-                "save the net as .caffemodel".format(path, layer)
+                f"{path}: layer {layer} shares a blob with another layer, which HDF5 leaves out; "
+                "save the net as .caffemodel"
             )
     return Weights(
         [(layer, [blobs[index] for index in sorted(blobs)]) for layer, blobs in layers.items()]

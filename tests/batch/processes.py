@@ -12,7 +12,7 @@ PROGRAM = """import sys
 sys.path[:0] = [{!r}, {!r}, {!r}]
 import faulty
 faulty.install()
-from caffe_gradcam.cli import main
+from caffe_gradcam.commands.cli import main
 sys.exit(main())
 """
 
@@ -37,8 +37,8 @@ def family(pid):
     found = [pid]
     for one in found:
         try:
-            for thread in os.listdir("/proc/{}/task".format(one)):
-                with open("/proc/{}/task/{}/children".format(one, thread)) as file:
+            for thread in os.listdir(f"/proc/{one}/task"):
+                with open(f"/proc/{one}/task/{thread}/children") as file:
                     found += map(int, file.read().split())
         except OSError:
             continue
@@ -48,7 +48,7 @@ def family(pid):
 def command_line(pid):
     """What a process was called with; nothing where it is gone."""
     try:
-        with open("/proc/{}/cmdline".format(pid)) as file:
+        with open(f"/proc/{pid}/cmdline") as file:
             return file.read()
     except OSError:
         return ""
@@ -74,7 +74,7 @@ def are_gone(pids, seconds=10.0):
 
 def _is_alive(pid):
     try:
-        with open("/proc/{}/stat".format(pid)) as file:
+        with open(f"/proc/{pid}/stat") as file:
             return file.read().rsplit(")", 1)[1].split()[0] != "Z"
     except OSError:
         return False

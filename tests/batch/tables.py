@@ -23,7 +23,7 @@ def pictures(folder, count):
     """So many pictures of different colours, by turns bluer and greener."""
     for index in range(count):
         blue, green = (100 + index % 50, 80) if index % 2 == 0 else (80, 100 + index % 50)
-        picture(folder / "{:04d}.png".format(index), blue, green)
+        picture(folder / f"{index:04d}.png", blue, green)
     return folder
 
 

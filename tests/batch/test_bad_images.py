@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from tables import explain, picture, table
 
-from caffe_gradcam import images
 from caffe_gradcam.batch import fetch, storage
 from caffe_gradcam.batch.item import Item
+from caffe_gradcam.model import images
 from prototxt_tools.errors import InputError
 
 # What a decoder does with each of the files whose names come in, and what it took.
@@ -24,7 +24,7 @@ os.environ["OPENCV_IO_MAX_IMAGE_PIXELS"] = "{pixels}"
 import cv2
 from caffe_gradcam.batch import fetch
 from caffe_gradcam.batch.item import Item
-from caffe_gradcam.preprocess import Preprocessing, prepare
+from caffe_gradcam.model.preprocess import Preprocessing, prepare
 from prototxt_tools.errors import InputError
 cv2.setNumThreads(1)
 report, inputs = {{}}, {{"data": Preprocessing((8, 8), resize=(8, 8))}}
@@ -123,7 +123,7 @@ def test_cmyk_and_animated_images_are_read_as_opencv_reads_them(tmp_path):
 
 
 def test_a_picture_that_a_resize_would_make_immense_is_refused():
-    from caffe_gradcam.preprocess import Preprocessing, prepare
+    from caffe_gradcam.model.preprocess import Preprocessing, prepare
 
     thin = np.zeros((1, 300000, 3), np.uint8)
     with pytest.raises(InputError, match="too long and thin: resized it would be 256x76800000"):
@@ -131,7 +131,7 @@ def test_a_picture_that_a_resize_would_make_immense_is_refused():
 
 
 def test_a_large_photograph_is_resized_channel_by_channel_to_the_same_numbers(monkeypatch):
-    from caffe_gradcam import preprocess
+    from caffe_gradcam.model import preprocess
 
     photograph = np.random.RandomState(1).randint(0, 256, (61, 83, 3)).astype(np.uint8)
     wanted = {"data": preprocess.Preprocessing((32, 32), resize=(32, 32))}

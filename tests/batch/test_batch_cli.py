@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from tables import column, picture, pictures, table
 
-from caffe_gradcam import cli
+from caffe_gradcam.commands import cli
 
 
 @pytest.fixture
@@ -127,11 +127,11 @@ def test_status_of_no_output_and_impossible_shares_are_refused(place, capsys):
     for share in ("0/4", "5/4", "1", "a/b"):
         with pytest.raises(SystemExit):
             batch("in", "-o", "out", "--shard", share)
-        assert "I/N with I from 1 to N, not '{}'".format(share) in capsys.readouterr().err
+        assert f"I/N with I from 1 to N, not '{share}'" in capsys.readouterr().err
 
 
 def test_help_imports_no_heavy_library():
-    program = ("import atexit, sys\nfrom caffe_gradcam import cli\natexit.register(lambda: print("
+    program = ("import atexit, sys\nfrom caffe_gradcam.commands import cli\natexit.register(lambda: print("
                "sorted({'cv2', 'torch', 'pyarrow', 'ray', 'fsspec', 'lmdb'} & set(sys.modules)), "
                "file=sys.stderr))\ncli.main(['batch', '--help'])")
     result = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE,

@@ -24,7 +24,7 @@ def images(tmp_path):
     for index in range(COUNT):
         place = tmp_path / "in" / "{}.{}".format(index, "png" if index % 2 else "jpg")
         picture(place, *rng.randint(0, 200, 3).tolist(), size=(12 + index, 20 - index))
-        lines.append("{} {}\n".format(place.name, 10 * index))
+        lines.append(f"{place.name} {10 * index}\n")
     (tmp_path / "list.txt").write_text("".join(lines))
     return tmp_path
 

@@ -47,7 +47,7 @@ def test_pictures_that_a_net_refuses_fail_one_by_one_in_one_process(model, tmp_p
 def test_a_batch_that_is_too_large_for_the_memory_is_halved(model, tmp_path):
     source = pictures(tmp_path / "in", 4)
     for index in range(4):
-        picture(source / "{:04d}.png".format(index), red=LARGE)
+        picture(source / f"{index:04d}.png", red=LARGE)
     assert explain(model, source, tmp_path / "out").counts["ok"] == 4
 
 

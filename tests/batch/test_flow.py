@@ -37,7 +37,7 @@ def test_memory_does_not_grow_with_the_number_of_images(model, tmp_path):
 def resident(pid):
     """KiB of a process's memory."""
     try:
-        with open("/proc/{}/status".format(pid)) as file:
+        with open(f"/proc/{pid}/status") as file:
             return next((int(line.split()[1]) for line in file if line.startswith("VmRSS")), 0)
     except OSError:
         return 0

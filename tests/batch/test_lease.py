@@ -29,15 +29,14 @@ def leave_note(folder, first, end, **said):
     folder.make(lease.FOLDER)
     note = dict({"host": "node7", "pid": 12, "here": "elsewhere", "since": "1",
                  "renewed": time.time()}, **said)
-    folder.write("{}/shards-{}-{}-{}.json".format(lease.FOLDER, first, end, uuid.uuid4().hex),
+    folder.write(f"{lease.FOLDER}/shards-{first}-{end}-{uuid.uuid4().hex}.json",
                  json.dumps(note).encode())
 
 
 def test_the_same_shards_are_refused_and_others_are_not(folder):
     with lock.shards(folder, 0, 4):
         with lock.shards(folder, 4, 8):
-            with pytest.raises(InputError, match="another run, process {} on .*--shard".format(
-                    os.getpid())):
+            with pytest.raises(InputError, match=f"another run, process {os.getpid()} on .*--shard"):
                 with lock.shards(folder, 3, 5):
                     pass
     with lock.shards(folder, 0, 8):
@@ -62,7 +61,7 @@ def test_a_note_that_is_not_renewed_holds_nobody_up(folder):
 @pytest.mark.parametrize("content", [b"", b"[1]", b"{}", b'{"renewed": "never"}'])
 def test_what_is_no_note_holds_nobody_up(folder, content):
     folder.make(lease.FOLDER)
-    folder.write("{}/shards-0-8-{}.json".format(lease.FOLDER, uuid.uuid4().hex), content)
+    folder.write(f"{lease.FOLDER}/shards-0-8-{uuid.uuid4().hex}.json", content)
     with lock.shards(folder, 0, 8):
         pass
 
@@ -79,7 +78,7 @@ with lock.shards(storage.open_folder({!r}), 0, 8):
                                stdout=subprocess.PIPE)
     assert process.stdout.readline() == b"held\n"
     folder = storage.open_folder("file://" + str(tmp_path))
-    with pytest.raises(InputError, match="process {} on".format(process.pid)):
+    with pytest.raises(InputError, match=f"process {process.pid} on"):
         with lock.shards(folder, 7, 9):
             pass
     process.kill()
@@ -142,7 +141,7 @@ def test_a_lease_is_renewed_as_long_as_it_is_held(folder, monkeypatch):
 
     def renewed():
         name, = folder.names(lease.FOLDER)
-        return json.loads(folder.read("{}/{}".format(lease.FOLDER, name)).decode())["renewed"]
+        return json.loads(folder.read(f"{lease.FOLDER}/{name}").decode())["renewed"]
 
     with lock.shards(folder, 0, 1):
         first = renewed()

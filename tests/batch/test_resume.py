@@ -68,7 +68,7 @@ def test_sigterm_finishes_the_part_in_hand_and_says_how_to_go_on(model, tmp_path
     assert process.returncode == 0
     done = len(plan_of(tmp_path / "out").done())
     assert 1 <= done < 20
-    assert "stopped after {} parts; the same command goes on from there".format(done) in said
+    assert f"stopped after {done} parts; the same command goes on from there" in said
     assert explain(model, source, tmp_path / "out").parts == 20 - done
     assert column(tmp_path / "out", "item") == list(range(120))
 

@@ -12,8 +12,8 @@ from tables import picture, pictures
 
 from caffe_gradcam.batch import fetch, item, sources
 from caffe_gradcam.batch.storage import open_folder
-from prototxt_tools import schema
 from prototxt_tools.errors import InputError
+from prototxt_tools.net import schema
 
 
 def items(*arguments, **options):
@@ -119,7 +119,7 @@ def encoded(color, extension=".png"):
 
 def test_members_of_a_tar_with_one_name_are_one_image(tmp_path):
     for number in (0, 1):
-        write_tar(tmp_path / "s-{:02d}.tar".format(number), [
+        write_tar(tmp_path / f"s-{number:02d}.tar", [
             ("a/001.jpg", encoded(40 + number)), ("a/001.cls", b"7"), ("a/001.txt", b"a caption"),
             ("a/002.json", b'{"label": "cat", "box": [0, 0, 2, 2], "other": 1}'),
             ("a/002.seg.png", b""), ("a/002.png", encoded(50 + number))])

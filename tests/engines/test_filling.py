@@ -86,7 +86,7 @@ def test_weights_of_half_precision_are_taken(kind, tmp_path, write_weights):
     with h5py.File(path, "w") as file:
         for name, blobs in learned.items():
             for index, blob in enumerate(blobs):
-                file["data/{}/{}".format(name, index)] = blob.astype(np.float16)
+                file[f"data/{name}/{index}"] = blob.astype(np.float16)
     assert weights.load(path)["conv"][0].dtype == np.float16
     with open_engine(kind, text, path, ["score"], ["conv"]) as engine:
         conv = engine.forward({"data": np.ones((1, 2, 6, 6))}, ["conv"])["conv"]

@@ -106,7 +106,7 @@ def test_the_child_ends_with_its_parent(arguments):
 
 def _lives(pid):
     try:
-        with open("/proc/{}/stat".format(pid)) as file:
+        with open(f"/proc/{pid}/stat") as file:
             return file.read().rpartition(")")[2].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):
         return False

@@ -15,11 +15,11 @@ from explaining import (
     traps,
 )
 
-from caffe_gradcam import images
-from caffe_gradcam.explain import Explainer
-from caffe_gradcam.methods import METHODS
-from caffe_gradcam.model import Model
-from caffe_gradcam.questions import Against, Class, Probability, Sum, Top
+from caffe_gradcam.asking.questions import Against, Class, Probability, Sum, Top
+from caffe_gradcam.explaining.explainer import Explainer
+from caffe_gradcam.explaining.methods import METHODS
+from caffe_gradcam.model import images
+from caffe_gradcam.model.model import Model
 
 EVERY = list(METHODS)
 ASKED = [[Class(1)], [Probability(Class(3)), Class(0)], [Sum(((0, 1.0), (2, -1.0)))]]

@@ -15,12 +15,13 @@ from explaining import (
     unpooled,
 )
 
-from caffe_gradcam import heads, images
+from caffe_gradcam.asking.questions import Sum
 from caffe_gradcam.engines import open_engine
-from caffe_gradcam.explain import Explainer
-from caffe_gradcam.model import Model
-from caffe_gradcam.preprocess import prepare
-from caffe_gradcam.questions import Sum
+from caffe_gradcam.explaining import heads
+from caffe_gradcam.explaining.explainer import Explainer
+from caffe_gradcam.model import images
+from caffe_gradcam.model.model import Model
+from caffe_gradcam.model.preprocess import prepare
 from prototxt_tools import weights
 from prototxt_tools.errors import InputError
 
@@ -117,7 +118,7 @@ def test_without_biases_fullgrad_is_the_inputs_part_alone(kind, tmp_path):
 
 
 def test_fullgrad_is_made_of_these_parts(kind, tmp_path):
-    from caffe_gradcam.methods.pixels import full_grad
+    from caffe_gradcam.explaining.methods.pixels import full_grad
 
     model = load(tmp_path / "net", rectified())
     text, score, biases, _ = heads.biased_net(

@@ -5,9 +5,9 @@ import pytest
 from definitions import Builder
 from explaining import difference, explain, load, named, photographs
 
-from caffe_gradcam.explain import Explainer
-from caffe_gradcam.methods import METHODS
-from caffe_gradcam.questions import Against, At, Class, Like, Probability, Top
+from caffe_gradcam.asking.questions import Against, At, Class, Like, Probability, Top
+from caffe_gradcam.explaining.explainer import Explainer
+from caffe_gradcam.explaining.methods import METHODS
 from prototxt_tools.errors import InputError
 
 INPUT = """layer { name: "in%d" type: "Input" top: "in%d"
@@ -193,8 +193,8 @@ def test_a_region_of_a_score_map_is_explained_by_what_its_cells_see(
 
 def test_a_pixels_score_is_that_of_its_cell(segmenter, kind):
     """Pixel (26, 22) of the photograph lies at 13.5, 11.5 of the input: cell (6, 5)."""
-    from caffe_gradcam.preprocess import prepare
-    from caffe_gradcam.seeds import to_probabilities
+    from caffe_gradcam.asking.seeds import to_probabilities
+    from caffe_gradcam.model.preprocess import prepare
 
     picture = photographs(1, SIZE)[0]
     asked = [At(Class(2), (26, 22, 1, 1)), Probability(At(Class(2), (26, 22, 1, 1))),

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from explaining import difference, explain, load, photographs, rectified, traps, unpooled
 
-from caffe_gradcam.explain import Explainer
-from caffe_gradcam.methods import METHODS
-from caffe_gradcam.preprocess import prepare
-from caffe_gradcam.questions import Probability, Sum
+from caffe_gradcam.asking.questions import Probability, Sum
+from caffe_gradcam.explaining.explainer import Explainer
+from caffe_gradcam.explaining.methods import METHODS
+from caffe_gradcam.model.preprocess import prepare
 from prototxt_tools import weights
 
 PAIR = [Sum(((1, 1.0), (3, -1.0)))]
@@ -42,8 +42,8 @@ def test_5_every_relu_is_guided_whatever_layers_and_blobs_are_called(tmp_path, k
     text = rectified()
     renamed = text
     for name, other in (("conv1", "alpha"), ("conv2", "relu"), ("norm3", "pool9"), ("pool1", "x")):
-        renamed = renamed.replace('bottom: "{}"'.format(name), 'bottom: "{}"'.format(other))
-        renamed = renamed.replace('top: "{}"'.format(name), 'top: "{}"'.format(other))
+        renamed = renamed.replace(f'bottom: "{name}"', f'bottom: "{other}"')
+        renamed = renamed.replace(f'top: "{name}"', f'top: "{other}"')
     assert renamed != text
     for methods in (["guided-backprop"], ["deconvnet"]):
         found, expected = [
@@ -145,7 +145,7 @@ def test_row_6_other_heads_of_the_net_are_not_asked(tmp_path, kind):
 
 
 def test_row_16_a_regression_is_explained_up_and_down(tmp_path, kind):
-    from caffe_gradcam.questions import Against, Class
+    from caffe_gradcam.asking.questions import Against, Class
 
     model = load(tmp_path / "net", unpooled(outputs=1))
     for one in explain(model, kind, photographs(3), ["grad-cam"], [0, Against(Class(0))]):

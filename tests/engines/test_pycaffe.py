@@ -10,8 +10,8 @@ from nets import AROUND, BRANCHES, FORKS
 from caffe_gradcam.engines import EngineError, OutOfMemory, open_engine
 from caffe_gradcam.engines.base import open_here
 from prototxt_tools import rewrite
-from prototxt_tools.document import Document
 from prototxt_tools.errors import InputError
+from prototxt_tools.text.document import Document
 
 BATCH = random_input((2, 3, 14, 12)) / 60
 PLAIN = AROUND.format('layer { name: "it" type: "ReLU" bottom: "conv" top: "it" }')
@@ -108,7 +108,7 @@ def test_a_batch_that_caffe_cannot_hold_is_told_apart_and_a_smaller_one_runs(
     with open_engine("caffe", text, write_weights(text), ["score"], ["conv"]) as engine:
         expected = engine.forward({"data": data[:1]}, ["score"])["score"]
         pid = engine._child.pid
-        with open("/proc/{}/statm".format(pid)) as file:
+        with open(f"/proc/{pid}/statm") as file:
             size = int(file.read().split()[0]) * resource.getpagesize()
         resource.prlimit(pid, resource.RLIMIT_AS, (size + (300 << 20),) * 2)
         with pytest.raises(OutOfMemory):

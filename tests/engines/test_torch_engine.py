@@ -33,8 +33,7 @@ def watched():
 def chain(*names):
     """Layers of type Watch, one on the other, from conv to it."""
     blobs = ["conv"] + list(names[:-1]) + ["it"]
-    return "".join('layer {{ name: "{}" type: "Watch" bottom: "{}" top: "{}" }}'.format(
-        name, below, above) for name, below, above in zip(names, blobs, blobs[1:]))
+    return "".join(f'layer {{ name: "{name}" type: "Watch" bottom: "{below}" top: "{above}" }}' for name, below, above in zip(names, blobs, blobs[1:]))
 
 
 @pytest.fixture

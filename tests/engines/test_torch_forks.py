@@ -7,7 +7,7 @@ torch = pytest.importorskip("torch")
 
 from caffe_gradcam.engines import EngineError, open_engine  # noqa: E402
 from caffe_gradcam.engines.torch import LAYERS, layer  # noqa: E402
-from prototxt_tools.net import Net  # noqa: E402
+from prototxt_tools.net.net import Net  # noqa: E402
 
 RANDOM = np.random.RandomState(3)
 
@@ -76,8 +76,7 @@ def test_shuffle_channel_takes_one_channel_of_each_group_in_turn():
 @pytest.mark.parametrize("across, shared", [(True, True), (False, False), (False, True)])
 def test_normalize_divides_by_the_norm(across, shared):
     x, scale = random(2, 3, 4, 5), random(1 if shared else 3)
-    parameters = "norm_param {{ across_spatial: {} channel_shared: {} }}".format(
-        str(across).lower(), str(shared).lower())
+    parameters = f"norm_param {{ across_spatial: {str(across).lower()} channel_shared: {str(shared).lower()} }}"
     top, gradient, seed = run("Normalize", parameters, [x], [scale])
     axes = (1, 2, 3) if across else 1
     norm = np.sqrt((x * x).sum(axes, keepdims=True) + 1e-10)
@@ -110,7 +109,7 @@ def test_bn_with_two_blobs_scales_and_shifts():
 ])
 def test_interp_is_bilinear_between_fixed_corners(parameters, size):
     x = random(2, 3, 4, 5)
-    top, gradient, seed = run("Interp", "interp_param {{ {} }}".format(parameters), [x])
+    top, gradient, seed = run("Interp", f"interp_param {{ {parameters} }}", [x])
     source = x[:, :, :-1, :-1] if "pad_end" in parameters else x
 
     def weights(count, length):

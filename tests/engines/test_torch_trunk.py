@@ -6,7 +6,7 @@ from definitions import googlenet, random_input, resnet
 from nets import AROUND, BRANCHES, STREAMS
 
 from caffe_gradcam.engines import open_engine
-from caffe_gradcam.methods.gradients import grad_cam
+from caffe_gradcam.explaining.methods.gradients import grad_cam
 from prototxt_tools import weights
 
 torch = pytest.importorskip("torch")

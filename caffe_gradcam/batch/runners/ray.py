@@ -163,9 +163,8 @@ class _Dispatcher:
         if shard is not None:
             self._losses[shard] += 1
             if self._losses[shard] > _LOSSES:
-                raise InputError("shard {} has ended {} actors; run it alone to see why".format(
-                    shard, _LOSSES))
-            self._warn("an actor was lost; shard {} goes to another".format(shard))
+                raise InputError(f"shard {shard} has ended {_LOSSES} actors; run it alone to see why")
+            self._warn(f"an actor was lost; shard {shard} goes to another")
             self._todo.appendleft(shard)
         time.sleep(_TICK)
         self._waiting[actor.ready.remote()] = actor, None

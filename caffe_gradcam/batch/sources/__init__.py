@@ -47,7 +47,7 @@ def items(source, root=None, stdin=None):
     if is_url(source):
         return files.url(source, root)
     if not os.path.exists(source):
-        raise InputError("{}: no such folder, list or archive".format(source))
+        raise InputError(f"{source}: no such folder, list or archive")
     if archives.is_lmdb(source):
         return archives.lmdb(source)
     return files.folder(source) if os.path.isdir(source) else files.text_list(source, root)

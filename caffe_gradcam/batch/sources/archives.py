@@ -25,13 +25,12 @@ def open_lmdb(path):
     try:
         import lmdb as library
     except ImportError:
-        raise InputError("{}: an LMDB needs the package lmdb; pip install lmdb".format(
-            path)) from None
+        raise InputError(f"{path}: an LMDB needs the package lmdb; pip install lmdb") from None
     try:
         return library.open(path, readonly=True, lock=False, readahead=False,
                             subdir=os.path.isdir(path))
     except library.Error as error:
-        raise InputError("{}: no LMDB that can be read: {}".format(path, error)) from None
+        raise InputError(f"{path}: no LMDB that can be read: {error}") from None
 
 
 def lmdb(path):
@@ -63,8 +62,8 @@ def tar(path):
                     for item in _images(archive, path, *group):
                         yield item
         except tarfile.TarError as error:
-            raise InputError("{}: no tar that can be read: {}; compressed ones have to be "
-                             "unpacked".format(path, error)) from None
+            raise InputError(f"{path}: no tar that can be read: {error}; compressed ones have to be "
+                             "unpacked") from None
 
 
 def _samples(archive):

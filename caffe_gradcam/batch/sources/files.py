@@ -26,7 +26,7 @@ def _walk(path, prefix, above):
         status = os.stat(path)
         entries = sorted(os.scandir(path), key=lambda entry: entry.name)
     except OSError as error:
-        raise InputError("{}: cannot be listed: {}".format(path, reason(error))) from None
+        raise InputError(f"{path}: cannot be listed: {reason(error)}") from None
     if (status.st_dev, status.st_ino) in above:
         return  # a link to a folder that it lies in
     above += ((status.st_dev, status.st_ino),)
@@ -63,10 +63,10 @@ def url(source, root=None):
     try:
         is_folder = system.isdir(inner)
     except Exception as error:
-        raise InputError("{}: cannot be listed: {}".format(source, reason(error))) from None
+        raise InputError(f"{source}: cannot be listed: {reason(error)}") from None
     if not is_folder:
         if not system.exists(inner):
-            raise InputError("{}: no such folder, list or archive".format(source))
+            raise InputError(f"{source}: no such folder, list or archive")
         for item in text_list(source, root):
             yield item
         return
@@ -93,9 +93,9 @@ def open_stream(path):
             return system.open(inner, "rb")
         return open(path, "rb")
     except FileNotFoundError:
-        raise InputError("{}: no such file".format(path)) from None
+        raise InputError(f"{path}: no such file") from None
     except OSError as error:
-        raise InputError("{}: cannot be read: {}".format(path, reason(error))) from None
+        raise InputError(f"{path}: cannot be read: {reason(error)}") from None
 
 
 def resolve(name, table, root):

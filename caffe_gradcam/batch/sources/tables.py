@@ -18,21 +18,21 @@ def csv(path, root=None):
         reader = csv_module.DictReader(file, dialect="excel-tab" if path.endswith(".tsv") else
                                        "excel")
         if "path" not in (reader.fieldnames or ()):
-            raise InputError("{}: its first line names no column path".format(path))
+            raise InputError(f"{path}: its first line names no column path")
         for row in reader:
-            yield _item(row, path, root, "{}:{}".format(path, reader.line_num))
+            yield _item(row, path, root, f"{path}:{reader.line_num}")
 
 
 def jsonl(path, root=None):
     """One JSON object on each line."""
     for number, line in enumerate(lines(path), 1):
-        place = "{}:{}".format(path, number)
+        place = f"{path}:{number}"
         try:
             row = json.loads(line)
         except ValueError:
             row = None
         if not isinstance(row, dict):
-            raise InputError("{}: not a JSON object".format(place))
+            raise InputError(f"{place}: not a JSON object")
         yield _item(row, path, root, place)
 
 
@@ -42,7 +42,7 @@ def parquet(path, root=None):
         import pyarrow
         import pyarrow.parquet
     except ImportError:
-        raise InputError("{}: Parquet needs pyarrow; pip install pyarrow".format(path)) from None
+        raise InputError(f"{path}: Parquet needs pyarrow; pip install pyarrow") from None
     try:
         with open_stream(path) as stream:
             file = pyarrow.parquet.ParquetFile(stream)
@@ -51,10 +51,9 @@ def parquet(path, root=None):
             for group in file.iter_batches(4096, columns=known):
                 for row in group.to_pylist():
                     number += 1
-                    yield _item(row, path, root, "{}, row {}".format(path, number))
+                    yield _item(row, path, root, f"{path}, row {number}")
     except pyarrow.ArrowException as error:
-        raise InputError("{}: no Parquet file that can be read: {}".format(
-            path, str(error).splitlines()[0])) from None
+        raise InputError(f"{path}: no Parquet file that can be read: {str(error).splitlines()[0]}") from None
 
 
 def _item(row, path, root, place):

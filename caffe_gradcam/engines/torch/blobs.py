@@ -94,7 +94,7 @@ def dummy_data(message, bottoms, weights):
     for index in range(len(message.top)):
         filler = fillers[index % len(fillers)]
         if filler is not None and filler.type != "constant":
-            raise EngineError("layer {}: its {} numbers are random; feed the blob from outside"
-                              .format(message.name, filler.type))
+            raise EngineError(f"layer {message.name}: its {filler.type} numbers are random; feed the blob from outside"
+                              )
         tops.append(torch.full(shapes[index % len(shapes)], filler.value if filler else 0.0))
     return tops

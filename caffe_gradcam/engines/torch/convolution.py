@@ -22,8 +22,8 @@ def convolve(message, bottoms, weights, functions, groups=None):
         channel = param.axis % bottom.dim()
         lead, axes = bottom.shape[:channel], bottom.dim() - channel - 1
         if axes not in functions:
-            raise EngineError("layer {!r}: the torch engine convolves over 1 to 3 axes, not {}"
-                              .format(message.name, axes))
+            raise EngineError(f"layer {message.name!r}: the torch engine convolves over 1 to 3 axes, not {axes}"
+                              )
         _, stride, pad, dilation = convolution_windows(param, axes)
         top = products.convolve(
             functions[axes], bottom.reshape((-1,) + bottom.shape[channel:]), kernels, bias,

@@ -63,8 +63,8 @@ class TorchEngine(Engine):
         value, rows = head.check(value, rows)
         for side in head.sides:
             if side not in self._blobs:
-                raise EngineError("layers behind blob {!r} read blob {!r} too, which is gone; name "
-                                  "it in what the forward keeps".format(blob, side))
+                raise EngineError(f"layers behind blob {blob!r} read blob {side!r} too, which is gone; name "
+                                  "it in what the forward keeps")
         with self._memory(), torch.no_grad():
             blobs = {side: self._blobs[side] if chosen is None else self._blobs[side][chosen]
                      for side, chosen in rows.items()}
@@ -114,8 +114,8 @@ class TorchEngine(Engine):
                     retain_graph=True, allow_unused=True)
         for target, gradient in zip(targets, gradients):
             if gradient is None:
-                raise EngineError("no gradient reaches blob {!r}: a layer between it and {!r} "
-                                  "passes none".format(target, score))
+                raise EngineError(f"no gradient reaches blob {target!r}: a layer between it and {score!r} "
+                                  "passes none")
         return {target: _array(gradient) for target, gradient in zip(targets, gradients)}
 
     def replace_weights(self, weights):
@@ -209,15 +209,13 @@ class TorchEngine(Engine):
 def _device(name, precision):
     index = device_index(name)
     check_precision(precision, ("fp32", "bf16") if index is None else PRECISIONS,
-                    "torch on {}".format(name))
+                    f"torch on {name}")
     if precision in HALVES and not hasattr(torch, "autocast"):
-        raise EngineError("torch {} does not compute in {}; torch 1.10 and newer do".format(
-            torch.__version__, precision))
+        raise EngineError(f"torch {torch.__version__} does not compute in {precision}; torch 1.10 and newer do")
     if index is None:
         return torch.device("cpu")
     if index >= torch.cuda.device_count():
-        raise EngineError("torch sees {} CUDA devices here, so there is no {}".format(
-            torch.cuda.device_count(), name))
+        raise EngineError(f"torch sees {torch.cuda.device_count()} CUDA devices here, so there is no {name}")
     # Caffe multiplies in full float32.
     torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
     torch.backends.cudnn.allow_tf32 = precision == "tf32"

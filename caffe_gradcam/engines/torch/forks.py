@@ -101,8 +101,8 @@ def upsample(message, bottoms, weights):
     width = param.upsample_w or x.shape[3] * scale[1] - param.pad_out_w
     place = bottoms[1].flatten(2).long()
     if int(place.max()) >= height * width:
-        raise EngineError("layer {}: its mask points outside {} x {}; it must come from a pooling "
-                          "layer with a bottom of that size".format(message.name, height, width))
+        raise EngineError(f"layer {message.name}: its mask points outside {height} x {width}; it must come from a pooling "
+                          "layer with a bottom of that size")
     top = x.new_zeros(tuple(x.shape[:2]) + (height * width,)).scatter(2, place, x.flatten(2))
     return [top.reshape(tuple(x.shape[:2]) + (height, width))]
 

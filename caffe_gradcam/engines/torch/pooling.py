@@ -87,8 +87,8 @@ def pooling(message, bottoms, weights):
     if message.pooling_param.pool == message.pooling_param.MAX:
         top, index = max_pool(x, *window)
         return [top, index.to(x.dtype)][:max(1, len(message.top))]
-    raise EngineError("layer {!r}: stochastic pooling runs only in Caffe on a GPU; set pool to "
-                      "MAX or AVE".format(message.name))
+    raise EngineError(f"layer {message.name!r}: stochastic pooling runs only in Caffe on a GPU; set pool to "
+                      "MAX or AVE")
 
 
 @layer("SPP")

@@ -32,7 +32,7 @@ class Trunk:
 
     Parameters
     ----------
-    layers : list of prototxt_tools.net.Layer
+    layers : list of prototxt_tools.net.net.Layer
         All layers up to where autograd begins.
     weights : dict
         Layer name -> list of tensors.
@@ -134,8 +134,7 @@ class Trunk:
         for index, tensor in enumerate(expected):
             distance = float((torch.from_numpy(results[index]) - tensor).norm())
             if not distance <= TOLERANCE[self._precision] * float(tensor.norm()):
-                raise ValueError("its values of blob {} are not those of torch".format(
-                    self._outputs[index]))
+                raise ValueError(f"its values of blob {self._outputs[index]} are not those of torch")
 
 
 def laid_out(tensor):

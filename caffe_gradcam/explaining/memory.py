@@ -1,0 +1,40 @@
+"""Batches that the memory does not hold, in parts."""
+
+import warnings
+
+from caffe_gradcam.engines.errors import OutOfMemory
+
+
+class SmallerBatch(UserWarning):
+    """A batch did not fit the memory and is done in parts."""
+
+
+def in_parts(function, items):
+    """Call a function on all items at once or, where the memory does not hold that, on halves.
+
+    Parameters
+    ----------
+    function : callable
+        Takes a list of items.
+    items : list
+
+    Returns
+    -------
+    list
+        What the function gave for each part, in order; nothing for no items.
+
+    Raises
+    ------
+    OutOfMemory
+        A single item does not fit.
+    """
+    if not items:
+        return []
+    try:
+        return [function(items)]
+    except OutOfMemory:
+        if len(items) < 2:
+            raise
+    middle = (len(items) + 1) // 2
+    warnings.warn(f"a batch of {len(items)} does not fit the memory; going on with {middle}", SmallerBatch, stacklevel=2)
+    return in_parts(function, items[:middle]) + in_parts(function, items[middle:])

@@ -1,0 +1,203 @@
+"""Image files in, pictures out: the only reader and writer of image files.
+
+A picture is a uint8 array of H x W x 3 in OpenCV's order, blue first, everywhere in this package.
+"""
+
+import os
+import re
+
+import numpy as np
+
+from prototxt_tools.errors import InputError
+from prototxt_tools.files import write_bytes
+
+_JPEG_START = b"\xff\xd8\xff"
+_PNG_START = b"\x89PNG\r\n\x1a\n"
+# FF00 and the restart markers D0..D7 are part of the entropy-coded data.
+_JPEG_MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])")
+_JPEG_STANDALONE = (0x01, 0xD8)
+_JPEG_END = 0xD9
+# Encoders write ten or so where they write a picture in several goes.
+_MOST_SCANS = 100
+# What the formats allow, in pixels of the longer side.
+_LONGEST = {".jpg": 65500, ".jpeg": 65500, ".webp": 16383}
+
+
+def read(path):
+    """Read a photograph.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        Any format that OpenCV reads; the name may hold any characters.
+
+    Returns
+    -------
+    numpy.ndarray
+        As :func:`decode`.
+
+    Raises
+    ------
+    InputError
+        Missing, a folder, unreadable; or as of :func:`decode`.
+    """
+    path = os.fspath(path)
+    return decode(_read_bytes(path), path)
+
+
+def decode(data, path, upright=True):
+    """Make a picture of an image file's bytes.
+
+    The EXIF orientation is applied, grey becomes three equal channels, 16-bit values are scaled
+    to 8 bits, and alpha is dropped, as Caffe's own readers (``cv::imread``) drop it: the picture
+    then shows what a net trained by Caffe's tools would see.
+
+    Parameters
+    ----------
+    data : bytes
+    path : str
+        What messages call it.
+    upright : bool
+        Whether to apply the EXIF orientation.
+
+    Returns
+    -------
+    numpy.ndarray
+        H x W x 3 uint8, blue first.
+
+    Raises
+    ------
+    InputError
+        Empty, cut short, no image, too large for OpenCV, or no integer pixels.
+    """
+    import cv2
+
+    if not data:
+        raise InputError(f"{path}: the file is empty (0 bytes)")
+    # These two bytes stand nowhere else in a JPEG but in the thumbnails of its notes.
+    if data.startswith(_JPEG_START) and data.count(b"\xff\xda") > _MOST_SCANS:
+        raise InputError(f"{path}: a JPEG of more than {_MOST_SCANS} scans, made to keep decoders busy")
+    # OpenCV 4 paints the missing part of a JPEG grey and says nothing.
+    if not is_complete(data):
+        raise InputError(f"{path}: the image is cut short; copy or download it again")
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
+    try:
+        image = cv2.imdecode(
+            np.frombuffer(data, np.uint8),
+            flags if upright else flags | cv2.IMREAD_IGNORE_ORIENTATION,
+        )
+    except cv2.error as error:
+        reason = getattr(error, "err", None) or str(error).strip().splitlines()[-1]
+        if "CV_IO_MAX_IMAGE" in reason:
+            reason = "it is larger than OPENCV_IO_MAX_IMAGE_PIXELS allows"
+        raise InputError(f"{path}: OpenCV refuses the image: {reason}") from None
+    if image is None:
+        raise InputError(f"{path}: no image that OpenCV can read, or a damaged one")
+    return _to_uint8(image, path)
+
+
+def write(path, image):
+    """Write a picture; the extension of the name says in which format.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        The folder is made when it is missing; the file appears only when it is complete.
+    image : numpy.ndarray
+        H x W x 3 uint8, blue first.
+
+    Raises
+    ------
+    InputError
+        An extension that OpenCV cannot write, a picture larger than the format allows, or a
+        place that cannot be written.
+    """
+    import cv2
+
+    path = os.fspath(path)
+    extension = os.path.splitext(path)[1]
+    height, width = image.shape[:2]
+    longest = _LONGEST.get(extension.lower(), max(height, width))
+    if max(height, width) > longest:
+        raise InputError(f"{path}: {width}x{height} pixels are too many for this format, which ends at {longest}; "
+                         "use .png")
+    try:
+        written, data = cv2.imencode(extension, image)
+    except cv2.error:
+        written = False
+    if not written:
+        raise InputError(
+            "{}: OpenCV writes no {} images; use .png or .jpg".format(
+                path, extension or "nameless kind of"
+            )
+        )
+    write_bytes(path, data.tobytes())
+
+
+def is_complete(data):
+    """Say whether a JPEG or PNG goes on to its end mark; other formats are left to OpenCV.
+
+    Parameters
+    ----------
+    data : bytes
+        A whole file. What stands behind the end mark (as some cameras write) does no harm, and
+        the end mark of an embedded thumbnail is not taken for that of the picture.
+
+    Returns
+    -------
+    bool
+    """
+    if data.startswith(_JPEG_START):
+        return _jpeg_ends(data)
+    if data.startswith(_PNG_START):
+        return _png_ends(data)
+    return True
+
+
+def _jpeg_ends(data):
+    place = 2
+    while True:
+        match = _JPEG_MARKER.search(data, place)
+        if match is None:
+            return False
+        marker, place = match.group(1)[0], match.end()
+        if marker == _JPEG_END:
+            return True
+        if marker not in _JPEG_STANDALONE:
+            place += int.from_bytes(data[place:place + 2], "big")
+
+
+def _png_ends(data):
+    place = len(_PNG_START)
+    while place + 12 <= len(data):
+        if data[place + 4:place + 8] == b"IEND":
+            return True
+        place += 12 + int.from_bytes(data[place:place + 4], "big")
+    return False
+
+
+def _read_bytes(path):
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except IsADirectoryError:
+        raise InputError(f"{path}: a folder; name the image files in it") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def _to_uint8(image, path):
+    if image.dtype == np.uint16:
+        # 65535 = 257 * 255: full scale stays full scale, rounded to nearest. Row by row, since
+        # the larger numbers of a large image would fill the memory.
+        scaled = np.empty(image.shape, np.uint8)
+        for row, own in zip(scaled, image):
+            row[...] = (own.astype(np.uint32) + 128) // 257
+        return scaled
+    if image.dtype != np.uint8:
+        raise InputError(
+            f"{path}: holds {image.dtype} pixels; convert it to 8 or 16 bits per channel"
+        )
+    return image

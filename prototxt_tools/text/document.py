@@ -1,0 +1,295 @@
+"""The text of a Caffe net, read into a tree that remembers its place in the text.
+
+protobuf's own ``text_format`` drops comments and refuses fields it does not know. Here nothing
+is ever printed from the tree: a change replaces spans of the text (see ``edits``), so every
+byte that no change means stays as it was.
+
+The grammar is that of protobuf's C++ ``TextFormat`` (``google/protobuf/text_format.cc`` and
+``io/tokenizer.cc``), which is what Caffe reads files with. Field names are not judged here:
+forks have their own.
+"""
+
+import gc
+import io
+import os
+import sys
+
+from prototxt_tools.errors import PrototxtError
+from prototxt_tools.text import tokens
+from prototxt_tools.text.tree import Field, Message, Scalar, Source
+
+__all__ = ["Document", "Field", "Message", "Scalar", "Source"]
+
+MAX_DEPTH = 100
+# The largest public nets have 1 MB and 100,000 fields. Twice as many fields as the limit take a
+# gigabyte of memory.
+MAX_BYTES = 16 << 20
+MAX_FIELDS = 1 << 20
+
+_CLOSES = {"{": "}", "<": ">"}
+_SAID_IN_WORDS = {"name": "a word", "number": "a number", "string": "a string"}
+
+
+class Document:
+    """A prototxt: its text and its tree.
+
+    Attributes
+    ----------
+    root : Message
+    source : Source
+    path : str or None
+    """
+
+    def __init__(self, source, root):
+        self.source = source
+        self.root = root
+
+    @property
+    def path(self):
+        return self.source.path
+
+    @classmethod
+    def parse(cls, text, path=None):
+        """Read a prototxt.
+
+        Parameters
+        ----------
+        text : str or bytes
+            Bytes that are no UTF-8 and a byte order mark are kept.
+        path : str, optional
+            Named in errors.
+
+        Raises
+        ------
+        PrototxtError
+            With line and column, where protobuf's own parser would stop for a reason other
+            than a field it does not know; and at texts too large for any net.
+        """
+        if isinstance(text, bytes):
+            text = text.decode("utf-8", "surrogateescape")
+        if len(text) > MAX_BYTES:
+            raise PrototxtError(
+                f"{len(text) >> 20} MB of text is no net definition (at most {MAX_BYTES >> 20} MB are read)",
+                path,
+            )
+        if sum(map(text.count, ":{<,")) > MAX_FIELDS:
+            raise PrototxtError(
+                f"more than {MAX_FIELDS} fields are no net definition", path
+            )
+        source = Source(text, path)
+        stranger = _known_stranger(text)
+        if stranger:
+            raise source.error(stranger, 0)
+        return cls(source, _without_collector(_Parser(source).parse))
+
+    @classmethod
+    def load(cls, path):
+        """Read a prototxt file; raises PrototxtError as ``parse`` does, and where it cannot be
+        opened."""
+        path = str(path)
+        try:
+            with io.open(path, "rb") as file:
+                data = file.read(MAX_BYTES + 1)
+                size = os.fstat(file.fileno()).st_size
+        except OSError as error:
+            raise PrototxtError(f"cannot be read: {error.strerror}", path) from error
+        if len(data) > MAX_BYTES:
+            raise PrototxtError(
+                f"{size >> 20} MB are no net definition; is it a weight file?", path
+            )
+        return cls.parse(data, path)
+
+    def text(self):
+        """The text, equal to what was parsed, to the byte."""
+        return self.source.text
+
+    def encode(self):
+        """The text as bytes, equal to the file it was read from."""
+        return self.source.text.encode("utf-8", "surrogateescape")
+
+
+class _Parser:
+    """One pass over the tokens with a stack of open messages, so depth costs no recursion."""
+
+    def __init__(self, source):
+        self.source = source
+        self.text = source.text
+        self.read_from(1 if self.text.startswith("\ufeff") else 0)
+        self.start = self.end = 0
+        self.kind = self.token = None
+
+    def read_from(self, offset):
+        self.next_token = tokens.TOKEN.finditer(self.text, offset).__next__
+
+    def parse(self):
+        root = Message(self.source, 0)
+        stack = [(root, None, None)]
+        self.advance()
+        while self.kind != "end" or len(stack) > 1:
+            message, field, closer = stack[-1]
+            if self.kind == "name":
+                self.field(message, stack)
+            elif self.token == closer:
+                message.end = self.end
+                self.advance()
+                stack.pop()
+                element = self.next_element(field, message.end, stack)
+                if element is not None:
+                    self.value(element, stack, True)
+            else:
+                raise self.unexpected(message, field, closer)
+        root.end = len(self.text)
+        return root
+
+    def field(self, message, stack):
+        field = Field(self.source, sys.intern(self.token), self.start)
+        message.fields.append(field)
+        self.advance()
+        at = self.start
+        colon = self.token == ":"
+        if colon:
+            self.advance()
+        if self.token == "[":
+            self.advance()
+            field.in_list = True
+            if self.token == "]":
+                message.fields.pop()
+                message.empty_lists.append(field)
+                field.value = Scalar(self.source, at, self.end, "list")
+                self.advance()
+                self.skip_separator(self.end)
+                return
+        self.value(field, stack, colon)
+
+    def value(self, field, stack, colon):
+        """Read a field's value, and the elements behind it in its list up to the next message."""
+        while field is not None and self.token not in _CLOSES:
+            if not colon:
+                raise self.error(
+                    f"expected ':' or '{{' after {field.name}, found {self.said()}"
+                )
+            field.value = scalar = self.scalar(field)
+            field = self.next_element(field, scalar.end, stack)
+        if field is not None:
+            if len(stack) > MAX_DEPTH:
+                raise self.error(f"messages nested over {MAX_DEPTH} deep")
+            field.value = Message(self.source, self.start)
+            stack.append((field.value, field, _CLOSES[self.token]))
+            self.advance()
+
+    def next_element(self, field, end, stack):
+        """Behind a value: the next element of its list, or None where the field ends."""
+        if not field.in_list:
+            field.end = self.skip_separator(end)
+            return None
+        siblings = stack[-1][0].fields
+        if self.token == ",":
+            self.advance()
+            siblings.append(Field(self.source, field.name, field.start, in_list=True))
+            return siblings[-1]
+        if self.token != "]":
+            raise self.error("expected ',' or ']' in the list, found " + self.said())
+        end = self.end
+        self.advance()
+        end = self.skip_separator(end)
+        for sibling in reversed(siblings):
+            if sibling.start != field.start:
+                break
+            sibling.end = end
+        return None
+
+    def skip_separator(self, end):
+        if self.token == ";" or self.token == ",":
+            end = self.end
+            self.advance()
+        return end
+
+    def scalar(self, field):
+        start, end, kind = self.start, self.end, self.kind
+        if kind == "string":
+            self.advance()
+            while self.kind == "string":
+                end = self.end
+                self.advance()
+            return Scalar(self.source, start, end, kind)
+        minus = self.token == "-"
+        if minus:
+            self.advance()
+            end, kind = self.end, self.kind
+        if kind != "name" and kind != "number":
+            raise self.error(f"expected a value for {field.name}, found {self.said()}")
+        if minus and kind == "name" and self.token.lower() not in ("inf", "infinity", "nan"):
+            raise self.error("expected a number after '-', found " + self.said())
+        self.advance()
+        return Scalar(self.source, start, end, "number" if minus else kind)
+
+    def advance(self):
+        """Move to the next token; ``kind`` is "end" at the end of the text."""
+        match = self.next_token()
+        kind = match.lastgroup
+        while kind == "comment":
+            match = self.next_token()
+            kind = match.lastgroup
+        self.kind = kind
+        self.token = token = match.group(kind)
+        self.end = end = match.end()
+        self.start = end - len(token)
+        if kind == "quote":
+            self.long_string()
+        elif kind == "bad":
+            raise self.bad()
+
+    def long_string(self):
+        end, _ = tokens.string_end(self.text, self.start)
+        if end is None:
+            raise self.bad()
+        self.kind, self.token, self.end = "string", self.text[self.start : end], end
+        self.read_from(end)
+
+    def bad(self):
+        if self.text.startswith("=======", self.start):
+            return self.unexpected(None, None, None)
+        return self.source.error(*tokens.why_not(self.text, self.start))
+
+    def said(self):
+        if self.kind == "end":
+            return "the end of the file"
+        word = _SAID_IN_WORDS.get(self.kind)
+        token = self.token if len(self.token) <= 40 else self.token[:37] + "..."
+        return f"{word} {token}" if word else f"'{token}'"
+
+    def unexpected(self, message, field, closer):
+        if self.text.startswith(("<<<<<<<", "=======", ">>>>>>>"), self.start):
+            return self.error("a conflict marker of git; resolve the merge first")
+        if self.kind == "end":
+            return self.error(
+                f"the file ends inside {field.name} (opened in line {field.line}); '{closer}' is missing"
+            )
+        if closer is None and self.token in ("}", ">"):
+            return self.error(f"'{self.token}' closes nothing")
+        return self.error("expected the name of a field, found " + self.said())
+
+    def error(self, problem):
+        return self.source.error(problem, self.start)
+
+
+def _without_collector(function):
+    """The result of a function that makes a big tree and no garbage: the collector would walk the
+    growing tree over and over, which doubles the time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        return function()
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _known_stranger(text):
+    """What a file is that is surely no prototxt, or None."""
+    head = text[:200].lstrip("\ufeff \t\r\n").lower()
+    if head.startswith("version https://git-lfs"):
+        return "a Git LFS pointer, not the file itself; run `git lfs pull`"
+    if head.startswith(("<!doctype", "<html", "<?xml", "<head", "<!--")):
+        return "a web page (HTML or XML) saved in place of a prototxt; fetch the raw file"
+    return None

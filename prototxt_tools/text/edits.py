@@ -1,0 +1,137 @@
+"""Changes to a document, as replacements of spans of its text."""
+
+from prototxt_tools.errors import PrototxtError
+from prototxt_tools.text.document import Document
+
+
+class Edits:
+    """Collects changes to one document; ``apply`` gives the changed one.
+
+    Nothing outside the spans named here changes by a byte. Line ends and indentation of what
+    is inserted follow the text around it.
+    """
+
+    def __init__(self, document):
+        self.document = document
+        self._text = document.text()
+        self._spans = {}
+        self._elements = {}
+        self._order = 0
+
+    def __bool__(self):
+        return bool(self._spans or self._elements)
+
+    def replace(self, node, text):
+        """Put ``text`` in the place of a value (or of any node with a span)."""
+        self._spans[(node.start, node.end, self._count())] = text
+
+    def remove(self, field):
+        """Take a field away, and its line where it stands alone on it.
+
+        A comment behind it on its last line stays. Of a list just the element goes.
+        """
+        if field.in_list:
+            self._elements.setdefault(field.start, []).append(field)
+        else:
+            self._remove_whole(field)
+
+    def _remove_whole(self, field):
+        text, start, end = self._text, field.start, field.end
+        line_start = text.rfind("\n", 0, start) + 1
+        line_end = text.find("\n", end)
+        line_end = len(text) if line_end < 0 else line_end
+        before, after = text[line_start:start], text[end:line_end]
+        if not after.strip():
+            if before.strip("\ufeff \t"):
+                start -= len(before) - len(before.rstrip())
+            else:
+                start, end = start - len(before.lstrip("\ufeff")), min(line_end + 1, len(text))
+        else:
+            end += len(after) - len(after.lstrip(" \t"))
+        glued = _is_word(text[start - 1 : start]) and _is_word(text[end : end + 1])
+        self._spans[(start, end, 0)] = " " if glued else ""
+
+    def insert_before(self, field, line):
+        """Put a field, given as text without line end, in front of another."""
+        indent = self._indent(field)
+        gap = " " if indent is None else self._newline() + indent
+        self._spans[(field.start, field.start, self._count())] = line + gap
+
+    def insert_after(self, field, line):
+        """Put a field behind another, on a line of its own where the other ends its line."""
+        rest_end = self._text.find("\n", field.end)
+        rest = self._text[field.end : rest_end if rest_end >= 0 else len(self._text)].strip()
+        indent = self._indent(field)
+        if indent is None or (rest and not rest.startswith("#")):
+            at, piece = field.end, " " + line
+        elif rest_end < 0:
+            at, piece = len(self._text), self._newline() + indent + line
+        else:
+            at, piece = rest_end + 1, indent + line + self._newline()
+        self._spans[(at, at, self._count())] = piece
+
+    def append(self, field, line):
+        """Put a field behind the last one of a message field."""
+        if len(field.value):
+            self.insert_after(field.value.fields[-1], line)
+        else:
+            at = field.value.end - 1
+            self._spans[(at, at, self._count())] = f" {line} "
+
+    def _remove_elements(self, removed):
+        """Take elements of one list away, each with the comma that divides it from what stays."""
+        start, end = removed[0].start, removed[0].end
+        ends = {field.value.end for field in removed}
+        values = [field.value for field in Document.parse(self._text[start:end]).root]
+        goes = [start + value.end in ends for value in values]
+        if all(goes):
+            self._remove_whole(removed[0])
+            return
+        stays = goes.index(False)
+        for index, value in enumerate(values):
+            if goes[index] and index < stays:
+                self._spans[(start + value.start, start + values[index + 1].start, 0)] = ""
+            elif goes[index]:
+                self._spans[(start + values[index - 1].end, start + value.end, 0)] = ""
+
+    def apply(self):
+        """The changed document. Removals may overlap; other overlaps raise ValueError.
+
+        Raises
+        ------
+        PrototxtError
+            If no field is left.
+        """
+        for removed in self._elements.values():
+            self._remove_elements(removed)
+        if not self._spans:
+            return self.document
+        pieces, position = [], 0
+        for (start, end, _), text in sorted(self._spans.items()):
+            if start < position and text.strip():
+                raise ValueError(f"overlapping edits at offset {start}")
+            pieces += [self._text[position:start], text]
+            position = max(position, end)
+        pieces.append(self._text[position:])
+        changed = Document.parse("".join(pieces), self.document.path)
+        if not len(changed.root):
+            raise PrototxtError("nothing of it would be left", self.document.path)
+        return changed
+
+    def _count(self):
+        self._order += 1
+        return self._order
+
+    def _newline(self):
+        first = self._text.find("\n")
+        return "\r\n" if first > 0 and self._text[first - 1] == "\r" else "\n"
+
+    def _indent(self, field):
+        """The blanks in front of a field that begins its line, else None."""
+        line_start = self._text.rfind("\n", 0, field.start) + 1
+        before = self._text[line_start : field.start]
+        return before.lstrip("\ufeff") if not before.strip("\ufeff \t") else None
+
+
+def _is_word(character):
+    return character.isalnum() or character in ("_", ".")

@@ -1,0 +1,124 @@
+"""The tokens of the text format, cut as protobuf's C++ ``io::Tokenizer`` cuts them.
+
+Source: ``google/protobuf/io/tokenizer.cc``, as ``text_format.cc`` sets it up.
+"""
+
+import re
+
+_ESCAPE = r"""\\(?:[abfnrtv\\?'"0-7]|x[0-9a-fA-F]|u[0-9a-fA-F]{4}|U00[01][0-9a-fA-F]{5})"""
+
+# One token and the blanks before it. A string with escapes only begins here, see string_end:
+# the engine of re would take gigabytes to match millions of escapes at once.
+TOKEN = re.compile(
+    r"""[ \t\r\n\v\f]*(?:
+    (?P<name>[A-Za-z_][A-Za-z0-9_]*)
+  | (?P<symbol>[{}<>\[\]:;,-])
+  | (?P<string>"[^"\\\n\0]*"|'[^'\\\n\0]*')
+  | (?P<number>
+        (?:0[xX][0-9a-fA-F]+|0[0-7]+
+          |(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?[fF]?)
+        (?![A-Za-z0-9_.]))
+  | (?P<comment>\#[^\n\0]*)
+  | (?P<quote>["'])
+  | (?P<end>\Z)
+  | (?P<bad>[\s\S])
+    )""",
+    re.VERBOSE,
+)
+_PIECES = {
+    quote: re.compile(rf"(?:[^{quote}\\\n\0]|{_ESCAPE}){{1,1000}}") for quote in "\"'"
+}
+_DECODED = re.compile(
+    r"\\(?:([0-7]{1,3})|x([0-9a-fA-F]{1,2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|(.))"
+)
+_SIMPLE_ESCAPES = dict(zip("abfnrtv\\?'\"", "\a\b\f\n\r\t\v\\?'\""))
+_BLANKS = re.compile(r"[ \t\r\n\v\f]+|#[^\n]*")
+
+
+def string_end(text, start):
+    """Offset behind a string literal; None if it does not end, or where its text is wrong.
+
+    Returns
+    -------
+    end : int or None
+    problem : int
+        Where the literal stops to be one.
+    """
+    quote, position = text[start], start + 1
+    while True:
+        match = _PIECES[quote].match(text, position)
+        if match is None:
+            closed = text[position : position + 1] == quote
+            return (position + 1 if closed else None), position
+        position = match.end()
+
+
+def literals(text):
+    """The bodies of adjacent string literals, blanks and comments between them."""
+    position, bodies = 0, []
+    while position < len(text):
+        blank = _BLANKS.match(text, position)
+        if blank:
+            position = blank.end()
+            continue
+        end, _ = string_end(text, position)
+        bodies.append(text[position + 1 : end - 1])
+        position = end
+    return bodies
+
+
+def without_blanks(text):
+    """A number as one word: ``-`` may stand apart from its digits."""
+    return _BLANKS.sub("", text)
+
+
+def unescape(body):
+    """The bytes that the body of a string literal stands for."""
+
+    def replace(match):
+        octal, hexadecimal, short, long, simple = match.groups()
+        if octal or hexadecimal:
+            code = int(octal, 8) & 0xFF if octal else int(hexadecimal, 16)
+            return bytes([code]).decode("latin-1")
+        if short or long:
+            code = chr(min(int(short or long, 16), 0x10FFFF))
+            return code.encode("utf-8", "surrogatepass").decode("latin-1")
+        return _SIMPLE_ESCAPES[simple]
+
+    encoded = body.encode("utf-8", "surrogateescape").decode("latin-1")
+    return _DECODED.sub(replace, encoded).encode("latin-1")
+
+
+def why_not(text, offset):
+    """Why no token begins at a character.
+
+    Returns
+    -------
+    problem : str
+    offset : int
+        Where it is; inside the token, for an escape.
+    """
+    character = text[offset]
+    if character in "\"'":
+        _, end = string_end(text, offset)
+        if text[end : end + 1] == "\\" and text[end + 1 : end + 2] not in ("", "\n", "\0"):
+            return f"no such escape in a string: {text[end : end + 2]}", end
+        return "a string that does not end on its line", offset
+    if character.isdigit() or character == ".":
+        return _why_no_number(text, offset), offset
+    if character < " " or character == "\x7f":
+        return f"a control character (byte {ord(character)}); is it a binary file?", offset
+    if ord(character) > 127:
+        return "a character outside ASCII, which only strings and comments may hold", offset
+    if character in "$%@`":
+        return f"'{character}' belongs to no prototxt; is it a template?", offset
+    return f"found '{character}', which no prototxt uses", offset
+
+
+def _why_no_number(text, offset):
+    word = re.compile(r"[0-9A-Za-z_.]{0,40}").match(text, offset).group()
+    if re.match(r"0[0-9]*[89]", word):
+        return f"a number with a leading 0 is octal, and {word} is not"
+    if re.match(r"[0-9]*\.?[0-9]*[eE]", word) and not word.startswith("0x"):
+        return f"'e' must be followed by an exponent in {word}"
+    return f"not a number: {word}"

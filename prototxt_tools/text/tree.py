@@ -1,0 +1,154 @@
+"""The tree of a prototxt: fields and messages that know their place in the text."""
+
+import bisect
+import re
+
+from prototxt_tools.errors import PrototxtError
+from prototxt_tools.text import tokens
+
+_MAX_DIGITS = 100
+
+
+class Source:
+    """A text and where it came from; turns offsets into line and column."""
+
+    __slots__ = ("text", "path", "_line_starts")
+
+    def __init__(self, text, path):
+        self.text = text
+        self.path = path
+        self._line_starts = None
+
+    def place(self, offset):
+        """Line and column of a character, both counted from 1."""
+        if self._line_starts is None:
+            self._line_starts = [0] + [m.end() for m in re.finditer("\n", self.text)]
+        line = bisect.bisect_right(self._line_starts, offset)
+        return line, offset - self._line_starts[line - 1] + 1
+
+    def error(self, problem, offset):
+        line, column = self.place(offset)
+        return PrototxtError(problem, self.path, line, column)
+
+
+class Scalar:
+    """A number, word or string as it is written."""
+
+    __slots__ = ("source", "start", "end", "kind")
+
+    def __init__(self, source, start, end, kind):
+        self.source = source
+        self.start = start
+        self.end = end
+        self.kind = kind
+
+    @property
+    def text(self):
+        return self.source.text[self.start : self.end]
+
+    @property
+    def is_string(self):
+        return self.kind == "string"
+
+    @property
+    def word(self):
+        """The text without blanks and comments, which may stand between ``-`` and a number."""
+        return tokens.without_blanks(self.text) if self.text[0] == "-" else self.text
+
+    def integer(self):
+        """The value of a decimal, octal or hexadecimal integer; ValueError for others."""
+        digits = self.word.lstrip("-")
+        if len(digits) > _MAX_DIGITS:  # int takes quadratic time
+            raise ValueError("no field holds so large a number")
+        number = int(digits, 8 if digits.isdigit() and digits[0] == "0" else 0)
+        return -number if self.text[0] == "-" else number
+
+    def string(self):
+        """The characters a string literal stands for, adjacent literals joined.
+
+        Bytes that are no UTF-8 come as surrogate escapes.
+        """
+        text = self.text
+        if text.find(text[0], 1) == len(text) - 1 and "\\" not in text:
+            return text[1:-1]
+        raw = b"".join(tokens.unescape(body) for body in tokens.literals(text))
+        return raw.decode("utf-8", "surrogateescape")
+
+
+class Field:
+    """``name: value``, with its span in the text, separator included.
+
+    The elements of a list, ``name: [a, b]``, are one field each and share the span.
+    """
+
+    __slots__ = ("source", "name", "value", "start", "end", "in_list")
+
+    def __init__(self, source, name, start, in_list=False):
+        self.source = source
+        self.name = name
+        self.value = None
+        self.start = start
+        self.end = start
+        self.in_list = in_list
+
+    @property
+    def is_message(self):
+        return isinstance(self.value, Message)
+
+    @property
+    def path(self):
+        return self.source.path
+
+    @property
+    def line(self):
+        return self.source.place(self.start)[0]
+
+    @property
+    def column(self):
+        return self.source.place(self.start)[1]
+
+    def string(self):
+        """The value as a string: decoded if it is a literal, else as written."""
+        return self.value.string() if self.value.is_string else self.value.text
+
+    def error(self, problem):
+        """A ``PrototxtError`` at this field."""
+        return self.source.error(problem, self.start)
+
+
+class Message:
+    """Fields between delimiters, or the whole file, in the order of the text.
+
+    ``empty_lists`` holds what stands as ``name: []`` and so is no field; its value is a Scalar
+    whose text is the brackets, and the colon where there is one.
+    """
+
+    __slots__ = ("source", "fields", "empty_lists", "start", "end")
+
+    def __init__(self, source, start):
+        self.source = source
+        self.fields = []
+        self.empty_lists = []
+        self.start = start
+        self.end = start
+
+    def __iter__(self):
+        return iter(self.fields)
+
+    def __len__(self):
+        return len(self.fields)
+
+    def all(self, name):
+        """The fields of that name."""
+        return [field for field in self.fields if field.name == name]
+
+    def first(self, name):
+        """The first field of that name, or None."""
+        for field in self.fields:
+            if field.name == name:
+                return field
+        return None
+
+    def strings(self, name):
+        """The values of all fields of that name, as strings."""
+        return [field.string() for field in self.all(name) if not field.is_message]
