@@ -21,7 +21,7 @@ import numpy as np  # noqa: E402
 from definitions import write_model  # noqa: E402
 from nets import NETS  # noqa: E402
 
-from caffe_gradcam.engines.base import open_here  # noqa: E402
+from caffe_gradcam.engines.contract import open_here  # noqa: E402
 from prototxt_tools import rewrite, shapes  # noqa: E402
 from prototxt_tools.net.net import Net  # noqa: E402
 from prototxt_tools.text.document import Document  # noqa: E402

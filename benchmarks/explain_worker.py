@@ -22,7 +22,7 @@ from definitions import random_input, write_model  # noqa: E402
 from nets import NETS  # noqa: E402
 
 from caffe_gradcam.engines import open_engine  # noqa: E402
-from caffe_gradcam.engines.base import open_here  # noqa: E402
+from caffe_gradcam.engines.contract import open_here  # noqa: E402
 from caffe_gradcam.explaining.methods.gradients import grad_cam  # noqa: E402
 from prototxt_tools import rewrite, weights  # noqa: E402
 from prototxt_tools.text.document import Document  # noqa: E402

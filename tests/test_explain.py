@@ -5,11 +5,10 @@ import pytest
 from fake_engine import FakeEngine, write_model
 
 from caffe_gradcam.asking.questions import Top
-from caffe_gradcam.engines.errors import OutOfMemory
 from caffe_gradcam.explaining.explainer import Explainer
 from caffe_gradcam.explaining.memory import SmallerBatch
 from caffe_gradcam.model.model import Model
-from prototxt_tools.errors import InputError
+from prototxt_tools.errors import InputError, OutOfMemory
 
 BLUE, GREEN, DARK = 0, 1, 2
 

@@ -16,7 +16,7 @@ from caffe_gradcam.batch import drawing, lock, parts, plan, sources, spec, statu
 from caffe_gradcam.batch.gauges import Gauges
 from caffe_gradcam.batch.shards import Work
 from caffe_gradcam.batch.watch import Watch
-from caffe_gradcam.engines.base import device_index
+from caffe_gradcam.engines.contract import device_index
 from prototxt_tools.errors import InputError
 
 # What a run came to: images by status and parts that it did; images by status in all finished

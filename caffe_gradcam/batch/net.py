@@ -9,9 +9,8 @@ from typing import Any, List, NamedTuple
 import numpy as np
 
 from caffe_gradcam.batch.child import Child
-from caffe_gradcam.engines.errors import EngineError
 from caffe_gradcam.explaining.explainer import attempt
-from prototxt_tools.errors import InputError
+from prototxt_tools.errors import EngineError, InputError
 
 # The net has its next batches at hand when it is done with one.
 _AT_HAND = 3

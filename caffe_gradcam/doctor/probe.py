@@ -43,7 +43,7 @@ def engine(kind, device):
     """Run the net above: {"description": ..., "build": ..., "off": greatest deviation}."""
     import numpy as np
 
-    from caffe_gradcam.engines.base import open_here
+    from caffe_gradcam.engines.contract import open_here
     from prototxt_tools import weights
 
     with tempfile.TemporaryDirectory() as folder:

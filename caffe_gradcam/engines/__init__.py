@@ -1,6 +1,7 @@
 """What runs a Caffe net: real pycaffe, or the same layers in PyTorch. One contract: ``base``."""
 
-from .base import Engine, open_engine
-from .errors import EngineError, OutOfMemory
+from prototxt_tools.errors import EngineError, OutOfMemory
+
+from .contract import Engine, open_engine
 
 __all__ = ["Engine", "EngineError", "OutOfMemory", "open_engine"]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .errors import EngineError
+from prototxt_tools.errors import EngineError
 
 # Layer type -> its message of parameters and, for each blob, the filler's field and the value
 # where there is none; None for a blob that holds zeros, whatever the definition says.

@@ -3,14 +3,12 @@
 import numpy as np
 
 from prototxt_tools import shapes
-from prototxt_tools.errors import InputError
+from prototxt_tools.errors import EngineError, InputError
 from prototxt_tools.net.net import Net
 from prototxt_tools.rewrite.text import quoted
 from prototxt_tools.text.document import Document
 from prototxt_tools.text.edits import Edits
 from prototxt_tools.weights.caffemodel import said
-
-from .errors import EngineError
 
 
 class Head:

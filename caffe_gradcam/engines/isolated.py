@@ -14,10 +14,9 @@ import threading
 import traceback
 from multiprocessing.connection import Connection, Pipe
 
-from prototxt_tools.errors import InputError
+from prototxt_tools.errors import EngineError, InputError, OutOfMemory
 
-from .base import Engine, open_here
-from .errors import EngineError, OutOfMemory
+from .contract import Engine, open_here
 from .shared import SharedMemory
 
 CHILD = """import sys

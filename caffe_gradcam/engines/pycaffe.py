@@ -9,13 +9,12 @@ import tempfile
 import numpy as np
 
 from prototxt_tools import rewrite
-from prototxt_tools.errors import InputError
+from prototxt_tools.errors import EngineError, InputError
 from prototxt_tools.shapes import convolution_windows
 from prototxt_tools.text.document import Document
 from prototxt_tools.text.edits import Edits
 
-from .base import Engine, check_precision, check_rule, device_index, rectifies
-from .errors import EngineError
+from .contract import Engine, check_precision, check_rule, device_index, rectifies
 from .head import Head
 from .subnet import Subnet
 

@@ -7,7 +7,7 @@ from typing import NamedTuple, Tuple
 
 import numpy as np
 
-from .errors import OutOfMemory
+from prototxt_tools.errors import OutOfMemory
 
 # Smaller arrays go with the message; bytes.
 SMALL = 4096

@@ -6,13 +6,11 @@ import numpy as np
 
 from prototxt_tools import rewrite, shapes
 from prototxt_tools import weights as weight_files
-from prototxt_tools.errors import InputError
+from prototxt_tools.errors import EngineError, InputError
 from prototxt_tools.net.graph import Graph
 from prototxt_tools.net.net import Net
 from prototxt_tools.reports.audit import audit
 from prototxt_tools.text.document import Document
-
-from .errors import EngineError
 
 GRADIENTS = ("post", "pre-relu")
 # Layers that may stand at the beginning of a net that is fed from outside.

@@ -18,7 +18,7 @@ class Pass:
 
     Parameters
     ----------
-    engine : caffe_gradcam.engines.base.Engine
+    engine : caffe_gradcam.engines.contract.Engine
     score : str
     inputs : dict
         Input blob -> N x C x H x W float32.

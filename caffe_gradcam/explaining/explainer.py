@@ -30,7 +30,7 @@ class Explainer:
     Parameters
     ----------
     model : caffe_gradcam.model.model.Model
-    engine : caffe_gradcam.engines.base.Engine
+    engine : caffe_gradcam.engines.contract.Engine
         Opened with the model's score and targets, and the inputs if a method goes down to them.
     methods : sequence of str
         Names of ``METHODS``.

@@ -2,7 +2,7 @@
 
 import warnings
 
-from caffe_gradcam.engines.errors import OutOfMemory
+from prototxt_tools.errors import OutOfMemory
 
 
 class SmallerBatch(UserWarning):

@@ -12,7 +12,7 @@ import numpy as np
 from fake_engine import FakeEngine
 
 from caffe_gradcam.batch import child
-from caffe_gradcam.engines.errors import EngineError, OutOfMemory
+from prototxt_tools.errors import EngineError, OutOfMemory
 
 ABORTS, HANGS, LARGE, REFUSED, BREAKS = 200, 210, 220, 230, 240
 _IMPORT = "from caffe_gradcam.batch.child"

@@ -8,7 +8,7 @@ from definitions import random_input
 from nets import AROUND, BRANCHES, FORKS
 
 from caffe_gradcam.engines import EngineError, OutOfMemory, open_engine
-from caffe_gradcam.engines.base import open_here
+from caffe_gradcam.engines.contract import open_here
 from prototxt_tools import rewrite
 from prototxt_tools.errors import InputError
 from prototxt_tools.text.document import Document

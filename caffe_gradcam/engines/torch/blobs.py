@@ -2,7 +2,8 @@
 
 import torch
 
-from ..errors import EngineError
+from prototxt_tools.errors import EngineError
+
 from .registry import layer
 
 

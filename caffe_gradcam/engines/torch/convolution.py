@@ -2,9 +2,9 @@
 
 import torch.nn.functional as F
 
+from prototxt_tools.errors import EngineError
 from prototxt_tools.shapes import convolution_windows
 
-from ..errors import EngineError
 from . import products
 from .registry import layer
 

@@ -5,8 +5,9 @@ import contextlib
 import numpy as np
 import torch
 
-from ..base import PRECISIONS, Engine, check_precision, check_rule, device_index, rectifies
-from ..errors import EngineError, OutOfMemory
+from prototxt_tools.errors import EngineError, OutOfMemory
+
+from ..contract import PRECISIONS, Engine, check_precision, check_rule, device_index, rectifies
 from ..fillers import fill
 from ..head import Head
 from ..subnet import Subnet

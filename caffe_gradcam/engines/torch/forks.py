@@ -3,7 +3,8 @@
 import torch
 import torch.nn.functional as F
 
-from ..errors import EngineError
+from prototxt_tools.errors import EngineError
+
 from .convolution import CONVOLUTIONS, convolve
 from .normalization import align
 from .registry import layer

@@ -3,9 +3,9 @@
 import torch
 import torch.nn.functional as F
 
+from prototxt_tools.errors import EngineError
 from prototxt_tools.shapes import pooled_size, pooling_windows, rounds_up
 
-from ..errors import EngineError
 from .registry import layer
 
 

@@ -14,7 +14,7 @@ def cascade(engine, weights, stages, look, seed=0):
 
     Parameters
     ----------
-    engine : caffe_gradcam.engines.base.Engine
+    engine : caffe_gradcam.engines.contract.Engine
         Or anything with ``replace_weights({layer: [arrays]})``.
     weights : dict
         Layer name -> list of arrays: what the engine has now.

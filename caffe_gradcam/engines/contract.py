@@ -3,9 +3,7 @@
 import importlib.util
 import re
 
-from prototxt_tools.errors import InputError
-
-from .errors import EngineError
+from prototxt_tools.errors import EngineError, InputError
 
 RULES = ("gradient", "guided", "deconvnet")
 PRECISIONS = ("fp32", "tf32", "bf16", "fp16")
