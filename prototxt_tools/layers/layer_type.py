@@ -1,0 +1,166 @@
+"""What is known of a layer type, as one record, and the table of these records."""
+
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
+
+from dataclasses import dataclass
+
+from prototxt_tools.layers.spans import Span
+
+Shape = Tuple[int, ...]
+ShapeRule = Callable[[Any, List[Shape], int], Sequence[Optional[Shape]]]
+BlobsRule = Callable[[Any, List[Shape]], Sequence[Optional[Shape]]]
+ReceptiveRule = Callable[[Any, List[List[Span]], List[Shape]], Optional[List[Span]]]
+CostRule = Callable[[Any, List[Shape], List[Shape], List[Shape]], int]
+ArityRule = Callable[[Any], Tuple[str, str]]
+
+ROLES = {
+    "": "makes new features, or nothing is known of it",
+    "convolution": "makes each channel of all channels around a cell, with learned weights",
+    "linear": "makes each number of all numbers of its bottom, with learned weights",
+    "activation": "changes each number by itself",
+    "rectifier": "an activation that cuts at 0, so that guided back-propagation applies to it",
+    "channelwise": "shifts and scales each channel by itself",
+    "normalization": "divides by statistics of neighbouring cells or channels",
+    "pooling": "thins out the cells of each channel",
+    "resize": "resizes each channel",
+    "carrier": "moves or selects numbers without changing them",
+    "identity": "passes all numbers on, in their order",
+    "join": "puts its bottoms together",
+    "sum": "combines its bottoms number by number",
+    "link": "turns scores into probabilities",
+    "loss": "compares scores with labels",
+    "judge": "reads scores and gives nothing that a net goes on with",
+    "data": "fills its tops from outside, with images or labels",
+    "constant": "fills its tops, also in a deploy net",
+}
+_CARRYING = {"pooling", "carrier", "identity"}
+_CLASS_KEEPING = _CARRYING | {
+    "activation", "rectifier", "channelwise", "resize", "sum", "link",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class LayerType:
+    """What the tools and the engines need to know of a layer type.
+
+    Only the name is required: what is not given stays unknown, and so do the shapes behind the
+    layer where it has no shape rule.
+
+    Attributes
+    ----------
+    name : str
+        The V2 name, such as ``InnerProduct``.
+    shape : callable, optional
+        ``shape(message, bottoms, count)`` gives the shapes of the ``count`` tops from those of
+        the bottoms, None where one is unknown. ``message`` is the ``LayerParameter`` with Caffe's
+        defaults. Raises ValueError with a sentence where the layer cannot be built.
+        ``same_shape`` is the rule of layers whose top has the shape of their first bottom.
+    receptive : callable, optional
+        ``receptive(message, spans, shapes)`` gives the spans of a top along the spatial axes, or
+        None. ``spans`` holds a list of ``Span``, one per spatial axis, for each bottom that sees
+        the input; ``shapes`` holds these bottoms' shapes, then the top's. See ``pointwise``,
+        ``whole`` and ``windowed``.
+    role : str
+        A key of ``ROLES``: what the layer does to scores and features.
+    blobs : callable, optional
+        ``blobs(message, bottoms)`` gives the shapes of the learned blobs, in the order of Caffe's
+        ``layer.blobs``, None for those that the definition leaves out.
+    multiply_adds : callable, optional
+        ``multiply_adds(message, bottoms, tops, blobs)``, given shapes; None for a layer without
+        matrix products.
+    bottoms, tops : str
+        How many it takes: "1" just one, "1+" one or more, "1-2" one or two.
+    arity : callable, optional
+        ``arity(message)`` gives ``bottoms`` and ``tops`` where they depend on the parameters.
+    value_bottoms : int, optional
+        How many bottoms, from the first, have values that reach the tops; the others only say
+        where or how much. None for all.
+    link : str, optional
+        What the layer says of the scores it reads: that a "softmax" or a "sigmoid" makes
+        probabilities of them, or "none" of these; None for a layer that does not end a net.
+    inner_link : str
+        The type that computes the probabilities which a loss computes inside: "Softmax" for
+        SoftmaxWithLoss.
+    rectifies_if : callable, optional
+        ``rectifies_if(message)`` tells whether a rectifier cuts at 0; it does without.
+    fillers : tuple, optional
+        For each learned blob the field of its filler and the value where there is none, or None
+        for a blob that holds zeros whatever the definition says.
+    parameters : str
+        The field of ``LayerParameter`` that holds what the type needs, such as
+        ``convolution_param``.
+    access : str
+        What it does beyond arithmetic: "code" runs code named by the file, "database" and
+        "files" read the disk, "output" writes to it.
+    is_stock : bool
+        Whether BVLC Caffe's master has it.
+    """
+
+    name: str
+    shape: Optional[ShapeRule] = None
+    receptive: Optional[ReceptiveRule] = None
+    role: str = ""
+    blobs: Optional[BlobsRule] = None
+    multiply_adds: Optional[CostRule] = None
+    bottoms: str = "0+"
+    tops: str = "0+"
+    arity: Optional[ArityRule] = None
+    value_bottoms: Optional[int] = None
+    link: Optional[str] = None
+    inner_link: str = ""
+    rectifies_if: Optional[Callable[[Any], bool]] = None
+    fillers: Optional[Tuple[Optional[Tuple[str, float]], ...]] = None
+    parameters: str = ""
+    access: str = ""
+    is_stock: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            raise ValueError("a layer type needs a name")
+        if self.role not in ROLES:
+            roles = ", ".join(filter(None, ROLES))
+            raise ValueError(f"layer type {self.name}: no role {self.role!r}; the roles are {roles}")
+
+    @property
+    def carries(self) -> bool:
+        """Whether it moves or thins out values without making new features."""
+        return self.role in _CARRYING
+
+    @property
+    def keeps_classes(self) -> bool:
+        """Whether its top has one channel per class where its bottom has."""
+        return self.role in _CLASS_KEEPING
+
+    @property
+    def joins(self) -> bool:
+        """Whether branches meet in it."""
+        return self.role in ("join", "sum")
+
+    def rectifies(self, message: Any) -> bool:
+        """Whether a layer of the type, with these parameters, cuts at 0."""
+        return self.role == "rectifier" and (self.rectifies_if is None
+                                             or self.rectifies_if(message))
+
+
+TABLE: Dict[str, LayerType] = {}
+
+
+def register(layer_type: LayerType) -> LayerType:
+    """Add a layer type to the table, or replace what the table says of its name.
+
+    From then on shapes, receptive fields, costs, Graph's scores and targets, ``inspect`` and the
+    engines know it.
+
+    Examples
+    --------
+    >>> from prototxt_tools import layers
+    >>> layers.register(layers.LayerType(
+    ...     "Mish", shape=layers.same_shape, receptive=layers.pointwise, role="activation"))
+    """
+    TABLE[layer_type.name] = layer_type
+    return layer_type
+
+
+def of(name: str) -> LayerType:
+    """The record of a layer type; one that knows nothing but the name where there is none."""
+    return TABLE.get(name) or LayerType(name or "(no type)")
