@@ -1,7 +1,8 @@
-"""How sure a mean is, from the images at hand."""
+"""How certain a mean is, given the images that were measured."""
 
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, Optional
 
 import numpy as np
 
@@ -9,15 +10,16 @@ LEVEL = 0.95
 RESAMPLES = 1000
 
 
-class Interval(NamedTuple):
-    """A mean, and where it lies with a confidence of ``LEVEL``.
+@dataclass(frozen=True)
+class Interval:
+    """A mean, and the interval that holds it with a confidence of ``LEVEL``.
 
     Attributes
     ----------
     mean, low, high : float
-        NaN without values; ``low`` and ``high`` also where all come from one image.
+        NaN without values; ``low`` and ``high`` also where all values come from one image.
     count : int
-        Of the values.
+        The number of values.
     """
 
     mean: float
@@ -26,19 +28,19 @@ class Interval(NamedTuple):
     count: int
 
 
-def interval(values, images=None, seed=0):
+def interval(values: Any, images: Optional[Any] = None, seed: int = 0) -> Interval:
     """The mean of some values, with its percentile bootstrap interval.
 
-    Images are drawn, with all their values: two questions about one picture are no two witnesses.
-    Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, section 13.3. For a comparison
-    of two methods give the differences of their values on the same images.
+    Whole images are drawn, with all their values, since two questions about one image are not
+    independent. Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, section 13.3. To
+    compare two methods, pass the differences of their values on the same images.
 
     Parameters
     ----------
     values : array_like
         N numbers; NaN is left out.
     images : array_like, optional
-        N integers or names: which image each value is from; all different by default.
+        N integers or names: which image each value is from; by default each is from another.
     seed : int
 
     Returns
@@ -47,22 +49,22 @@ def interval(values, images=None, seed=0):
     """
     values = np.asarray(values, np.float64)
     images = np.arange(len(values)) if images is None else np.asarray(images)
-    there = ~np.isnan(values)
-    if not there.any():
+    present = ~np.isnan(values)
+    if not present.any():
         return Interval(np.nan, np.nan, np.nan, 0)
-    values = values[there]
-    _, group = np.unique(images[there], return_inverse=True)
+    values = values[present]
+    _, group = np.unique(images[present], return_inverse=True)
     sums, counts = np.bincount(group, values), np.bincount(group)
     if len(counts) == 1:
         return Interval(float(values.mean()), np.nan, np.nan, len(values))
-    drawn = _draws(len(counts), seed)
-    means = np.dot(drawn, sums) / np.dot(drawn, counts)
+    draws = _draws(len(counts), seed)
+    means = np.dot(draws, sums) / np.dot(draws, counts)
     low, high = np.percentile(means, [50 * (1 - LEVEL), 50 * (1 + LEVEL)])
     return Interval(float(values.mean()), float(low), float(high), len(values))
 
 
 @lru_cache(maxsize=4)
-def _draws(count, seed):
-    """How often each of some things is drawn: RESAMPLES x count."""
+def _draws(count: int, seed: int) -> np.ndarray:
+    """How often each image is drawn in each resample: RESAMPLES x count float64."""
     rng = np.random.RandomState(seed)
     return rng.multinomial(count, [1.0 / count] * count, size=RESAMPLES).astype(np.float64)

@@ -3,10 +3,14 @@
 A box is ``(x, y, width, height)`` in pixels, like the map.
 """
 
+from typing import Sequence, Tuple
+
 import numpy as np
 
+Box = Tuple[float, float, float, float]
 
-def hits(heat, boxes, tolerance=0):
+
+def hits(heat: np.ndarray, boxes: Sequence[Box], tolerance: float = 0) -> bool:
     """The pointing game: whether the hottest pixel lies in one of the boxes.
 
     Zhang, Lin, Brandt, Shen and Sclaroff, "Top-down Neural Attention by Excitation Backprop",
@@ -15,12 +19,13 @@ def hits(heat, boxes, tolerance=0):
     Parameters
     ----------
     heat : numpy.ndarray
-        H x W. Of equally hot pixels the first counts. A map without anything positive points
-        nowhere, and misses.
+        H x W. The first of several equally hot pixels counts. A map without a positive value
+        points nowhere, and misses.
     boxes : sequence of (float, float, float, float)
-        Of the class in question.
+        The boxes of the class in question.
     tolerance : float
-        A pixel whose centre is so near to a box's pixels (their centres) counts as inside.
+        A pixel counts as inside if its centre is at most this far, in pixels, from the centre of
+        a pixel of a box.
 
     Returns
     -------
@@ -29,11 +34,11 @@ def hits(heat, boxes, tolerance=0):
     if heat.max() <= 0:
         return False
     row, column = np.unravel_index(int(heat.argmax()), heat.shape)
-    return any(_distance(column, row, box) <= tolerance for box in boxes)
+    return any(_distance(int(column), int(row), box) <= tolerance for box in boxes)
 
 
-def energy_inside(heat, boxes):
-    """The energy-based pointing game: which part of the heat lies in the boxes.
+def energy_inside(heat: np.ndarray, boxes: Sequence[Box]) -> float:
+    """The energy-based pointing game: the part of the heat that lies in the boxes.
 
     Wang et al., "Score-CAM: Score-Weighted Visual Explanations for Convolutional Neural Networks",
     CVPR Workshops 2020, section 4.3.
@@ -43,7 +48,7 @@ def energy_inside(heat, boxes):
     heat : numpy.ndarray
         H x W, not negative.
     boxes : sequence of (float, float, float, float)
-        What lies in two of them counts once.
+        Heat in the overlap of two boxes counts once.
 
     Returns
     -------
@@ -58,8 +63,8 @@ def energy_inside(heat, boxes):
     return float(heat[inside].sum(dtype=np.float64) / total) if total > 0 else 0.0
 
 
-def _distance(column, row, box):
-    """From a pixel to the nearest pixel of a box."""
+def _distance(column: int, row: int, box: Box) -> float:
+    """The distance from a pixel to the nearest pixel of a box."""
     x, y, width, height = box
     across = max(x - column, column - (x + width - 1), 0)
     down = max(y - row, row - (y + height - 1), 0)

@@ -1,25 +1,36 @@
-"""Sanity check: a map that stays as it is when the weights are random shows no net, but an edge.
+"""Sanity check: a map that does not change when the weights are random does not show the net.
 
 Adebayo et al., "Sanity Checks for Saliency Maps", NeurIPS 2018, section 3: cascading randomisation
 from the top layer down.
 """
 
+from typing import Any, Callable, Dict, List, TypeVar
+
 import numpy as np
 
+Seen = TypeVar("Seen")
+Weights = Dict[str, List[np.ndarray]]
 
-def cascade(engine, weights, stages, look, seed=0):
+
+def cascade(
+    engine: Any,
+    weights: Weights,
+    stages: List[List[str]],
+    look: Callable[[], Seen],
+    seed: int = 0,
+) -> List[Seen]:
     """Randomise a net from the top down, and look at it after each stage.
 
-    The weights are back in place at the end, whatever happens.
+    The weights are put back at the end, whatever happens.
 
     Parameters
     ----------
     engine : caffe_gradcam.engines.contract.Engine
         Or anything with ``replace_weights({layer: [arrays]})``.
     weights : dict
-        Layer name -> list of arrays: what the engine has now.
+        Layer name -> list of arrays: the engine's present weights.
     stages : list of list of str
-        Names of layers, the top first; what was randomised stays so in the next stages.
+        Names of layers, the top first; a layer that was randomised stays so in later stages.
     look : callable
         Called without arguments after each stage.
     seed : int
@@ -27,7 +38,7 @@ def cascade(engine, weights, stages, look, seed=0):
     Returns
     -------
     list
-        What ``look`` gave, one per stage.
+        What ``look`` returned at each stage.
     """
     rng = np.random.RandomState(seed)
     try:
@@ -40,11 +51,11 @@ def cascade(engine, weights, stages, look, seed=0):
         engine.replace_weights({name: weights[name] for layers in stages for name in layers})
 
 
-def shuffled(arrays, rng):
-    """A layer's arrays with the numbers of each in random order.
+def shuffled(arrays: List[np.ndarray], rng: np.random.RandomState) -> List[np.ndarray]:
+    """A layer's arrays, each with its values in random order.
 
-    Their distribution stays, so that no value explodes or vanishes on the way up, and the variances
-    of a BatchNorm stay positive; what the layer has learnt is gone.
+    The distribution of the values is kept, so that no activation explodes or vanishes and the
+    variances of a BatchNorm stay positive, while everything that the layer has learned is lost.
 
     Parameters
     ----------
@@ -54,18 +65,18 @@ def shuffled(arrays, rng):
     Returns
     -------
     list of numpy.ndarray
-        New arrays of the same shapes and types.
+        New arrays of the same shapes and dtypes.
     """
     return [rng.permutation(array.ravel()).reshape(array.shape) for array in arrays]
 
 
-def stages(layers, count):
-    """Group layers, the last of the net first, in at most ``count`` stages of nearly equal size.
+def stages(layers: List[str], count: int) -> List[List[str]]:
+    """Group layers, the last one first, into ``count`` nearly equal stages at most.
 
     Parameters
     ----------
     layers : list of str
-        With weights, in the order of the net.
+        Layers with weights, in the order of the net.
     count : int
 
     Returns

@@ -1,4 +1,4 @@
-"""How alike two maps are."""
+"""How similar two maps are."""
 
 import numpy as np
 
@@ -6,18 +6,18 @@ _SIGMA, _REACH = 1.5, 5  # of the 11 x 11 window
 _C1, _C2 = 0.01 ** 2, 0.03 ** 2
 
 
-def rank_correlation(first, second):
-    """Spearman's: the correlation of ranks, equals sharing their mean rank.
+def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
+    """Spearman's rank correlation; equal values share their mean rank.
 
     Parameters
     ----------
     first, second : numpy.ndarray
-        Of one shape.
+        Of the same shape.
 
     Returns
     -------
     float
-        In [-1, 1]; 0 where one of them is flat, and says nothing of the other.
+        In [-1, 1]; 0 where one of them is constant.
     """
     a, b = _ranks(first), _ranks(second)
     a, b = a - a.mean(), b - b.mean()
@@ -25,18 +25,18 @@ def rank_correlation(first, second):
     return float(np.dot(a, b) / norm) if norm > 0 else 0.0
 
 
-def _ranks(values):
-    _, where, counts = np.unique(values.ravel(), return_inverse=True, return_counts=True)
-    return (np.cumsum(counts) - (counts - 1) / 2.0)[where.ravel()]
+def _ranks(values: np.ndarray) -> np.ndarray:
+    _, positions, counts = np.unique(values.ravel(), return_inverse=True, return_counts=True)
+    return (np.cumsum(counts) - (counts - 1) / 2.0)[positions.ravel()]
 
 
-def ssim(first, second):
+def ssim(first: np.ndarray, second: np.ndarray) -> float:
     """Structural similarity of two maps in [0, 1].
 
     Wang, Bovik, Sheikh and Simoncelli, "Image Quality Assessment: From Error Visibility to
-    Structural Similarity", IEEE Transactions on Image Processing 2004, equation 13: Gaussian
-    window of 11 x 11 and deviation 1.5, K1 = 0.01, K2 = 0.03; mean over the places where the
-    window lies inside, or over all places of a map smaller than that.
+    Structural Similarity", IEEE Transactions on Image Processing 2004, equation 13: a Gaussian
+    window of 11 x 11 with deviation 1.5, K1 = 0.01, K2 = 0.03; the mean over all positions where
+    the window lies inside the map, or over all positions of a smaller map.
 
     Parameters
     ----------
@@ -50,17 +50,17 @@ def ssim(first, second):
     """
     import cv2
 
-    def smooth(image):
+    def smooth(image: np.ndarray) -> np.ndarray:
         size = (2 * _REACH + 1,) * 2
         return cv2.GaussianBlur(image, size, _SIGMA, borderType=cv2.BORDER_REFLECT)
 
-    a, b = np.float64(first), np.float64(second)
+    a, b = np.asarray(first, np.float64), np.asarray(second, np.float64)
     mean_a, mean_b = smooth(a), smooth(b)
     variances = smooth(a * a) - mean_a ** 2 + smooth(b * b) - mean_b ** 2
     covariance = smooth(a * b) - mean_a * mean_b
-    places = (2 * mean_a * mean_b + _C1) * (2 * covariance + _C2) / (
+    similarities = (2 * mean_a * mean_b + _C1) * (2 * covariance + _C2) / (
         (mean_a ** 2 + mean_b ** 2 + _C1) * (variances + _C2)
     )
-    if min(places.shape) > 2 * _REACH:
-        places = places[_REACH:-_REACH, _REACH:-_REACH]
-    return float(places.mean())
+    if min(similarities.shape) > 2 * _REACH:
+        similarities = similarities[_REACH:-_REACH, _REACH:-_REACH]
+    return float(similarities.mean())

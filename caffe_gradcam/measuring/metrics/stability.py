@@ -1,35 +1,38 @@
-"""Does a map stay, when the picture changes by less than anybody sees?"""
+"""Does a map stay the same when the image changes imperceptibly?"""
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 
-RADIUS = 0.02  # of the picture's range
+RADIUS = 0.02  # of the image's range
 SAMPLES = 10
 
 
-class Sensitivity(NamedTuple):
-    """How far a map moves, relative to its own norm; 0 is a map that stays.
+@dataclass(frozen=True)
+class Sensitivity:
+    """How far a map moves, relative to its own norm; 0 where it does not change.
 
     Attributes
     ----------
     largest, mean : float
-        Over the noisy pictures; NaN for a map of zeros.
+        Over the noisy images; NaN for a map of zeros.
     """
 
     largest: float
     mean: float
 
 
-def noisy(blob, radius=RADIUS, samples=SAMPLES, seed=0):
-    """Copies of a picture with uniform noise.
+def noisy(
+    blob: np.ndarray, radius: float = RADIUS, samples: int = SAMPLES, seed: int = 0
+) -> np.ndarray:
+    """Copies of an image with uniform noise.
 
     Parameters
     ----------
     blob : numpy.ndarray
         C x h x w.
     radius : float
-        The noise goes up to plus and minus this part of the blob's range.
+        The amplitude of the noise, relative to the blob's range.
     samples : int
     seed : int
 
@@ -40,11 +43,11 @@ def noisy(blob, radius=RADIUS, samples=SAMPLES, seed=0):
     """
     reach = radius * float(blob.max() - blob.min())
     noise = np.random.RandomState(seed).uniform(-reach, reach, (samples,) + blob.shape)
-    return np.float32(blob + noise)
+    return (blob + noise).astype(np.float32)
 
 
-def sensitivity(heat, heats):
-    """How far the maps of noisy copies are from that of the picture.
+def sensitivity(heat: np.ndarray, heats: np.ndarray) -> Sensitivity:
+    """How far the maps of noisy copies are from that of the image.
 
     Yeh, Hsieh, Suggala, Inouye and Ravikumar, "On the (In)fidelity and Sensitivity of
     Explanations", NeurIPS 2019, definition 2 (maximum sensitivity), estimated from samples; both
@@ -55,7 +58,7 @@ def sensitivity(heat, heats):
     heat : numpy.ndarray
         h x w.
     heats : numpy.ndarray
-        N x h x w, of :func:`noisy` copies and the same question.
+        N x h x w: the maps of :func:`noisy` copies, for the same question.
 
     Returns
     -------
@@ -64,6 +67,6 @@ def sensitivity(heat, heats):
     norm = np.linalg.norm(heat)
     if norm == 0:
         return Sensitivity(np.nan, np.nan)
-    away = np.asarray(heats, np.float64) - heat
-    moved = np.linalg.norm(away.reshape(len(away), -1), axis=1) / norm
-    return Sensitivity(float(moved.max()), float(moved.mean()))
+    differences = np.asarray(heats, np.float64) - heat
+    distances = np.linalg.norm(differences.reshape(len(differences), -1), axis=1) / norm
+    return Sensitivity(float(distances.max()), float(distances.mean()))
