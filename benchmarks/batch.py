@@ -30,15 +30,15 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "batch")]
 
 from processes import family, kill  # noqa: E402
 
-from caffe_gradcam.batch.plan import Plan  # noqa: E402
-from caffe_gradcam.batch.status import problems  # noqa: E402
+from caffe_gradcam.batch.output.plan import Plan  # noqa: E402
+from caffe_gradcam.batch.output.status import problems  # noqa: E402
 from caffe_gradcam.batch.storage import open_folder  # noqa: E402
 from caffe_gradcam.explaining.explainer import Explainer  # noqa: E402
 from caffe_gradcam.model.model import Model  # noqa: E402
 from caffe_gradcam.model.preprocess import prepare  # noqa: E402
 
 ENVIRONMENT = dict(os.environ, PYTHONPATH=str(ROOT))
-ROLES = {"batch.decode:serve": "decoders", "batch.net:serve": "net"}
+ROLES = {"batch.pipeline.decoders:serve": "decoders", "batch.pipeline.net:serve": "net"}
 _HERTZ = os.sysconf("SC_CLK_TCK")
 
 

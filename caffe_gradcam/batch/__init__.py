@@ -6,7 +6,7 @@ import types
 
 # What the package offers, and where it is: taken from there when somebody asks, since a run's
 # processes need little of it and start often.
-_HOMES = {"Summary": "job", "explain_batch": "flow", "run": "job"}
+_HOMES = {"Summary": "runs", "explain_batch": "dataflow", "run": "runs"}
 __all__ = sorted(_HOMES)
 
 

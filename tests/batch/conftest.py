@@ -27,5 +27,5 @@ def written_as(request, monkeypatch):
     if request.param == "parquet":
         pytest.importorskip("pyarrow", reason="pyarrow is not installed here")
     else:
-        monkeypatch.setattr("caffe_gradcam.batch.parts.kind", lambda: "npz")
+        monkeypatch.setattr("caffe_gradcam.batch.output.parts.kind", lambda: "npz")
     return request.param

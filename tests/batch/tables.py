@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 
 from caffe_gradcam import batch
-from caffe_gradcam.batch import parts
-from caffe_gradcam.batch.plan import Plan
+from caffe_gradcam.batch.output import parts
+from caffe_gradcam.batch.output.plan import Plan
 from caffe_gradcam.batch.storage import open_folder
 
 

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from tables import explain, picture, table
 
-from caffe_gradcam.batch import fetch, storage
-from caffe_gradcam.batch.item import Item
+from caffe_gradcam.batch.sources import reading
+from caffe_gradcam.batch import storage
+from caffe_gradcam.batch.sources.item import Item
 from caffe_gradcam.model import images
 from prototxt_tools.errors import InputError
 
@@ -22,8 +23,8 @@ import json, os, sys, time
 sys.path[:] = {path!r}
 os.environ["OPENCV_IO_MAX_IMAGE_PIXELS"] = "{pixels}"
 import cv2
-from caffe_gradcam.batch import fetch
-from caffe_gradcam.batch.item import Item
+from caffe_gradcam.batch.sources import reading
+from caffe_gradcam.batch.sources.item import Item
 from caffe_gradcam.model.preprocess import Preprocessing, prepare
 from prototxt_tools.errors import InputError
 cv2.setNumThreads(1)
@@ -33,7 +34,7 @@ def seconds(name):
     started = time.process_time()
     item = Item.of(name, id=name)
     try:
-        prepare(fetch.photograph(item, fetch.fetch(item)), inputs)
+        prepare(reading.photograph(item, reading.fetch(item)), inputs)
     except InputError:
         pass
     return time.process_time() - started
@@ -74,7 +75,7 @@ def test_each_bad_image_has_its_row_and_none_stops_the_run(model, folder, tmp_pa
 
 def test_no_bad_image_takes_a_second_or_a_gigabyte(folder):
     names = sorted(os.path.join(str(folder[0]), name) for name in os.listdir(str(folder[0])))
-    program = MEASURE.format(path=sys.path, pixels=fetch.MOST_PIXELS)
+    program = MEASURE.format(path=sys.path, pixels=reading.MOST_PIXELS)
     printed = subprocess.check_output(
         [sys.executable, "-c", program], input=json.dumps(names).encode(),
         stderr=subprocess.DEVNULL)
@@ -97,7 +98,7 @@ def test_no_bad_image_takes_a_second_or_a_gigabyte(folder):
 def test_the_reason_is_said(folder, name, message):
     one = Item.of(str(folder[0] / name), id=name)
     with pytest.raises(InputError, match=name + ": .*" + message):
-        fetch.photograph(one, fetch.fetch(one))
+        reading.photograph(one, reading.fetch(one))
 
 
 def test_folders_and_files_without_permission_in_a_list_are_rows(model, tmp_path):

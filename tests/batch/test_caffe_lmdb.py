@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from tables import picture
 
-from caffe_gradcam.batch import fetch, sources
+from caffe_gradcam.batch.sources import reading
+from caffe_gradcam.batch import sources
 
 NET = """
 layer {{ name: "data" type: "Data" top: "data" top: "label"
@@ -46,8 +47,8 @@ def test_pixels_and_labels_are_those_of_caffes_data_layer(caffe, images, options
     subprocess.check_call([tool] + options + [
         str(images / "in") + "/", str(images / "list.txt"), str(place)],
         stderr=subprocess.DEVNULL)
-    ours = [(fetch.photograph(one, fetched), fetched.label)
-            for one in sources.items(str(place)) for fetched in [fetch.fetch(one)]]
+    ours = [(reading.photograph(one, fetched), fetched.label)
+            for one in sources.items(str(place)) for fetched in [reading.fetch(one)]]
     (images / "net.prototxt").write_text(NET.format(place))
     net = caffe.Net(str(images / "net.prototxt"), caffe.TEST)
     assert len(ours) == COUNT

@@ -10,7 +10,9 @@ from faulty import ABORTS, BREAKS, HANGS, LARGE, REFUSED
 from processes import command_line, family, kill, wait_for
 from tables import column, explain, picture, pictures, table
 
-from caffe_gradcam.batch import fetch, lock, storage
+from caffe_gradcam.batch.sources import reading
+from caffe_gradcam.batch.output import lock
+from caffe_gradcam.batch import storage
 from prototxt_tools.errors import InputError
 
 
@@ -63,7 +65,7 @@ def test_a_decoder_that_is_killed_is_replaced(model, tmp_path, monkeypatch):
 
     def kill_decoders():
         for pid in family(os.getpid())[1:]:
-            if "batch.decode:serve" in command_line(pid):
+            if "batch.pipeline.decoders:serve" in command_line(pid):
                 kill(pid)
                 killed.append(pid)
         return killed
@@ -163,4 +165,4 @@ def test_a_picture_too_long_to_be_one_is_not_read(tmp_path, monkeypatch):
     (tmp_path / "a.jpg").write_bytes(bytes(1000))
     with pytest.raises(InputError, match="1000 bytes are more than the limit of 999"):
         storage.read(str(tmp_path / "a.jpg"), limit=999)
-    assert fetch.MOST_BYTES == 1 << 28
+    assert reading.MOST_BYTES == 1 << 28

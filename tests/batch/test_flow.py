@@ -8,8 +8,8 @@ from processes import start
 from tables import column, picture, pictures
 
 from caffe_gradcam.batch.arena import Arena
-from caffe_gradcam.batch.item import Item
-from caffe_gradcam.batch.lane import Lane
+from caffe_gradcam.batch.sources.item import Item
+from caffe_gradcam.batch.pipeline.lane import Lane
 from caffe_gradcam.batch.spec import make
 
 

@@ -11,7 +11,8 @@ import uuid
 import pytest
 from processes import HERE, wait_for
 
-from caffe_gradcam.batch import lease, lock, storage
+from caffe_gradcam.batch.output import lease, lock
+from caffe_gradcam.batch import storage
 from prototxt_tools.errors import InputError
 
 pytest.importorskip("fsspec", reason="fsspec is not installed here")
@@ -69,7 +70,8 @@ def test_what_is_no_note_holds_nobody_up(folder, content):
 def test_a_process_that_was_killed_holds_nobody_up(tmp_path):
     program = """import sys
 sys.path.insert(0, {!r})
-from caffe_gradcam.batch import lock, storage
+from caffe_gradcam.batch.output import lock
+from caffe_gradcam.batch import storage
 with lock.shards(storage.open_folder({!r}), 0, 8):
     print("held", flush=True)
     sys.stdin.read()

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from tables import column, explain, picture, pictures, plan_of, table
 
-from caffe_gradcam.batch import status
-from caffe_gradcam.batch.rows import COLUMNS, pack, to_explanation, unpack
+from caffe_gradcam.batch.output import status
+from caffe_gradcam.batch.output.rows import COLUMNS, pack, to_explanation, unpack
 from prototxt_tools.errors import InputError
 
 

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from tables import picture, pictures
 
-from caffe_gradcam.batch import fetch, item, sources
+from caffe_gradcam.batch.sources import reading, item
+from caffe_gradcam.batch import sources
 from caffe_gradcam.batch.storage import open_folder
 from prototxt_tools.errors import InputError
 from prototxt_tools.net import schema
@@ -21,7 +22,7 @@ def items(*arguments, **options):
 
 
 def pixels(one):
-    return fetch.photograph(one, fetch.fetch(one))
+    return reading.photograph(one, reading.fetch(one))
 
 
 def test_a_folder_is_all_files_below_it_in_order_but_hidden_ones(tmp_path):
@@ -171,7 +172,7 @@ def test_an_lmdb_of_datums_gives_the_pixels_and_labels_that_caffe_sees(tmp_path)
     np.testing.assert_array_equal(pixels(found[1]), np.stack([grey[0]] * 3, axis=2))
     np.testing.assert_array_equal(pixels(found[2]), raw.transpose(1, 2, 0))
     assert pixels(found[3]).tolist() == np.full((4, 5, 3), 9).tolist()
-    assert [fetch.fetch(one).label for one in found[:4]] == [7, 0, None, 1]
+    assert [reading.fetch(one).label for one in found[:4]] == [7, 0, None, 1]
     assert found[4].id == "4\\xff"
     for one, message in ((found[4], "a Datum of 3x4x5 with 3 values is no picture"),
                          (found[5], "its float_data are no pixels"),

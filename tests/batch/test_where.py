@@ -2,7 +2,7 @@
 
 import pytest
 
-from caffe_gradcam.batch.where import Where
+from caffe_gradcam.batch.output.where import Where
 from prototxt_tools.errors import InputError
 
 ROW = {"item": 12, "path": "a/b.jpg", "status": "ok", "label": 3, "class": 7, "predicted": 7,

@@ -2,8 +2,8 @@
 
 import threading
 
-from caffe_gradcam.batch.lane import Lane, default_workers
-from caffe_gradcam.batch.shards import explain_shards
+from caffe_gradcam.batch.pipeline.lane import Lane, default_workers
+from caffe_gradcam.batch.pipeline.writing import explain_shards
 
 
 def run(plan, work, shards, gauges, warn, stop, devices=("cpu",), workers=None):

@@ -9,9 +9,9 @@ import collections
 import os
 import time
 
-from caffe_gradcam.batch.lane import Lane
-from caffe_gradcam.batch.plan import Plan
-from caffe_gradcam.batch.shards import explain_shards
+from caffe_gradcam.batch.pipeline.lane import Lane
+from caffe_gradcam.batch.output.plan import Plan
+from caffe_gradcam.batch.pipeline.writing import explain_shards
 from caffe_gradcam.batch.storage import open_folder
 from caffe_gradcam.engines.isolated import as_said
 from prototxt_tools.errors import InputError

@@ -5,7 +5,7 @@ import os
 import re
 import tarfile
 
-from caffe_gradcam.batch.item import Item, from_columns, to_label
+from caffe_gradcam.batch.sources.item import Item, from_columns, to_label
 from caffe_gradcam.batch.sources.files import open_stream
 from prototxt_tools.errors import InputError
 

@@ -5,7 +5,7 @@ import posixpath
 import re
 import sys
 
-from caffe_gradcam.batch.item import Item
+from caffe_gradcam.batch.sources.item import Item
 from caffe_gradcam.batch.storage import file_system, is_url, reason
 from prototxt_tools.errors import InputError
 

@@ -4,7 +4,7 @@ import csv as csv_module
 import io
 import json
 
-from caffe_gradcam.batch.item import from_columns
+from caffe_gradcam.batch.sources.item import from_columns
 from caffe_gradcam.batch.sources.files import lines, open_stream, resolve
 from prototxt_tools.errors import InputError
 

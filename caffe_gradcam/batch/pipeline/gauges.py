@@ -4,7 +4,7 @@ import collections
 import threading
 import time
 
-from caffe_gradcam.batch.rows import STATUSES
+from caffe_gradcam.batch.output.rows import STATUSES
 
 _WINDOW = 60.0
 

@@ -7,7 +7,7 @@ memory on a file that was made to do so.
 import time
 from collections import deque
 
-from caffe_gradcam.batch import fetch
+from caffe_gradcam.batch.sources import reading
 from caffe_gradcam.batch.arena import Arena
 from caffe_gradcam.batch.child import Child
 from prototxt_tools.errors import InputError
@@ -104,8 +104,8 @@ class Decoders:
 
     def _start(self):
         return Child(
-            "caffe_gradcam.batch.decode:serve", self._arguments, [self._arguments[2]],
-            environment={"OPENCV_IO_MAX_IMAGE_PIXELS": str(fetch.MOST_PIXELS),
+            "caffe_gradcam.batch.pipeline.decoders:serve", self._arguments, [self._arguments[2]],
+            environment={"OPENCV_IO_MAX_IMAGE_PIXELS": str(reading.MOST_PIXELS),
                          "OMP_NUM_THREADS": "1"},
             verbose=self._verbose)
 
@@ -186,10 +186,10 @@ def prepare(arena, inputs, item, slot, whole):
     """
     from caffe_gradcam.model.preprocess import prepare as prepare_photograph
 
-    fetched = fetch.fetch(item)
+    fetched = reading.fetch(item)
     try:
-        picture = fetch.photograph(item, fetched)
-        part, corner = (picture, None) if whole or not item.box else fetch.cut(picture, item.box)
+        picture = reading.photograph(item, fetched)
+        part, corner = (picture, None) if whole or not item.box else reading.cut(picture, item.box)
         prepared = prepare_photograph(part, inputs)
     except InputError as error:
         raise _Refused(str(error), fetched.sha256) from None
@@ -225,13 +225,13 @@ def draw(arena, inputs, item, sha256, pictures, look, folder):
         See ``drawing.LOOK``.
     folder : str
     """
-    from caffe_gradcam.batch.drawing import picture_of
+    from caffe_gradcam.batch.pipeline.drawing import picture_of
     from caffe_gradcam.batch.storage import open_folder
 
-    fetched = fetch.fetch(item)
+    fetched = reading.fetch(item)
     if fetched.sha256 != sha256:
         raise InputError(f"{item.path}: has changed since it was explained")
-    photograph = fetch.photograph(item, fetched)
+    photograph = reading.photograph(item, fetched)
     place = open_folder(folder)
     for name, explanation in pictures:
         place.write(name, picture_of(photograph, explanation, look))

@@ -5,10 +5,11 @@ import threading
 
 import numpy as np
 
-from caffe_gradcam.batch import parts, spec
-from caffe_gradcam.batch.item import from_columns
-from caffe_gradcam.batch.lane import Lane
-from caffe_gradcam.batch.rows import COLUMNS, of_outcome
+from caffe_gradcam.batch.output import parts
+from caffe_gradcam.batch import spec
+from caffe_gradcam.batch.sources.item import from_columns
+from caffe_gradcam.batch.pipeline.lane import Lane
+from caffe_gradcam.batch.output.rows import COLUMNS, of_outcome
 
 # The net of the last call, kept open for the next: key, lane.
 _kept = [None, None]

@@ -10,7 +10,7 @@ import os
 import threading
 from contextlib import contextmanager
 
-from caffe_gradcam.batch import lease
+from caffe_gradcam.batch.output import lease
 from caffe_gradcam.batch.storage import reason
 from prototxt_tools.errors import InputError
 

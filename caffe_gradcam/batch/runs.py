@@ -12,10 +12,12 @@ import numpy as np
 
 from caffe_gradcam import __version__
 from caffe_gradcam.asking.questions import parse
-from caffe_gradcam.batch import drawing, lock, parts, plan, sources, spec, status, storage
-from caffe_gradcam.batch.gauges import Gauges
-from caffe_gradcam.batch.shards import Work
-from caffe_gradcam.batch.watch import Watch
+from caffe_gradcam.batch.pipeline import drawing
+from caffe_gradcam.batch.output import lock, parts, plan, status
+from caffe_gradcam.batch import sources, spec, storage
+from caffe_gradcam.batch.pipeline.gauges import Gauges
+from caffe_gradcam.batch.pipeline.writing import Work
+from caffe_gradcam.batch.progress import Watch
 from caffe_gradcam.engines.contract import device_index
 from prototxt_tools.errors import InputError
 

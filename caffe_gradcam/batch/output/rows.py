@@ -5,7 +5,7 @@ from typing import Any, List, NamedTuple, Optional
 
 import numpy as np
 
-from caffe_gradcam.batch.item import Item
+from caffe_gradcam.batch.sources.item import Item
 from caffe_gradcam.explaining.explanation import Explanation
 from caffe_gradcam.model.geometry import Geometry, Placement
 from caffe_gradcam.pictures.boxes import find

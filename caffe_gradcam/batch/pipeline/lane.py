@@ -7,10 +7,10 @@ from multiprocessing.connection import wait
 import numpy as np
 
 from caffe_gradcam.batch.arena import Arena
-from caffe_gradcam.batch.decode import Decoders, Task
-from caffe_gradcam.batch.gauges import Gauges
-from caffe_gradcam.batch.net import Job, Net
-from caffe_gradcam.batch.rows import Outcome
+from caffe_gradcam.batch.pipeline.decoders import Decoders, Task
+from caffe_gradcam.batch.pipeline.gauges import Gauges
+from caffe_gradcam.batch.pipeline.net import Job, Net
+from caffe_gradcam.batch.output.rows import Outcome
 from caffe_gradcam.batch.spec import load_model, sees_regions
 from caffe_gradcam.model.preprocess import prepare
 from prototxt_tools.errors import InputError

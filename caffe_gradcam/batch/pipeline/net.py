@@ -137,7 +137,7 @@ class Net:
     def _start(self):
         self._is_open, self._since = False, time.monotonic()
         self._child = Child(
-            "caffe_gradcam.batch.net:serve", self._arguments, [self._arguments[2]],
+            "caffe_gradcam.batch.pipeline.net:serve", self._arguments, [self._arguments[2]],
             environment={"GLOG_minloglevel": "0" if self._verbose else "2",
                          # Threads that spin between two layers would take the decoders' cores.
                          "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "PASSIVE")},

@@ -10,8 +10,8 @@ import re
 
 import numpy as np
 
-from caffe_gradcam.batch.plan import PARTS, part_name
-from caffe_gradcam.batch.rows import COLUMNS
+from caffe_gradcam.batch.output.plan import PARTS, part_name
+from caffe_gradcam.batch.output.rows import COLUMNS
 from caffe_gradcam.batch.storage import TEMPORARY
 from prototxt_tools.errors import InputError
 

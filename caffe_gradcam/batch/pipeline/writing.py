@@ -5,8 +5,9 @@ import threading
 import time
 from typing import Any, NamedTuple, Optional
 
-from caffe_gradcam.batch import drawing, parts
-from caffe_gradcam.batch.rows import BAD, of_outcome
+from caffe_gradcam.batch.pipeline import drawing
+from caffe_gradcam.batch.output import parts
+from caffe_gradcam.batch.output.rows import BAD, of_outcome
 
 # Parts that wait for the disk.
 _WAITING = 2

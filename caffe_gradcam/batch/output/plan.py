@@ -5,8 +5,8 @@ import json
 import re
 import time
 
-from caffe_gradcam.batch import item as items_
-from caffe_gradcam.batch import lock
+from caffe_gradcam.batch.sources import item as items_
+from caffe_gradcam.batch.output import lock
 from prototxt_tools.errors import InputError
 
 MANIFEST = "manifest.json"

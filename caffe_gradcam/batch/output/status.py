@@ -1,7 +1,7 @@
 """What an output holds, and whether it is whole."""
 
-from caffe_gradcam.batch import parts
-from caffe_gradcam.batch.rows import COLUMNS, STATUSES, unpack
+from caffe_gradcam.batch.output import parts
+from caffe_gradcam.batch.output.rows import COLUMNS, STATUSES, unpack
 from prototxt_tools.errors import InputError
 
 

@@ -1,13 +1,13 @@
 """Pictures of rows: overlays while a batch runs, and later by ``render``."""
 
-from caffe_gradcam.batch.plan import OVERLAYS
+from caffe_gradcam.batch.output.plan import OVERLAYS
 from caffe_gradcam.model import choices
 from caffe_gradcam.pictures import figures, outputs, render
 from prototxt_tools.errors import InputError
 
 # How figures look unless somebody says otherwise: one of ``figures.KINDS`` but the grid, what
 # ``render.Look.of`` takes, a format that OpenCV writes, and the threshold of boxes to draw.
-LOOK = {"figure": "side-by-side", "style": "fade", "opacity": None, "colour_map": None,
+LOOK = {"figure": "side-by-side", "style": "fade", "opacity": None, "colormap": None,
         "format": "png", "boxes": None}
 KINDS, FORMATS = ("side-by-side", "overlay"), ("png", "jpg", "webp")
 
@@ -85,4 +85,4 @@ def picture_of(photograph, explanation, look):
 
 
 def _look_of(look):
-    return render.Look.of(look["style"], opacity=look["opacity"], colour_map=look["colour_map"])
+    return render.Look.of(look["style"], opacity=look["opacity"], colormap=look["colormap"])

@@ -5,7 +5,7 @@ import io
 import operator
 import tokenize
 
-from caffe_gradcam.batch.rows import COLUMNS
+from caffe_gradcam.batch.output.rows import COLUMNS
 from prototxt_tools.errors import InputError
 
 _COMPARE = {

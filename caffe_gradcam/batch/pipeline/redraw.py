@@ -2,12 +2,12 @@
 
 from multiprocessing.connection import wait
 
-from caffe_gradcam.batch import parts
+from caffe_gradcam.batch.output import parts
 from caffe_gradcam.batch.arena import Arena
-from caffe_gradcam.batch.decode import Decoders, Task
-from caffe_gradcam.batch.drawing import errand
-from caffe_gradcam.batch.lane import default_workers
-from caffe_gradcam.batch.rows import to_explanation
+from caffe_gradcam.batch.pipeline.decoders import Decoders, Task
+from caffe_gradcam.batch.pipeline.drawing import errand
+from caffe_gradcam.batch.pipeline.lane import default_workers
+from caffe_gradcam.batch.output.rows import to_explanation
 
 _TIMEOUT, _TICK = 60.0, 0.5
 # Figures that are being drawn or wait for it, per decoder.
