@@ -1,95 +1,110 @@
-"""Boxes of what is in some photographs, as people drew them."""
+"""Boxes around the objects in images, as people drew them."""
 
 import csv
 import io
 import json
 import os
+from typing import Any, Callable, Dict, Iterator, List, Tuple, Union
 
 from prototxt_tools.errors import InputError
+
+Box = Tuple[float, float, float, float]
+ClassBoxes = Dict[int, List[Box]]
+# Where it stands in the file, the image's name, the class, and the four numbers of the box.
+_Row = Tuple[str, str, Any, Any]
 
 _COLUMNS = ("path", "class", "x", "y", "width", "height")
 
 
-def read_boxes(path, find_class):
+def read_boxes(
+    path: Union[str, "os.PathLike[str]"], find_class: Callable[[str], int]
+) -> Dict[str, ClassBoxes]:
     """Read a file of boxes.
 
     Parameters
     ----------
     path : str or os.PathLike
-        ``.csv`` with the columns path, class, x, y, width, height, in any order and among others;
-        or ``.json``: photograph -> list of objects with "class" and "box" (x, y, width, height).
-        Numbers are pixels of the photograph.
+        ``.csv`` with the columns path, class, x, y, width and height, in any order and beside
+        others; or ``.json``: image -> list of objects with "class" and "box" (x, y, width,
+        height). Numbers are pixels of the image.
     find_class : callable
-        Number or label -> class index; raises InputError.
+        Number or class name -> class index; raises InputError.
 
     Returns
     -------
     dict
-        Photograph as the file names it -> {class index: [(x, y, width, height), ...]}.
+        Image, as the file names it -> {class index: [(x, y, width, height), ...]}.
 
     Raises
     ------
     InputError
-        A file that cannot be read, or a row that makes no sense, by its place.
+        The file cannot be read, or a row is not a box; the message names the line.
     """
     path = os.fspath(path)
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
             text = file.read()
     except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+        raise InputError(f"{path}: cannot be read: {error.strerror}", path) from None
     except UnicodeDecodeError:
-        raise InputError(f"{path}: no text in UTF-8") from None
+        raise InputError(f"{path}: not a text file in UTF-8", path) from None
     rows = _json_rows(text, path) if path.lower().endswith(".json") else _csv_rows(text, path)
-    found = {}
-    for place, photograph, meant, numbers in rows:
+    boxes: Dict[str, ClassBoxes] = {}
+    for position, image, class_text, numbers in rows:
         try:
-            box = tuple(float(number) for number in numbers)
-            index = find_class(str(meant))
-        except (TypeError, ValueError):
-            raise InputError(f"{place}: x, y, width and height want numbers") from None
+            index = find_class(str(class_text))
         except InputError as error:
-            raise InputError(f"{place}: {error}") from None
-        if len(box) != 4 or not box[2] > 0 or not box[3] > 0 or not all(map(_is_finite, box)):
-            raise InputError(f"{place}: a box is x, y, width and height, the last two above 0")
-        found.setdefault(photograph, {}).setdefault(index, []).append(box)
-    if not found:
-        raise InputError(f"{path}: holds no boxes")
-    return found
+            raise InputError(f"{position}: {error}", path) from None
+        box = _box(numbers, position)
+        boxes.setdefault(image, {}).setdefault(index, []).append(box)
+    if not boxes:
+        raise InputError(f"{path}: the file holds no boxes", path)
+    return boxes
 
 
-def boxes_of(path, boxes):
-    """The boxes of a photograph: by its path, else by its file name; {} where there are none."""
-    by_name = {os.path.basename(one): found for one, found in boxes.items()}
+def boxes_of(path: str, boxes: Dict[str, ClassBoxes]) -> ClassBoxes:
+    """The boxes of an image: by its path, otherwise by its file name; {} where there are none."""
+    by_name = {os.path.basename(image): image_boxes for image, image_boxes in boxes.items()}
     return boxes.get(path) or by_name.get(os.path.basename(path)) or {}
 
 
-def _csv_rows(text, path):
+def _box(numbers: Any, position: str) -> Box:
+    try:
+        x, y, width, height = (float(number) for number in numbers)
+    except (TypeError, ValueError):
+        raise InputError(f"{position}: a box needs four numbers: x, y, width and height") from None
+    if not (width > 0 and height > 0 and all(map(_is_finite, (x, y, width, height)))):
+        raise InputError(f"{position}: the width and height of a box must be above 0, "
+                         "and all four numbers finite")
+    return x, y, width, height
+
+
+def _csv_rows(text: str, path: str) -> Iterator[_Row]:
     reader = csv.DictReader(io.StringIO(text, newline=""))
     missing = [name for name in _COLUMNS if name not in (reader.fieldnames or ())]
     if missing:
-        raise InputError("{}: no column {}; its first line names the columns: {}".format(
-            path, missing[0], ",".join(_COLUMNS)))
+        raise InputError(f"{path}: the column {missing[0]} is missing; the first line must name "
+                         "the columns " + ",".join(_COLUMNS), path)
     for row in reader:
         yield (f"{path}:{reader.line_num}", row["path"], row["class"],
                [row[name] for name in _COLUMNS[2:]])
 
 
-def _json_rows(text, path):
+def _json_rows(text: str, path: str) -> Iterator[_Row]:
     try:
         document = json.loads(text)
     except ValueError as error:
-        raise InputError(f"{path}: no JSON: {error}") from None
+        raise InputError(f"{path}: not a JSON file: {error}", path) from None
     if not isinstance(document, dict):
-        raise InputError(f"{path}: wants an object, photograph -> list of boxes")
-    for photograph, things in document.items():
-        place = f"{path}: {photograph}"
-        for thing in things if isinstance(things, list) else [None]:
-            if not isinstance(thing, dict) or "class" not in thing or "box" not in thing:
-                raise InputError(f'{place}: wants a list of {{"class": ..., "box": [x, y, width, '
-                                 'height]}')
-            yield place, photograph, thing["class"], thing["box"]
+        raise InputError(f"{path}: must hold a JSON object, image -> list of boxes", path)
+    for image, entries in document.items():
+        position = f"{path}: {image}"
+        for entry in entries if isinstance(entries, list) else [None]:
+            if not isinstance(entry, dict) or "class" not in entry or "box" not in entry:
+                raise InputError(f'{position}: must be a list of objects {{"class": ..., '
+                                 '"box": [x, y, width, height]}', path)
+            yield position, image, entry["class"], entry["box"]
 
 
-def _is_finite(number):
+def _is_finite(number: float) -> bool:
     return abs(number) < float("inf")
