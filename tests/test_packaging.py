@@ -123,7 +123,7 @@ def test_packages_come_from_the_snapshot_where_the_base_names_its_archive(tmp_pa
 
 
 def test_the_image_holds_every_requirement_of_the_package():
-    """The image installs with --no-deps: what setup.py requires must come from Debian's packages."""
+    """The image installs with --no-deps: every requirement must come from Debian's packages."""
     debian = {
         "numpy": "python3-numpy",
         "opencv-python": "python3-opencv",
