@@ -2,293 +2,285 @@
 
 import itertools
 import math
-from typing import Dict, List, NamedTuple, Optional
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
-from caffe_gradcam.measuring.bench import COLUMNS
+from caffe_gradcam.measuring.measurement import COLUMNS, Measurement, Settings
 from caffe_gradcam.measuring.metrics.bootstrap import LEVEL, Interval, interval
 
-# The first of these that was measured decides. What follows the net goes before what follows boxes:
-# a net may look at something else than people.
+# The first of these that was measured decides. Metrics that follow the net come before those that
+# follow boxes, since a net may look at something else than people do.
 DECIDING = ("gap", "road", "insertion", "deletion", "pointing", "energy", "drop")
-# A map that is this much like that of random weights shows the picture, not the net.
+# A map that is this similar to that of random weights shows the image, not the net.
 ALIKE = 0.5
-# Behind the name of a column: what is good.
+# Shown behind the name of a column: which values are good.
 SIGNS = {"high": "+", "low": "-", "zero": "0"}
+_MOST_NAMED = 3
 
 
-class Row(NamedTuple):
+@dataclass(frozen=True)
+class Row:
     """A method at a layer.
 
     Attributes
     ----------
-    method, target : str
-        "" as target: a baseline.
+    method : str
+    layer : str or None
+        None for a baseline.
     cells : dict
         Column -> Interval, for columns with values.
     marks : dict
-        Column -> "best"; or "equal": no significant difference from the best; or "".
+        Column -> "best", "equal" (no significant difference from the best), or "".
     curves : dict
         "deletion" and "insertion" -> mean values at equal steps.
     stages : list of (float, float)
-        Mean rank correlation and structural similarity by stage of random weights.
+        Mean rank correlation and structural similarity, by stage of random weights.
     """
 
     method: str
-    target: str
+    layer: Optional[str]
     cells: Dict[str, Interval]
-    marks: Dict[str, str]
-    curves: Dict[str, List[float]]
-    stages: List
+    marks: Dict[str, str] = field(default_factory=dict)
+    curves: Dict[str, List[float]] = field(default_factory=dict)
+    stages: List[Tuple[float, float]] = field(default_factory=list)
 
     @property
-    def name(self):
+    def name(self) -> str:
         """For sentences: ``grad-cam at conv5``."""
-        if self.target:
-            return f"{self.method} at {self.target}"
+        if self.layer:
+            return f"{self.method} at {self.layer}"
         return f"the {self.method} baseline"
 
 
-class Verdict(NamedTuple):
+@dataclass(frozen=True)
+class Verdict:
     """Which method and layer can be trusted.
 
     Attributes
     ----------
     text : str
-        One sentence, and one more for those left out.
-    method, target : str or None
-        None where none is better than the baselines.
+        One sentence, and another one about the methods that were left out.
+    method, layer : str or None
+        None where no method is better than the baselines.
     column : str or None
-        What decided.
+        The column that decided.
     """
 
     text: str
-    method: Optional[str]
-    target: Optional[str]
-    column: Optional[str]
+    method: Optional[str] = None
+    layer: Optional[str] = None
+    column: Optional[str] = None
 
 
-def rows(measurements, seed=0):
-    """Sum up measurements by method and target, in the order in which these come; baselines last.
+def rows(measurements: Sequence[Measurement], seed: int = 0) -> List[Row]:
+    """Summarise measurements by method and layer, in the order in which these come; baselines last.
 
     Parameters
     ----------
     measurements : list of Measurement
     seed : int
-        Of the bootstrap.
-
-    Returns
-    -------
-    list of Row
+        For the bootstrap.
     """
-    groups = {}
-    for one in measurements:
-        groups.setdefault((one.method, one.target), []).append(one)
-    groups = sorted(groups.items(), key=lambda item: not item[0][1])
-    made = [Row(method, target, _cells(own, seed), {}, _mean_curves(own), _mean_stages(own))
-            for (method, target), own in groups]
-    for name in COLUMNS:
-        measured = [index for index, row in enumerate(made) if name in row.cells]
+    groups: Dict[Tuple[str, Optional[str]], List[Measurement]] = {}
+    for measurement in measurements:
+        groups.setdefault((measurement.method, measurement.layer), []).append(measurement)
+    ordered = sorted(groups.items(), key=lambda group: group[0][1] is None)
+    summary = [Row(method, layer, _cells(members, seed), {}, _mean_curves(members),
+                   _mean_stages(members)) for (method, layer), members in ordered]
+    marks: List[Dict[str, str]] = [{} for _ in summary]
+    for column in COLUMNS:
+        measured = [index for index, row in enumerate(summary) if column in row.cells]
         if not measured:
             continue
-        best = min(measured, key=lambda index: _rank(made[index], name))
+        best = min(measured, key=lambda index: _rank(summary[index], column))
         for index in measured:
-            same = index == best or is_equal(groups[index][1], groups[best][1], name, seed)
-            made[index].marks[name] = "best" if index == best else "equal" if same else ""
-    return made
+            same = index == best or is_equal(ordered[index][1], ordered[best][1], column, seed)
+            marks[index][column] = "best" if index == best else "equal" if same else ""
+    return [replace(row, marks=row_marks) for row, row_marks in zip(summary, marks)]
 
 
-def is_equal(first, second, column, seed=0):
+def is_equal(first: Sequence[Measurement], second: Sequence[Measurement], column: str,
+             seed: int = 0) -> bool:
     """Whether the measurements of two methods show no significant difference.
 
-    They are compared map by map: the bootstrap interval of the mean difference holds 0. Intervals
-    of two means may overlap although one method is better on nearly every photograph.
-
-    Parameters
-    ----------
-    first, second : list of Measurement
-    column : str
-    seed : int
+    They are compared map by map: whether the bootstrap interval of the mean difference holds 0.
+    The intervals of two means may overlap although one method is better on nearly every image.
 
     Returns
     -------
     bool
-        True also where there are too few photographs to tell.
+        True also where there are too few images to tell.
     """
-    other = {(one.path, one.class_index): _badness(one.values.get(column), column)
-             for one in second}
-    differences = [_badness(one.values.get(column), column)
-                   - other.get((one.path, one.class_index), np.nan) for one in first]
-    found = interval(differences, [one.path for one in first], seed)
-    return not (found.low > 0 or found.high < 0)
+    badness = {(measurement.path, measurement.class_index):
+               _badness(measurement.values.get(column), column) for measurement in second}
+    differences = [_badness(measurement.values.get(column), column)
+                   - badness.get((measurement.path, measurement.class_index), np.nan)
+                   for measurement in first]
+    difference = interval(differences, [measurement.path for measurement in first], seed)
+    return not (difference.low > 0 or difference.high < 0)
 
 
-def verdict(made, measurements, seed=0):
-    """Say which method and layer can be trusted, and why.
+def verdict(table_rows: Sequence[Row], measurements: Sequence[Measurement],
+            seed: int = 0) -> Verdict:
+    """Decide which method and layer can be trusted, and explain why.
 
     Parameters
     ----------
-    made : list of Row
-        Of :func:`rows`.
+    table_rows : list of Row
+        As :func:`rows` gives them.
     measurements : list of Measurement
     seed : int
-
-    Returns
-    -------
-    Verdict
     """
-    column = next((name for name in DECIDING if any(name in row.cells for row in made)), None)
+    column = next((name for name in DECIDING
+                   if any(name in row.cells for row in table_rows)), None)
     if column is None:
-        return Verdict("Nothing was measured by which methods could be ranked; ask for deletion "
-                       "and insertion.", None, None, None)
-    rivals = [row for row in made if column in row.cells]
-    real = [row for row in rivals if row.target]
-    blind = [row for row in real if "sanity" in row.cells and abs(row.cells["sanity"].mean) > ALIKE]
-    able = sorted((row for row in real if row not in blind), key=lambda row: _rank(row, column))
+        return Verdict("Nothing was measured that could rank the methods; select deletion and "
+                       "insertion.")
+    with_values = [row for row in table_rows if column in row.cells]
+    blind = [row for row in with_values if row.layer and _is_blind(row)]
+    able = sorted((row for row in with_values if row.layer and row not in blind),
+                  key=lambda row: _rank(row, column))
     left_out = _left_out(blind)
     if not able:
-        return Verdict("No method can be trusted here." + left_out, None, None, column)
+        return Verdict("No method can be trusted here." + left_out, column=column)
     best = able[0]
     if math.isnan(best.cells[column].low):
-        return Verdict(f"By {COLUMNS[column].text}, {best.name} comes first ({best.cells[column].mean:.3f}), but one photograph says nothing about "
-                       "others; give more." + left_out,
-                       None, None, column)
-    own = _of(best, measurements)
-    for row in rivals:
-        if not row.target and (_rank(row, column) <= _rank(best, column) or is_equal(
-                own, _of(row, measurements), column, seed)):
+        return Verdict(f"By {COLUMNS[column].text}, {best.name} comes first "
+                       f"({best.cells[column].mean:.3f}), but a single image does not allow a "
+                       "conclusion about others; give more images." + left_out, column=column)
+    members = _of(best, measurements)
+    for row in with_values:
+        if row.layer is None and (_rank(row, column) <= _rank(best, column) or is_equal(
+                members, _of(row, measurements), column, seed)):
             return Verdict(
-                f"No method can be told from {row.name} by {COLUMNS[column].text}: the best, {best.name}, has {_shown(best, column)}, against {_shown(row, column)}. Give more "
-                "photographs or other layers." + left_out, None, None, column)
-    equal = [row for row in able[1:] if is_equal(_of(row, measurements), own, column, seed)]
-    return Verdict("Trust {}: it is {} by {}, {}{}.".format(
-        best.name, "the best" if len(able) > 1 else "better than the baselines",
-        COLUMNS[column].text, _shown(best, column), _beside(able, equal, column)) + left_out,
-        best.method, best.target, column)
+                f"No method can be told apart from {row.name} by {COLUMNS[column].text}: the best, "
+                f"{best.name}, reaches {_shown(best, column)}, against {_shown(row, column)}. Give "
+                "more images or other layers." + left_out, column=column)
+    equal = [row for row in able[1:]
+             if is_equal(_of(row, measurements), members, column, seed)]
+    rank = "the best" if len(able) > 1 else "better than the baselines"
+    return Verdict(f"Trust {best.name}: it is {rank} by {COLUMNS[column].text}, "
+                   f"{_shown(best, column)}{_comparison(able, equal, column)}.{left_out}",
+                   best.method, best.layer, column)
 
 
-def _beside(able, equal, column):
+def _is_blind(row: Row) -> bool:
+    """Whether the maps hardly change when the weights are random."""
+    return "sanity" in row.cells and abs(row.cells["sanity"].mean) > ALIKE
+
+
+def _comparison(able: Sequence[Row], equal: Sequence[Row], column: str) -> str:
     """How the best compares with the next."""
     if equal:
-        names = [row.name for row in equal[:3]]
-        more = len(equal) - len(names)
-        listed = ", ".join(names) + (f" and {more} more" if more else "")
-        return "; no significant difference from " + listed
+        more = len(equal) - _MOST_NAMED
+        names = ", ".join(row.name for row in equal[:_MOST_NAMED])
+        return "; no significant difference from " + names + (
+            f" and {more} more" if more > 0 else "")
     if len(able) > 1:
-        return f", significantly better than the next, {able[1].name} ({able[1].cells[column].mean:.3f})"
+        return (f", significantly better than the next, {able[1].name} "
+                f"({able[1].cells[column].mean:.3f})")
     return ""
 
 
-def _left_out(blind):
+def _left_out(blind: Sequence[Row]) -> str:
     if not blind:
         return ""
-    listed = ", ".join("{} ({:.2f})".format(row.name, row.cells["sanity"].mean) for row in blind)
-    return (" Left out, since their maps stay alike when the weights are random (rank correlation "
-            f"above {ALIKE}): {listed}.")
+    names = ", ".join(f"{row.name} ({row.cells['sanity'].mean:.2f})" for row in blind)
+    return (" Left out, because their maps hardly change when the weights are random (rank "
+            f"correlation above {ALIKE}): {names}.")
 
 
-def _shown(row, column):
+def _shown(row: Row, column: str) -> str:
     cell = row.cells[column]
     return f"{cell.mean:.3f} ({100 * LEVEL:.0f} % interval {cell.low:.3f} to {cell.high:.3f})"
 
 
-def _of(row, measurements):
-    return [one for one in measurements if (one.method, one.target) == (row.method, row.target)]
+def _of(row: Row, measurements: Sequence[Measurement]) -> List[Measurement]:
+    return [measurement for measurement in measurements
+            if (measurement.method, measurement.layer) == (row.method, row.layer)]
 
 
-def _cells(measurements, seed):
+def _cells(measurements: Sequence[Measurement], seed: int) -> Dict[str, Interval]:
     cells = {}
     for name in COLUMNS:
-        values = [one.values.get(name, np.nan) for one in measurements]
-        found = interval(values, [one.path for one in measurements], seed)
-        if found.count:
-            cells[name] = found
+        values = [measurement.values.get(name, np.nan) for measurement in measurements]
+        mean = interval(values, [measurement.path for measurement in measurements], seed)
+        if mean.count:
+            cells[name] = mean
     return cells
 
 
-def _badness(value, column):
-    """The smaller, the better; NaN for a value that is not there."""
+def _badness(value: Optional[float], column: str) -> float:
+    """The smaller, the better; NaN for a missing value."""
     if value is None:
-        return np.nan
+        return float("nan")
     return {"high": -value, "low": value, "zero": abs(value)}[COLUMNS[column].better]
 
 
-def _rank(row, column):
-    """What rows are sorted by, the best first; those without a value come last."""
+def _rank(row: Row, column: str) -> float:
+    """The sort key of a row, the best first; rows without a value come last."""
     cell = row.cells.get(column)
     return math.inf if cell is None else _badness(cell.mean, column)
 
 
-def _mean_curves(measurements):
-    names = measurements[0].curves
-    return {name: np.mean([one.curves[name] for one in measurements], axis=0).tolist()
-            for name in names}
+def _mean_curves(measurements: Sequence[Measurement]) -> Dict[str, List[float]]:
+    return {name: np.mean([measurement.curves[name] for measurement in measurements],
+                          axis=0).tolist() for name in measurements[0].curves}
 
 
-def _mean_stages(measurements):
-    stages = [one.stages for one in measurements if one.stages]
+def _mean_stages(measurements: Sequence[Measurement]) -> List[Tuple[float, float]]:
+    stages = [measurement.stages for measurement in measurements if measurement.stages]
     return np.mean(stages, axis=0).tolist() if stages else []
 
 
-def report(made, decision, settings, stages):
+def report(table_rows: Sequence[Row], decision: Verdict, settings: Settings,
+           stages: Sequence[Sequence[str]]) -> Dict[str, Any]:
     """The comparison as an object for JSON, in which NaN is null.
 
     Parameters
     ----------
-    made : list of Row
+    table_rows : list of Row
     decision : Verdict
     settings : Settings
     stages : list of list of str
-        Layers whose weights were made random, stage by stage.
-
-    Returns
-    -------
-    dict
+        The layers whose weights were randomised, stage by stage.
     """
-    names = [name for name in COLUMNS if any(name in row.cells for row in made)]
+    names = [name for name in COLUMNS if any(name in row.cells for row in table_rows)]
     return {
-        "settings": dict(settings._asdict(), metrics=list(settings.metrics)),
+        "settings": dict(asdict(settings), metrics=list(settings.metrics)),
         "confidence": LEVEL,
         "columns": {name: {"better": COLUMNS[name].better, "text": COLUMNS[name].text}
                     for name in names},
         "rows": [{
             "method": row.method,
-            "layer": row.target or None,
-            "cells": {name: dict({key: number(value) for key, value in cell._asdict().items()},
+            "layer": row.layer,
+            "cells": {name: dict({key: number(value) for key, value in asdict(cell).items()},
                                  mark=row.marks[name]) for name, cell in row.cells.items()},
             "curves": row.curves,
             "random_weights": [
-                {"layers": layers, "rank_correlation": number(rank), "ssim": number(alike)}
-                for layers, (rank, alike) in zip(stages, row.stages)],
-        } for row in made],
-        "verdict": {"text": decision.text, "method": decision.method, "layer": decision.target,
-                    "column": decision.column},
+                {"layers": layers, "rank_correlation": number(rank), "ssim": number(similarity)}
+                for layers, (rank, similarity) in zip(stages, row.stages)],
+        } for row in table_rows],
+        "verdict": asdict(decision),
     }
 
 
-def number(value):
+def number(value: float) -> Optional[float]:
     """A number for JSON, which has no NaN: None there."""
     return None if math.isnan(value) else value
 
 
-def table(made):
+def table(table_rows: Sequence[Row]) -> str:
     """The rows as text: means and half the width of their intervals, in hundredths.
 
-    Parameters
-    ----------
-    made : list of Row
-
-    Returns
-    -------
-    str
-        ``*`` marks the best of a column, ``=`` what shows no significant difference from it.
+    ``*`` marks the best of a column, ``=`` what shows no significant difference from it.
     """
-    names = [name for name in COLUMNS if any(name in row.cells for row in made)]
-    lines = [["method", "layer"] + [
-        f"{name} {SIGNS[COLUMNS[name].better]}" for name in names]]
-    for row in made:
-        lines.append([row.method, row.target or "(baseline)"]
+    names = [name for name in COLUMNS if any(name in row.cells for row in table_rows)]
+    lines = [["method", "layer"] + [f"{name} {SIGNS[COLUMNS[name].better]}" for name in names]]
+    for row in table_rows:
+        lines.append([row.method, row.layer or "(baseline)"]
                      + [_cell(row, name) for name in names])
     widths = [max(map(len, column)) for column in zip(*lines)]
     return "\n".join(
@@ -298,7 +290,7 @@ def table(made):
         for line in lines)
 
 
-def _cell(row, name):
+def _cell(row: Row, name: str) -> str:
     cell = row.cells.get(name)
     if cell is None:
         return ". "
