@@ -34,7 +34,7 @@ from caffe_gradcam.batch.output.plan import Plan  # noqa: E402
 from caffe_gradcam.batch.output.status import problems  # noqa: E402
 from caffe_gradcam.batch.storage import open_folder  # noqa: E402
 from caffe_gradcam.explaining.explainer import Explainer  # noqa: E402
-from caffe_gradcam.model.model import Model  # noqa: E402
+from caffe_gradcam.model.model import LoadedModel  # noqa: E402
 from caffe_gradcam.model.preprocess import prepare  # noqa: E402
 
 ENVIRONMENT = dict(os.environ, PYTHONPATH=str(ROOT))
@@ -91,7 +91,7 @@ def write_images(folder, count, side):
 
 def alone(options, source):
     """The engine in batches of the same size: images per second, processor seconds per 1000."""
-    model = Model.load(options.model)
+    model = LoadedModel.load(options.model)
     paths = sorted(source.iterdir())[:options.alone]
     ready = [prepare(cv2.imread(str(path)), model.inputs) for path in paths]
     with Explainer.open(model, options.engine, device=options.device, isolated=False) as explainer:

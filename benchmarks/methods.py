@@ -29,7 +29,7 @@ from caffe_gradcam.engines.torch.trunk import PATIENCE  # noqa: E402
 from caffe_gradcam.explaining.evidence import MOST  # noqa: E402
 from caffe_gradcam.explaining.explainer import Explainer  # noqa: E402
 from caffe_gradcam.explaining.methods import METHODS  # noqa: E402
-from caffe_gradcam.model.model import Model  # noqa: E402
+from caffe_gradcam.model.model import LoadedModel  # noqa: E402
 from caffe_gradcam.model.preprocess import prepare  # noqa: E402
 
 # What takes longer, in seconds, is not warmed up, nor measured again.
@@ -107,7 +107,7 @@ def main():
         text, score, target = NETS[net]
         with tempfile.TemporaryDirectory() as folder:
             path, _ = write_model(pathlib.Path(folder), text)
-            model = Model.load(path, score=score, target=target)
+            model = LoadedModel.load(path, score=score, layers=target)
             alone, among = forwards(model, photograph, options.repeats)
             print(f"| {net} | one forward pass: {alone[0] * 1e3:.0f} ms; of {MOST} together {among[0] * 1e3:.0f} ms each | | | 1 | 1 |"
                   " |")
@@ -117,7 +117,7 @@ def main():
 
 def report(net, model, name, photograph, options, costs):
     """Print one line of the table."""
-    (alone, among), channels = costs, model.shapes[model.targets[0]][1]
+    (alone, among), channels = costs, model.shapes[model.layers[0]][1]
     try:
         seconds, rows, head_rows = measure(
             model, name, photograph, options.samples, options.repeats)

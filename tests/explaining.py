@@ -5,7 +5,7 @@ import numpy as np
 from definitions import Builder, write_model
 
 from caffe_gradcam.explaining.explainer import Explainer
-from caffe_gradcam.model.model import Model
+from caffe_gradcam.model.model import LoadedModel
 
 # Noisy copies, masks and steps: enough to see a difference.
 SAMPLES = 3
@@ -65,7 +65,7 @@ def load(folder, text, seed=0, **overrides):
     folder.mkdir(exist_ok=True)
     path, _ = write_model(folder, text, seed)
     fields = dict({"mean": 127.5, "scale": 1 / 127.5}, **overrides)
-    return Model.load(path, **fields)
+    return LoadedModel.load(path, **fields)
 
 
 def photographs(count=3, size=(16, 20)):

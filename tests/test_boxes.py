@@ -133,10 +133,10 @@ def test_the_default_threshold_fits_the_digits_better_than_a_higher_one(torch, m
     import digit_scenes
 
     from caffe_gradcam.explaining.explainer import Explainer
-    from caffe_gradcam.model.model import Model
+    from caffe_gradcam.model.model import LoadedModel
 
     fits = {boxes.THRESHOLD: [], 0.3: []}
-    with Explainer.open(Model.load(models / "digits"), engine="torch") as explainer:
+    with Explainer.open(LoadedModel.load(models / "digits"), engine="torch") as explainer:
         for scene in digit_scenes.evaluation_scenes(20):
             photograph = np.repeat(scene.image[:, :, np.newaxis], 3, axis=2)
             result, = explainer.explain([photograph], [label for label, _ in scene.digits])

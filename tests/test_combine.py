@@ -1,5 +1,6 @@
 """One map of several crops, and of several targets."""
 
+import dataclasses
 import numpy as np
 import pytest
 from fake_engine import FakeEngine, write_model
@@ -9,7 +10,7 @@ from caffe_gradcam.explaining import combine
 from caffe_gradcam.explaining.explainer import Explainer
 from caffe_gradcam.explaining.explanation import Explanation
 from caffe_gradcam.model.geometry import Geometry, Placement
-from caffe_gradcam.model.model import Model
+from caffe_gradcam.model.model import LoadedModel
 from caffe_gradcam.model.preprocess import Preprocessing, to_blobs
 from prototxt_tools.errors import InputError
 
@@ -100,9 +101,10 @@ def test_one_crop_is_left_as_it_is():
 
 @pytest.fixture
 def model(tmp_path):
-    model = Model.load(write_model(tmp_path / "model"))
+    model = LoadedModel.load(write_model(tmp_path / "model"))
     fields = {"resize": None, "crop": (8, 8), "crops": 10}
-    return model._replace(inputs={model.input: model.preprocessing._replace(**fields)})
+    return dataclasses.replace(
+        model, inputs={model.input: dataclasses.replace(model.preprocessing, **fields)})
 
 
 def test_scores_are_the_mean_of_those_of_the_ten_crops(model):

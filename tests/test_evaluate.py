@@ -9,7 +9,7 @@ from caffe_gradcam.explaining.explainer import Explainer
 from caffe_gradcam.measuring import bench as evaluate
 from caffe_gradcam.measuring import comparison
 from caffe_gradcam.measuring.bench import Bench, Settings
-from caffe_gradcam.model.model import Model
+from caffe_gradcam.model.model import LoadedModel
 from prototxt_tools.errors import InputError
 
 FAMILY = ("grad-cam", "grad-cam++", "xgrad-cam", "hirescam", "layer-cam")
@@ -19,7 +19,7 @@ SCENES = 10
 @pytest.fixture
 def bench(tmp_path):
     """A function that makes a bench of the colour model, for some metrics."""
-    model = Model.load(write_model(tmp_path / "model"))
+    model = LoadedModel.load(write_model(tmp_path / "model"))
 
     def make(*metrics, **settings):
         explainer = Explainer(model, FakeEngine(), ["grad-cam"], placement="stretch")
@@ -115,8 +115,8 @@ def test_only_questions_about_a_class_are_measured():
 
 
 def test_layers_to_compare_are_the_last_of_each_resolution(tmp_path):
-    model = Model.load(write_model(tmp_path / "model"))
-    assert model.targets == ["smaller"]
+    model = LoadedModel.load(write_model(tmp_path / "model"))
+    assert model.layers == ("smaller",)
     assert evaluate.spread_layers(model) == ["smaller", "small"]
     assert evaluate.spread_layers(model, 1) == ["smaller"]
 
@@ -127,7 +127,7 @@ def digits(request, models):
     request.getfixturevalue(request.param)
     pytest.importorskip("sklearn", reason="the digits come from scikit-learn")
     scenes = digit_scenes.evaluation_scenes(SCENES)
-    with Explainer.open(Model.load(models / "digits"), request.param, methods=FAMILY) as explainer:
+    with Explainer.open(LoadedModel.load(models / "digits"), request.param, methods=FAMILY) as explainer:
         bench = Bench(explainer, Settings(
             ("deletion", "insertion", "pointing", "sanity"), steps=10))
         before = forward(explainer)
@@ -189,7 +189,7 @@ def test_methods_that_read_weights_themselves_take_other_ones_too(torch, models,
     from caffe_gradcam.measuring.metrics.sanity import shuffled
     from prototxt_tools import weights
 
-    model, rng = Model.load(models / "digits"), np.random.RandomState(0)
+    model, rng = LoadedModel.load(models / "digits"), np.random.RandomState(0)
     other = {name: shuffled(arrays, rng)
              for name, arrays in evaluate.loaded_weights(model).items()}
     weights.save(tmp_path / "other.caffemodel", other)
@@ -205,7 +205,7 @@ def test_methods_that_read_weights_themselves_take_other_ones_too(torch, models,
         replaced = cams(explainer)
         explainer.replace_weights(evaluate.loaded_weights(model))
         back = cams(explainer)
-    there = Model.load(models / "digits", tmp_path / "other.caffemodel")
+    there = LoadedModel.load(models / "digits", tmp_path / "other.caffemodel")
     with Explainer.open(there, "torch", methods=methods) as explainer:
         expected = cams(explainer)
     for one, other, wanted, again in zip(before, replaced, expected, back):
@@ -218,7 +218,7 @@ def test_each_stream_of_a_net_with_two_inputs_is_measured_on_its_own_picture(tor
     from definitions import write_model as write
 
     write(tmp_path, STREAMS)
-    model = Model.load(tmp_path)
+    model = LoadedModel.load(tmp_path)
     picture = np.random.RandomState(0).randint(0, 256, (20, 20, 3)).astype(np.uint8)
     with Explainer.open(model, "torch", methods=["grad-cam"]) as explainer:
         bench = Bench(explainer, Settings(("deletion", "stability", "sanity"), steps=4))

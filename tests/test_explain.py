@@ -1,5 +1,6 @@
 """From photographs to explanations, on an engine whose answers are known."""
 
+import dataclasses
 import numpy as np
 import pytest
 from fake_engine import FakeEngine, write_model
@@ -7,7 +8,7 @@ from fake_engine import FakeEngine, write_model
 from caffe_gradcam.asking.questions import Top
 from caffe_gradcam.explaining.explainer import Explainer
 from caffe_gradcam.explaining.memory import SmallerBatch
-from caffe_gradcam.model.model import Model
+from caffe_gradcam.model.model import LoadedModel
 from prototxt_tools.errors import InputError, OutOfMemory
 
 BLUE, GREEN, DARK = 0, 1, 2
@@ -15,7 +16,7 @@ BLUE, GREEN, DARK = 0, 1, 2
 
 @pytest.fixture
 def model(tmp_path):
-    return Model.load(write_model(tmp_path / "model"))
+    return LoadedModel.load(write_model(tmp_path / "model"))
 
 
 @pytest.fixture
@@ -33,7 +34,8 @@ def photograph(height=8, width=8, blue=0, green=0):
 
 def changed(model, **fields):
     """The model with some of its preprocessing replaced."""
-    return model._replace(inputs={model.input: model.preprocessing._replace(**fields)})
+    return dataclasses.replace(
+        model, inputs={model.input: dataclasses.replace(model.preprocessing, **fields)})
 
 
 def test_by_default_the_best_class_is_explained(model, engine):
@@ -87,7 +89,7 @@ def test_a_batch_gives_what_single_images_give(model):
 
 
 def test_several_targets_come_from_the_same_passes(model, engine):
-    model = model._replace(targets=["small", "smaller"])
+    model = dataclasses.replace(model, layers=("small", "smaller"))
     result, = Explainer(model, engine).explain([photograph(green=200)])
     assert [one.target for one in result.explanations] == ["small", "smaller"]
     assert [one.cam.shape for one in result.explanations] == [(4, 4), (2, 2)]

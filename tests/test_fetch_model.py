@@ -18,7 +18,7 @@ pytest.importorskip("requests")
 from web_server import Answer, serving  # noqa: E402
 
 from caffe_gradcam import zoo  # noqa: E402
-from caffe_gradcam.model.model import Model  # noqa: E402
+from caffe_gradcam.model.model import LoadedModel  # noqa: E402
 from caffe_gradcam.zoo import cache, download, entries, fetching, labelsets, registry  # noqa: E402
 from prototxt_tools.errors import InputError  # noqa: E402
 
@@ -81,8 +81,8 @@ def test_a_fetched_model_loads(tmp_path, server, digits, home):
     said = []
     folder = fetch(entry(tmp_path, front(server, digits)), said)
     assert folder == str(home / "models" / "digits-away")
-    model = Model.load(folder)
-    assert model.score == "score" and model.targets == ["branches/concat"]
+    model = LoadedModel.load(folder)
+    assert model.score == "score" and model.layers == ("branches/concat",)
     assert said == ["fetching digits.caffemodel (102 kB), deploy.prototxt (size unknown) into "
                     + folder]
 
@@ -183,7 +183,7 @@ def test_a_model_without_a_net_is_said_before_its_weights_come(tmp_path, server,
     assert server.requests == []
     with open(os.path.join(fetching.place(one), "deploy.prototxt"), "wb") as file:
         file.write(digits["deploy.prototxt"])
-    assert Model.load(fetch(one)).score == "score"
+    assert LoadedModel.load(fetch(one)).score == "score"
 
 
 def test_an_archive_is_verified_and_unpacked(tmp_path, digits):
@@ -199,7 +199,7 @@ def test_an_archive_is_verified_and_unpacked(tmp_path, digits):
             "archive": {"url": server.url + "/d.tar.gz", "md5": sha(content, "md5")}}}
         one = entry(tmp_path, said)
         folder = fetch(one)
-        assert Model.load(folder).score == "score"
+        assert LoadedModel.load(folder).score == "score"
         assert sorted(os.listdir(folder)) == [
             ".lock", "deploy.prototxt", "digits.caffemodel", "fetched.json", "readme.md"]
         fetch(one)
@@ -324,7 +324,7 @@ def test_labels_that_cannot_be_had_do_not_stop_a_fetch(tmp_path, server, digits,
     sentences = []
     folder = fetch(entry(tmp_path, said), sentences)
     assert sentences[-1].startswith("without labels: labels.txt: cannot be fetched")
-    assert Model.load(folder).labels is None
+    assert LoadedModel.load(folder).class_names is None
 
 
 def test_locate_gives_paths_as_they_are_and_fetches_names(tmp_path, server, digits, monkeypatch):

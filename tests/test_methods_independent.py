@@ -4,6 +4,7 @@ Both run on modules that know nothing of ours, so gradients and guided passes ar
 too. What is known to differ in them is said where it does.
 """
 
+import dataclasses
 import importlib
 import sys
 from unittest import mock
@@ -181,7 +182,7 @@ def test_ablation_cam_is_theirs_times_the_score(library, net, data, ours):
 def test_score_cam_is_theirs_where_masks_need_no_enlarging(library, model, net, data):
     """They enlarge masks corner on corner, so the target here is as large as the input. Channels
     that are nowhere on get a part in their softmax, and none in ours, but add nothing."""
-    found = explain(model._replace(targets=["conv1"]), "torch", photographs(COUNT), ["score-cam"],
+    found = explain(dataclasses.replace(model, layers=("conv1",)), "torch", photographs(COUNT), ["score-cam"],
                     [CLASS])
     from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 

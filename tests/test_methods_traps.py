@@ -13,7 +13,7 @@ from fake_engine import FakeEngine, write_model
 from caffe_gradcam.explaining.explainer import Explainer
 from caffe_gradcam.explaining.methods import METHODS, gradients, heatmap
 from caffe_gradcam.model.geometry import Geometry
-from caffe_gradcam.model.model import Model
+from caffe_gradcam.model.model import LoadedModel
 from caffe_gradcam.model.preprocess import Preprocessing, to_blobs
 from prototxt_tools.errors import InputError
 
@@ -191,7 +191,7 @@ def test_4_images_of_a_batch_share_no_norm_and_maps_start_at_0(name):
 
 
 def test_6_a_score_that_a_softmax_would_saturate_is_explained_as_any_other(tmp_path):
-    model = Model.load(write_model(tmp_path / "model"))
+    model = LoadedModel.load(write_model(tmp_path / "model"))
     engine = FakeEngine()
     engine.weights = engine.weights * 1000
     image = np.zeros((8, 8, 3), np.uint8)
@@ -209,7 +209,7 @@ def test_9_arrays_of_an_explanation_are_not_views_of_an_engines(tmp_path):
             self.given = getattr(self, "given", []) + list(found.values())
             return found
 
-    model = Model.load(write_model(tmp_path / "model"))
+    model = LoadedModel.load(write_model(tmp_path / "model"))
     engine = Reusing()
     image = np.full((8, 8, 3), 200, np.uint8)
     explainer = Explainer(model, engine, ["grad-cam", "hirescam"])
@@ -226,13 +226,13 @@ def test_10_zero_stays_zero_and_negative_values_do_not_come_back():
     """Subtracting the minimum moves the zero level; enlarging before the ReLU moves its edges."""
     cam = np.float32([[1, 2], [3, 4]])
     assert heatmap(cam).min() == 0.25
-    laid = Geometry((1, 4), (0, 0, 4, 1)).to_photograph(heatmap(np.float32([[-4, 4]])))
+    laid = Geometry((1, 4), (0, 0, 4, 1)).to_image(heatmap(np.float32([[-4, 4]])))
     assert laid.tolist() == [[0, 0.25, 0.75, 1]]
 
 
 def test_13_the_seed_of_a_regression_is_not_its_prediction(tmp_path):
     """Seeded by the predicted value, the map of a negative prediction is upside down."""
-    model = Model.load(write_model(tmp_path / "model"))
+    model = LoadedModel.load(write_model(tmp_path / "model"))
     maps = []
     for bright in (0, 200):
         image = np.full((8, 8, 3), 100, np.uint8)
@@ -250,7 +250,7 @@ def test_13_the_seed_of_a_regression_is_not_its_prediction(tmp_path):
 
 @pytest.mark.parametrize("values", [0, 3, -2])
 def test_row_10_a_flat_map_is_empty_and_not_all_red(tmp_path, values):
-    model = Model.load(write_model(tmp_path / "model"))
+    model = LoadedModel.load(write_model(tmp_path / "model"))
     engine = FakeEngine()
     engine.weights = np.float32([[values, 0], [0, 0], [0, 0]])
     result, = Explainer(model, engine).explain([np.full((8, 8, 3), 100, np.uint8)], [0])
@@ -260,7 +260,7 @@ def test_row_10_a_flat_map_is_empty_and_not_all_red(tmp_path, values):
 
 
 def test_row_10_nan_is_an_error_and_no_picture(tmp_path):
-    model = Model.load(write_model(tmp_path / "model"))
+    model = LoadedModel.load(write_model(tmp_path / "model"))
     engine = FakeEngine()
     engine.backward = lambda score, seed, targets: {
         name: np.full((1, 2, 2, 2), np.inf, np.float32) for name in targets}
@@ -270,7 +270,7 @@ def test_row_10_nan_is_an_error_and_no_picture(tmp_path):
 
 
 def test_row_11_the_sign_is_kept_and_both_masses_are_reported(tmp_path):
-    model = Model.load(write_model(tmp_path / "model"))
+    model = LoadedModel.load(write_model(tmp_path / "model"))
     engine = FakeEngine()
     engine.weights = np.float32([[1, -1], [0, 0], [0, 0]])
     image = np.zeros((8, 8, 3), np.uint8)

@@ -14,7 +14,7 @@ import pytest
 
 from caffe_gradcam.engines import open_engine
 from caffe_gradcam.explaining.methods.gradients import grad_cam
-from caffe_gradcam.model.model import Model
+from caffe_gradcam.model.model import LoadedModel
 from prototxt_tools import rewrite
 from prototxt_tools.net.net import Net
 from prototxt_tools.text.document import Document
@@ -91,8 +91,8 @@ def test_blobs_gradients_and_cams_equal_plain_pycaffe(kind, name, tmp_path):
 def real_model(request):
     """A net with learned weights."""
     if request.param == "digits":
-        return Model.load(request.getfixturevalue("models") / "digits")
-    return Model.load(request.getfixturevalue("shared") / "models" / request.param)
+        return LoadedModel.load(request.getfixturevalue("models") / "digits")
+    return LoadedModel.load(request.getfixturevalue("shared") / "models" / request.param)
 
 
 def test_both_engines_agree_on_every_blob_of_learned_nets(caffe, torch, real_model):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from caffe_gradcam.explaining.explainer import Explainer
-from caffe_gradcam.model.model import Model
+from caffe_gradcam.model.model import LoadedModel
 
 SCENES = 200
 
@@ -20,7 +20,7 @@ def kind(request):
 def test_the_peak_falls_on_the_digit_that_was_asked_for(kind, models, record_property):
     pytest.importorskip("sklearn", reason="the digits come from scikit-learn")
     hits, chance = [], []
-    with Explainer.open(Model.load(models / "digits"), engine=kind) as explainer:
+    with Explainer.open(LoadedModel.load(models / "digits"), engine=kind) as explainer:
         for scene in digit_scenes.evaluation_scenes(SCENES):
             photograph = np.repeat(scene.image[:, :, np.newaxis], 3, axis=2)
             classes = [label for label, _ in scene.digits]

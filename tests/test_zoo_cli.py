@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from caffe_gradcam.commands import cli
-from caffe_gradcam.model.model import Model
+from caffe_gradcam.model.model import LoadedModel
 from caffe_gradcam.zoo import add, cache, fetching, registry
 from prototxt_tools.errors import InputError
 
@@ -123,7 +123,7 @@ def test_an_added_folder_has_a_name_and_stays_where_it_is(capsys, mine):
     assert (code, lines) == (0, [f"my-digits -> {mine}"])
     path = fetching.locate("my-digits")
     assert path == str(mine)
-    assert Model.load(path).score == "score"
+    assert LoadedModel.load(path).score == "score"
     assert run(capsys, "remove", "my-digits")[0] == 0
     assert mine.is_dir()
     assert run(capsys, "show", "my-digits")[0] == 2
@@ -192,7 +192,7 @@ def test_a_gist_is_fetched_from_its_readme_alone(tmp_path, models, monkeypatch):
         asked = len(server.requests)
         assert fetching.locate("gist-digits", quiet=True) == path
         assert len(server.requests) == asked == 2
-    assert Model.load(path).score == "score"
+    assert LoadedModel.load(path).score == "score"
 
 
 def test_a_readme_that_names_no_weights_is_refused(tmp_path):

@@ -10,7 +10,8 @@ import sys
 
 import pytest
 
-from caffe_gradcam.model.model import READERS, Model
+from caffe_gradcam.model.fields import READERS
+from caffe_gradcam.model.model import LoadedModel
 from caffe_gradcam.zoo import cache, entries, labelsets, registry
 from prototxt_tools import shapes
 from prototxt_tools.errors import InputError
@@ -144,8 +145,8 @@ def test_an_entry_beside_its_files_is_a_model(known, shared, tmp_path):
     (tmp_path / "deploy.prototxt").write_bytes((source / "deploy.prototxt").read_bytes())
     (tmp_path / entry.front["caffemodel"]).write_bytes(
         (source / "squeezenet_v1.1.caffemodel").read_bytes())
-    model = Model.load(str(tmp_path))
-    assert (model.score, model.targets) == ("pool10", ["fire9/concat"])
+    model = LoadedModel.load(str(tmp_path))
+    assert (model.score, model.layers) == ("pool10", ("fire9/concat",))
     assert model.preprocessing.resize == (256, 256) and model.preprocessing.crop == (227, 227)
     assert "SHA-1 is not the one in readme.md" in " ".join(model.warnings)
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from caffe_gradcam.doctor.findings import error, fine, note, warning
 from caffe_gradcam.model import folder as model_folder
-from caffe_gradcam.model.model import Model
+from caffe_gradcam.model.model import LoadedModel
 from prototxt_tools import shapes
 from prototxt_tools import weights as weight_files
 from prototxt_tools.errors import InputError
@@ -48,7 +48,7 @@ def examine(path, weights=None, overrides=None):
     findings = [fine("net", f"{prototxt}: {len(net.layers)} layers, form {net.form}")]
     findings += audited(net) + foreign(net) + purpose(net)
     try:
-        model = Model.load(path, weights, **(overrides or {}))
+        model = LoadedModel.load(path, weights, **(overrides or {}))
     except InputError as problem:
         return findings + [error("model", str(problem), _cure_of_model(str(problem), net))], None
     findings += warned(model)
@@ -147,18 +147,18 @@ def _numbers(weights, needed):
 def labelled(model):
     """Labels against scores."""
     count = model.class_count
-    if model.labels is None:
+    if model.class_names is None:
         return [note("labels", "none: classes are numbers", "give --labels, or put a labels.txt "
                      "into the folder")]
-    if count is not None and len(model.labels) != count:
+    if count is not None and len(model.class_names) != count:
         hint = "take the labels that belong to this net"
-        if len(model.labels) == count - 1:
+        if len(model.class_names) == count - 1:
             hint = "the net may have a background class, then the first line is missing"
-        if len(model.labels) == count + 1:
+        if len(model.class_names) == count + 1:
             hint = "an empty or heading line may be too much"
-        return [warning("labels", f"{len(model.labels)} labels for {count} scores: names may be those of other "
+        return [warning("labels", f"{len(model.class_names)} labels for {count} scores: names may be those of other "
                         "classes", hint)]
-    return [fine("labels", f"{len(model.labels)} labels for as many scores")]
+    return [fine("labels", f"{len(model.class_names)} labels for as many scores")]
 
 
 def assumed(model):

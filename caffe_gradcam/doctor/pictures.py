@@ -6,13 +6,15 @@ A larger scale makes any net surer; so scale is judged by whether the answer dep
 at all, and whether probabilities are all 1.
 """
 
+import dataclasses
+
 from typing import Any, Dict, NamedTuple
 
 import numpy as np
 
 from caffe_gradcam.asking.seeds import to_probabilities
 from caffe_gradcam.doctor.findings import fine, note, warning
-from caffe_gradcam.model.model import IMAGENET_MEAN
+from caffe_gradcam.model.loading import IMAGENET_MEAN
 
 SCALES = (1 / 255.0, 1 / 128.0, 0.017, 1.0, 255.0)
 # How much surer an alternative must make the net, on average: of several pictures, of few, and
@@ -175,7 +177,7 @@ def _verdict(own, tried, check, what):
 
 
 def _with(case, words, **changes):
-    inputs = {name: one._replace(**changes) for name, one in case.model.inputs.items()}
+    inputs = {name: dataclasses.replace(one, **changes) for name, one in case.model.inputs.items()}
     return trial(case, words, inputs)
 
 
@@ -183,4 +185,4 @@ def _link(model):
     """What to make probabilities with; None where that means nothing."""
     if model.link != "none":
         return model.link
-    return "softmax" if model.labels else None
+    return "softmax" if model.class_names else None

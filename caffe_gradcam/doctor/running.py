@@ -23,7 +23,7 @@ class Case(NamedTuple):
 
     Attributes
     ----------
-    model : caffe_gradcam.model.model.Model
+    model : caffe_gradcam.model.model.LoadedModel
     engine : caffe_gradcam.engines.Engine
     photographs : list of numpy.ndarray
         H x W x 3 uint8, blue first.
@@ -51,7 +51,7 @@ class Case(NamedTuple):
 def opened(model, kind, device):
     """An engine for a model, opened as ``explain`` does."""
     return open_engine(kind, prototxt=model.prototxt, weights=model.weights,
-                       scores=[model.score], targets=model.targets, device=device)
+                       scores=[model.score], targets=model.layers, device=device)
 
 
 def made_up():
@@ -138,9 +138,9 @@ def gradients(case, inputs, scores, blobs):
     for row, best in zip(seed, scores.argmax(axis=1)):
         row.reshape(shape[1] if len(shape) > 1 else 1, -1)[best] = 1
     case.engine.forward(inputs, [model.score])
-    found = case.engine.backward(model.score, seed, model.targets)
+    found = case.engine.backward(model.score, seed, model.layers)
     findings = []
-    for target in model.targets:
+    for target in model.layers:
         slopes, values = found[target], blobs[target]
         if not np.any(slopes):
             findings.append(error("gradients", f"all gradients at {target} are 0: {_cause(case, blobs, target)}", "no map can be drawn of this layer for "
@@ -152,7 +152,7 @@ def gradients(case, inputs, scores, blobs):
             findings.append(error("gradients", f"gradients at {target} hold NaN or infinity", "look at mean and scale"))
     if not findings:
         findings.append(fine("gradients", "reach {}{}".format(
-            ", ".join(model.targets), "" if case.are_real else " (for a made-up picture)")))
+            ", ".join(model.layers), "" if case.are_real else " (for a made-up picture)")))
     return findings
 
 
@@ -240,6 +240,6 @@ def _answers(engine, model, inputs) -> Dict[str, Any]:
     blob = engine.forward(inputs, [model.score])[model.score]
     seed = np.zeros(blob.shape, np.float32)
     seed.reshape(blob.shape[0], blob.shape[1] if blob.ndim > 1 else 1, -1)[:, 0] = 1
-    slopes = engine.backward(model.score, seed, model.targets)
-    found = {"gradient at " + target: slopes[target] for target in model.targets}
+    slopes = engine.backward(model.score, seed, model.layers)
+    found = {"gradient at " + target: slopes[target] for target in model.layers}
     return dict(found, **{"score " + model.score: blob})

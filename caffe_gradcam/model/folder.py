@@ -2,11 +2,12 @@
 
 import hashlib
 import os
-from typing import Any, NamedTuple, Optional
+from dataclasses import dataclass
+from typing import Any, Dict, Optional, Sequence, Tuple
 
 import numpy as np
 
-from prototxt_tools.errors import InputError
+from prototxt_tools.errors import InputError, ModelError, WeightsError
 from prototxt_tools.net import schema
 from prototxt_tools.net.net import Net
 
@@ -16,39 +17,54 @@ MEANS = (".binaryproto", ".npy")
 LABELS = ("labels.txt", "synset_words.txt")
 
 
-class Transform(NamedTuple):
-    """What a training net does to its pictures: its file's name, its values, its mean file."""
+@dataclass(frozen=True, eq=False)
+class Transform:
+    """What a training net does to its images.
 
-    file: str
-    mean: Any
+    Attributes
+    ----------
+    file_name : str
+        Of the training net.
+    mean : numpy.ndarray or None
+        C float32.
+    mean_file : str or None
+        The name of a mean file, without its folder.
+    scale : float
+    """
+
+    file_name: str
+    mean: Optional[np.ndarray]
     mean_file: Optional[str]
     scale: float
 
 
-def find_prototxt(path):
+def find_prototxt(path: str) -> str:
     """The net's file: the one given, or the one to deploy in the folder given.
 
     Raises
     ------
-    InputError
-        There is none, or one cannot tell which; the message lists what there is.
+    ModelError
+        There is none, or several fit; the message lists what there is.
     """
     if not os.path.exists(path):
-        raise InputError(f"{path}: no such model folder or prototxt")
+        raise ModelError(f"{path}: no such model folder or prototxt", subject=path)
     if not os.path.isdir(path):
         return path
-    there = _files(path, (".prototxt", ".pt"))
-    chosen = [name for name in there if name == "deploy.prototxt"]
-    chosen = chosen or [name for name in there if "deploy" in name] or there
-    return os.path.join(path, _only(chosen, path, "a deploy.prototxt", "give its own path"))
+    prototxts = _files(path, (".prototxt", ".pt"))
+    candidates = [name for name in prototxts if name == "deploy.prototxt"]
+    candidates = candidates or [name for name in prototxts if "deploy" in name] or prototxts
+    if len(candidates) != 1:
+        raise ModelError(_ambiguous(candidates, path, "deploy.prototxt", "give the file's path"),
+                         subject=path)
+    return os.path.join(path, candidates[0])
 
 
-def read_front_matter(folder):
+def read_front_matter(folder: str) -> Dict[Any, Any]:
     """The YAML between the first two ``---`` lines of the folder's readme.md, or ``{}``.
 
     Raises
     ------
-    InputError
+    ModelError
         It is no YAML, or no mapping.
     """
     import yaml
@@ -59,25 +75,28 @@ def read_front_matter(folder):
             lines = file.read().splitlines()
     except OSError:
         return {}
-    if not lines or lines[0].lstrip(u"\ufeff").rstrip() != "---":
+    if not lines or lines[0].lstrip("\ufeff").rstrip() != "---":
         return {}
     ends = [index for index, line in enumerate(lines) if index and line.rstrip() == "---"]
     if not ends:
-        raise InputError(f"{path}: the front matter has no closing --- line")
+        raise ModelError(f"{path}: the front matter has no closing --- line", subject=path)
     try:
         front = yaml.safe_load("\n".join(lines[1:ends[0]])) or {}
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 2 if mark else 1
-        problem = getattr(error, "problem", None) or "no YAML"
-        raise InputError(f"{path}:{line}: the front matter: {problem}") from None
+        problem = getattr(error, "problem", None) or "not valid YAML"
+        raise ModelError(f"{path}:{line}: the front matter: {problem}", subject=path) from None
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"{path}: the front matter: {error}", subject=path) from None
     if not isinstance(front, dict):
-        raise InputError(f"{path}: the front matter wants lines of `key: value`")
+        raise ModelError(f"{path}: the front matter must consist of `key: value` lines",
+                         subject=path)
     return front
 
 
-def find_weights(folder, front):
-    """The weights' file and where it is known from.
+def find_weights(folder: str, front: Dict[Any, Any]) -> Tuple[str, str]:
+    """The weights' file and how it was found.
 
     Parameters
     ----------
@@ -91,7 +110,7 @@ def find_weights(folder, front):
 
     Raises
     ------
-    InputError
+    WeightsError
         There are none, several, or the one that the front matter names is missing.
     """
     named = front.get("caffemodel")
@@ -100,37 +119,40 @@ def find_weights(folder, front):
         if not os.path.isfile(path):
             url = front.get("caffemodel_url")
             remedy = f"download it from {url}" if url else "or give --weights"
-            raise InputError(f"{path}: named in {README}, but missing; {remedy}")
+            raise WeightsError(f"{path}: named in {README}, but missing; {remedy}", subject=path)
         return path, README
-    name = _only(_files(folder, WEIGHTS), folder, "a .caffemodel", "give --weights")
-    return os.path.join(folder, name), "found: the only weights in the folder"
+    weights = _files(folder, WEIGHTS)
+    if len(weights) != 1:
+        raise WeightsError(_ambiguous(weights, folder, ".caffemodel", "give --weights"),
+                           subject=folder)
+    return os.path.join(folder, weights[0]), "found: the only weights in the folder"
 
 
-def sha1_differs(path, sha1):
-    """Whether a file's SHA-1 is another than the hexadecimal one given."""
+def sha1_differs(path: str, sha1: Any) -> bool:
+    """Whether a file's SHA-1 differs from the hexadecimal one given."""
     digest = hashlib.sha1()
     with open(path, "rb") as file:
-        for part in iter(lambda: file.read(1 << 20), b""):
-            digest.update(part)
+        for piece in iter(lambda: file.read(1 << 20), b""):
+            digest.update(piece)
     return digest.hexdigest() != str(sha1).strip().lower()
 
 
-def find_labels(folder):
+def find_labels(folder: str) -> Optional[str]:
     """The path of the folder's labels file, or None."""
     paths = [os.path.join(folder, name) for name in LABELS]
     return next((path for path in paths if os.path.isfile(path)), None)
 
 
-def find_mean(folder, name=None):
+def find_mean(folder: str, name: Optional[str] = None) -> Optional[str]:
     """The path of the folder's mean file: the one of that name, else the only one, else None."""
     if name and os.path.isfile(os.path.join(folder, name)):
         return os.path.join(folder, name)
-    there = [file for file in _files(folder, MEANS) if "mean" in file.lower()]
-    return os.path.join(folder, there[0]) if len(there) == 1 else None
+    means = [file for file in _files(folder, MEANS) if "mean" in file.lower()]
+    return os.path.join(folder, means[0]) if len(means) == 1 else None
 
 
-def find_transform(folder, prototxt):
-    """What the folder's training net (train_val.prototxt or the like) does to its pictures.
+def find_transform(folder: str, prototxt: str) -> Optional[Transform]:
+    """What the folder's training net (train_val.prototxt or the like) does to its images.
 
     Parameters
     ----------
@@ -141,7 +163,7 @@ def find_transform(folder, prototxt):
     Returns
     -------
     Transform or None
-        None where no file of the folder says it.
+        None where no file of the folder has a data layer.
     """
     others = [
         name for name in _files(folder, (".prototxt",))
@@ -159,13 +181,13 @@ def find_transform(folder, prototxt):
     return None
 
 
-def _transform(file, parameters):
+def _transform(file_name: str, parameters: Any) -> Transform:
     mean = np.array(list(parameters.mean_value), np.float32) if parameters.mean_value else None
     mean_file = os.path.basename(parameters.mean_file) or None
-    return Transform(file, mean, mean_file, parameters.scale)
+    return Transform(file_name, mean, mean_file, parameters.scale)
 
 
-def read_mean(path):
+def read_mean(path: str) -> np.ndarray:
     """Read a mean file.
 
     Parameters
@@ -180,32 +202,36 @@ def read_mean(path):
 
     Raises
     ------
-    InputError
+    ModelError
         The file is missing, is neither, or holds another shape.
     """
     try:
-        if path.endswith(".npy"):
-            mean = np.load(path, allow_pickle=False)
-        else:
-            mean = _read_blob(path)
+        mean = np.load(path, allow_pickle=False) if path.endswith(".npy") else _read_blob(path)
     except OSError as error:
         reason = error.strerror or "not a .npy file"
-        raise InputError(f"{path}: cannot be read: {reason}") from None
+        raise ModelError(f"{path}: cannot be read: {reason}", subject=path) from None
     except Exception:  # noqa: B902 - NumPy and protobuf each raise their own kinds
-        raise InputError(f"{path}: no mean file (.npy or .binaryproto)") from None
+        raise ModelError(f"{path}: not a mean file (.npy or .binaryproto)", subject=path) from None
     if mean.ndim == 4 and mean.shape[0] == 1:
         mean = mean[0]
     if mean.ndim == 2:
         mean = mean[np.newaxis]
-    if mean.dtype.kind not in "fiu" or mean.ndim not in (1, 3) or not np.isfinite(mean).all():
-        raise InputError(
-            "{}: a mean wants one number per channel or channels x height x width, "
-            "not {} of shape {}".format(path, mean.dtype, "x".join(map(str, mean.shape)))
-        )
+    problem = mean_problem(mean)
+    if problem:
+        raise ModelError(f"{path}: a mean must be {problem}", subject=path)
     return mean.astype(np.float32)
 
 
-def _read_blob(path):
+def mean_problem(mean: np.ndarray) -> Optional[str]:
+    """What an array must be to be a mean, and what it is instead; None where it is one."""
+    if mean.dtype.kind in "fiu" and mean.ndim in (1, 3) and np.isfinite(mean).all():
+        return None
+    shape = "x".join(map(str, mean.shape))
+    return ("one finite number per channel or channels x height x width of them, "
+            f"not {mean.dtype} of shape {shape}")
+
+
+def _read_blob(path: str) -> np.ndarray:
     blob = schema.new("BlobProto")
     with open(path, "rb") as file:
         blob.ParseFromString(file.read())
@@ -213,15 +239,12 @@ def _read_blob(path):
     return np.array(blob.data or blob.double_data, np.float32).reshape(shape)
 
 
-def _files(folder, endings):
+def _files(folder: str, endings: Tuple[str, ...]) -> Sequence[str]:
     return sorted(name for name in os.listdir(folder) if name.endswith(endings))
 
 
-def _only(names, folder, what, remedy):
-    if len(names) == 1:
-        return names[0]
+def _ambiguous(names: Sequence[str], folder: str, kind: str, remedy: str) -> str:
+    """Why no file could be chosen from some names."""
     if not names:
-        raise InputError(f"{folder}: the folder holds no {what.split()[-1]}")
-    raise InputError(
-        "{}: cannot tell which is {}: {}; {}".format(folder, what, ", ".join(names), remedy)
-    )
+        return f"{folder}: the folder holds no {kind}"
+    return f"{folder}: cannot tell which is the {kind}: {', '.join(names)}; {remedy}"

@@ -1,14 +1,20 @@
-"""From the cells of a map to the pixels of the photograph, and back."""
+"""From the cells of a map to the pixels of the image, and back."""
 
-from typing import NamedTuple, Tuple
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
-from prototxt_tools.errors import InputError
+from prototxt_tools.errors import QuestionError
+
+# x, y, width, height in pixels of the image; or a mask, H x W.
+Region = Union[Tuple[float, float, float, float], np.ndarray]
 
 
-class Placement(NamedTuple):
-    """Where the cells of a map lie in the input blob, as parts of its height and width.
+@dataclass(frozen=True)
+class Placement:
+    """Where the cells of a map lie in the input blob, as fractions of its height and width.
 
     Attributes
     ----------
@@ -21,13 +27,13 @@ class Placement(NamedTuple):
     columns: Tuple[float, float]
 
     @classmethod
-    def stretched(cls, shape):
-        """An h x w map pulled over the whole blob, as ``cv2.resize`` does."""
+    def stretched(cls, shape: Sequence[int]) -> "Placement":
+        """An h x w map stretched over the whole blob, as ``cv2.resize`` does."""
         height, width = shape
         return cls((0.5 / height, 1.0 / height), (0.5 / width, 1.0 / width))
 
     @classmethod
-    def of_field(cls, field, size):
+    def of_field(cls, field: Any, size: Sequence[int]) -> "Optional[Placement]":
         """Each cell at the centre of its receptive field.
 
         Parameters
@@ -43,38 +49,54 @@ class Placement(NamedTuple):
         """
         if field is None or len(field.stride) != 2 or not min(field.stride) > 0:
             return None
-        axes = zip(field.offset, field.stride, map(float, size))
-        return cls(*(((offset + 0.5) / length, stride / length)
-                     for offset, stride, length in axes))
+        rows, columns = (((offset + 0.5) / length, stride / length) for offset, stride, length
+                         in zip(field.offset, field.stride, map(float, size)))
+        return cls(rows, columns)
 
-    def centres(self, shape):
+    def centres(self, shape: Sequence[int]) -> Tuple[np.ndarray, np.ndarray]:
         """Centres of an h x w map's rows and columns, each increasing."""
-        return tuple(first + step * np.arange(count)
-                     for (first, step), count in zip(self, shape))
+        rows, columns = (first + step * np.arange(count) for (first, step), count
+                         in zip((self.rows, self.columns), shape))
+        return rows, columns
 
 
-class Geometry(NamedTuple):
-    """Which part of a photograph an input blob shows.
+@dataclass(frozen=True)
+class Geometry:
+    """Which part of an image an input blob shows.
 
     Attributes
     ----------
-    photograph : (int, int)
-        Height and width of the photograph.
+    image_size : (int, int)
+        Height and width of the image.
     rectangle : (float, float, float, float)
-        x0, y0, x1, y1: the edges of what the blob shows, in pixels of the photograph, whose own
-        edges are 0, 0, W, H. Where the blob shows it mirrored, x0 is the right edge; a letterbox
-        goes beyond the photograph.
+        x0, y0, x1, y1: the edges of what the blob shows, in pixels of the image, whose edges are
+        0, 0, W, H. Where the blob shows it mirrored, x0 is the right edge; a letterbox extends
+        beyond the image.
     """
 
-    photograph: Tuple[int, int]
+    image_size: Tuple[int, int]
     rectangle: Tuple[float, float, float, float]
 
-    def to_photograph(self, cells, placement=None):
-        """Lay a map over the photograph.
+    def moved(self, image_size: Tuple[int, int], corner: Tuple[float, float]) -> "Geometry":
+        """The geometry on a whole image of which this one's image was cut out.
+
+        Parameters
+        ----------
+        image_size : (int, int)
+            Height and width of the whole image.
+        corner : (float, float)
+            x and y of the upper left corner of the part.
+        """
+        (x, y), (x0, y0, x1, y1) = corner, self.rectangle
+        return dataclasses.replace(self, image_size=image_size,
+                                   rectangle=(x0 + x, y0 + y, x1 + x, y1 + y))
+
+    def to_image(self, cells: np.ndarray, placement: Optional[Placement] = None) -> np.ndarray:
+        """Lay a map over the image.
 
         Each cell's value stands at the cell's centre; values between centres are interpolated
-        linearly, and a border cell's value goes on to the rectangle's edge. With cells stretched
-        over the blob this is what ``cv2.resize`` does where the rectangle is the whole photograph,
+        linearly, and a border cell's value extends to the rectangle's edge. With cells stretched
+        over the blob this is what ``cv2.resize`` does where the rectangle is the whole image,
         and it needs no whole pixels where it is not.
 
         Parameters
@@ -82,25 +104,26 @@ class Geometry(NamedTuple):
         cells : numpy.ndarray
             h x w.
         placement : Placement, optional
-            Stretched over the blob without.
+            Without it, the map is stretched over the blob.
 
         Returns
         -------
         numpy.ndarray
             H x W float32, zero outside the rectangle.
         """
-        height, width = self.photograph
+        height, width = self.image_size
         return self.sample(cells, placement, np.arange(height) + 0.5, np.arange(width) + 0.5)
 
-    def sample(self, cells, placement, rows, columns):
-        """A map's values at chosen rows and columns of the photograph.
+    def sample(self, cells: np.ndarray, placement: Optional[Placement], rows: np.ndarray,
+               columns: np.ndarray) -> np.ndarray:
+        """A map's values at chosen rows and columns of the image.
 
         Parameters
         ----------
         cells, placement
-            As for :meth:`to_photograph`.
+            As for :meth:`to_image`.
         rows, columns : numpy.ndarray
-            In pixels of the photograph; the first pixel has its centre at 0.5.
+            In pixels of the image; the first pixel has its centre at 0.5.
 
         Returns
         -------
@@ -109,21 +132,22 @@ class Geometry(NamedTuple):
         """
         x0, y0, x1, y1 = self.rectangle
         centres = (placement or Placement.stretched(cells.shape)).centres(cells.shape)
-        weights = _interpolation(rows, y0, y1, centres[0])
+        down = _interpolation(rows, y0, y1, centres[0])
         across = _interpolation(columns, x0, x1, centres[1])
-        return np.dot(np.dot(weights, np.float32(cells)), across.T)
+        return np.dot(np.dot(down, np.float32(cells)), across.T)
 
-    def cells_of(self, region, shape, placement=None):
-        """How much of a region of the photograph falls to each cell of a map.
+    def cells_of(self, region: Region, shape: Sequence[int],
+                 placement: Optional[Placement] = None) -> np.ndarray:
+        """How much of a region of the image falls to each cell of a map.
 
         Parameters
         ----------
         region : (float, float, float, float) or numpy.ndarray
-            x, y, width, height in pixels of the photograph; or a mask, H x W.
+            x, y, width, height in pixels of the image; or a mask, H x W.
         shape : (int, int)
             Of the map.
         placement : Placement, optional
-            As for :meth:`to_photograph`.
+            As for :meth:`to_image`.
 
         Returns
         -------
@@ -133,21 +157,22 @@ class Geometry(NamedTuple):
 
         Raises
         ------
-        InputError
+        QuestionError
             The region is empty, or lies outside of what the net sees.
         """
         x0, y0, x1, y1 = self.rectangle
         centres = (placement or Placement.stretched(shape)).centres(shape)
         rows, columns = y0 + centres[0] * (y1 - y0), x0 + centres[1] * (x1 - x0)
-        inside, (x, y) = _inside(region, rows, columns, self.photograph)
+        inside, (x, y) = _inside(region, rows, columns, self.image_size)
         if not (min(x0, x1) <= x <= max(x0, x1) and y0 <= y <= y1):
-            raise InputError("the region lies outside of the part of the picture that the net sees")
+            raise QuestionError("the region lies outside the part of the image that the net sees")
         if not inside.any():
             inside[np.abs(rows - y).argmin(), np.abs(columns - x).argmin()] = True
         return np.float32(inside) / inside.sum()
 
 
-def _inside(region, rows, columns, size):
+def _inside(region: Region, rows: np.ndarray, columns: np.ndarray, image_size: Tuple[int, int]
+            ) -> Tuple[np.ndarray, Tuple[float, float]]:
     """Which of the points lie in a region (h x w bool), and the region's middle (x, y)."""
     if isinstance(region, tuple):
         x, y, width, height = region
@@ -156,22 +181,26 @@ def _inside(region, rows, columns, size):
         return inside, (x + width / 2.0, y + height / 2.0)
     mask = np.asarray(region) > 0
     if mask.ndim != 2:
-        raise InputError("a region is (x, y, width, height) or a mask of height x width")
-    if mask.shape != tuple(size) or not mask.any():
-        raise InputError(
-            "the mask is empty" if mask.shape == tuple(size) else
-            "the mask is {}x{}, but the photograph is {}x{}".format(*mask.shape + tuple(size)))
-    near = [np.clip(at.astype(int), 0, count - 1) for at, count in zip((rows, columns), size)]
-    seen = np.outer((rows >= 0) & (rows < size[0]), (columns >= 0) & (columns < size[1]))
+        raise QuestionError("a region must be (x, y, width, height) or a mask of height x width")
+    if mask.shape != tuple(image_size):
+        raise QuestionError("the mask is {}x{}, but the image is {}x{}".format(
+            *mask.shape + tuple(image_size)))
+    if not mask.any():
+        raise QuestionError("the mask is empty")
+    near = [np.clip(points.astype(int), 0, count - 1)
+            for points, count in zip((rows, columns), image_size)]
+    on_image = np.outer((rows >= 0) & (rows < image_size[0]),
+                        (columns >= 0) & (columns < image_size[1]))
     down, right = np.nonzero(mask)
-    return mask[np.ix_(*near)] & seen, (right.mean() + 0.5, down.mean() + 0.5)
+    return mask[np.ix_(*near)] & on_image, (right.mean() + 0.5, down.mean() + 0.5)
 
 
-def _interpolation(at, start, end, centres):
+def _interpolation(points: np.ndarray, start: float, end: float, centres: np.ndarray
+                   ) -> np.ndarray:
     """Weights (points x cells, float32) of linear interpolation along one axis."""
     centres = start + centres * (end - start)
     order = np.argsort(centres)
-    weights = np.stack([np.interp(at, centres[order], one[order])
-                        for one in np.eye(len(centres))], axis=1)
-    weights[(at < min(start, end)) | (at > max(start, end))] = 0
+    weights = np.stack([np.interp(points, centres[order], row[order])
+                        for row in np.eye(len(centres))], axis=1)
+    weights[(points < min(start, end)) | (points > max(start, end))] = 0
     return weights.astype(np.float32)

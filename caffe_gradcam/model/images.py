@@ -8,7 +8,7 @@ import re
 
 import numpy as np
 
-from prototxt_tools.errors import InputError
+from prototxt_tools.errors import ImageError, InputError
 from prototxt_tools.files import write_bytes
 
 _JPEG_START = b"\xff\xd8\xff"
@@ -97,20 +97,42 @@ def decode(data, path, upright=True):
 
 
 def write(path, image):
-    """Write a picture; the extension of the name says in which format.
+    """Write an image file; the extension of its name decides the format.
 
     Parameters
     ----------
     path : str or os.PathLike
-        The folder is made when it is missing; the file appears only when it is complete.
+        The folder is created if it is missing; the file appears only when it is complete.
     image : numpy.ndarray
         H x W x 3 uint8, blue first.
 
     Raises
     ------
+    ImageError
+        See :func:`encode`.
     InputError
-        An extension that OpenCV cannot write, a picture larger than the format allows, or a
-        place that cannot be written.
+        The file cannot be written.
+    """
+    write_bytes(path, encode(path, image))
+
+
+def encode(path, image):
+    """The bytes of an image file; the extension of its name decides the format.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+    image : numpy.ndarray
+        H x W x 3 uint8, blue first.
+
+    Returns
+    -------
+    bytes
+
+    Raises
+    ------
+    ImageError
+        An extension that OpenCV cannot write, or an image larger than the format allows.
     """
     import cv2
 
@@ -119,19 +141,16 @@ def write(path, image):
     height, width = image.shape[:2]
     longest = _LONGEST.get(extension.lower(), max(height, width))
     if max(height, width) > longest:
-        raise InputError(f"{path}: {width}x{height} pixels are too many for this format, which ends at {longest}; "
-                         "use .png")
+        raise ImageError(f"{path}: an image of {width}x{height} pixels is too large for this "
+                         f"format, which ends at {longest}; use .png", path)
     try:
         written, data = cv2.imencode(extension, image)
     except cv2.error:
         written = False
     if not written:
-        raise InputError(
-            "{}: OpenCV writes no {} images; use .png or .jpg".format(
-                path, extension or "nameless kind of"
-            )
-        )
-    write_bytes(path, data.tobytes())
+        raise ImageError(f"{path}: OpenCV cannot write {extension or 'nameless'} images; use .png "
+                         "or .jpg", path)
+    return data.tobytes()
 
 
 def is_complete(data):

@@ -1,6 +1,7 @@
 """Image -> blob."""
 
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+from dataclasses import dataclass
+from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
 
@@ -15,7 +16,8 @@ _MOST_PIXELS = 1 << 26
 _LARGE = 1 << 26
 
 
-class Preprocessing(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Preprocessing:
     """How a net wants its pictures, in the order in which Caffe's Transformer works.
 
     Attributes
@@ -48,7 +50,8 @@ class Preprocessing(NamedTuple):
     crops: int = 1
 
 
-class Prepared(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Prepared:
     """A photograph as the net reads it; made without the net, in any process.
 
     Attributes

@@ -65,7 +65,7 @@ def test_an_explanation_can_be_made_of_its_row_again(model, tmp_path):
     picture(tmp_path / "in" / "a.png", blue=150)
     explain(model, tmp_path / "in", tmp_path / "out")
     one = to_explanation(table(tmp_path / "out")[0])
-    assert one.question == "0 blue, azure" and one.geometry.photograph == (12, 16)
+    assert one.question == "0 blue, azure" and one.geometry.image_size == (12, 16)
     assert one.heatmap.shape == (12, 16)
     assert one.heatmap[0, 0] == 1 and one.heatmap[-1, -1] == pytest.approx(15 / 19, abs=1e-3)
 

@@ -19,7 +19,7 @@ from caffe_gradcam.asking.questions import Against, Class, Probability, Sum, Top
 from caffe_gradcam.explaining.explainer import Explainer
 from caffe_gradcam.explaining.methods import METHODS
 from caffe_gradcam.model import images
-from caffe_gradcam.model.model import Model
+from caffe_gradcam.model.model import LoadedModel
 
 EVERY = list(METHODS)
 ASKED = [[Class(1)], [Probability(Class(3)), Class(0)], [Sum(((0, 1.0), (2, -1.0)))]]
@@ -116,7 +116,7 @@ def test_both_engines_agree_on_every_method(caffe, torch, tmp_path, net):
 
 @pytest.mark.parametrize("methods", [EVERY[:9], EVERY[9:15], EVERY[15:]])
 def test_both_engines_agree_on_the_digits(caffe, torch, models, methods):
-    model = Model.load(models / "digits")
+    model = LoadedModel.load(models / "digits")
     scene = images.read(sorted((models / "digits" / "scenes").glob("*.png"))[0])
     of_caffe, of_torch = [explain(model, kind, [scene], methods) for kind in ("caffe", "torch")]
     for found, expected in zip(of_torch, of_caffe):

@@ -20,7 +20,7 @@ from caffe_gradcam.engines import open_engine
 from caffe_gradcam.explaining import heads
 from caffe_gradcam.explaining.explainer import Explainer
 from caffe_gradcam.model import images
-from caffe_gradcam.model.model import Model
+from caffe_gradcam.model.model import LoadedModel
 from caffe_gradcam.model.preprocess import prepare
 from prototxt_tools import weights
 from prototxt_tools.errors import InputError
@@ -57,7 +57,7 @@ def test_on_a_pooled_linear_head_cam_is_grad_cam_is_hirescam(kind, tmp_path, nam
 
 
 def test_so_it_is_on_the_real_squeezenet(kind, shared):
-    model = Model.load(shared / "models" / "squeezenet_v1.1", target="conv10")
+    model = LoadedModel.load(shared / "models" / "squeezenet_v1.1", layers="conv10")
     picture = images.read(shared / "images" / "cat.jpg")
     found, = explain(model, kind, [picture], ["cam", "grad-cam", "hirescam"], [281])
     same_up_to_scale([one.cam for one in found.values()])

@@ -1,5 +1,6 @@
 """Nets with several inputs, and nets whose scores are a map."""
 
+import dataclasses
 import numpy as np
 import pytest
 from definitions import Builder
@@ -82,7 +83,7 @@ def test_ten_streams_are_explained_by_one_forward_and_one_backward(ten, kind):
 def test_the_streams_maps_are_those_of_each_target_alone(ten, kind):
     together, = explain(ten, kind, [pictures(10)], questions=[1])
     for target in ("conv0", "conv7"):
-        alone, = explain(ten._replace(targets=[target]), kind, [pictures(10)], questions=[1])
+        alone, = explain(dataclasses.replace(ten, layers=(target,)), kind, [pictures(10)], questions=[1])
         one, = alone.values()
         assert difference(together["grad-cam", "1", target].cam, one.cam) < 1e-5
 
@@ -111,8 +112,8 @@ def test_integrated_gradients_of_one_stream_leave_the_others_as_they_are(tmp_pat
     with Explainer.open(model, kind, ["integrated-gradients"], samples=64) as explainer:
         result, = explainer.explain([pictures(2)], [1])
         grey = {name: np.full_like(one, 0) for name, one in pictures(2).items()}
-        black = explainer.model.preprocessing._replace(mean=None, scale=1.0)
-        explainer.model = model._replace(inputs=dict(model.inputs, in0=black))
+        black = dataclasses.replace(explainer.model.preprocessing, mean=None, scale=1.0)
+        explainer.model = dataclasses.replace(model, inputs=dict(model.inputs, in0=black))
         without, = explainer.explain([dict(pictures(2), in0=grey["in0"])], [1])
     one = result.explanations[0]
     lost = float(result.scores[1] - without.scores[1])

@@ -25,11 +25,11 @@ def test_1_values_and_gradients_are_of_the_same_side_of_an_in_place_relu(tmp_pat
     apart = text.replace('bottom: "conv2" top: "conv2"', 'bottom: "conv2" top: "on"')
     apart = apart.replace('"InnerProduct"\n  bottom: "conv2"', '"InnerProduct"\n  bottom: "on"')
     assert apart.count('"on"') == 2
-    expected, = explain(load(tmp_path / "apart", apart, target="on"), kind, photographs(1),
+    expected, = explain(load(tmp_path / "apart", apart, layers="on"), kind, photographs(1),
                         [method], PAIR)
-    found, = explain(load(tmp_path / "in place", text, target="conv2"), kind, photographs(1),
+    found, = explain(load(tmp_path / "in place", text, layers="conv2"), kind, photographs(1),
                      [method], PAIR)
-    mixed, = explain(load(tmp_path / "mixed", text, target="conv2"), kind, photographs(1),
+    mixed, = explain(load(tmp_path / "mixed", text, layers="conv2"), kind, photographs(1),
                      [method], PAIR, gradient="pre-relu")
     expected, found, mixed = [next(iter(one.values())).cam for one in (expected, found, mixed)]
     assert difference(found, expected) < 1e-5

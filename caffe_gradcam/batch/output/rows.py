@@ -82,7 +82,7 @@ def _of_explanation(one, threshold):
         "method": one.method, "target": one.target,
         "cam": cam, "cam_shape": list(one.cam.shape), "cam_scale": scale,
         "positive_mass": one.positive_mass, "negative_mass": one.negative_mass,
-        "input": one.input, "photograph": list(map(int, one.geometry.photograph)),
+        "input": one.input, "photograph": list(map(int, one.geometry.image_size)),
         "rectangle": list(map(float, one.geometry.rectangle)),
         "placement": None if one.placement is None else [
             float(value) for pair in one.placement for value in pair],

@@ -4,6 +4,7 @@ They are processes rather than threads since a decoder of images may crash, hang
 memory on a file that was made to do so.
 """
 
+import dataclasses
 import time
 from collections import deque
 
@@ -200,13 +201,9 @@ def prepare(arena, inputs, item, slot, whole):
 
 def _moved(prepared, size, corner):
     """The same with geometries on the photograph of which only a part was prepared."""
-    x, y = corner
-    geometries = {
-        name: [one._replace(photograph=size, rectangle=(
-            one.rectangle[0] + x, one.rectangle[1] + y, one.rectangle[2] + x,
-            one.rectangle[3] + y)) for one in group]
-        for name, group in prepared.geometries.items()}
-    return prepared._replace(geometries=geometries)
+    geometries = {name: [geometry.moved(size, corner) for geometry in group]
+                  for name, group in prepared.geometries.items()}
+    return dataclasses.replace(prepared, geometries=geometries)
 
 
 def draw(arena, inputs, item, sha256, pictures, look, folder):

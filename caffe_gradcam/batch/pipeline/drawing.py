@@ -74,7 +74,7 @@ def picture_of(photograph, explanation, look):
     """
     import cv2
 
-    size = tuple(explanation.geometry.photograph)
+    size = tuple(explanation.geometry.image_size)
     if photograph.shape[:2] != size:
         raise InputError("the photograph is {}x{}, the explanation's was {}x{}".format(
             *photograph.shape[:2] + size))
