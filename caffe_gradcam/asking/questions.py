@@ -1,28 +1,30 @@
 """What can be asked of a net's scores: each question is a number and its gradient.
 
-A question resolves, for one photograph, to seeds: see ``caffe_gradcam.asking.seeds``.
+For one image, a question resolves to seeds: see ``caffe_gradcam.asking.seeds``.
 """
 
-import re
-from typing import Any, Callable, NamedTuple, Tuple
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple, Union
 
 import numpy as np
 
 from caffe_gradcam.asking.seeds import (
     Likeness,
     Linear,
-    likelihood,
+    Seed,
     opposite,
     score_vectors,
     to_probabilities,
-    within,
 )
-from caffe_gradcam.model import labels
-from prototxt_tools.errors import InputError
+from caffe_gradcam.model.geometry import Region
+from prototxt_tools.errors import QuestionError
 
 
-class Context(NamedTuple):
-    """What a question is resolved against: one photograph's scores.
+
+@dataclass(frozen=True, eq=False)
+class Context:
+    """What a question is resolved against: one image's scores.
 
     Attributes
     ----------
@@ -30,212 +32,227 @@ class Context(NamedTuple):
         K, or K x h x w for a dense score map.
     link : str
         "softmax", "sigmoid" or "none": what makes probabilities of them.
-    label : callable
+    class_name : callable
         Class index -> str or None.
     cells_of : callable
-        Region of the photograph -> h x w weights with sum 1.
+        Region of the image -> h x w weights with sum 1.
     """
 
-    scores: Any
+    scores: np.ndarray
     link: str
-    label: Callable
-    cells_of: Callable
+    class_name: Callable[[int], Optional[str]]
+    cells_of: Callable[[Region], np.ndarray]
 
 
-class Class(NamedTuple):
+class Question:
+    """What is asked about an image: a number that depends on the scores."""
+
+    def resolve(self, context: Context) -> List[Seed]:
+        """The seeds for one image; raises QuestionError where these scores have no answer."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Class(Question):
     """A class, by its index."""
 
     index: int
 
-    def resolve(self, context):
-        labels.check(self.index, len(context.scores))
-        return [Linear(name(self.index, context), self.index, {self.index: 1.0})]
+    def resolve(self, context: Context) -> List[Seed]:
+        index = _checked_class(self.index, len(context.scores))
+        return [Linear(_class_text(index, context), index, {index: 1.0})]
 
 
-class Top(NamedTuple):
-    """The ``count`` classes with the highest scores, whatever they are, one by one."""
+@dataclass(frozen=True)
+class Top(Question):
+    """The ``count`` classes with the highest scores, one by one."""
 
     count: int
 
-    def resolve(self, context):
+    def resolve(self, context: Context) -> List[Seed]:
         best = ranking(score_vectors(context.scores[np.newaxis])[0])[:self.count]
         return [seed for index in best for seed in Class(index).resolve(context)]
 
 
-class Weighted(NamedTuple):
+@dataclass(frozen=True)
+class Weighted(Question):
     """The ``count`` likeliest classes together, each weighted by its probability."""
 
     count: int
 
-    def resolve(self, context):
+    def resolve(self, context: Context) -> List[Seed]:
         scores = score_vectors(context.scores[np.newaxis])[0]
-        chances = to_probabilities(scores, "softmax" if context.link == "none" else context.link)
-        weights = {index: float(chances[index]) for index in ranking(scores)[:self.count]}
+        link = "softmax" if context.link == "none" else context.link
+        probabilities = to_probabilities(scores, link)
+        assert probabilities is not None
+        weights = {index: float(probabilities[index]) for index in ranking(scores)[:self.count]}
         return [Linear(f"top {len(weights)} weighted", None, weights)]
 
 
-class Sum(NamedTuple):
-    """Several classes together, each by a factor: -1 for those to tell the others from."""
+@dataclass(frozen=True)
+class Sum(Question):
+    """Several classes together, each with a factor.
+
+    Attributes
+    ----------
+    weights : tuple of (int, float)
+        Class and factor: -1 for the classes that the others are to be told apart from.
+    """
 
     weights: Tuple[Tuple[int, float], ...]
 
-    def resolve(self, context):
-        for index, _ in self.weights:
-            labels.check(index, len(context.scores))
-        signs = [(index, factor > 0) for index, factor in self.weights]
-        text = " versus ".join(" + ".join(name(index, context) for index, ours in signs
-                                          if ours == side)
-                               for side in (True, False) if (side in [o for _, o in signs]))
+    def resolve(self, context: Context) -> List[Seed]:
+        sides: Dict[bool, List[str]] = {True: [], False: []}
+        for index, factor in self.weights:
+            _checked_class(index, len(context.scores))
+            sides[factor > 0].append(_class_text(index, context))
+        text = " versus ".join(" + ".join(sides[side]) for side in (True, False) if sides[side])
         return [Linear(text, None, dict(self.weights))]
 
 
-class Probability(NamedTuple):
+@dataclass(frozen=True)
+class Probability(Question):
     """The probability of the class that another question is about, instead of its score."""
 
-    of: Any
+    of: Union[int, Question]
 
-    def resolve(self, context):
+    def resolve(self, context: Context) -> List[Seed]:
         if context.link == "none":
-            raise InputError("the net makes no probabilities of its scores; ask for the score")
+            raise QuestionError("the net does not turn its scores into probabilities; ask for "
+                                "the score instead")
         seeds = as_question(self.of).resolve(context)
         if any(seed.class_index is None for seed in seeds):
-            raise InputError("a probability is asked of one class, not of several together")
-        return [likelihood(one, context.link) for one in seeds]
+            raise QuestionError("only one class has a probability, not several together")
+        return [seed.likelihood(context.link) for seed in seeds]
 
 
-class Against(NamedTuple):
+@dataclass(frozen=True)
+class Against(Question):
     """What speaks against: the counterfactual of Grad-CAM's section 3.3, for any question."""
 
-    of: Any
+    of: Union[int, Question]
 
-    def resolve(self, context):
+    def resolve(self, context: Context) -> List[Seed]:
         return [opposite(seed) for seed in as_question(self.of).resolve(context)]
 
 
-class At(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class At(Question):
     """A question about one region of a dense score map.
 
     Attributes
     ----------
-    of : question
+    of : int or Question
     region : (float, float, float, float) or numpy.ndarray
-        x, y, width, height in pixels of the photograph; or a mask of its size.
+        x, y, width, height in pixels of the image; or a mask of its size.
     """
 
-    of: Any
-    region: Any
+    of: Union[int, Question]
+    region: Region
 
-    def resolve(self, context):
+    def resolve(self, context: Context) -> List[Seed]:
         if context.scores.ndim != 3:
-            raise InputError("the net gives one score per class, not a map of them, so it cannot "
-                             "be asked about a region; cut that out of the picture instead")
+            raise QuestionError(
+                "the net gives one score per class, not a map of scores, so it cannot be asked "
+                "about a region; cut the region out of the image instead")
         if isinstance(self.of, Like):
-            raise InputError("likeness is asked of the whole score blob, not of a region of it")
+            raise QuestionError("likeness compares the whole score blob, not a region of it")
         cells = context.cells_of(self.region)
-        local = np.tensordot(context.scores, cells, 2)
-        where = "the mask" if not isinstance(self.region, tuple) else ",".join(
-            f"{number:g}" for number in self.region)
-        return [within(seed, cells, where)
-                for seed in as_question(self.of).resolve(context._replace(scores=local))]
+        local = dataclasses.replace(context, scores=np.tensordot(context.scores, cells, 2))
+        region_text = "the mask"
+        if isinstance(self.region, tuple):
+            region_text = ",".join(f"{number:g}" for number in self.region)
+        return [seed.within(cells, region_text) for seed in as_question(self.of).resolve(local)]
 
 
-class Like(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Like(Question):
     """What makes the score blob like that of a reference image, whatever the scores mean.
 
     Attributes
     ----------
     reference : numpy.ndarray
-        The score blob of the reference image.
+        The score blob of the reference image; see ``Explainer.score_blob``.
     cosine : bool
         Cosine of the angle instead of the dot product.
     """
 
-    reference: Any
+    reference: np.ndarray
     cosine: bool = False
 
-    def resolve(self, context):
-        if np.shape(self.reference) != context.scores.shape:
-            raise InputError("the reference's scores have another shape than the picture's")
+    def resolve(self, context: Context) -> List[Seed]:
+        shape = np.shape(self.reference)
+        if shape != context.scores.shape:
+            raise QuestionError(
+                f"the reference's scores have another shape ({_by_x(shape)}) than the image's "
+                f"({_by_x(context.scores.shape)})")
         text = "{} with the reference".format("cosine" if self.cosine else "dot product")
         return [Likeness(text, self.reference, self.cosine)]
 
 
-def resolve(questions, context):
-    """The seeds of some questions about one photograph, in order, each once.
+def resolve(questions: Iterable[Union[int, Question]], context: Context) -> List[Seed]:
+    """The seeds of some questions about one image, in order, each once.
 
     Parameters
     ----------
-    questions : sequence of int or question
+    questions : iterable of int or Question
     context : Context
 
     Returns
     -------
-    list of seed
-        ``Linear``, ``Likelihood``, ``Likeness`` or ``Opposite``.
+    list of Seed
 
     Raises
     ------
-    InputError
-        A class beyond the scores, scores that are no numbers, or a question that these scores
+    QuestionError
+        A class beyond the scores, scores that are not finite, or a question that these scores
         have no answer to.
     """
     if not np.isfinite(context.scores).all():
-        raise InputError("the scores hold NaN or infinity; are weights, mean and scale right?")
-    seeds = {}
-    for one in questions:
-        for seed in as_question(one).resolve(context):
+        raise QuestionError("the scores hold NaN or infinity; check the weights, the mean and "
+                            "the scale")
+    seeds: Dict[Tuple[str, bytes], Seed] = {}
+    for question in questions:
+        for seed in as_question(question).resolve(context):
             # Two masks, or two reference images, have the same words.
             key = seed.text, seed.gradients(context.scores[np.newaxis]).tobytes()
             seeds.setdefault(key, seed)
     return list(seeds.values())
 
 
-def as_question(one):
-    """A question as it is; a number is the class with that index."""
-    return Class(int(one)) if isinstance(one, (int, np.integer)) else one
+def as_question(value: Any) -> Question:
+    """A question as it is; a whole number is the class with that index.
 
-
-def parse(text, find_class):
-    """The question that a text says.
-
-    ``281``, ``tabby``: a class; ``top:3``: the three best; ``weighted:3``: they together, by
-    their probabilities; ``281+282``: several together; ``281 versus 282``: what tells one from
-    the other; ``against 281``: what speaks against it; ``probability of 281``.
-
-    Parameters
-    ----------
-    text : str
-    find_class : callable
-        Number or label -> class index; raises InputError.
-
-    Returns
-    -------
-    question
+    Raises
+    ------
+    QuestionError
+        Anything else: a float, a bool, None.
     """
-    text = text.strip()
-    for pattern, wrapper in ((r"against\s+(.+)", Against), (r"probability of\s+(.+)", Probability)):
-        match = re.match(pattern + "$", text)
-        if match:
-            return wrapper(parse(match.group(1), find_class))
-    best = re.match(r"(top|weighted):([1-9]\d*)$", text)
-    if best:
-        return (Top if best.group(1) == "top" else Weighted)(int(best.group(2)))
-    sides = re.split(r"\s+versus\s+", text)
-    if len(sides) > 2:
-        raise InputError(f"{text!r} sets more than two sides against each other")
-    terms = [(find_class(one.strip()), factor)
-             for side, factor in zip(sides, (1.0, -1.0)) for one in side.split("+")]
-    if len(dict(terms)) < len(terms):
-        raise InputError(f"{text!r} names a class twice")
-    return Class(terms[0][0]) if len(terms) == 1 else Sum(tuple(terms))
+    if isinstance(value, Question):
+        return value
+    if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
+        return Class(int(value))
+    raise QuestionError(
+        f"a class is a whole number, a name or a question such as Top(3), not {value!r} "
+        f"({type(value).__name__})")
 
 
-def ranking(scores):
-    """All classes, the highest score first; the first of equals goes first."""
-    return np.argsort(-scores, kind="mergesort").tolist()
+def ranking(scores: np.ndarray) -> List[int]:
+    """All classes, the highest score first; of equal scores, the lower index first."""
+    return [int(index) for index in np.argsort(-scores, kind="mergesort")]
 
 
-def name(index, context):
+def _class_text(index: int, context: Context) -> str:
     """``281 tabby, tabby cat``, or the index alone."""
-    label = context.label(index)
-    return f"{index} {label}" if label else str(index)
+    class_name = context.class_name(index)
+    return f"{index} {class_name}" if class_name else str(index)
+
+
+def _checked_class(index: int, count: int) -> int:
+    if not 0 <= index < count:
+        raise QuestionError(f"there is no class {index}; the net's classes are 0 to {count - 1}")
+    return index
+
+
+def _by_x(shape: Tuple[int, ...]) -> str:
+    return "x".join(map(str, shape))

@@ -11,7 +11,7 @@ import time
 import numpy as np
 
 from caffe_gradcam import __version__
-from caffe_gradcam.asking.questions import parse
+from caffe_gradcam.asking.grammar import parse
 from caffe_gradcam.batch.pipeline import drawing
 from caffe_gradcam.batch.output import lock, parts, plan, status
 from caffe_gradcam.batch import sources, spec, storage
@@ -128,7 +128,7 @@ def _check(work, model, devices):
     """Refuse what could not be run before anything is written."""
     drawing.check(work.look)
     for text in work.spec["asking"].get("classes", ()):
-        parse(text, model.find_class)
+        parse(text, model.find_class, model.class_names)
     for device in devices:
         device_index(device)
 

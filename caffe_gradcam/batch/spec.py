@@ -1,11 +1,11 @@
 """What a run computes with: model, engine and questions, as values that any process can take."""
 
+import dataclasses
 import hashlib
 
-from caffe_gradcam.asking.questions import Against, At, Like, Probability, Top, parse
+from caffe_gradcam.asking.grammar import Asking
 from caffe_gradcam.explaining.explainer import Explainer
-from caffe_gradcam.model import images
-from caffe_gradcam.model.model import Model
+from caffe_gradcam.model.model import LoadedModel
 from prototxt_tools.errors import InputError
 
 _EXPLAINER = {"methods": ["grad-cam"], "samples": None, "gradient": "post",
@@ -22,7 +22,7 @@ def make(model, weights=None, overrides=None, engine="auto", asking=None, explai
         As for ``Model.load``.
     engine : str
     asking : dict
-        ``classes``: texts as ``caffe_gradcam.asking.questions.parse`` reads them, asked of items
+        ``classes``: texts as ``caffe_gradcam.asking.grammar.parse`` reads them, asked of items
         that ask nothing of their own; ``like`` and ``cosine``: the path of an image, and how to
         compare; for nets with a map of scores ``at``: x, y, width, height, or ``mask``: a path;
         ``probability`` and ``counterfactual``: True to ask so. Nothing: the best class.
@@ -52,7 +52,7 @@ def resolve_engine(engine):
 
 def load_model(spec):
     """The spec's Model."""
-    return Model.load(spec["model"], spec["weights"], **spec["overrides"])
+    return LoadedModel.load(spec["model"], spec["weights"], **spec["overrides"])
 
 
 def open_explainer(spec, device):
@@ -69,62 +69,16 @@ def recipe(spec, model, threshold=None):
         "prototxt_sha256": _digest(model.path), "weights_sha256": _digest(model.weights),
         "model": model.name, "inputs": {name: _described(one)
                                         for name, one in model.inputs.items()},
-        "score": model.score, "targets": list(model.targets), "engine": engine["kind"],
+        "score": model.score, "targets": list(model.layers), "engine": engine["kind"],
         "precision": engine.get("precision", "fp32"), "asking": spec["asking"],
         "explainer": spec["explainer"], "boxes": threshold,
     }
 
 
-def sees_regions(model):
-    """Whether a net gives a map of scores, so that it can be asked about a box as it is."""
-    shape = model.shapes.get(model.score, ())
-    return len(shape) == 4 and shape[2] * shape[3] > 1
-
-
-class Asker:
-    """Turns what is asked of an item into questions.
-
-    Parameters
-    ----------
-    explainer : Explainer
-        Runs the net on the image that others shall be like.
-    asking : dict
-        Of the spec.
-
-    Raises
-    ------
-    InputError
-        An unknown class, or an image that cannot be read.
-    """
-
-    def __init__(self, explainer, asking):
-        self._model, self._asking = explainer.model, asking
-        self._regions = sees_regions(self._model)
-        self._mask = None
-        if asking.get("mask"):
-            self._mask = images.read(asking["mask"]).max(axis=2) > 127
-        self._default = self._parsed(asking.get("classes") or [])
-        if asking.get("like"):
-            reference = explainer.score_blob(images.read(asking["like"]))
-            self._default.append(Like(reference, bool(asking.get("cosine"))))
-        self._default = self._default or [Top(1)]
-
-    def __call__(self, asks, box):
-        """The questions, from texts of the item's own and its box; raises InputError."""
-        asked = self._parsed(asks) or self._default
-        region = tuple(box) if box and self._regions else self._region()
-        if region is not None:
-            asked = [At(one, region) for one in asked]
-        if self._asking.get("probability"):
-            asked = [Probability(one) for one in asked]
-        return [Against(one) for one in asked] if self._asking.get("counterfactual") else asked
-
-    def _parsed(self, texts):
-        return [parse(text, self._model.find_class) for text in texts]
-
-    def _region(self):
-        at = self._asking.get("at")
-        return tuple(at) if at else self._mask
+def asking_of(spec):
+    """The spec's Asking."""
+    return Asking(**{name: tuple(value) if isinstance(value, list) else value
+                     for name, value in spec["asking"].items()})
 
 
 def _digest(path):
@@ -139,7 +93,7 @@ def _digest(path):
 
 
 def _described(preprocessing):
-    values = preprocessing._asdict()
+    values = dataclasses.asdict(preprocessing)
     mean = values["mean"]
     if mean is not None:
         values["mean"] = [float(one) for one in mean.ravel()] if mean.size <= 4 else (

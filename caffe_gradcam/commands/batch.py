@@ -1,6 +1,7 @@
 """caffe-gradcam batch: explain many images into part files, and go on after any end."""
 
 import argparse
+import dataclasses
 import json
 import re
 import signal
@@ -78,7 +79,7 @@ def add_look(group):
     group.add_argument("--figure", metavar="KIND", default="side-by-side",
                        help="side-by-side (default) or overlay (the bare picture)")
     group.add_argument("--style", metavar="NAME", default="fade", help="see explain --help")
-    group.add_argument("--colour-map", metavar="NAME", help="any of OpenCV's, such as viridis")
+    group.add_argument("--colormap", metavar="NAME", help="any of OpenCV's, such as viridis")
     group.add_argument("--opacity", metavar="X", type=float, help="of the colours, 0 to 1")
     group.add_argument("--boxes", metavar="X", type=float, nargs="?", const=0.15,
                        help="boxes around what has this part of the highest heat (without X: "
@@ -88,7 +89,7 @@ def add_look(group):
 
 def look_of(options):
     """What ``drawing.LOOK`` names, as the options want it."""
-    from caffe_gradcam.batch.drawing import LOOK
+    from caffe_gradcam.batch.pipeline.drawing import LOOK
 
     return {name: getattr(options, name) for name in LOOK}
 
@@ -173,7 +174,7 @@ def run(options):
 
 def _arguments(options):
     """The options as arguments of ``batch.run``."""
-    from caffe_gradcam.model.model import READERS
+    from caffe_gradcam.model.fields import READERS
 
     names = ("model", "source", "output", "weights", "engine", "batch", "timeout", "workers",
              "shard_size", "limit", "root", "overlays", "boxes", "resume", "retry_failed",
@@ -194,14 +195,12 @@ def _arguments(options):
 
 def _asking(options):
     """See ``spec.make``."""
-    classes = list(options.classes or [])
-    classes += [f"top:{options.top}"] if options.top else []
-    classes += [" versus ".join(pair) for pair in options.versus]
-    at = options.at and (shared.numbers(
-        options.at, (2, 4), "--at wants X,Y or X,Y,WIDTH,HEIGHT in whole pixels") + (1, 1))[:4]
-    return {"classes": classes, "at": at and list(at), "mask": options.mask, "like": options.like,
-            "cosine": options.cosine, "probability": options.probability,
-            "counterfactual": options.counterfactual}
+    asking = shared.asking(options)
+    if options.top:
+        asking = dataclasses.replace(asking, classes=asking.classes + (f"top:{options.top}",))
+    values = dataclasses.asdict(asking)
+    return {name: list(value) if isinstance(value, tuple) else value
+            for name, value in values.items()}
 
 
 def _devices(text):
@@ -249,8 +248,8 @@ def _tell(summary, options):
 
 
 def _status(options):
-    from caffe_gradcam.batch import status
-    from caffe_gradcam.batch.plan import Plan
+    from caffe_gradcam.batch.output import status
+    from caffe_gradcam.batch.output.plan import Plan
     from caffe_gradcam.batch.storage import open_folder
 
     plan = Plan.open(open_folder(options.source))
@@ -270,8 +269,8 @@ def _status(options):
 
 
 def _verify(options):
-    from caffe_gradcam.batch import status
-    from caffe_gradcam.batch.plan import Plan
+    from caffe_gradcam.batch.output import status
+    from caffe_gradcam.batch.output.plan import Plan
     from caffe_gradcam.batch.storage import open_folder
 
     plan = Plan.open(open_folder(options.source))

@@ -78,7 +78,7 @@ def add(commands):
 def _add_comparison(group):
     group.add_argument("--methods", metavar="A,B,C|all", default=",".join(USUAL),
                        help="default: " + ", ".join(USUAL))
-    group.add_argument("--layer", dest="target", metavar="NAME", action="append",
+    group.add_argument("--layer", dest="layers", metavar="NAME", action="append",
                        help="repeatable (default: the last blob with spatial extent before the "
                        "scores, and the last of each of two finer resolutions)")
     group.add_argument("--class", dest="classes", metavar="ID|LABEL|top:K", action="append",
@@ -129,8 +129,8 @@ def run(options):
     from caffe_gradcam.measuring import comparison
 
     model = shared.load_model(options)
-    if not options.target:
-        model = model._replace(targets=evaluate.spread_layers(model))
+    if not options.layers:
+        model = model.with_layers(evaluate.spread_layers(model))
     settings = evaluate.Settings(_metrics(options), options.steps, options.tolerance, options.seed)
     items = _items(options, model)
     with shared.open_explainer(model, options, _methods(options, model)) as explainer:
@@ -187,12 +187,13 @@ def _metrics(options):
 
 def _items(options, model):
     """(path, questions, boxes) of each image to measure."""
-    from caffe_gradcam.asking.questions import Top, parse
+    from caffe_gradcam.asking.grammar import parse
+    from caffe_gradcam.asking.questions import Top
     from caffe_gradcam.measuring import annotations
     from caffe_gradcam.measuring import bench as evaluate
 
     boxes = annotations.read_boxes(options.boxes, model.find_class) if options.boxes else {}
-    asked = [parse(text, model.find_class) for text in options.classes or []]
+    asked = [parse(text, model.find_class, model.class_names) for text in options.classes or []]
     evaluate.check_questions(asked)
     items = []
     for path in _image_paths(options.images):

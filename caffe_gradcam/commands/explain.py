@@ -74,7 +74,7 @@ def _add_figures(group):
     group.add_argument("--style", metavar="NAME", default="fade",
                        help="fade (default), added, clipped, half, 60-40, bare, contours, masked "
                        "or blurred")
-    group.add_argument("--colour-map", metavar="NAME",
+    group.add_argument("--colormap", metavar="NAME",
                        help="any of OpenCV's, such as jet (default) or viridis; blue-white-red "
                        "and purple-white-green show what speaks against the class too")
     group.add_argument("--opacity", metavar="X", type=float, help="of the colours, 0 to 1")
@@ -94,16 +94,18 @@ def _add_output(group):
 
 def run(options):
     """Run the subcommand; the result is the exit code."""
+    from caffe_gradcam.asking.grammar import Asker
     from caffe_gradcam.commands.pictures import Writer, items
 
     model = shared.load_model(options)
-    pictures, classes = items(options, model), shared.classes(options, model)
+    pictures, asking = items(options, model), shared.asking(options)
+    Asker(asking, model)  # An unknown class is found before the engine opens.
     writer = Writer(options)
     if not (options.json or options.quiet):
         print(shared.describe(model), file=sys.stderr)
     methods = shared.methods(options)
     with shared.open_explainer(model, options, methods, options.fuse) as explainer:
-        asked = shared.questions(classes, options, explainer)
+        asked = Asker(asking, model, explainer.score_blob).questions()
         rows = explain_all(explainer, pictures, asked, writer, options)
         ran = explainer.engine.description
     writer.finish()

@@ -37,7 +37,7 @@ def add_methods(group):
         help="grad-cam (default) or another, see below; repeatable",
     )
     group.add_argument(
-        "--layer", dest="target", metavar="NAME", action="append",
+        "--layer", dest="layers", metavar="NAME", action="append",
         help="draw the map of this layer or blob; repeatable (default: the last blob with "
         "spatial extent before the scores; one for each input)",
     )
@@ -106,22 +106,15 @@ def positive(text):
     return int(text)
 
 
-def numbers(text, counts, what):
-    """Whole numbers between commas; InputError where their count is not among the counts."""
-    found = re.findall(r"-?\d+", text)
-    if len(found) not in counts or ",".join(found) != text.replace(" ", ""):
-        raise InputError(f"{what}, not {text!r}")
-    return tuple(int(one) for one in found)
-
-
 def load_model(options):
     """The model that the options name, fetched if need be; warnings go to stderr."""
     from caffe_gradcam import zoo
-    from caffe_gradcam.model.model import READERS, Model
+    from caffe_gradcam.model.fields import READERS
+    from caffe_gradcam.model.model import LoadedModel
 
     options.model = zoo.locate(options.model, options.offline, options.quiet)
     overrides = {name: getattr(options, name) for name in READERS}
-    model = Model.load(options.model, options.weights, **overrides)
+    model = LoadedModel.load(options.model, options.weights, **overrides)
     for warning in model.warnings:
         print(f"caffe-gradcam: warning: {warning}", file=sys.stderr)
     return model
@@ -157,53 +150,14 @@ def names(text):
     return list(dict.fromkeys(name.strip() for name in text.split(",")))
 
 
-def classes(options, model):
-    """The questions about classes that the options ask."""
-    from caffe_gradcam.asking.questions import parse
+def asking(options):
+    """What the options ask about each image."""
+    from caffe_gradcam.asking.grammar import Asking, parse_region
 
-    asked = [parse(text, model.find_class) for text in options.classes or []]
-    asked += [parse(" versus ".join(pair), model.find_class) for pair in options.versus]
-    return asked if asked or options.like else [parse("top:1", model.find_class)]
-
-
-def questions(asked, options, explainer):
-    """All that the options ask.
-
-    Parameters
-    ----------
-    asked : list of question
-        See :func:`classes`.
-    options : argparse.Namespace
-    explainer : caffe_gradcam.explaining.explainer.Explainer
-        Runs the net on the image of ``--like``.
-
-    Returns
-    -------
-    list of question
-    """
-    from caffe_gradcam.asking.questions import Against, At, Like, Probability
-    from caffe_gradcam.model import images
-
-    if options.like:
-        reference = explainer.score_blob(images.read(options.like))
-        asked = asked + [Like(reference, options.cosine)]
-    region = _region(options)
-    if region is not None:
-        asked = [At(one, region) for one in asked]
-    if options.probability:
-        asked = [Probability(one) for one in asked]
-    return [Against(one) for one in asked] if options.counterfactual else asked
-
-
-def _region(options):
-    if options.at:
-        wanted = "--at wants X,Y or X,Y,WIDTH,HEIGHT in whole pixels"
-        return (numbers(options.at, (2, 4), wanted) + (1, 1))[:4]
-    if options.mask:
-        from caffe_gradcam.model import images
-
-        return images.read(options.mask).max(axis=2) > 127
-    return None
+    classes = list(options.classes or []) + [" versus ".join(pair) for pair in options.versus]
+    at = parse_region(options.at) if options.at else None
+    return Asking(tuple(classes), at, options.mask, options.like, options.cosine,
+                  options.probability, options.counterfactual)
 
 
 def describe(model):
@@ -219,8 +173,8 @@ def describe(model):
         ("resize", _size(shown.resize)),
         ("crop", _size(shown.crop)),
         ("score", model.score),
-        ("target", ", ".join(model.targets)),
-        ("labels", f"{len(model.labels)} labels" if model.labels else "none"),
+        ("layers", ", ".join(model.layers)),
+        ("labels", f"{len(model.class_names)} labels" if model.class_names else "none"),
     ]
     if shown.crops > 1:
         values.insert(7, ("crops", str(shown.crops)))

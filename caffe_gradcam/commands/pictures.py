@@ -3,6 +3,7 @@
 import os
 from typing import Any, NamedTuple, Optional, Tuple
 
+from caffe_gradcam.asking.grammar import parse_box
 from caffe_gradcam.commands import options as shared
 from caffe_gradcam.model import choices, images
 from caffe_gradcam.pictures import boxes, figures, outputs, render
@@ -62,10 +63,7 @@ def items(options, model):
     """
     crop = None
     if options.region:
-        wanted = "--crop wants X,Y,WIDTH,HEIGHT in whole pixels (the net's own is --crop-size)"
-        crop = shared.numbers(options.region, (4,), wanted)
-        if min(crop[2:]) < 1:
-            raise InputError(wanted)
+        crop = parse_box(options.region, "--crop (of the image; the net's is --crop-size)")
     named = _named(options.images, model)
     if not named:
         return [Picture(path, path, crop) for path in options.images]
@@ -99,7 +97,7 @@ class Writer:
         choices.check([options.format], figures.FORMATS, "format")
         self._options = options
         self._look = render.Look.of(
-            options.style, opacity=options.opacity, colour_map=options.colour_map)
+            options.style, opacity=options.opacity, colormap=options.colormap)
         self._boxes = []
 
     def write(self, picture, stem, outcome, model):

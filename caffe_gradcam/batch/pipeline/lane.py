@@ -6,12 +6,13 @@ from multiprocessing.connection import wait
 
 import numpy as np
 
+from caffe_gradcam.asking.grammar import has_score_map
 from caffe_gradcam.batch.arena import Arena
 from caffe_gradcam.batch.pipeline.decoders import Decoders, Task
 from caffe_gradcam.batch.pipeline.gauges import Gauges
 from caffe_gradcam.batch.pipeline.net import Job, Net
 from caffe_gradcam.batch.output.rows import Outcome
-from caffe_gradcam.batch.spec import load_model, sees_regions
+from caffe_gradcam.batch.spec import load_model
 from caffe_gradcam.model.preprocess import prepare
 from prototxt_tools.errors import InputError
 
@@ -49,7 +50,7 @@ class Lane:
         model = load_model(spec)
         self.gauges = gauges or Gauges()
         self._find_class = model.find_class
-        self._sees_regions = sees_regions(model)
+        self._sees_regions = has_score_map(model)
         self._size = batch
         self._errands = 0
         self._arena = Arena(_IN_FLIGHT * batch, _slot_size(model))

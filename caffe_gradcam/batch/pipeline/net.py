@@ -175,15 +175,16 @@ class Net:
 
 def serve(pipe, count, size, descriptor, spec, device):
     """The process: open the engine, then explain batches until the pipe closes."""
+    from caffe_gradcam.asking.grammar import Asker
     from caffe_gradcam.batch.arena import Arena
-    from caffe_gradcam.batch.spec import Asker, open_explainer
+    from caffe_gradcam.batch.spec import asking_of, open_explainer
     from caffe_gradcam.engines.isolated import as_said
 
     arena = Arena(count, size, descriptor)
     started = time.perf_counter()
     try:
         explainer = open_explainer(spec, device)
-        asker = Asker(explainer, spec["asking"])
+        asker = Asker(asking_of(spec), explainer.model, explainer.score_blob)
     except InputError as error:
         pipe.send(("refused", as_said(error), 0.0))
         return
@@ -205,7 +206,7 @@ def serve(pipe, count, size, descriptor, spec, device):
 
 def _explain(explainer, asker, prepared, asks):
     """A ``Found`` or InputError for each photograph."""
-    questions = [attempt(asker, *one) for one in asks]
+    questions = [attempt(asker.questions, *one) for one in asks]
     wrong = [one if isinstance(one, InputError) else None for one in questions]
     results = explainer.explain_prepared(
         [error or one for error, one in zip(wrong, prepared)],
