@@ -206,9 +206,9 @@ def gradcam(fact):
     if (fact["mean"] or []) and not any(fact["mean"]):
         given["mean"] = "none"
     return {
-        "input": kept(given),
+        "inputs": kept(given),
         "score": fact["score_blob"],
-        "target": fact["gradcam_target_blob"],
+        "layer": fact["gradcam_target_blob"],
         "labels": "names.txt" if fact["label_order"] == "names.txt in archive" else None,
     }
 

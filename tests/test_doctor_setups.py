@@ -179,7 +179,7 @@ def colours(folder, head=None, relu_bias=0.0):
     folder.mkdir()
     (folder / "deploy.prototxt").write_text(COLOURS)
     (folder / "labels.txt").write_text("sky\na\nb\nc\n")
-    (folder / "readme.md").write_text("---\ngradcam:\n  input: {mean: none, resize: [8, 8]}\n---\n")
+    (folder / "readme.md").write_text("---\ngradcam:\n  inputs: {mean: none, resize: [8, 8]}\n---\n")
     if head is None:
         head = np.float32([[0.04, 0.01], [0, 0], [0, 0], [0, 0]])
     see = np.float32([[1, 0, -1], [0, 1, 0]]).reshape(2, 3, 1, 1)
@@ -236,7 +236,7 @@ def test_17_the_softmax_named_as_score(setup, working):
 
 
 def test_18_a_target_that_is_none(setup, working):
-    setup.edit("readme.md", "target: branches/concat", "target: pool")
+    setup.edit("readme.md", "layer: branches/concat", "layer: pool")
     line = only(diagnose(setup, working))
     assert line.startswith("error model: ") and "no spatial extent" in line
 
@@ -260,9 +260,9 @@ def test_20_other_weights_than_the_readme_says(setup, working):
 
 
 def test_21_a_field_misspelt_in_the_readme(setup, working):
-    setup.edit("readme.md", "target:", "targte:")
+    setup.edit("readme.md", "layer:", "lyaer:")
     line = only(diagnose(setup, working))
-    assert "did you mean target?" in line and line.endswith("correct the front matter")
+    assert "did you mean layer?" in line and line.endswith("correct the front matter")
 
 
 def test_22_a_mean_of_three_numbers_for_a_grey_net(setup, working):

@@ -62,7 +62,7 @@ def front(server, digits, **weights):
     """What a readme.md would say of models/digits on the server."""
     return {
         "caffemodel": "digits.caffemodel", "caffemodel_url": server.url + "/digits.caffemodel",
-        "gradcam": {"input": {"mean": [128], "scale": 0.00390625}, "score": "score"},
+        "gradcam": {"inputs": {"mean": [128], "scale": 0.00390625}, "score": "score"},
         "zoo": {
             "weights": dict({"sha256": sha(digits["digits.caffemodel"]), "size": 102273},
                             **weights),
@@ -195,7 +195,7 @@ def test_an_archive_is_verified_and_unpacked(tmp_path, digits):
             archive.addfile(info, io.BytesIO(content))
     content = packed.getvalue()
     with serving({"/d.tar.gz": [Answer(content)]}) as server:
-        said = {"gradcam": {"input": {"mean": [128], "scale": 0.00390625}}, "zoo": {
+        said = {"gradcam": {"inputs": {"mean": [128], "scale": 0.00390625}}, "zoo": {
             "archive": {"url": server.url + "/d.tar.gz", "md5": sha(content, "md5")}}}
         one = entry(tmp_path, said)
         folder = fetch(one)

@@ -47,7 +47,7 @@ def test_list_json_is_a_list_of_objects(capsys):
     assert code == 0
     assert [one["id"] for one in found] == ["shufflenet-v2-x0.5", "squeezenet-v1.0",
                                             "squeezenet-v1.1"]
-    assert found[2]["score"] == "pool10" and found[2]["target"] == "fire9/concat"
+    assert found[2]["score"] == "pool10" and found[2]["layer"] == "fire9/concat"
     assert found[2]["size"] == 4959758 and found[2]["here"] is False
     assert found[0]["needs"] == ["layer type ShuffleChannel",
                                  "field LayerParameter.shuffle_channel_param"]

@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from caffe_gradcam.model.fields import READERS
+from caffe_gradcam.model.fields import OF_INPUT
 from caffe_gradcam.model.model import LoadedModel
 from caffe_gradcam.zoo import cache, entries, labelsets, registry
 from prototxt_tools import shapes
@@ -99,7 +99,8 @@ def test_every_label_set_holds_together_and_every_entry_names_one_that_is_there(
 def test_the_gradcam_section_has_only_fields_that_a_model_reads(known):
     for entry in known:
         given = dict(entry.front.get("gradcam") or {})
-        assert set(given.pop("input", {})) | set(given) <= set(READERS), entry.id
+        assert set(given.pop("inputs", {})) <= set(OF_INPUT), entry.id
+        assert set(given) <= {"score", "layer", "labels"}, entry.id
 
 
 def test_score_and_target_are_those_that_prototxt_tools_finds(nets):
@@ -110,8 +111,8 @@ def test_score_and_target_are_those_that_prototxt_tools_finds(nets):
         score = graph.scores()[0].blob
         if given.get("score"):
             assert score == given["score"], entry.id
-        if given.get("target"):
-            assert graph.targets(score, shapes.infer(graph.net))[0].blob == given["target"]
+        if given.get("layer"):
+            assert graph.targets(score, shapes.infer(graph.net))[0].blob == given["layer"]
 
 
 def test_form_layers_and_input_are_those_of_the_net(nets):
@@ -214,7 +215,7 @@ def test_filters_let_through_what_fits(known, options, ids):
     ({"net": {"form": "V2", "layers": {"Softmax": 1}, "softmax": "fc"}},
      "score fc is the net's input or its Softmax"),
     ({"net": {"form": "V2", "layers": {"ReLU": 1}, "shape": [1, 3, 8, 9], "outputs": ["fc"]}},
-     "pictures end as .8, 8., but the net's input is .8, 9."),
+     "images end as .8, 8., but the net's input is .8, 9."),
     ({"net": {"form": "V2", "layers": {"ReLU": 1}, "shape": [1, 1, 8, 8], "outputs": ["fc"]}},
      "the mean has 3 numbers for 1 channels"),
     ({"needs": ["layer type Axpy"]}, "needs layer type Axpy, which its net does not have"),
@@ -224,7 +225,7 @@ def test_an_entry_that_contradicts_itself_is_told(change, problem, tmp_path):
            "net": {"form": "V2", "layers": {"ReLU": 1}, "outputs": ["fc"], "input": "data"}}
     zoo.update(change)
     front = {"caffemodel": "a.caffemodel", "caffemodel_url": "http://x.invalid/a", "zoo": zoo,
-             "gradcam": {"score": "fc", "input": {"mean": [1, 2, 3], "crop": [8, 8]}}}
+             "gradcam": {"score": "fc", "inputs": {"mean": [1, 2, 3], "crop": [8, 8]}}}
     (tmp_path / "readme.md").write_text(f"---\n{json.dumps(front)}\n---\n")
     found = entries.problems(entries.read(str(tmp_path)))
     assert len(found) == 1

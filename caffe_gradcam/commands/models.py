@@ -98,7 +98,7 @@ def summary(entry):
         "task": facts.get("task"), "about": facts.get("about"), "classes": facts.get("classes"),
         "labels": facts.get("labels"), "size": entry.size, "license": entry.license,
         "fetchable": entry.is_fetchable, "here": not fetching.missing(entry),
-        "score": given.get("score"), "target": given.get("target"),
+        "score": given.get("score"), "layer": given.get("layer"),
         "needs": facts.get("needs") or [], "accuracy": facts.get("accuracy"),
     }
 
