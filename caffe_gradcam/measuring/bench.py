@@ -1,16 +1,20 @@
-"""How far each method can be trusted at each layer: the metrics, over many photographs."""
+"""How far each method can be trusted at each layer: the metrics, over many images."""
 
 import os
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+from dataclasses import dataclass, replace
+from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
 
 import numpy as np
 
 from caffe_gradcam.asking.questions import Class, Top
 from caffe_gradcam.asking.seeds import Likelihood, Linear
+from caffe_gradcam.engines.subnet import share
 from caffe_gradcam.explaining.evidence import Pass
-from caffe_gradcam.explaining.explainer import BEST, attempt
-from caffe_gradcam.explaining.explanation import Explanation
+from caffe_gradcam.explaining.explainer import BEST, Explainer
+from caffe_gradcam.explaining.explanation import Explanation, Result
 from caffe_gradcam.explaining.methods import heatmap
+from caffe_gradcam.measuring.annotations import Box, ClassBoxes
+from caffe_gradcam.measuring.measurement import BASELINES, Measurement, Settings
 from caffe_gradcam.measuring.metrics import (
     baselines,
     curves,
@@ -21,105 +25,29 @@ from caffe_gradcam.measuring.metrics import (
     similarity,
     stability,
 )
+from caffe_gradcam.model.model import LoadedModel
 from caffe_gradcam.model.preprocess import Prepared, prepare
 from prototxt_tools import weights as weight_files
-from prototxt_tools.errors import InputError
+from prototxt_tools.errors import InputError, Outcome, QuestionError
 
-BASELINES = ("random", "centre")
-# Stages of the cascade of random weights; the layers of a deep net go by groups.
+# Stages in which the weights are randomised; the layers of a deep net are grouped.
 STAGES = 8
+# Without a known shape of the target blob, the random baseline is this coarse.
+_USUAL_CELLS = (7, 7)
 
 
-class Column(NamedTuple):
-    """A number that is measured of each map.
-
-    Attributes
-    ----------
-    metric : str
-        What has to be asked for to get it.
-    better : str
-        "high", "low" or "zero".
-    text : str
-        What it is, in a sentence about a method.
-    """
-
-    metric: str
-    better: str
-    text: str
-
-
-COLUMNS = {
-    "gap": Column("deletion+insertion", "high", "insertion minus deletion"),
-    "deletion": Column("deletion", "low", "the area under the deletion curve"),
-    "insertion": Column("insertion", "high", "the area under the insertion curve"),
-    "drop": Column("drop", "low", "the average drop"),
-    "increase": Column("drop", "high", "the increase in confidence"),
-    "road": Column("road", "high", "ROAD, least minus most relevant first"),
-    "pointing": Column("pointing", "high", "the pointing game"),
-    "energy": Column("pointing", "high", "the energy inside of the boxes"),
-    "sanity": Column("sanity", "zero", "the rank correlation with the map of random weights"),
-    "moved": Column("stability", "low", "how far noise moves the map"),
-}
-METRICS = ("deletion", "insertion", "drop", "road", "pointing", "sanity", "stability")
-
-
-class Settings(NamedTuple):
-    """How to measure.
-
-    Attributes
-    ----------
-    metrics : tuple of str
-        Of ``METRICS``; pointing is left out for photographs without boxes.
-    steps : int
-        Of deletion and insertion.
-    tolerance : float
-        Pixels of the photograph by which the pointing game may miss.
-    seed : int
-    """
-
-    metrics: Tuple[str, ...] = METRICS
-    steps: int = curves.STEPS
-    tolerance: float = 0.0
-    seed: int = 0
-
-
-class Measurement(NamedTuple):
-    """What was measured of one map.
-
-    Attributes
-    ----------
-    path : str
-        Of the photograph.
-    class_index : int
-    method, target : str
-        "" as target: a baseline, which looks at no blob.
-    values : dict
-        Column -> float.
-    curves : dict
-        "deletion" and "insertion" -> values at ``steps + 1`` equal steps.
-    stages : list of (float, float)
-        Rank correlation and structural similarity to the map of random weights, by stage.
-    """
-
-    path: str
-    class_index: int
-    method: str
-    target: str
-    values: Dict[str, float]
-    curves: Dict[str, List[float]]
-    stages: List[Tuple[float, float]]
-
-
-class _Map(NamedTuple):
-    """A map on the table."""
+@dataclass(frozen=True, eq=False)
+class _Map:
+    """A map to be measured, its heat at the size of the input blob, and the boxes of its class."""
 
     explanation: Explanation
-    heat: Any
-    boxes: Optional[List]
+    heat: np.ndarray
+    boxes: Optional[List[Box]]
 
 
-class _Subject(NamedTuple):
-    """A photograph on the table."""
+@dataclass(frozen=True, eq=False)
+class _Subject:
+    """An image with all the maps of it that are measured."""
 
     path: str
     prepared: Prepared
@@ -132,250 +60,288 @@ class Bench:
 
     Parameters
     ----------
-    explainer : caffe_gradcam.explaining.explainer.Explainer
-        With all the methods to compare, on a model with all the targets to compare.
+    explainer : Explainer
+        With all the methods to compare, on a model with all the layers to compare.
     settings : Settings, optional
+
+    Attributes
+    ----------
+    stages : list of list of str
+        The layers whose weights are randomised, stage by stage.
+
+    Raises
+    ------
+    QuestionError
+        The model merges ten crops, so that no single input shows a whole map.
     """
 
-    def __init__(self, explainer, settings=None):
-        settings = settings or Settings()
-        self.explainer, self.settings = explainer, settings
-        self.model = explainer.model
-        if any(one.crops > 1 for one in self.model.inputs.values()):
-            raise InputError("maps of ten crops cannot be measured, since no one picture that the "
-                             "net reads shows them whole; take one crop")
-        self.stages, self._weights = [], {}
-        if "sanity" in settings.metrics:
+    def __init__(self, explainer: Explainer, settings: Optional[Settings] = None) -> None:
+        self.explainer = explainer
+        self.settings = settings or Settings()
+        self.model: LoadedModel = explainer.model
+        if any(preprocessing.crops > 1 for preprocessing in self.model.inputs.values()):
+            raise QuestionError("maps of ten crops cannot be measured, since no single input "
+                                "of the net shows them whole; use one crop")
+        self.stages: List[List[str]] = []
+        self._weights: sanity.Weights = {}
+        if "sanity" in self.settings.metrics:
             self._weights = loaded_weights(self.model)
             self.stages = sanity.stages(list(self._weights), STAGES)
 
-    def measure(self, paths, photographs, questions=BEST, boxes=None):
-        """Measure the maps of some photographs in one batch.
+    def measure(self, paths: Sequence[str], images: Sequence["Outcome[np.ndarray]"],
+                questions: Sequence[Any] = BEST,
+                boxes: Optional[Sequence[ClassBoxes]] = None,
+                ) -> List["Outcome[List[Measurement]]"]:
+        """Measure the maps of some images in one batch.
 
         Parameters
         ----------
         paths : list of str
-        photographs : list of (numpy.ndarray or InputError)
-            H x W x 3 uint8, blue first; or why there is none.
+        images : list of Outcome
+            H x W x 3 uint8 each, blue first; or why there is none.
         questions : sequence of (int or Top)
-            The classes to explain; or a list of such for each photograph.
+            The classes to explain; or a list of such for each image.
         boxes : list of dict, optional
-            For each photograph, class index -> boxes of that class.
+            For each image, class index -> boxes of that class.
 
         Returns
         -------
-        list of (list of Measurement or InputError)
-            One for each photograph: by class, method and target, baselines at the end of a class.
+        list of Outcome
+            For each image a list of Measurement: by class, method and layer, with the baselines
+            at the end of each class.
         """
-        prepared = [one if isinstance(one, InputError) else
-                    attempt(prepare, one, self.model.inputs) for one in photographs]
-        results = attempt(self.explainer.explain_prepared, prepared, questions)
-        if isinstance(results, InputError):
-            results = [results] * len(paths)
-        subjects = [
-            result if isinstance(result, InputError) else
-            self._subject(path, one, result, own)
-            for path, one, result, own in zip(paths, prepared, results, boxes or [{}] * len(paths))
-        ]
-        outcomes = [one if isinstance(one, InputError) else attempt(self._measured, one)
-                    for one in subjects]
-        good = [index for index, one in enumerate(outcomes) if not isinstance(one, InputError)]
-        if good and self.stages:
-            similar = attempt(self._sanity, [subjects[index] for index in good])
-            for at, index in enumerate(good):
-                outcomes[index] = similar if isinstance(similar, InputError) else [
-                    one if not one.target else one._replace(
-                        stages=stages, values=dict(one.values, sanity=stages[-1][0]))
-                    for one, stages in zip(outcomes[index], similar[at])]
+        prepared = [image.then(prepare, self.model.inputs) for image in images]
+        explained = Outcome.of(self.explainer.explain_prepared, prepared, questions)
+        results = explained.value or [Outcome(error=explained.error)] * len(paths)
+        subjects: List[Outcome[_Subject]] = []
+        for index, path in enumerate(paths):
+            image_boxes = boxes[index] if boxes else {}
+            subjects.append(results[index].then(
+                self._subject, path, prepared[index].value, image_boxes))
+        outcomes = [subject.then(self._measured) for subject in subjects]
+        if self.stages:
+            self._add_sanity(subjects, outcomes)
         return outcomes
 
-    def _subject(self, path, prepared, result, boxes):
-        explanations, classes = [], list(dict.fromkeys(
-            one.class_index for one in result.explanations))
-        for index in classes:
-            own = [one for one in result.explanations if one.class_index == index]
-            explanations += own + self._rivals(own[0], prepared, path)
-        return _Subject(path, prepared, classes, [
-            _Map(one, self._on_blob(one, prepared), boxes.get(one.class_index))
-            for one in explanations])
+    def _subject(self, result: Result, path: str, prepared: Prepared,
+                 boxes: ClassBoxes) -> _Subject:
+        explanations: List[Explanation] = []
+        classes = list(dict.fromkeys(
+            explanation.class_index for explanation in result.explanations))
+        for class_index in classes:
+            of_class = [explanation for explanation in result.explanations
+                        if explanation.class_index == class_index]
+            explanations += of_class + self._baselines(of_class[0], prepared, path)
+        return _Subject(path, prepared, [index for index in classes if index is not None], [
+            _Map(explanation, _heat_on_blob(explanation, prepared),
+                 boxes.get(_class_of(explanation)))
+            for explanation in explanations])
 
-    def _rivals(self, explanation, prepared, path):
+    def _baselines(self, explanation: Explanation, prepared: Prepared,
+                   path: str) -> List[Explanation]:
         """The baselines, as explanations of the same question."""
         geometry = prepared.geometries[explanation.input][0]
         size = prepared.blobs[explanation.input].shape[2:]
-        name = os.fsencode(os.path.basename(path))
-        rng = np.random.RandomState([self.settings.seed, explanation.class_index] + list(name))
-        coarse = self.model.shapes.get(self.model.targets[0])
-        cells = tuple(coarse[2:]) if coarse else (7, 7)
-        made = {"random": baselines.random_map(size, cells, rng),
+        file_name = os.fsencode(os.path.basename(path))
+        rng = np.random.RandomState(
+            [self.settings.seed, _class_of(explanation)] + list(file_name))
+        shape = self.model.shapes.get(self.model.layers[0])
+        cells = (shape[2], shape[3]) if shape else _USUAL_CELLS
+        maps = {"random": baselines.random_map(size, cells, rng),
                 "centre": baselines.centre_map(size)}
-        return [explanation._replace(method=name, target="", cam=made[name], geometry=geometry,
-                                     placement=None) for name in BASELINES]
+        return [replace(explanation, method=name, layer="", cam=maps[name], geometry=geometry,
+                        placement=None) for name in BASELINES]
 
-    @staticmethod
-    def _on_blob(explanation, prepared):
-        """The heatmap at the size of the blob that the net reads."""
-        height, width = prepared.blobs[explanation.input].shape[2:]
-        x0, y0, x1, y1 = prepared.geometries[explanation.input][0].rectangle
-        rows = y0 + (np.arange(height) + 0.5) * (y1 - y0) / height
-        columns = x0 + (np.arange(width) + 0.5) * (x1 - x0) / width
-        return heatmap(explanation.geometry.sample(
-            np.maximum(explanation.cam, 0) * (explanation.status == "ok"), explanation.placement,
-            rows, columns))
-
-    def _measured(self, subject):
-        measured = self._faithfulness(subject)
+    def _measured(self, subject: _Subject) -> List[Measurement]:
+        measurements = self._faithfulness(subject)
         if "stability" in self.settings.metrics:
-            moved = self._stability(subject)
-            measured = [one._replace(values=dict(one.values, **own))
-                        for one, own in zip(measured, moved)]
-        return measured
+            distances = self._stability(subject)
+            measurements = [
+                measurement if distance is None else
+                replace(measurement, values=dict(measurement.values, moved=distance))
+                for measurement, distance in zip(measurements, distances)]
+        return measurements
 
-    def _faithfulness(self, subject):
-        """Everything that is known from the maps and the net as it is."""
-        plans = [self._pictures(subject, one) for one in subject.maps]
-        seeds = [self._seed(one.explanation.class_index) for one in subject.maps]
+    def _faithfulness(self, subject: _Subject) -> List[Measurement]:
+        """Everything that follows from the maps and the net with its own weights."""
+        plans = [self._variants(subject, entry) for entry in subject.maps]
+        seeds = [self._seed(_class_of(entry.explanation)) for entry in subject.maps]
         batch = Pass(self.explainer.engine, self.model.score, subject.prepared.blobs, [])
-        values = [{} for _ in plans]
+        values: List[Dict[str, np.ndarray]] = [{} for _ in plans]
         for source in self.model.inputs:
-            own = [(at, name, count, pictures) for at, plan in enumerate(plans)
-                   if subject.maps[at].explanation.input == source
-                   for name, (count, pictures) in plan.items()]
-            # All of them in one stream: the net runs in full batches.
-            found = batch.net(source, seeds, (
-                (at, 0, picture) for at, _, _, pictures in own for picture in pictures))
-            if not np.isfinite(found).all():
+            series = [(index, name, count, blobs) for index, plan in enumerate(plans)
+                      if subject.maps[index].explanation.input == source
+                      for name, (count, blobs) in plan.items()]
+            # All variants go through the net in one stream, so that it runs in full batches.
+            measured = batch.net(source, seeds, (
+                (index, 0, blob) for index, _, _, blobs in series for blob in blobs))
+            if not np.isfinite(measured).all():
                 raise InputError("the scores hold NaN or infinity where pixels are removed")
-            ends = np.cumsum([count for _, _, count, _ in own])[:-1]
-            for (at, name, _, _), part in zip(own, np.split(found, ends)):
-                values[at][name] = part
-        return [self._measurement(subject.path, one, seen)
-                for one, seen in zip(subject.maps, values)]
+            ends = np.cumsum([count for _, _, count, _ in series])[:-1]
+            for (index, name, _, _), part in zip(series, np.split(measured, ends)):
+                values[index][name] = part
+        return [self._measurement(subject.path, entry, map_values)
+                for entry, map_values in zip(subject.maps, values)]
 
-    def _pictures(self, subject, chosen):
-        """Metric -> how many pictures it wants values of, and these."""
-        heat, settings = chosen.heat, self.settings
-        blob = subject.prepared.blobs[chosen.explanation.input][0]
-        shown = (one for one in [blob, masking.shown_through(blob, heat)])
-        plan = {
-            "deletion": (settings.steps + 1,
-                         curves.deletion(blob, heat, steps=settings.steps, seed=settings.seed)),
-            "insertion": (settings.steps + 1,
-                          curves.insertion(blob, heat, steps=settings.steps, seed=settings.seed)),
-            "drop": (2, shown),
-            "road": (2 * len(road.FRACTIONS), road.road(blob, heat, seed=settings.seed)),
+    def _variants(self, subject: _Subject,
+                  entry: _Map) -> Dict[str, Tuple[int, Iterable[np.ndarray]]]:
+        """Metric -> the number of input variants that it needs the values of, and these."""
+        heat, steps, seed = entry.heat, self.settings.steps, self.settings.seed
+        blob = subject.prepared.blobs[entry.explanation.input][0]
+        plan: Dict[str, Tuple[int, Iterable[np.ndarray]]] = {
+            "deletion": (steps + 1, curves.deletion(blob, heat, steps=steps, seed=seed)),
+            "insertion": (steps + 1, curves.insertion(blob, heat, steps=steps, seed=seed)),
+            "drop": (2, (variant for variant in [blob, masking.shown_through(blob, heat)])),
+            "road": (2 * len(road.FRACTIONS), road.road(blob, heat, seed=seed)),
         }
-        return {name: plan[name] for name in plan if name in settings.metrics}
+        return {name: plan[name] for name in plan if name in self.settings.metrics}
 
-    def _seed(self, index):
-        """What is measured of a class: its probability where the net makes one."""
+    def _seed(self, class_index: int) -> Any:
+        """What is measured of a class: its probability, or its score where there is none."""
         if self.model.link == "none":
-            return Linear("", index, {index: 1.0})
-        return Likelihood("", index, self.model.link)
+            return Linear("", class_index, {class_index: 1.0})
+        return Likelihood("", class_index, self.model.link)
 
-    def _measurement(self, path, chosen, seen):
-        """Numbers from the values that the net gave a map's pictures."""
-        explanation = chosen.explanation
-        drawn = {name: seen[name] for name in ("deletion", "insertion") if name in seen}
-        values = {name: curves.area(curve) for name, curve in drawn.items()}
+    def _measurement(self, path: str, entry: _Map, values: Dict[str, np.ndarray]) -> Measurement:
+        """The numbers that follow from the values of a map's variants."""
+        explanation = entry.explanation
+        drawn: Dict[str, np.ndarray] = {
+            name: values[name] for name in ("deletion", "insertion") if name in values}
+        numbers: Dict[str, float] = {
+            name: curves.area(curve) for name, curve in drawn.items()}
         if len(drawn) == 2:
-            values["gap"] = values["insertion"] - values["deletion"]
-        if "drop" in seen:
-            before, after = seen["drop"][:1], seen["drop"][1:]
-            values["drop"] = float(masking.drops(before, after)[0])
-            values["increase"] = float(masking.increases(before, after)[0])
-        if "road" in seen:
-            values["road"] = road.gap(seen["road"])
-        if "pointing" in self.settings.metrics and chosen.boxes:
+            numbers["gap"] = numbers["insertion"] - numbers["deletion"]
+        if "drop" in values:
+            before, after = values["drop"][:1], values["drop"][1:]
+            numbers["drop"] = float(masking.drops(before, after)[0])
+            numbers["increase"] = float(masking.increases(before, after)[0])
+        if "road" in values:
+            numbers["road"] = road.gap(values["road"])
+        if "pointing" in self.settings.metrics and entry.boxes:
             heat = explanation.heatmap
-            values["pointing"] = float(
-                pointing.hits(heat, chosen.boxes, self.settings.tolerance))
-            values["energy"] = pointing.energy_inside(heat, chosen.boxes)
-        return Measurement(path, explanation.class_index, explanation.method, explanation.target,
-                           values, {name: curve.tolist() for name, curve in drawn.items()}, [])
+            numbers["pointing"] = float(
+                pointing.hits(heat, entry.boxes, self.settings.tolerance))
+            numbers["energy"] = pointing.energy_inside(heat, entry.boxes)
+        return Measurement(path, _class_of(explanation), explanation.method,
+                           explanation.layer or None, numbers,
+                           {name: curve.tolist() for name, curve in drawn.items()})
 
-    def _stability(self, subject):
-        """For each map, how far it moves when the photograph is a little noisy."""
+    def _stability(self, subject: _Subject) -> List[Optional[float]]:
+        """For each map, how far it moves when the image is slightly noisy; None for baselines."""
         copies = {name: stability.noisy(blobs[0], seed=self.settings.seed)
                   for name, blobs in subject.prepared.blobs.items()}
-        noisy = [subject.prepared._replace(blobs={name: own[at:at + 1]
-                                                  for name, own in copies.items()})
-                 for at in range(stability.SAMPLES)]
-        seen = self._heats(noisy, [subject.classes] * len(noisy))
-        own = [one for one in subject.maps if one.explanation.target]
-        moved = iter([stability.sensitivity(one.heat, np.stack(heats)).largest
-                      for one, heats in zip(own, zip(*seen))])
-        return [{"moved": next(moved)} if one.explanation.target else {} for one in subject.maps]
+        noisy = [replace(subject.prepared, blobs={
+            name: blobs[index:index + 1] for name, blobs in copies.items()})
+            for index in range(stability.SAMPLES)]
+        heats = self._heats(noisy, [subject.classes] * len(noisy))
+        of_map = iter(zip(*heats))
+        return [stability.sensitivity(entry.heat, np.stack(next(of_map))).largest
+                if entry.explanation.layer else None for entry in subject.maps]
 
-    def _heats(self, prepared, questions):
-        """The heat of each explanation of each; a failed photograph raises its InputError."""
-        results = self.explainer.explain_prepared(prepared, questions)
-        for one in results:
-            if isinstance(one, InputError):
-                raise one
-        return [[self._on_blob(explanation, one) for explanation in result.explanations]
-                for one, result in zip(prepared, results)]
+    def _heats(self, prepared: List[Prepared], questions: List[Any]) -> List[List[np.ndarray]]:
+        """The heat of each explanation of each image; raises the error of one that fails."""
+        results = self.explainer.explain_prepared(
+            [Outcome(image) for image in prepared], questions)
+        return [[_heat_on_blob(explanation, image)
+                 for explanation in result.unwrap().explanations]
+                for image, result in zip(prepared, results)]
 
-    def _sanity(self, subjects):
-        """For each map of each photograph, its likeness to that of random weights by stage."""
-        def look():
-            return self._heats([one.prepared for one in subjects],
-                               [one.classes for one in subjects])
+    def _add_sanity(self, subjects: List["Outcome[_Subject]"],
+                    outcomes: List["Outcome[List[Measurement]]"]) -> None:
+        """Add to the outcomes how similar each map is to those of random weights."""
+        good = [index for index, outcome in enumerate(outcomes) if outcome.ok]
+        if not good:
+            return
+        stages = Outcome.of(self._sanity, [subjects[index].unwrap() for index in good])
+        for position, index in enumerate(good):
+            if stages.value is None:
+                outcomes[index] = Outcome(error=stages.error)
+                continue
+            outcomes[index] = Outcome([
+                replace(measurement, stages=by_stage,
+                        values=dict(measurement.values, sanity=by_stage[-1][0]))
+                if by_stage else measurement
+                for measurement, by_stage in zip(outcomes[index].unwrap(),
+                                                 stages.value[position])])
 
-        seen = sanity.cascade(self.explainer, self._weights, self.stages, look,
-                              self.settings.seed)
-        similar = []
-        for at, subject in enumerate(subjects):
-            own = [one.heat for one in subject.maps if one.explanation.target]
-            found = iter([[(similarity.rank_correlation(heat, stage[at][rank]),
-                            similarity.ssim(heat, stage[at][rank])) for stage in seen]
-                          for rank, heat in enumerate(own)])
-            similar.append([next(found) if one.explanation.target else [] for one in subject.maps])
-        return similar
+    def _sanity(self, subjects: List[_Subject]) -> List[List[List[Tuple[float, float]]]]:
+        """For each map of each image, its similarity to those of random weights, by stage."""
+        def look() -> List[List[np.ndarray]]:
+            return self._heats([subject.prepared for subject in subjects],
+                               [subject.classes for subject in subjects])
+
+        by_stage = sanity.cascade(self.explainer, self._weights, self.stages, look,
+                                  self.settings.seed)
+        similarities = []
+        for position, subject in enumerate(subjects):
+            of_net = iter(range(len(subject.maps)))
+            similarities.append([
+                _similarities(entry.heat, position, next(of_net), by_stage)
+                if entry.explanation.layer else [] for entry in subject.maps])
+        return similarities
 
 
-def check_questions(questions):
-    """Raise an InputError for a question that is not about one class, whose value is measured."""
-    for one in questions:
-        if not isinstance(one, (Class, Top)):
-            raise InputError("maps are measured by the value of one class: give a class by number "
-                             "or label, or top:K")
+def check_questions(questions: Iterable[Any]) -> None:
+    """Raise a QuestionError for a question that is not about single classes."""
+    for question in questions:
+        if not isinstance(question, (Class, Top)):
+            raise QuestionError("a map is measured by the value of one class: give a class by "
+                                "number or name, or top:K")
 
 
-def loaded_weights(model):
-    """The weights of the layers that the scores come from, in the order of the net."""
-    from caffe_gradcam.engines.subnet import share
-
+def loaded_weights(model: LoadedModel) -> sanity.Weights:
+    """The weights of the layers that the scores depend on, in the order of the net."""
     graph = model.graph
-    needed, held = graph.ancestors([model.score]), share(
-        graph.net, weight_files.load(model.weights))
-    return {layer.name: held[layer.name] for index, layer in enumerate(graph.net.layers)
-            if index in needed and held.get(layer.name)}
+    needed = graph.ancestors([model.score])
+    weights = share(graph.net, weight_files.load(model.weights))
+    return {layer.name: weights[layer.name] for index, layer in enumerate(graph.net.layers)
+            if index in needed and weights.get(layer.name)}
 
 
-def spread_layers(model, count=3):
-    """Blobs worth comparing: the model's first target, and the last blob of each finer resolution.
+def spread_layers(model: LoadedModel, count: int = 3) -> List[str]:
+    """Blobs worth comparing: the model's layer, and the last blob of each finer resolution.
 
     Parameters
     ----------
-    model : caffe_gradcam.model.model.Model
+    model : LoadedModel
     count : int
-        At most.
-
-    Returns
-    -------
-    list of str
+        At most so many.
     """
-    graph, found = model.graph, [model.targets[0]]
-    area = _area(model.shapes.get(found[0]))
-    for index in sorted(graph.ancestors(found), reverse=True):
+    graph, blobs = model.graph, [model.layers[0]]
+    area = _area(model.shapes.get(blobs[0]))
+    for index in sorted(graph.ancestors(blobs), reverse=True):
         layer = graph.net.layers[index]
         for blob in layer.tops if layer.type != "Pooling" and layer.bottoms else ():
-            if len(found) < count and area < _area(model.shapes.get(blob)):
-                found.append(blob)
+            if len(blobs) < count and area < _area(model.shapes.get(blob)):
+                blobs.append(blob)
                 area = _area(model.shapes[blob])
-    return found
+    return blobs
 
 
-def _area(shape):
+def _heat_on_blob(explanation: Explanation, prepared: Prepared) -> np.ndarray:
+    """The heatmap at the size of the blob that the net reads: h x w float32 in [0, 1]."""
+    height, width = prepared.blobs[explanation.input].shape[2:]
+    x0, y0, x1, y1 = prepared.geometries[explanation.input][0].rectangle
+    rows = y0 + (np.arange(height) + 0.5) * (y1 - y0) / height
+    columns = x0 + (np.arange(width) + 0.5) * (x1 - x0) / width
+    return heatmap(explanation.geometry.sample(
+        np.maximum(explanation.cam, 0) * (explanation.status == "ok"), explanation.placement,
+        rows, columns))
+
+
+def _similarities(heat: np.ndarray, image_index: int, map_index: int,
+                  by_stage: List[List[List[np.ndarray]]]) -> List[Tuple[float, float]]:
+    """Rank correlation and structural similarity of a map with that of each stage."""
+    others = [stage[image_index][map_index] for stage in by_stage]
+    return [(similarity.rank_correlation(heat, other), similarity.ssim(heat, other))
+            for other in others]
+
+
+def _class_of(explanation: Explanation) -> int:
+    """The class of an explanation, all of which are about one class here."""
+    assert explanation.class_index is not None
+    return explanation.class_index
+
+
+def _area(shape: Optional[Tuple[int, ...]]) -> int:
     return shape[2] * shape[3] if shape and len(shape) == 4 else 0
