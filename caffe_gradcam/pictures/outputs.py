@@ -1,21 +1,28 @@
-"""Names of output files, the arrays of an explanation, and rows of the report."""
+"""Names of output files, the arrays of an explanation, and the entries of the JSON report."""
 
 import io
 import os
 import re
+import zipfile
+from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Optional, Sequence
 
 import numpy as np
 
 from caffe_gradcam.asking.questions import ranking
 from caffe_gradcam.model import labels
-from caffe_gradcam.pictures import render
-from prototxt_tools.files import write_bytes
+from caffe_gradcam.pictures import metadata, render
 
-_LONGEST_STEM, _LONGEST_LABEL = 100, 40
-_SHOWN = 5
+if TYPE_CHECKING:
+    from caffe_gradcam.explaining.explanation import Explanation, Result
+    from caffe_gradcam.model.model import LoadedModel
+
+_LONGEST_STEM, _LONGEST_NAME, _LONGEST_QUESTION = 100, 40, 80
+_TOP_CLASSES = 5
+# What a ZIP archive's comment may hold.
+_LONGEST_COMMENT = 65535
 
 
-def unique(names):
+def unique(names: Iterable[str]) -> List[str]:
     """Tell equal names apart by a number: ``cat, cat-2``; case does not count."""
     taken, result = set(), []
     for name in names:
@@ -28,8 +35,8 @@ def unique(names):
     return result
 
 
-def stems(paths):
-    """A name for the outputs of each image: its own, short, printable and unlike the others."""
+def stems(paths: Iterable[str]) -> List[str]:
+    """The beginning of the output names of each image: short, printable and unique."""
     names = []
     for path in paths:
         name = os.path.splitext(os.path.basename(path))[0]
@@ -38,87 +45,97 @@ def stems(paths):
     return unique(names)
 
 
-def bases(explanations):
-    """A file name without stem and extension for each explanation of a photograph.
+def bases(explanations: "Sequence[Explanation]", hash8: str = "",
+          several_inputs: bool = False) -> List[str]:
+    """The file name of each explanation of an image, without its stem and its extension.
 
-    ``class-281-tiger_cat.fire9_concat``; where there are several methods the method follows.
+    ``class-281-tiger_cat.fire9_concat.grad-cam``: the class, or else the question, the layer and
+    the method.
 
     Parameters
     ----------
-    explanations : list of Explanation
+    explanations : sequence of Explanation
+    hash8 : str
+        Follows the method, where the recipe is not the default.
+    several_inputs : bool
+        Whether the name of the input stands in front.
 
     Returns
     -------
     list of str
-        Unlike each other.
+        All different.
     """
-    several = len({one.method for one in explanations}) > 1
-    return unique([".".join([_asked(one), slug(one.target)] + [one.method] * several)
-                   for one in explanations])
+    names = []
+    for explanation in explanations:
+        parts = [slug(explanation.input) if several_inputs else "", _question(explanation),
+                 slug(explanation.target), explanation.method, hash8]
+        names.append(".".join(part for part in parts if part))
+    return unique(names)
 
 
-def _asked(explanation):
-    plain = explanation.class_index is not None and explanation.question.startswith(
-        str(explanation.class_index))
-    if not plain:
-        return slug(explanation.question)[:2 * _LONGEST_LABEL]
-    label = slug(labels.names(explanation.label or "")[0])[:_LONGEST_LABEL]
-    rest = explanation.question.partition(" at ")[2]
-    return "-".join(part for part in (
-        "class", str(explanation.class_index), label, rest and "at_" + slug(rest)) if part)
+def _question(explanation: "Explanation") -> str:
+    """``class-281-tiger_cat``, or the words of a question that is not about one class."""
+    question, index = explanation.question, explanation.class_index
+    if index is None or not question.startswith(str(index)):
+        return slug(question)[:_LONGEST_QUESTION]
+    name = slug(labels.names(explanation.label or "")[0])[:_LONGEST_NAME]
+    region = question.partition(" at ")[2]
+    parts = ("class", str(index), name, region and "at_" + slug(region))
+    return "-".join(part for part in parts if part)
 
 
-def slug(text):
+def slug(text: str) -> str:
     """Letters, digits, dots and hyphens; anything else becomes an underscore."""
     return re.sub("[^A-Za-z0-9.-]+", "_", render.to_ascii(text).replace("?", " ").strip())
 
 
-def write_arrays(path, explanation, scores):
-    """Write what an explanation is made of as an .npz file.
+def encode_arrays(explanation: "Explanation", scores: np.ndarray, text: str = "") -> bytes:
+    """What an explanation is computed from, as the bytes of an .npz file.
 
     Parameters
     ----------
-    path : str
     explanation : Explanation
-        Gives ``cam`` (h x w float32, signed) and ``heatmap`` (H x W float32 in [0, 1]).
+        Provides ``cam`` (h x w float32, signed) and ``heatmap`` (H x W float32 in [0, 1]).
     scores : numpy.ndarray
         One per class.
-
-    Raises
-    ------
-    InputError
-        The file cannot be written.
+    text : str
+        ASCII that the file carries as the archive's comment: see :mod:`metadata`.
     """
-    data = io.BytesIO()
+    file = io.BytesIO()
     np.savez_compressed(
-        data, cam=explanation.cam, heatmap=explanation.heatmap, scores=scores)
-    write_bytes(path, data.getvalue())
+        file, cam=explanation.cam, heatmap=explanation.heatmap, scores=scores)
+    if text:
+        with zipfile.ZipFile(file, "a") as archive:
+            archive.comment = f"{metadata.KEYWORD} {text}".encode("ascii")[:_LONGEST_COMMENT]
+    return file.getvalue()
 
 
-def image_row(path, result, model):
-    """The report's entry for an image, its explanations still to come."""
+def image_row(path: str, result: "Result", model: "LoadedModel") -> Dict[str, Any]:
+    """The report's entry for an image, without its explanations."""
     top = []
-    for index in ranking(result.scores)[:_SHOWN]:
-        has = result.probabilities is not None
+    for index in ranking(result.scores)[:_TOP_CLASSES]:
+        probabilities = result.probabilities
         top.append({
             "class": index,
-            "label": model.label(index),
+            "class_name": model.class_name(index),
             "score": float(result.scores[index]),
-            "probability": float(result.probabilities[index]) if has else None,
+            "probability": None if probabilities is None else float(probabilities[index]),
         })
     return {"path": path, "top": top, "explanations": []}
 
 
-def explanation_row(explanation, figure, npz):
+def explanation_row(explanation: "Explanation", figure: str,
+                    npz: Optional[str]) -> Dict[str, Any]:
     """The report's entry for an explanation."""
     return {
         "question": explanation.question,
         "class": explanation.class_index,
-        "label": explanation.label,
+        "class_name": explanation.label,
         "score": explanation.score,
         "probability": explanation.probability,
         "method": explanation.method,
-        "target": explanation.target,
+        "layer": explanation.target,
+        "input": explanation.input,
         "cam_shape": list(explanation.cam.shape),
         "cam_max": float(explanation.cam.max()),
         "positive_mass": explanation.positive_mass,

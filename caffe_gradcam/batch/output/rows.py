@@ -87,7 +87,7 @@ def _of_explanation(one, threshold):
         "placement": None if one.placement is None else [
             float(value) for pair in one.placement for value in pair],
         "boxes": None if threshold is None else [
-            list(box[:4]) for box in find(one.heatmap, threshold)],
+            list(box.rectangle) for box in find(one.heatmap, threshold)],
     }
 
 

@@ -1,12 +1,14 @@
 """Text in pictures, with OpenCV's fonts."""
 
 import unicodedata
-from typing import NamedTuple, Tuple
+from dataclasses import dataclass
+from typing import Callable, Tuple
 
 import numpy as np
 
 
-class Style(NamedTuple):
+@dataclass(frozen=True)
+class Style:
     """How text looks: OpenCV's font scale (1 is 22 pixels of capital height), blue first."""
 
     scale: float
@@ -19,19 +21,19 @@ HEADING = Style(0.48, (32, 32, 32), 2)
 CAPTION = Style(0.45, (48, 48, 48))
 NOTE = Style(0.45, (112, 112, 112))
 TICK = Style(0.38, (112, 112, 112))
-# Drawn so many times larger and reduced: OpenCV 3 and 4 have fonts of thin single lines.
+# Text is drawn this many times larger and reduced: OpenCV 3 and 4 have fonts of thin lines only.
 _FINER = 4
 
 
-def to_ascii(text):
-    """What OpenCV's fonts can write: accents dropped, anything else strange a question mark."""
+def to_ascii(text: str) -> str:
+    """The text as OpenCV's fonts can write it: without accents, other letters as question marks."""
     plain = unicodedata.normalize("NFKD", text)
     plain = "".join(letter for letter in plain if not unicodedata.combining(letter))
     return "".join(letter if " " <= letter <= "~" else "?" for letter in plain)
 
 
-def cut(text, room, style, width_of):
-    """A text shortened to what fits, with dots where it ends early.
+def cut(text: str, room: float, style: Style, width_of: "Callable[[str, Style], float]") -> str:
+    """A text shortened to what fits, with dots at the end where something is left out.
 
     Parameters
     ----------
@@ -39,12 +41,12 @@ def cut(text, room, style, width_of):
     room : float
     style : Style
     width_of : callable
-        How wide a text is: ``width_of(text, style)``, in the unit of ``room``.
+        The width of a text: ``width_of(text, style)``, in the unit of ``room``.
 
     Returns
     -------
     str
-        Empty where not even the dots fit.
+        Empty if not even the dots fit.
     """
     if width_of(text, style) <= room:
         return text
@@ -59,20 +61,20 @@ def cut(text, room, style, width_of):
     return shown if width_of(shown, style) <= room else ""
 
 
-def width(text, style):
-    """How wide a text of ASCII letters is, in pixels."""
+def width(text: str, style: Style) -> float:
+    """The width of a text of ASCII letters, in pixels."""
     return _size(text, style)[0] / float(_FINER)
 
 
-def write(picture, text, place, style):
+def write(picture: np.ndarray, text: str, origin: Tuple[int, int], style: Style) -> None:
     """Write one line of ASCII letters into a picture.
 
     Parameters
     ----------
     picture : numpy.ndarray
-        H x W x 3 uint8, changed in place; what would stand outside is not written.
+        H x W x 3 uint8, changed in place; whatever lies outside it is not drawn.
     text : str
-    place : (int, int)
+    origin : (int, int)
         x of the left end and y of the base line.
     style : Style
     """
@@ -90,14 +92,15 @@ def write(picture, text, place, style):
         style.scale * _FINER, 255, _stroke(style), cv2.LINE_AA,
     )
     ink = cv2.resize(fine, size[::-1], interpolation=cv2.INTER_AREA)
-    x, y = place[0] - left, place[1] - rise
+    x, y = origin[0] - left, origin[1] - rise
     x0, y0 = max(x, 0), max(y, 0)
     ground = picture[y0:max(y + size[0], 0), x0:max(x + size[1], 0)]
     ink = ink[y0 - y:, x0 - x:][:ground.shape[0], :ground.shape[1], np.newaxis] / np.float32(255)
-    ground[...] = np.rint(ground * (1 - ink) + np.float32(style.colour) * ink)
+    colour = np.array(style.colour, np.float32)
+    ground[...] = np.rint(ground * (1 - ink) + colour * ink)
 
 
-def _size(text, style):
+def _size(text: str, style: Style) -> Tuple[int, int, int]:
     """Width, height above the base line and depth below it, in fine pixels."""
     import cv2
 
@@ -106,8 +109,8 @@ def _size(text, style):
     return across, up, down
 
 
-def _stroke(style):
-    """The thickness to ask for: OpenCV 5 has a true font and takes it for a weight."""
+def _stroke(style: Style) -> int:
+    """The thickness to ask for; OpenCV 5 has a real font and takes the thickness as its weight."""
     import cv2
 
     if hasattr(cv2, "FontFace"):
