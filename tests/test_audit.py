@@ -20,7 +20,7 @@ def found(text):
 @pytest.mark.parametrize("kind, deed", [
     ("Python", "runs Python code"), ("ImageData", "reads files"), ("Data", "reads a database"),
     ("HDF5Data", "reads files"), ("HDF5Output", "writes a file"), ("WindowData", "reads files"),
-    ("AnnotatedData", "may read files"),
+    ("AnnotatedData", "reads a database"), ("VideoData", "may read files"),
 ])
 def test_layers_that_run_code_or_touch_files_are_named(kind, deed):
     findings = audit(Net.parse(f'layer {{ name: "evil"\n type: "{kind}" }}'))

@@ -1,5 +1,7 @@
 """Parameters and multiply-adds."""
 
+from dataclasses import astuple
+
 import definitions
 import pytest
 
@@ -11,7 +13,7 @@ from prototxt_tools.reports import cost
 def spent(text):
     net = Net.parse(text).at("TEST")
     sizes = shapes.infer(net, problems=[])
-    return cost.costs(net, sizes), cost.total(net, sizes)
+    return list(map(astuple, cost.costs(net, sizes))), astuple(cost.total(net, sizes))
 
 
 @pytest.mark.parametrize(

@@ -50,15 +50,15 @@ def test_well_known_nets_see_what_the_literature_says(text, blob, size, stride):
 def test_the_offset_is_the_centre_of_the_first_cell():
     # An 11 x 11 window without padding is centred at pixel 5; conv5 of CaffeNet follows at 17.
     fields, _ = fields_of(definitions.caffenet())
-    assert fields["conv1"] == ((11, 11), (4, 4), (5, 5))
+    assert fields["conv1"] == receptive.Field((11, 11), (4, 4), (5, 5))
     assert fields["conv5"].offset == (17, 17)
     # Padding of half a window keeps the first cell over the first pixel.
-    assert fields_of(definitions.vgg(16))[0]["conv1_2"] == ((5, 5), (1, 1), (0, 0))
+    assert fields_of(definitions.vgg(16))[0]["conv1_2"] == receptive.Field((5, 5), (1, 1), (0, 0))
 
 
 def test_every_cell_behind_a_fully_connected_layer_sees_all():
     text = INPUT + layer("InnerProduct", "fc", "d", "inner_product_param { num_output: 3 }")
-    assert fields_of(text)[0]["fc"] == ((40, 36), (0, 0), (19.5, 17.5))
+    assert fields_of(text)[0]["fc"] == receptive.Field((40, 36), (0, 0), (19.5, 17.5))
 
 
 def test_global_context_added_to_a_map_lets_each_cell_see_all():
@@ -67,7 +67,7 @@ def test_global_context_added_to_a_map_lets_each_cell_see_all():
     text += layer("Flatten", "f", "p") + layer("Scale", "s", "c f", "scale_param { axis: 0 }")
     fields = fields_of(text)[0]
     assert fields["p"].size == (42, 38)
-    assert fields["s"] == ((42, 38), (0, 0), (19.5, 17.5))
+    assert fields["s"] == receptive.Field((42, 38), (0, 0), (19.5, 17.5))
 
 
 def test_branches_of_different_stride_have_no_common_field():

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from prototxt_tools import layers
 from prototxt_tools.errors import PrototxtError
 from prototxt_tools.net import schema
 from prototxt_tools.net.schema import tables
@@ -249,9 +250,9 @@ def test_old_forms_have_v2_names():
     assert schema.V1_TYPES["SOFTMAX_LOSS"] == "SoftmaxWithLoss"
     assert schema.V0_TYPES["innerproduct"] == "InnerProduct"
     assert schema.V0_TYPES["softmax_loss"] == "SoftmaxWithLoss"
-    assert len(schema.LAYER_TYPES) == 61
+    assert len(layers.stock_types()) == 61
     assert set(schema.V0_TYPES.values()) <= set(schema.V1_TYPES.values())
-    assert set(schema.V1_TYPES.values()) - {""} <= set(schema.LAYER_TYPES)
+    assert set(schema.V1_TYPES.values()) - {""} <= layers.stock_types()
 
 
 def test_every_v1_and_v0_type_of_the_tables_is_known():
@@ -276,7 +277,7 @@ def test_the_tables_are_those_of_the_installed_caffe(caffe):
     assert schema.SOLVER_FIELDS == (
         set(theirs["SolverParameter"].fields_by_name) - set(theirs["NetParameter"].fields_by_name)
     )
-    assert set(schema.LAYER_TYPES) == set(caffe.layer_type_list())
+    assert layers.stock_types() == set(caffe.layer_type_list())
 
 
 def stock_fields(descriptor):

@@ -1,17 +1,17 @@
 """What is known of a layer type, as one record, and the table of these records."""
 
-from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
-
+import re
 from dataclasses import dataclass
+from typing import Callable, Dict, FrozenSet, List, Optional, Tuple
 
+from prototxt_tools.layers.sizes import Message, Shapes, Tops
 from prototxt_tools.layers.spans import Span
 
-Shape = Tuple[int, ...]
-ShapeRule = Callable[[Any, List[Shape], int], Sequence[Optional[Shape]]]
-BlobsRule = Callable[[Any, List[Shape]], Sequence[Optional[Shape]]]
-ReceptiveRule = Callable[[Any, List[List[Span]], List[Shape]], Optional[List[Span]]]
-CostRule = Callable[[Any, List[Shape], List[Shape], List[Shape]], int]
-ArityRule = Callable[[Any], Tuple[str, str]]
+ShapeRule = Callable[[Message, Shapes, int], Tops]
+BlobsRule = Callable[[Message, Shapes], Tops]
+ReceptiveRule = Callable[[Message, List[List[Span]], Shapes], Optional[List[Span]]]
+CostRule = Callable[[Message, Shapes, Shapes, Shapes], int]
+ArityRule = Callable[[Message], Tuple[str, str]]
 
 ROLES = {
     "": "makes new features, or nothing is known of it",
@@ -29,8 +29,10 @@ ROLES = {
     "sum": "combines its bottoms number by number",
     "link": "turns scores into probabilities",
     "loss": "compares scores with labels",
-    "judge": "reads scores and gives nothing that a net goes on with",
-    "data": "fills its tops from outside, with images or labels",
+    "judge": "reads blobs and gives nothing that a net goes on with",
+    "decision": "turns scores into the class that they are highest for",
+    "images": "fills its first top with images that transform_param describes",
+    "data": "fills its tops from outside",
     "constant": "fills its tops, also in a deploy net",
 }
 _CARRYING = {"pooling", "carrier", "identity"}
@@ -108,7 +110,7 @@ class LayerType:
     value_bottoms: Optional[int] = None
     link: Optional[str] = None
     inner_link: str = ""
-    rectifies_if: Optional[Callable[[Any], bool]] = None
+    rectifies_if: Optional[Callable[[Message], bool]] = None
     fillers: Optional[Tuple[Optional[Tuple[str, float]], ...]] = None
     parameters: str = ""
     access: str = ""
@@ -136,12 +138,28 @@ class LayerType:
         """Whether branches meet in it."""
         return self.role in ("join", "sum")
 
-    def rectifies(self, message: Any) -> bool:
+    @property
+    def judges(self) -> bool:
+        """Whether it compares or reports what a net computes, which a deploy net does not need.
+
+        Of types that the table does not have, the name decides.
+        """
+        if self.name in TABLE:
+            return self.role in ("loss", "judge")
+        return bool(_JUDGING_NAME.search(self.name))
+
+    @property
+    def is_data(self) -> bool:
+        """Whether it fills blobs with data that a deploy net gets from its user."""
+        return self.role in ("images", "data")
+
+    def rectifies(self, message: Message) -> bool:
         """Whether a layer of the type, with these parameters, cuts at 0."""
         return self.role == "rectifier" and (self.rectifies_if is None
                                              or self.rectifies_if(message))
 
 
+_JUDGING_NAME = re.compile("Loss|Accuracy|Eval|Silence|Annotator")
 TABLE: Dict[str, LayerType] = {}
 
 
@@ -159,6 +177,11 @@ def register(layer_type: LayerType) -> LayerType:
     """
     TABLE[layer_type.name] = layer_type
     return layer_type
+
+
+def stock_types() -> FrozenSet[str]:
+    """The names of the layer types that BVLC Caffe's master has."""
+    return frozenset(layer_type.name for layer_type in TABLE.values() if layer_type.is_stock)
 
 
 def of(name: str) -> LayerType:

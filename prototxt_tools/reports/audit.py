@@ -3,17 +3,16 @@
 import re
 from typing import NamedTuple
 
-from prototxt_tools import shapes
+from prototxt_tools import layers, shapes
+from prototxt_tools.layers.sizes import volume
 
+# By what the layer type has access to.
 _DEEDS = {
-    "Python": ("code", "runs Python code named by the file"),
-    "Data": ("file", "reads a database from the disk"),
-    "ImageData": ("file", "reads files from the disk"),
-    "HDF5Data": ("file", "reads files from the disk"),
-    "WindowData": ("file", "reads files from the disk"),
-    "HDF5Output": ("file", "writes a file to the disk"),
+    "code": ("code", "runs Python code named by the file"),
+    "database": ("file", "reads a database from the disk"),
+    "files": ("file", "reads files from the disk"),
+    "output": ("file", "writes a file to the disk"),
 }
-_HARMLESS_DATA = {"DummyData", "MemoryData"}
 _FILE_FIELDS = {"source", "mean_file", "meanfile", "root_folder", "file_name"}
 _WORDS = {"name", "type", "bottom", "top", "stage", "not_stage"}
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
@@ -68,12 +67,13 @@ def _deeds(layer):
     strings = [(field.name, field.string()) for field in _strings(layer.field.value)]
     files = [text for name, text in strings if name in _FILE_FIELDS and text]
     said = ": " + ", ".join(files) if files else ""
-    if layer.type in _DEEDS:
-        kind, deed = _DEEDS[layer.type]
+    access = layers.of(layer.type).access
+    if access:
+        kind, deed = _DEEDS[access]
         if kind == "code":
             said = "".join(": " + text for name, text in strings if name == "module")
         return [_finding(layer, kind, deed + said)]
-    if layer.type.endswith("Data") and layer.type not in _HARMLESS_DATA:
+    if layer.type.endswith("Data") and layer.type not in layers.TABLE:
         return [_finding(layer, "file", "may read files from the disk" + said)]
     return [_finding(layer, "file", "names files" + said)] if files else []
 
@@ -112,7 +112,7 @@ def _sizes(net):
         for error in problems
         if isinstance(error.__cause__, OverflowError)
     ]
-    volumes = {name: sum(map(shapes.volume, blobs)) for name, blobs in weights.items()}
+    volumes = {name: sum(map(volume, blobs)) for name, blobs in weights.items()}
     for layer in net.layers:
         own = volumes.get(layer.name, 0)
         if own * _BYTES >= _MAX_WEIGHTS:
@@ -120,7 +120,7 @@ def _sizes(net):
     if sum(volumes.values()) * _BYTES >= _MAX_WEIGHTS and not found:
         took = _gigabytes(sum(volumes.values()))
         found.append(Finding("", "", "size", "the weights take " + took))
-    values = sum(map(shapes.volume, sizes.values()))
+    values = sum(map(volume, sizes.values()))
     if values * _BYTES >= _MAX_BLOBS:
         found.append(Finding("", "", "size", "the blobs take " + _gigabytes(values)))
     return found

@@ -5,40 +5,13 @@ line. The rules follow ``src/caffe/net.cpp``, ``include/caffe/layer.hpp``,
 ``src/caffe/util/upgrade_proto.cpp`` and ``insert_splits.cpp``.
 """
 
-from prototxt_tools import shapes
+from prototxt_tools import layers, shapes
 from prototxt_tools.errors import InputError, PrototxtError
+from prototxt_tools.layers.sizes import volume
 from prototxt_tools.net import schema
 from prototxt_tools.reports.forks import fork_of
 from prototxt_tools.text.tree import Message
 
-# Bottoms and tops that layers take: 1 just one, 1+ one or more, 1-2 one or two.
-_ARITIES = {
-    ("1", "1"): """
-        AbsVal ArgMax BNLL BatchNorm Clip Dropout ELU Embed Exp Flatten Im2col InnerProduct LRN Log
-        MVN PReLU Power ReLU Reduction Reshape SPP Sigmoid Softmax Swish TanH Threshold Tile""",
-    ("0", "1"): "Parameter",
-    ("0", "1+"): "DummyData HDF5Data Input",
-    ("0", "2"): "ImageData MemoryData WindowData",
-    ("0", "1-2"): "Data",
-    ("1", "1+"): "Slice Split",
-    ("1", "1-2"): "Pooling",
-    ("1+", "1+"): "Convolution Deconvolution",
-    ("1+", "0"): "Silence",
-    ("1+", "1"): "Concat",
-    ("2+", "1"): "Eltwise",
-    ("2+", "1+"): "Filter",
-    ("1-2", "1"): "Bias Scale",
-    ("2", "0"): "HDF5Output",
-    ("2", "1"): "BatchReindex Crop",
-    ("2", "1-2"): "Accuracy",
-    # A loss makes its top when it has none.
-    ("2", "0-1"): "EuclideanLoss HingeLoss MultinomialLogisticLoss",
-    ("2", "0-2"): "SigmoidCrossEntropyLoss SoftmaxWithLoss",
-    ("2-3", "0-2"): "InfogainLoss",
-    ("3", "0-1"): "ContrastiveLoss",
-    ("3", "2"): "LSTMUnit",
-}
-_ARITY = {name: arity for arity, names in _ARITIES.items() for name in names.split()}
 _LAYER_MESSAGES = {"layer": "LayerParameter", "layers": "V1LayerParameter"}
 _PERMISSIVE = 1
 _FILLERS = {"bilinear", "constant", "gaussian", "msra", "positive_unitball", "uniform", "xavier"}
@@ -169,19 +142,21 @@ def _has_shapes(net):
 
 
 def _layer_problems(layer):
-    if layer.type not in schema.LAYER_TYPES:
+    layer_type = layers.of(layer.type)
+    if not layer_type.is_stock:
         fork = fork_of(layer.type)
         known = f"; {fork} does" if fork else ""
         return ["is of a type that stock Caffe does not know" + known if layer.type else "has none"]
     message, found = layer.message, []
-    bottoms, tops = _arity(layer)
+    bottoms, tops = layer_type.arity(message) if layer_type.arity else (layer_type.bottoms, layer_type.tops)
     for word, wanted, blobs in (("bottom", bottoms, layer.bottoms), ("top", tops, layer.tops)):
         if not _fits(len(blobs), wanted):
             found.append(f"has {len(blobs)} {word}s and wants {wanted}")
-    if layer.type in ("Convolution", "Deconvolution") and len(layer.bottoms) != len(layer.tops):
+    if layer_type.role == "convolution" and len(layer.bottoms) != len(layer.tops):
         found.append(f"has {len(layer.bottoms)} bottoms and {len(layer.tops)} tops")
-    made = max(len(layer.tops), layer.type.endswith("Loss"))
-    if made > 1 and layer.type.endswith("Loss") and not message.loss_weight:
+    is_loss = layer_type.role == "loss"
+    made = max(len(layer.tops), is_loss)
+    if made > 1 and is_loss and not message.loss_weight:
         found.append(f"has {made} tops and no loss_weight for each")
     for name, count in (("loss_weight", made), ("propagate_down", len(layer.bottoms))):
         given = len(getattr(message, name))
@@ -199,15 +174,6 @@ def _value_problems(layer, message):
     if parameters is not None and parameters.base != -1 and not parameters.base > 0:
         return [f"has the base {parameters.base:g}"]
     return []
-
-
-def _arity(layer):
-    if layer.type == "Pooling" and layer.message.pooling_param.pool != 0:
-        return "1", "1"
-    if layer.type not in ("LSTM", "RNN"):
-        return _ARITY.get(layer.type, ("0+", "0+"))
-    states = {"LSTM": 2, "RNN": 1}[layer.type] if layer.message.recurrent_param.expose_hidden else 0
-    return f"{2 + states}-{3 + states}", str(1 + states)
 
 
 def _fits(count, wanted):
@@ -280,7 +246,7 @@ def _shape_problems(net, phase):
             owner, size = owners.setdefault(spec.name, here) if spec.name else here
             same = size == shape
             if spec.share_mode == _PERMISSIVE:
-                same = shapes.volume(size) == shapes.volume(shape)
+                same = volume(size) == volume(shape)
             if not same:
                 problem = "shares {} with {}, but {} is not {}"
                 found.append(_of_layer(layer, problem.format(spec.name, owner.name, shape, size)))

@@ -1,5 +1,7 @@
 """Everything that is known of a net without running it, as plain data."""
 
+from dataclasses import asdict
+
 from prototxt_tools import shapes
 from prototxt_tools.errors import InputError
 from prototxt_tools.net.graph import Graph
@@ -49,7 +51,7 @@ def describe(net, phase="TEST", stages=(), inputs=None):
         "outputs": [{"blob": blob, "shape": _listed(sizes.get(blob))} for blob in built.outputs()],
         "scores": [_score(graph, score, sizes) for score in graph.scores()],
         "candidates": [_blob(candidate, sizes) for candidate in graph.candidates(sizes)],
-        "total": dict(cost.total(built, sizes)._asdict()),
+        "total": asdict(cost.total(built, sizes)),
         "problems": check.problems(net, phase),
     }
 
@@ -67,10 +69,10 @@ def _layers(net, sizes):
             "shapes": [_listed(sizes.get(top)) for top in layer.tops],
             "receptive_field": None,
         }
-        entry.update(spent._asdict())
+        entry.update(asdict(spent))
         seen = fields.get(layer.tops[0]) if layer.tops else None
         if seen is not None:
-            entry["receptive_field"] = {name: list(axes) for name, axes in seen._asdict().items()}
+            entry["receptive_field"] = {name: list(axes) for name, axes in asdict(seen).items()}
         found.append(entry)
     return found
 

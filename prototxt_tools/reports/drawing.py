@@ -2,9 +2,12 @@
 
 from typing import List, NamedTuple, Tuple
 
+from prototxt_tools import layers
+
+# By the role of the layer type.
 _COLOURS = {
-    "Convolution": "#cfe2f3", "Deconvolution": "#cfe2f3", "InnerProduct": "#d9d2e9",
-    "Pooling": "#fce5cd", "Concat": "#e2e2e2", "Eltwise": "#e2e2e2", "LRN": "#fff2cc",
+    "convolution": "#cfe2f3", "linear": "#d9d2e9", "pooling": "#fce5cd", "join": "#e2e2e2",
+    "sum": "#e2e2e2", "normalization": "#fff2cc",
 }  # fmt: skip
 _PLAIN, _SCORE, _TARGET = "#ffffff", "#f4a6a6", "#a8d5a2"
 
@@ -148,7 +151,7 @@ def _grouped(nodes):
 
 def _colour(node):
     special = {"score": _SCORE, "target": _TARGET}
-    return special.get(node.role) or _COLOURS.get(node.type, _PLAIN)
+    return special.get(node.role) or _COLOURS.get(layers.of(node.type).role, _PLAIN)
 
 
 def _quoted(text):

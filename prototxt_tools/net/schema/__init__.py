@@ -15,7 +15,6 @@ from prototxt_tools.net.schema.tables import (
     FORK_LISTS,
     FORK_MESSAGES,
     FORK_VALUES,
-    LAYER_TYPES,
     SOLVER_FIELDS,
     V0_TYPES,
     V1_TYPES,
@@ -23,7 +22,6 @@ from prototxt_tools.net.schema.tables import (
 from prototxt_tools.text.tree import Field
 
 __all__ = [
-    "LAYER_TYPES",
     "SOLVER_FIELDS",
     "V0_TYPES",
     "V1_TYPES",

@@ -250,15 +250,6 @@ FORK_LISTS = {("PoolingParameter", name) for name in ("kernel_size", "pad", "str
 # Values that forks add to an enum, whatever message it stands in.
 FORK_VALUES = {"Engine": "MKL2017=3 MKLDNN=4", "NormalizationMode": "PRE_FIXED=4"}
 
-# The layer types a stock build registers.
-LAYER_TYPES = tuple("""
-    AbsVal Accuracy ArgMax BNLL BatchNorm BatchReindex Bias Clip Concat ContrastiveLoss Convolution
-    Crop Data Deconvolution Dropout DummyData ELU Eltwise Embed EuclideanLoss Exp Filter Flatten
-    HDF5Data HDF5Output HingeLoss Im2col ImageData InfogainLoss InnerProduct Input LRN LSTM LSTMUnit
-    Log MVN MemoryData MultinomialLogisticLoss PReLU Parameter Pooling Power Python RNN ReLU
-    Reduction Reshape SPP Scale Sigmoid SigmoidCrossEntropyLoss Silence Slice Softmax
-    SoftmaxWithLoss Split Swish TanH Threshold Tile WindowData""".split())
-
 # V1 enum names whose V2 name is not their CamelCase. Source: src/caffe/util/upgrade_proto.cpp.
 _V1_SPECIAL = {
     "ABSVAL": "AbsVal", "ARGMAX": "ArgMax", "BNLL": "BNLL", "HDF5_DATA": "HDF5Data",

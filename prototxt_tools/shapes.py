@@ -3,41 +3,22 @@
 Each rule follows the ``LayerSetUp`` and ``Reshape`` of the layer in Caffe's ``src/caffe/layers``.
 """
 
+from dataclasses import dataclass
+from typing import Dict, Iterable, List, Optional, Sequence, Set, Tuple
+
+from prototxt_tools import layers
 from prototxt_tools.errors import PrototxtError
-from prototxt_tools.net.net import Input
-from prototxt_tools.shapes import axes, ends, rules, weighted, windows
-from prototxt_tools.shapes.rules import axis_of, volume
-from prototxt_tools.shapes.windows import (
-    convolution_windows,
-    pooled_size,
-    pooling_windows,
-    rounds_up,
-    window,
-)
+from prototxt_tools.layers.sizes import Message, Shape, Tops, check, volume
+from prototxt_tools.net.net import Input, Layer, Net
 
-__all__ = [
-    "axis_of",
-    "convolution_windows",
-    "infer",
-    "parameter_count",
-    "parameters",
-    "pooled_size",
-    "pooling_windows",
-    "parameters_of",
-    "rounds_up",
-    "tops_of",
-    "volume",
-    "window",
-]
-
-# Importing a family registers its rules.
-_FAMILIES = (axes, ends, weighted, windows)
+Shapes = Dict[str, Shape]
 _UNBUILDABLE = (ValueError, IndexError, ZeroDivisionError, OverflowError)
 _MAX_VALUES = (1 << 31) - 1
 _MAX_AXES = 32
 
 
-def infer(net, inputs=None, problems=None):
+def infer(net: Net, inputs: Optional[Shapes] = None,
+          problems: Optional[List[PrototxtError]] = None) -> Shapes:
     """The shape of every blob, after the last layer that writes it.
 
     Parameters
@@ -77,7 +58,77 @@ def infer(net, inputs=None, problems=None):
     return shapes
 
 
-def _input(entry):
+@dataclass(frozen=True)
+class Unknown:
+    """A place from which on shapes are unknown.
+
+    Attributes
+    ----------
+    name, type : str
+        Of the layer; of an ``input:`` field the blob and "input".
+    line : int
+        Counted from 1.
+    blobs : tuple of str
+        The tops whose shapes are unknown.
+    reason : str
+    """
+
+    name: str
+    type: str
+    line: int
+    blobs: Tuple[str, ...]
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.name or '(unnamed)'} ({self.type}, line {self.line}): {self.reason}"
+
+
+def unknown(net: Net, shapes: Shapes) -> List[Unknown]:
+    """Where shapes become unknown: the first such layers, not those behind them.
+
+    Parameters
+    ----------
+    net : prototxt_tools.net.net.Net
+    shapes : dict
+        As ``infer`` gives them.
+
+    Returns
+    -------
+    list of Unknown
+        In the order of the file; empty where every shape is known.
+    """
+    ends = [
+        Unknown(entry.blob, "input", entry.field.line, (entry.blob,), "it has no shape")
+        for entry in net.inputs if entry.blob not in shapes
+    ]
+    written = {entry.blob for entry in net.inputs}
+    behind = {entry.blob for entry in net.inputs if entry.blob not in shapes}
+    for layer in net.layers:
+        blobs = tuple(top for top in layer.tops if top not in shapes)
+        if blobs and layer.type != "Input" and not behind.intersection(layer.bottoms):
+            reason = _why_unknown(layer, shapes, written)
+            ends.append(Unknown(layer.name, layer.type, layer.field.line, blobs, reason))
+        behind.update(blobs)
+        written.update(layer.tops)
+    return ends
+
+
+def _why_unknown(layer: Layer, shapes: Shapes, written: Set[str]) -> str:
+    unwritten = [bottom for bottom in layer.bottoms if bottom not in written]
+    if unwritten:
+        return f"it reads {unwritten[0]}, which no layer before it writes"
+    layer_type = layers.of(layer.type)
+    if layer_type.shape is not None:
+        try:
+            tops_of(layer, shapes)
+        except PrototxtError as error:
+            return error.problem
+    if layer_type.is_data:
+        return "the file does not give the size of its data"
+    return f"the shapes that a layer of type {layer.type} gives are not known"
+
+
+def _input(entry: Input) -> List[Tuple[str, Optional[Shape]]]:
     try:
         _check_size(entry.shape)
     except _UNBUILDABLE as error:
@@ -86,11 +137,11 @@ def _input(entry):
     return [(entry.blob, entry.shape)]
 
 
-def _layer(layer, shapes):
+def _layer(layer: Layer, shapes: Shapes) -> Iterable[Tuple[str, Optional[Shape]]]:
     return () if layer.type == "Input" else zip(layer.tops, tops_of(layer, shapes))
 
 
-def tops_of(layer, shapes):
+def tops_of(layer: Layer, shapes: Shapes) -> Tops:
     """The shapes of a layer's tops, None where unknown, from those of its bottoms.
 
     Raises
@@ -98,7 +149,7 @@ def tops_of(layer, shapes):
     PrototxtError
         If it cannot be built on them.
     """
-    rule = rules.TOPS.get(layer.type)
+    rule = layers.of(layer.type).shape
     bottoms = [shapes.get(bottom) for bottom in layer.bottoms]
     if rule is None or None in bottoms:
         return [None] * len(layer.tops)
@@ -111,16 +162,17 @@ def tops_of(layer, shapes):
     return tops
 
 
-def _check_size(shape):
+def _check_size(shape: Optional[Shape]) -> None:
     """``Blob::Reshape`` in ``src/caffe/blob.cpp``."""
     if shape is not None:
-        rules.check(min(shape + (0,)) >= 0, f"{shape} has a size below 0")
-        rules.check(len(shape) <= _MAX_AXES, f"{shape} has over {_MAX_AXES} axes")
+        check(min(shape + (0,)) >= 0, f"{shape} has a size below 0")
+        check(len(shape) <= _MAX_AXES, f"{shape} has over {_MAX_AXES} axes")
         if volume(shape) > _MAX_VALUES:
             raise OverflowError(f"{shape} are over 2^31 values")
 
 
-def parameters(net, shapes, problems=None):
+def parameters(net: Net, shapes: Shapes, problems: Optional[List[PrototxtError]] = None
+               ) -> Dict[str, List[Shape]]:
     """The shapes of the learned parameters of every layer that has some.
 
     Parameters
@@ -141,7 +193,7 @@ def parameters(net, shapes, problems=None):
     PrototxtError
         Names the layer that cannot be built, and why.
     """
-    found = {}
+    blobs_by_layer: Dict[str, List[Shape]] = {}
     for layer in net.layers:
         try:
             blobs = parameters_of(layer, shapes)
@@ -151,15 +203,15 @@ def parameters(net, shapes, problems=None):
             problems.append(error)
             continue
         if blobs:
-            found[layer.name] = blobs
-    return found
+            blobs_by_layer[layer.name] = blobs
+    return blobs_by_layer
 
 
-def parameters_of(layer, shapes):
+def parameters_of(layer: Layer, shapes: Shapes) -> List[Shape]:
     """The shapes of a layer's learned parameters; empty where unknown. Raises as ``tops_of``."""
     if layer.message.blobs:
         return [_stored_shape(blob) for blob in layer.message.blobs]
-    rule = rules.PARAMETERS.get(layer.type)
+    rule = layers.of(layer.type).blobs
     bottoms = [shapes.get(bottom) for bottom in layer.bottoms]
     if rule is None or None in bottoms:
         return []
@@ -169,7 +221,7 @@ def parameters_of(layer, shapes):
         raise _unbuildable(layer, bottoms, error) from error
 
 
-def _stored_shape(blob):
+def _stored_shape(blob: Message) -> Shape:
     """The shape of a blob that the definition itself holds (``Blob::FromProto``)."""
     legacy = ("num", "channels", "height", "width")
     if any(map(blob.HasField, legacy)):
@@ -177,22 +229,23 @@ def _stored_shape(blob):
     return tuple(blob.shape.dim)
 
 
-def parameter_count(layer):
+def parameter_count(layer: Layer) -> int:
     """How many learned parameter blobs a layer has, whatever their shapes."""
-    rule = rules.PARAMETERS.get(layer.type)
+    rule = layers.of(layer.type).blobs
     if rule is None:
         return 0
     convolution = layer.message.convolution_param
-    axes_wanted = max(4, convolution.axis + 1 + len(convolution.kernel_size))
-    bottoms = [(1,) * axes_wanted] * len(layer.bottoms)
+    axes = max(4, convolution.axis + 1 + len(convolution.kernel_size))
+    bottoms = [(1,) * axes] * len(layer.bottoms)
     try:
         return sum(shape is not None for shape in rule(layer.message, bottoms))
     except _UNBUILDABLE as error:
         raise _unbuildable(layer, [], error) from error
 
 
-def _unbuildable(layer, bottoms, error):
-    said = " on " + " and ".join(map(str, bottoms)) if bottoms else ""
+def _unbuildable(layer: Layer, bottoms: Sequence[Optional[Shape]],
+                 error: Exception) -> PrototxtError:
+    given = " on " + " and ".join(map(str, bottoms)) if bottoms else ""
     return layer.field.error(
-        f"layer {layer.name} ({layer.type}) cannot be built{said}: {error}"
+        f"layer {layer.name} ({layer.type}) cannot be built{given}: {error}"
     )

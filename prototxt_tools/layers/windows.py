@@ -4,12 +4,12 @@ Caffe: ``base_conv_layer.cpp``, ``conv_layer.cpp``, ``deconv_layer.cpp``, ``im2c
 ``pooling_layer.cpp``, ``spp_layer.cpp``.
 """
 
-from prototxt_tools.shapes.rules import axis_of, check, parameters_of, tops_of
+from typing import List, Optional, Sequence, Tuple
 
-CONVOLUTIONS = ("Convolution", "Deconvolution", "DepthwiseConvolution", "ConvolutionDepthwise")
+from prototxt_tools.layers.sizes import Message, Shape, Shapes, Tops, axis_of, check
 
 
-def window(parameters, prefix, spatial, default):
+def window(parameters: Message, prefix: str, spatial: int, default: Optional[int]) -> List[int]:
     """Kernel, stride, pad or dilation along each spatial axis (``base_conv_layer.cpp``).
 
     Parameters
@@ -51,11 +51,13 @@ def window(parameters, prefix, spatial, default):
     return values * spatial if len(values) == 1 else values
 
 
-def convolution_windows(parameters, spatial):
+def convolution_windows(
+    parameters: Message, spatial: int
+) -> Tuple[List[int], List[int], List[int], List[int]]:
     """(kernel, stride, pad, dilation), each a list of ``spatial`` int."""
     for prefix, whole in (("kernel", "kernel_size"), ("stride", "stride"), ("pad", "pad")):
         halves = any(parameters.HasField(prefix + end) for end in ("_h", "_w"))
-        check(not (halves and getattr(parameters, whole)), f"it says its {whole} twice")
+        check(not (halves and getattr(parameters, whole)), f"it gives its {whole} twice")
     return (
         window(parameters, "kernel", spatial, None),
         window(parameters, "stride", spatial, 1),
@@ -64,7 +66,7 @@ def convolution_windows(parameters, spatial):
     )
 
 
-def convolved_size(size, kernel, stride, pad, dilation):
+def convolved_size(size: int, kernel: int, stride: int, pad: int, dilation: int) -> int:
     """Output size of a convolution along one axis, as C++ divides: towards zero."""
     span = size + 2 * pad - (dilation * (kernel - 1) + 1)
     sized = (span // stride if span >= 0 else -(-span // stride)) + 1
@@ -72,8 +74,7 @@ def convolved_size(size, kernel, stride, pad, dilation):
     return sized
 
 
-@tops_of(*CONVOLUTIONS)
-def _convolution(message, bottoms, count):
+def convolution(message: Message, bottoms: Shapes, count: int) -> Tops:
     parameters, shape = message.convolution_param, bottoms[0]
     axis = axis_of(parameters.axis, shape)
     check(all(other == shape for other in bottoms), "the shapes of its bottoms differ")
@@ -89,7 +90,7 @@ def _convolution(message, bottoms, count):
     return [shape[:axis] + (parameters.num_output,) + tuple(sizes)] * len(bottoms)
 
 
-def _check_groups(parameters, channels, layer_type):
+def _check_groups(parameters: Message, channels: int, layer_type: str) -> None:
     outputs, group = parameters.num_output, parameters.group
     check(outputs, "it has no num_output")
     check(group, "its group is 0")
@@ -100,8 +101,7 @@ def _check_groups(parameters, channels, layer_type):
         )
 
 
-@parameters_of(*CONVOLUTIONS)
-def _convolution_parameters(message, bottoms):
+def convolution_blobs(message: Message, bottoms: Shapes) -> Tops:
     parameters = message.convolution_param
     axis = axis_of(parameters.axis, bottoms[0])
     channels, outputs = bottoms[0][axis], parameters.num_output
@@ -113,8 +113,7 @@ def _convolution_parameters(message, bottoms):
     return [(outputs, channels // group) + kernel, bias]
 
 
-@tops_of("Im2col")
-def _im2col(message, bottoms, count):
+def im2col(message: Message, bottoms: Shapes, count: int) -> Tops:
     parameters, shape = message.convolution_param, bottoms[0]
     axis = axis_of(parameters.axis, shape)
     check(axis + 1 < len(shape), "its input has no spatial axes")
@@ -126,7 +125,9 @@ def _im2col(message, bottoms, count):
     return [shape[:axis] + (channels,) + tuple(sizes)]
 
 
-def pooling_windows(parameters, size):
+def pooling_windows(
+    parameters: Message, size: Sequence[int]
+) -> Tuple[List[int], List[int], List[int]]:
     """(kernel, stride, pad), each (h, w); ``size`` is the input's (h, w), for global pooling."""
     if parameters.global_pooling:
         return list(size), [1, 1], [0, 0]
@@ -137,7 +138,8 @@ def pooling_windows(parameters, size):
     )
 
 
-def pooled_size(size, kernel, stride, pad, ceil=True, clip=None):
+def pooled_size(size: int, kernel: int, stride: int, pad: int, ceil: bool = True,
+                clip: Optional[bool] = None) -> int:
     """Output size along one axis: rounded up, without a window beyond the padded input.
 
     Caffe: ``PoolingLayer::Reshape`` in ``src/caffe/layers/pooling_layer.cpp``. The last window
@@ -150,19 +152,18 @@ def pooled_size(size, kernel, stride, pad, ceil=True, clip=None):
     return pooled
 
 
-def rounds_up(parameters):
+def rounds_up(parameters: Message) -> bool:
     """Whether a pooling layer rounds its output size up, as Caffe does unless told otherwise."""
     return parameters.round_mode == 0 and parameters.ceil_mode
 
 
-@tops_of("Pooling")
-def _pooling(message, bottoms, count):
+def pooling(message: Message, bottoms: Shapes, count: int) -> Tops:
     parameters = message.pooling_param
     _check_pooling(parameters)
     return [_pooled(bottoms[0], parameters)] * count
 
 
-def _check_pooling(parameters):
+def _check_pooling(parameters: Message) -> None:
     if parameters.global_pooling:
         kernels = [parameters.HasField("kernel" + end) for end in ("_size", "_h", "_w")]
         check(not any(kernels), "global pooling takes no kernel")
@@ -170,17 +171,17 @@ def _check_pooling(parameters):
         check(windows == [0, 0, 1, 1], "global pooling takes no pad and no stride")
         return
     for prefix, whole in (("kernel", "kernel_size"), ("pad", "pad"), ("stride", "stride")):
-        one = parameters.HasField(whole)
+        given = parameters.HasField(whole)
         halves = [parameters.HasField(prefix + end) for end in ("_h", "_w")]
         if prefix == "kernel":
-            fits = one != all(halves)
+            fits = given != all(halves)
         else:
-            fits = all(halves) and not one or not any(halves)
-        check(fits, f"it wants {whole}, or both {prefix}_h and {prefix}_w")
+            fits = all(halves) and not given or not any(halves)
+        check(fits, f"it needs {whole}, or both {prefix}_h and {prefix}_w")
 
 
-def _pooled(shape, parameters):
-    check(len(shape) == 4, "it wants 4 axes")
+def _pooled(shape: Shape, parameters: Message) -> Shape:
+    check(len(shape) == 4, "it needs 4 axes")
     kernel, stride, pad = pooling_windows(parameters, shape[2:])
     check(
         all(p < k for p, k in zip(pad, kernel)) or not any(pad),
@@ -192,12 +193,11 @@ def _pooled(shape, parameters):
     return shape[:2] + tuple(pooled_size(*axis, ceil=ceil, clip=clip) for axis in axes)
 
 
-@tops_of("SPP")
-def _spp(message, bottoms, count):
+def spp(message: Message, bottoms: Shapes, count: int) -> Tops:
     parameters, shape = message.spp_param, bottoms[0]
-    check(len(shape) == 4, "it wants 4 axes")
+    check(len(shape) == 4, "it needs 4 axes")
     check(parameters.pyramid_height, "its pyramid_height is 0")
-    check(min(shape[2:]) > 0, "it wants a picture")
+    check(min(shape[2:]) > 0, "its input is empty")
     cells = 0
     for level in range(parameters.pyramid_height):
         bins, sizes = 2**level, []
@@ -212,22 +212,19 @@ def _spp(message, bottoms, count):
     return [(shape[0], shape[1] * cells)]
 
 
-@tops_of("ROIPooling")
-def _roi_pooling(message, bottoms, count):
+def roi_pooling(message: Message, bottoms: Shapes, count: int) -> Tops:
     parameters = message.roi_pooling_param
     size = (parameters.pooled_h, parameters.pooled_w)
     return [bottoms[1][:1] + bottoms[0][1:2] + size]
 
 
-@tops_of("PSROIPooling")
-def _psroi_pooling(message, bottoms, count):
+def psroi_pooling(message: Message, bottoms: Shapes, count: int) -> Tops:
     parameters = message.psroi_pooling_param
     size = (parameters.group_size, parameters.group_size)
     return [bottoms[1][:1] + (parameters.output_dim,) + size]
 
 
-@tops_of("Upsample")
-def _upsample(message, bottoms, count):
+def upsample(message: Message, bottoms: Shapes, count: int) -> Tops:
     parameters, shape = message.upsample_param, bottoms[0]
     if parameters.HasField("upsample_h") or parameters.HasField("upsample_w"):
         return [shape[:2] + (parameters.upsample_h, parameters.upsample_w)]
@@ -238,16 +235,14 @@ def _upsample(message, bottoms, count):
     return [shape[:2] + tuple(sizes)]
 
 
-@tops_of("Reorg")
-def _reorg(message, bottoms, count):
+def reorg(message: Message, bottoms: Shapes, count: int) -> Tops:
     stride, (batch, channels, height, width) = message.reorg_param.stride, bottoms[0]
     if message.reorg_param.reverse:
         return [(batch, channels // stride**2, height * stride, width * stride)]
     return [(batch, channels * stride**2, height // stride, width // stride)]
 
 
-@tops_of("Interp")
-def _interp(message, bottoms, count):
+def interp(message: Message, bottoms: Shapes, count: int) -> Tops:
     """DeepLab's and PSPNet's ``interp_layer.cpp``."""
     parameters, shape = message.interp_param, bottoms[0]
     sizes = []

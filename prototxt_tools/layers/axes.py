@@ -1,20 +1,17 @@
 """Layers that join, cut, move or drop axes. Caffe: their files in ``src/caffe/layers``."""
 
-from prototxt_tools.shapes.rules import axis_of, check, tops_of, volume
+from prototxt_tools.layers.sizes import Message, Shapes, Tops, axis_of, check, volume
 
 
-@tops_of("Split")
-def _split(message, bottoms, count):
+def split(message: Message, bottoms: Shapes, count: int) -> Tops:
     return bottoms[:1] * count
 
 
-@tops_of("Silence")
-def _silence(message, bottoms, count):
+def silence(message: Message, bottoms: Shapes, count: int) -> Tops:
     return []
 
 
-@tops_of("Concat")
-def _concat(message, bottoms, count):
+def concat(message: Message, bottoms: Shapes, count: int) -> Tops:
     parameters, first = message.concat_param, bottoms[0]
     _check_one_axis(parameters, "concat_dim")
     legacy = parameters.HasField("concat_dim")
@@ -28,13 +25,12 @@ def _concat(message, bottoms, count):
     return [first[:axis] + (sum(shape[axis] for shape in bottoms),) + first[axis + 1 :]]
 
 
-def _check_one_axis(parameters, old):
+def _check_one_axis(parameters: Message, old: str) -> None:
     both = parameters.HasField("axis") and parameters.HasField(old)
     check(not both, f"it has both axis and {old}")
 
 
-@tops_of("Slice")
-def _slice(message, bottoms, count):
+def slice_axis(message: Message, bottoms: Shapes, count: int) -> Tops:
     parameters, shape = message.slice_param, bottoms[0]
     _check_one_axis(parameters, "slice_dim")
     legacy = parameters.HasField("slice_dim")
@@ -57,8 +53,7 @@ def _slice(message, bottoms, count):
     return [shape[:axis] + (b - a,) + shape[axis + 1 :] for a, b in zip(edges, edges[1:])]
 
 
-@tops_of("Eltwise")
-def _eltwise(message, bottoms, count):
+def eltwise(message: Message, bottoms: Shapes, count: int) -> Tops:
     parameters = message.eltwise_param
     check(all(shape == bottoms[0] for shape in bottoms), "the shapes differ")
     check(
@@ -69,21 +64,18 @@ def _eltwise(message, bottoms, count):
     return bottoms[:1]
 
 
-@tops_of("Axpy")
-def _axpy(message, bottoms, count):
+def axpy(message: Message, bottoms: Shapes, count: int) -> Tops:
     return bottoms[1:2]
 
 
-@tops_of("Flatten")
-def _flatten(message, bottoms, count):
+def flatten(message: Message, bottoms: Shapes, count: int) -> Tops:
     parameters, shape = message.flatten_param, bottoms[0]
     start, end = axis_of(parameters.axis, shape), axis_of(parameters.end_axis, shape)
     check(start <= end + 1, f"its axis {start} is behind its end_axis {end}")
     return [shape[:start] + (volume(shape[start : end + 1]),) + shape[end + 1 :]]
 
 
-@tops_of("Reshape")
-def _reshape(message, bottoms, count):
+def reshape(message: Message, bottoms: Shapes, count: int) -> Tops:
     parameters, shape = message.reshape_param, bottoms[0]
     start = parameters.axis if parameters.axis >= 0 else len(shape) + parameters.axis + 1
     axes = parameters.num_axes
@@ -95,27 +87,25 @@ def _reshape(message, bottoms, count):
         dims.append(size or shape[start + index])
     check(dims.count(-1) <= 1 and min(dims or [1]) >= -1, "more than one size is open")
     if -1 in dims:
-        known = volume(size for size in dims if size != -1)
-        check(known, "the open size cannot be known")
-        dims[dims.index(-1)] = volume(shape[start:end]) // known
+        fixed = volume(size for size in dims if size != -1)
+        check(fixed, "the open size cannot be known")
+        dims[dims.index(-1)] = volume(shape[start:end]) // fixed
     result = shape[:start] + tuple(dims) + shape[end:]
     check(volume(result) == volume(shape), f"{result} has another count than {shape}")
     return [result]
 
 
-@tops_of("Permute")
-def _permute(message, bottoms, count):
+def permute(message: Message, bottoms: Shapes, count: int) -> Tops:
     order = list(message.permute_param.order)
     order += [axis for axis in range(len(bottoms[0])) if axis not in order]
     return [tuple(bottoms[0][axis] for axis in order)]
 
 
-@tops_of("Crop")
-def _crop(message, bottoms, count):
+def crop(message: Message, bottoms: Shapes, count: int) -> Tops:
     (shape, like), parameters = bottoms, message.crop_param
     axis = axis_of(parameters.axis, shape)
     cut = len(shape) - axis
-    check(len(parameters.offset) in (0, 1, cut), f"its offset wants 1 or {cut} values")
+    check(len(parameters.offset) in (0, 1, cut), f"its offset needs 1 or {cut} values")
     check(len(like) >= len(shape), "its second bottom has fewer axes")
     offsets = list(parameters.offset) or [0]
     offsets = offsets * cut if len(offsets) == 1 else offsets
@@ -124,13 +114,11 @@ def _crop(message, bottoms, count):
     return [shape[:axis] + like[axis : len(shape)]]
 
 
-@tops_of("Reduction")
-def _reduction(message, bottoms, count):
+def reduction(message: Message, bottoms: Shapes, count: int) -> Tops:
     return [bottoms[0][: axis_of(message.reduction_param.axis, bottoms[0])]]
 
 
-@tops_of("ArgMax")
-def _argmax(message, bottoms, count):
+def argmax(message: Message, bottoms: Shapes, count: int) -> Tops:
     parameters, shape = message.argmax_param, bottoms[0]
     check(parameters.top_k, "its top_k is 0")
     if parameters.HasField("axis"):
@@ -142,25 +130,22 @@ def _argmax(message, bottoms, count):
     return [size + (1,) * (len(shape) - 3)]
 
 
-@tops_of("Tile")
-def _tile(message, bottoms, count):
+def tile(message: Message, bottoms: Shapes, count: int) -> Tops:
     check(message.tile_param.tiles > 0, "its tiles are 0")
     axis = axis_of(message.tile_param.axis, bottoms[0])
     tiled = bottoms[0][axis] * message.tile_param.tiles
     return [bottoms[0][:axis] + (tiled,) + bottoms[0][axis + 1 :]]
 
 
-@tops_of("BatchReindex")
-def _batch_reindex(message, bottoms, count):
-    check(len(bottoms[1]) == 1, "its second bottom wants 1 axis")
+def batch_reindex(message: Message, bottoms: Shapes, count: int) -> Tops:
+    check(len(bottoms[1]) == 1, "its second bottom needs 1 axis")
     return [bottoms[1] + bottoms[0][1:]]
 
 
-@tops_of("Filter")
-def _filter(message, bottoms, count):
+def filter_items(message: Message, bottoms: Shapes, count: int) -> Tops:
     """As Caffe builds it, with every item; what a forward pass leaves depends on the selector."""
     selector = bottoms[-1]
-    check(volume(selector[1:]) == 1, "its selector wants one value per item")
+    check(volume(selector[1:]) == 1, "its selector needs one value per item")
     check(all(shape[0] == selector[0] for shape in bottoms), "its batches differ in size")
     check(len(bottoms) == count + 1, f"{len(bottoms)} bottoms for {count} tops")
     return bottoms[:-1]

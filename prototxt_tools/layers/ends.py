@@ -1,39 +1,28 @@
 """The ends of a net: data layers, losses and judges. And layers that keep the shape."""
 
-from prototxt_tools.shapes.rules import axis_of, check, tops_of, volume
+from prototxt_tools.layers.sizes import Message, Shapes, Tops, axis_of, check, volume
 
-_SAME = (
-    "AbsVal BNLL Clip Dropout ELU Exp Log Power ReLU ReLU6 Sigmoid Swish TanH Threshold "
-    "BN Normalize ShuffleChannel"
-)
-
-
-@tops_of(*_SAME.split())
-def _same(message, bottoms, count):
+def same_shape(message: Message, bottoms: Shapes, count: int) -> Tops:
     return bottoms[:1]
 
 
-@tops_of("LRN")
-def _lrn(message, bottoms, count):
+def lrn(message: Message, bottoms: Shapes, count: int) -> Tops:
     check(message.lrn_param.local_size % 2, "its local_size is even")
-    check(len(bottoms[0]) == 4, "it wants 4 axes")
+    check(len(bottoms[0]) == 4, "it needs 4 axes")
     return bottoms[:1]
 
 
-@tops_of("MVN")
-def _mvn(message, bottoms, count):
-    check(len(bottoms[0]) <= 4, "it wants 4 axes at most")
+def mvn(message: Message, bottoms: Shapes, count: int) -> Tops:
+    check(len(bottoms[0]) <= 4, "it needs 4 axes at most")
     return [bottoms[0] + (1,) * (4 - len(bottoms[0]))]
 
 
-@tops_of("Softmax")
-def _softmax(message, bottoms, count):
+def softmax(message: Message, bottoms: Shapes, count: int) -> Tops:
     axis_of(message.softmax_param.axis, bottoms[0])
     return bottoms[:1]
 
 
-@tops_of("SoftmaxWithLoss", "InfogainLoss")
-def _softmax_loss(message, bottoms, count):
+def softmax_loss(message: Message, bottoms: Shapes, count: int) -> Tops:
     _check_batches(bottoms)
     axis = message.softmax_param.axis
     if message.type == "InfogainLoss":
@@ -50,40 +39,36 @@ def _softmax_loss(message, bottoms, count):
     return [(), scores][:count]
 
 
-@tops_of("EuclideanLoss", "SigmoidCrossEntropyLoss")
-def _pairwise_loss(message, bottoms, count):
+def pairwise_loss(message: Message, bottoms: Shapes, count: int) -> Tops:
     _check_batches(bottoms)
     check(volume(bottoms[0]) == volume(bottoms[1]), "its bottoms differ in size")
     return [(), bottoms[0]][:count]
 
 
-@tops_of("HingeLoss", "MultinomialLogisticLoss")
-def _label_loss(message, bottoms, count):
+def label_loss(message: Message, bottoms: Shapes, count: int) -> Tops:
     _check_batches(bottoms)
     if message.type == "MultinomialLogisticLoss":
         labels = bottoms[1]
-        check(volume(labels[1:]) == 1 and len(labels) <= 4, "it wants one label per item")
+        check(volume(labels[1:]) == 1 and len(labels) <= 4, "it needs one label per item")
     return [(), bottoms[0]][:count]
 
 
-@tops_of("ContrastiveLoss")
-def _contrastive_loss(message, bottoms, count):
+def contrastive_loss(message: Message, bottoms: Shapes, count: int) -> Tops:
     _check_batches(bottoms)
-    one, other, same = bottoms
-    check(one[1:2] == other[1:2], "its bottoms differ in channels")
+    first, second, labels = bottoms
+    check(first[1:2] == second[1:2], "its bottoms differ in channels")
     check(
-        volume(one[2:]) == volume(other[2:]) == volume(same[1:]) == 1,
-        "it wants one vector per item and one label",
+        volume(first[2:]) == volume(second[2:]) == volume(labels[1:]) == 1,
+        "it needs one vector per item and one label",
     )
     return [()]
 
 
-def _check_batches(bottoms):
+def _check_batches(bottoms: Shapes) -> None:
     check(all(bottoms[:2]) and bottoms[0][0] == bottoms[1][0], "its batches differ in size")
 
 
-@tops_of("Accuracy")
-def _accuracy(message, bottoms, count):
+def accuracy(message: Message, bottoms: Shapes, count: int) -> Tops:
     parameters, (scores, labels) = message.accuracy_param, bottoms
     axis = axis_of(parameters.axis, scores)
     check(parameters.top_k * volume(labels) <= volume(scores), "top_k exceeds the classes")
@@ -94,8 +79,7 @@ def _accuracy(message, bottoms, count):
     return [(), (scores[axis],)][:count]
 
 
-@tops_of("DummyData")
-def _dummy_data(message, bottoms, count):
+def dummy_data(message: Message, bottoms: Shapes, count: int) -> Tops:
     parameters = message.dummy_data_param
     shapes = [tuple(shape.dim) for shape in parameters.shape]
     columns = [parameters.num, parameters.channels, parameters.height, parameters.width]
@@ -103,7 +87,7 @@ def _dummy_data(message, bottoms, count):
     if not shapes:
         check(
             all(len(column) in (1, count) for column in columns),
-            f"it wants num, channels, height and width once, or {count} times each",
+            f"it needs num, channels, height and width once, or {count} times each",
         )
         columns = [list(column) * (count if len(column) == 1 else 1) for column in columns]
         shapes = list(zip(*columns))
@@ -111,33 +95,31 @@ def _dummy_data(message, bottoms, count):
     return shapes * count if len(shapes) == 1 else shapes
 
 
-@tops_of("MemoryData")
-def _memory_data(message, bottoms, count):
+def memory_data(message: Message, bottoms: Shapes, count: int) -> Tops:
     parameters = message.memory_data_param
     size = (parameters.batch_size, parameters.channels, parameters.height, parameters.width)
     check(volume(size), "batch_size, channels, height and width must be positive")
     return [size, (parameters.batch_size,)][:count]
 
 
-@tops_of("Data", "ImageData", "WindowData")
-def _pictures(message, bottoms, count):
-    """A batch of pictures; None where only the files know their size.
+def images(message: Message, bottoms: Shapes, count: int) -> Tops:
+    """A batch of images; None where only the files know their size.
 
-    A Data layer's pictures are taken to have 3 channels unless it says otherwise.
+    The images of a Data layer are taken to have 3 channels unless it says otherwise.
     """
-    transform, images = message.transform_param, message.image_data_param
+    transform, image_data = message.transform_param, message.image_data_param
     size = (transform.crop_size,) * 2
-    source = {"Data": message.data_param, "ImageData": images}.get(
+    source = {"Data": message.data_param, "ImageData": image_data}.get(
         message.type, message.window_data_param
     )
     if not transform.crop_size and message.type == "ImageData":
-        size = (images.new_height, images.new_width)
+        size = (image_data.new_height, image_data.new_width)
     batch = source.batch_size
-    pictures = (batch, _channels(message)) + size if batch and all(size) else None
-    return [pictures, (batch,) if batch else None][:count]
+    shape = (batch, _channels(message)) + size if batch and all(size) else None
+    return [shape, (batch,) if batch else None][:count]
 
 
-def _channels(message):
+def _channels(message: Message) -> int:
     transform = message.transform_param
     if message.type == "ImageData":
         return 3 if message.image_data_param.is_color else 1
