@@ -97,7 +97,7 @@ def examine_weights(model: LoadedModel) -> List[Finding]:
     try:
         weights = weight_files.load(model.weights)
         net = model.graph.net
-        expected = shapes.parameters(net, model.shapes)
+        expected = shapes.parameters(net, dict(model.shapes))
     except InputError as problem:
         return [error("weights", str(problem), "fetch the file again")]
     fit = weight_files.check(expected, weights)

@@ -54,11 +54,11 @@ def engine(kind: str, device: str) -> Dict[str, Any]:
         path = os.path.join(folder, "net.caffemodel")
         weights.save(path, {
             "twice": [np.full((1, 1, 1, 1), 2, np.float32), np.zeros(1, np.float32)],
-            "score": [np.float32([[1] * 4, [-1] * 4]), np.zeros(2, np.float32)]})
+            "score": [np.array([[1] * 4, [-1] * 4], np.float32), np.zeros(2, np.float32)]})
         net = NetToRun(NET, path, ("score",), ("twice",))
         opened = open_engine(net, Running(engine=kind, device=device, isolated=False))
-        kept = opened.forward({"data": np.float32([[PIXELS]])}, ["score", "twice"])
-        slopes = opened.backward("score", np.float32([[1, 0]]), ["twice"])["twice"]
+        kept = opened.forward({"data": np.array([[PIXELS]], np.float32)}, ["score", "twice"])
+        slopes = opened.backward("score", np.array([[1, 0]], np.float32), ["twice"])["twice"]
     off = max(np.abs(kept["score"].reshape(2) - SCORES).max(), np.abs(slopes - 1).max())
     return {"description": opened.description, "build": build(kind), "off": float(off)}
 

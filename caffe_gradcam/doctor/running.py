@@ -110,6 +110,8 @@ def infinite(model: LoadedModel, blobs: Dict[str, np.ndarray]) -> List[Finding]:
         if np.isfinite(values).all():
             continue
         maker = model.graph.maker(name)
+        if maker is None:
+            continue
         value = "NaN" if np.isnan(values).any() else "infinity"
         what = (f"blob {name}, which layer {maker.name} of type {maker.type} makes, holds {value}; "
                 "all blobs before it are finite")
@@ -123,7 +125,9 @@ def saturated(model: LoadedModel, scores: np.ndarray) -> List[Finding]:
     """Whether probabilities are so close to 1 that their gradients vanish."""
     if model.link != "softmax" or scores.shape[1] < 2:
         return []
-    top = to_probabilities(scores, "softmax").max(axis=1)
+    probabilities = to_probabilities(scores, "softmax")
+    assert probabilities is not None
+    top = probabilities.max(axis=1)
     if not (top > SATURATED).all():
         return []
     width = (scores.max(axis=1) - np.median(scores, axis=1)).min()
