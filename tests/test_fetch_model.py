@@ -267,13 +267,13 @@ def test_a_home_that_cannot_be_made_is_said(tmp_path, server, digits, monkeypatc
 @pytest.mark.parametrize("name", ["../evil", "/etc/passwd", "a/b.caffemodel", "readme.md", "..",
                                   "fetched.json"])
 def test_a_name_that_leads_out_of_the_folder_is_refused(name, tmp_path):
-    with pytest.raises(InputError, match="is no plain file name"):
+    with pytest.raises(InputError, match="is not a plain file name"):
         entry(tmp_path, {"caffemodel": name, "caffemodel_url": "http://x.invalid/y"})
 
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://x/y", "//x/y", "http:///y"])
 def test_an_address_other_than_of_the_web_is_refused(url, tmp_path):
-    with pytest.raises(InputError, match="is no http or https address"):
+    with pytest.raises(InputError, match="is not an http or https address"):
         entry(tmp_path, {"caffemodel": "a.caffemodel", "caffemodel_url": url})
 
 

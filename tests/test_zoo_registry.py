@@ -12,7 +12,7 @@ import pytest
 
 from caffe_gradcam.model.fields import OF_INPUT
 from caffe_gradcam.model.model import LoadedModel
-from caffe_gradcam.zoo import cache, entries, labelsets, registry
+from caffe_gradcam.zoo import cache, checks, entries, labelsets, registry
 from prototxt_tools import shapes
 from prototxt_tools.errors import InputError
 from prototxt_tools.net.graph import Graph
@@ -50,8 +50,8 @@ def nets(shared, known):
 
 
 def test_every_entry_holds_together(known):
-    assert {entry.id: entries.problems(entry) for entry in known if entry.facts
-            and entries.problems(entry)} == {}
+    assert {entry.id: checks.problems(entry) for entry in known if entry.facts
+            and checks.problems(entry)} == {}
 
 
 def test_there_are_the_models_that_people_look_for(known):
@@ -203,12 +203,12 @@ def test_filters_let_through_what_fits(known, options, ids):
 
 
 @pytest.mark.parametrize("change, problem", [
-    ({"task": "poetry"}, "no task 'poetry'"),
-    ({"sources": None}, "says nowhere where the facts were read"),
+    ({"task": "poetry"}, "unknown task 'poetry'"),
+    ({"sources": None}, "does not tell where the facts were read"),
     ({"colour": "red"}, "unknown key zoo.colour"),
     ({"weights": {"colour": "red"}}, "unknown key zoo.weights.colour"),
-    ({"net": {"form": "V9", "layers": {"ReLU": 1}}}, "no form 'V9'"),
-    ({"net": {"form": "V2", "layers": {}}}, "wants the number of layers"),
+    ({"net": {"form": "V9", "layers": {"ReLU": 1}}}, "unknown form 'V9'"),
+    ({"net": {"form": "V2", "layers": {}}}, "must give the number of layers"),
     ({"net": {"form": "V2", "layers": {"ReLU": 1}, "softmax": "p"}}, "has no Softmax"),
     ({"net": {"form": "V2", "layers": {"ReLU": 1}, "outputs": ["other"]}},
      "score fc is not the net's output other"),
@@ -227,7 +227,7 @@ def test_an_entry_that_contradicts_itself_is_told(change, problem, tmp_path):
     front = {"caffemodel": "a.caffemodel", "caffemodel_url": "http://x.invalid/a", "zoo": zoo,
              "gradcam": {"score": "fc", "inputs": {"mean": [1, 2, 3], "crop": [8, 8]}}}
     (tmp_path / "readme.md").write_text(f"---\n{json.dumps(front)}\n---\n")
-    found = entries.problems(entries.read(str(tmp_path)))
+    found = checks.problems(entries.read(str(tmp_path)))
     assert len(found) == 1
 
     assert re.search(problem, found[0])
@@ -242,10 +242,10 @@ def test_a_hash_that_is_none_is_refused(digits, tmp_path):
 
 
 @pytest.mark.parametrize("zoo, sentence", [
-    ("text", "zoo wants lines of `key: value`"),
-    ({"weights": "text"}, "weights: wants lines of `key: value`"),
-    ({"weights": {"size": "big"}}, "weights: size wants a number of bytes, not 'big'"),
-    ({"prototxt": {"url": "ftp://x/y"}}, "prototxt: 'ftp://x/y' is no http or https address"),
+    ("text", "zoo must consist of `key: value` lines"),
+    ({"weights": "text"}, "weights: must consist of `key: value`"),
+    ({"weights": {"size": "big"}}, "weights: size must be a number of bytes, not 'big'"),
+    ({"prototxt": {"url": "ftp://x/y"}}, "prototxt: 'ftp://x/y' is not an http or https address"),
 ])
 def test_an_entry_that_cannot_be_read_is_told(zoo, sentence, tmp_path):
     front = {"caffemodel": "a.caffemodel", "zoo": zoo}

@@ -175,9 +175,9 @@ def run_check(options):
 
 
 def _checked(entry):
-    from caffe_gradcam.zoo import entries, fetching
+    from caffe_gradcam.zoo import checks, fetching
 
-    rows = [(entry.id, "readme.md", one) for one in entries.problems(entry)] if entry.facts else []
+    rows = [(entry.id, "readme.md", one) for one in checks.problems(entry)] if entry.facts else []
     rows += [(entry.id, name, wrong) for name, wrong in fetching.check(entry)]
     return [dict(zip(("id", "file", "problem"), row)) for row in rows]
 

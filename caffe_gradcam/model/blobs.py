@@ -5,7 +5,8 @@ from typing import Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 from caffe_gradcam.model.preprocess import CHANNELS
 from prototxt_tools.errors import ModelError, QuestionError
-from prototxt_tools.net.graph import LINKS, Graph, Score, Target
+from prototxt_tools import layers
+from prototxt_tools.net.graph import Graph, Score, Target
 from prototxt_tools.net.net import Input, Layer
 from prototxt_tools.net.streams import stream_targets
 
@@ -62,7 +63,7 @@ def score(graph: Graph, name: str) -> Tuple[str, str]:
     maker = graph.maker(blob)
     if maker is None or not maker.bottoms:
         raise QuestionError(f"{blob} is an input of the net, not a score; give --score", blob)
-    if LINKS.get(maker.type) in ("softmax", "sigmoid"):
+    if layers.of(maker.type).role == "link":
         raise QuestionError(
             f"{blob} holds what {maker.type} made of the scores; give --score {maker.bottoms[0]}",
             blob)

@@ -1,5 +1,6 @@
 """A user's own models in the registry: any folder as in the BVLC Model Zoo, any gist's readme."""
 
+import dataclasses
 import os
 import re
 import shutil
@@ -49,9 +50,9 @@ def add(path, name=None):
     if is_folder:
         write_bytes(os.path.join(place, registry.LINK),
                     (os.path.abspath(path) + "\n").encode("utf-8"))
-        return entry._replace(id=slug)
+        return dataclasses.replace(entry, id=slug)
     shutil.copyfile(path, os.path.join(place, model_folder.README))
-    return entry._replace(id=slug, folder=place)
+    return dataclasses.replace(entry, id=slug, folder=place)
 
 
 def remove(name):

@@ -1,5 +1,6 @@
 """A model of the registry as a folder that ``Model.load`` takes."""
 
+import dataclasses
 import os
 import shutil
 import sys
@@ -206,7 +207,7 @@ class _Fetch:
         recorded = self.record.get(file.name).get("sha256")
         wanted = file
         if not file.hashes and recorded:
-            wanted = file._replace(hashes={"sha256": recorded})
+            wanted = dataclasses.replace(file, hashes={"sha256": recorded})
         elif not file.hashes:
             self.say(f"no hash of {file.name} is known: the SHA-256 of what comes now is kept, and holds "
                      "from then on")

@@ -1,5 +1,6 @@
 """All models that are known by name: those that come along, and those a user added."""
 
+import dataclasses
 import difflib
 import os
 import re
@@ -147,7 +148,7 @@ def _added(name):
             raise InputError(f"{folder}: the folder of {name} is gone; `caffe-gradcam models remove {name}` "
                              "forgets it")
     entry = entries.read(folder, is_local=True)
-    return entry._replace(id=name)
+    return dataclasses.replace(entry, id=name)
 
 
 def _has_weights(folder):

@@ -93,7 +93,7 @@ def test_no_bad_image_takes_a_second_or_a_gigabyte(folder):
     ("cut-30.jpg", "the image is cut short"),
     ("dangling.jpg", "no such file"),
     ("pipe.jpg", "not a regular file"),
-    ("text.jpg", "no image that OpenCV can read"),
+    ("text.jpg", "not an image that OpenCV can read"),
 ])
 def test_the_reason_is_said(folder, name, message):
     one = Item.of(str(folder[0] / name), id=name)

@@ -41,7 +41,7 @@ def test_each_class_of_an_image_has_a_row_and_an_image_that_fails_has_one(model,
     rows = table(tmp_path / "out", ["item", "status", "class", "error"])
     assert [(row["item"], row["status"], row["class"]) for row in rows] == [
         (0, "ok", 0), (0, "ok", 1), (1, "ok", 1), (1, "ok", 0), (2, "unreadable", None)]
-    assert "0001.txt: no image that OpenCV can read" in rows[4]["error"]
+    assert "0001.txt: not an image that OpenCV can read" in rows[4]["error"]
 
 
 def test_a_map_where_nothing_speaks_for_the_class_is_empty(model, tmp_path):
