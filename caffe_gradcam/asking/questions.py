@@ -21,7 +21,6 @@ from caffe_gradcam.model.geometry import Region
 from prototxt_tools.errors import QuestionError
 
 
-
 @dataclass(frozen=True, eq=False)
 class Context:
     """What a question is resolved against: one image's scores.

@@ -131,7 +131,7 @@ class Likelihood(Seed):
         probabilities = self._probabilities(scores)
         of_class = probabilities[:, self.class_index]
         if self.link == "softmax":
-            slopes = -probabilities * of_class[:, np.newaxis]
+            slopes: np.ndarray = -probabilities * of_class[:, np.newaxis]
             slopes[:, self.class_index] += of_class
         else:
             slopes = np.zeros_like(probabilities)

@@ -1,27 +1,38 @@
 """Explainer: forward, seed, backward -> Explanation."""
 
+import functools
 import itertools
-from typing import Any, List, NamedTuple
+from dataclasses import dataclass
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
-from caffe_gradcam.asking.questions import Context, Top, resolve
-from caffe_gradcam.asking.seeds import score_vectors, to_probabilities
-from caffe_gradcam.engines.subnet import share
+from caffe_gradcam.asking.questions import Context, Question, Top, resolve
+from caffe_gradcam.asking.seeds import Seed, score_vectors, to_probabilities
+from caffe_gradcam.engines.contract import Engine
+from caffe_gradcam.engines.opening import open_engine
+from caffe_gradcam.engines.running import NetToRun, Running
 from caffe_gradcam.explaining import combine, heads
-from caffe_gradcam.explaining.evidence import Evidence, Pass, laid_over_input
+from caffe_gradcam.explaining.anatomy import Anatomy, OpenEngine
+from caffe_gradcam.explaining.evidence import Evidence
 from caffe_gradcam.explaining.explanation import Explanation, Result
 from caffe_gradcam.explaining.memory import in_parts
-from caffe_gradcam.explaining.methods import METHODS
-from caffe_gradcam.model import choices
-from caffe_gradcam.model.preprocess import prepare
-from prototxt_tools import weights as weight_files
-from prototxt_tools.errors import InputError
+from caffe_gradcam.explaining.methods import COSTS, METHODS, Method, checked_maps
+from caffe_gradcam.explaining.passes import Pass, Seeds
+from caffe_gradcam.explaining.settings import Explaining
+from caffe_gradcam.model.geometry import Region
+from caffe_gradcam.model.model import LoadedModel
+from caffe_gradcam.model.preprocess import Prepared, prepare
+from prototxt_tools.errors import Outcome, QuestionError
+
+Asked = Union[int, Question]
+Questions = Union[Sequence[Asked], Sequence[List[Asked]]]
+Image = Union[np.ndarray, Mapping[str, np.ndarray]]
+# (rank of the question, method, blob) -> {index of the image: V x h x w, a map for each crop}
+Maps = Dict[Tuple[int, str, str], Dict[int, np.ndarray]]
 
 BEST = (Top(1),)
-PLACEMENTS = ("centres", "stretch")
-# Cheap methods first: those that run the net on something else make the first pass forgotten.
-_ORDER = ("nothing", "gradients", "head", "net")
+_EXPLAINING, _RUNNING = Explaining(), Running()
 
 
 class Explainer:
@@ -29,336 +40,321 @@ class Explainer:
 
     Parameters
     ----------
-    model : caffe_gradcam.model.model.Model
+    model : LoadedModel
     engine : caffe_gradcam.engines.contract.Engine
-        Opened with the model's score and targets, and the inputs if a method goes down to them.
-    methods : sequence of str
-        Names of ``METHODS``.
-    samples : int, optional
-        Noisy copies, masks or steps, for methods that take some; without, each one's own number.
-    only_positive : bool
-        Whether negative gradients at the target count as 0.
-    placement : str
-        "centres": a cell's value stands at the centre of its receptive field; "stretch": maps are
-        pulled over the input, as most tools do.
-    fuse : str, optional
-        A key of ``combine.FUSIONS``: one map of all targets instead of one for each.
+        Opened with the model's score and layers, and the inputs if a method goes down to them.
+    explaining : Explaining
+        Its ``layers`` are those of the model here; :meth:`open` sees to that.
     open_another : callable, optional
-        Opens an engine for another net and other blobs, which FullGrad wants.
+        Opens an engine for another net (``NetToRun``), which FullGrad needs.
+
+    Attributes
+    ----------
+    model, engine, explaining
+
+    Raises
+    ------
+    QuestionError
+        A method has no meaning for this net.
     """
 
-    def __init__(self, model, engine, methods=("grad-cam",), samples=None, only_positive=False,
-                 placement="centres", fuse=None, open_another=None):
-        choices.check(methods, METHODS, "method")
-        choices.check([placement], PLACEMENTS, "placement")
-        choices.check([fuse] if fuse else [], combine.FUSIONS, "fusion")
-        self.model, self.engine, self.methods = model, engine, list(methods)
-        self.samples, self.only_positive, self.fuse = samples, only_positive, fuse
-        self.places = {name: _places(model, METHODS[name]) for name in self.methods}
-        blobs = {place for places in self.places.values() for place in places}.union(model.targets)
+    def __init__(self, model: LoadedModel, engine: Engine, explaining: Explaining = _EXPLAINING,
+                 open_another: Optional[OpenEngine] = None) -> None:
+        self.model, self.engine, self.explaining = model, engine, explaining
+        self._methods: Dict[str, Method] = {name: METHODS[name] for name in explaining.methods}
+        self._blobs = {name: _blobs_of(model, method) for name, method in self._methods.items()}
+        blobs = {blob for own in self._blobs.values() for blob in own}.union(model.layers)
         self._sources = {blob: model.input_of(blob) for blob in blobs}
-        blobs.add(model.score)
-        self._placements = (model.placements(blobs) if placement == "centres"
-                            else dict.fromkeys(blobs))
-        wanted = {need for name in self.methods for need in METHODS[name].needs}
-        self._together = (model.targets if wanted & {"gradients", "laid_over"} else []) + (
-            list(model.inputs) if "input_gradients" in wanted else [])
-        self._open_another = open_another
-        self._biased = None
-        self._weights = None
+        self._placements = (model.placements(blobs | {model.score})
+                            if explaining.placement == "centres"
+                            else dict.fromkeys(blobs | {model.score}))
+        needs = {need for method in self._methods.values() for need in method.needs}
+        self._together = (list(model.layers) if needs & {"gradients", "laid_over"} else []) + (
+            list(model.inputs) if "input_gradients" in needs else [])
+        self._anatomy = Anatomy(model, open_another or functools.partial(
+            open_engine, running=_RUNNING))
 
     @classmethod
-    def open(cls, model, engine="auto", methods=("grad-cam",), samples=None, gradient="post",
-             placement="centres", fuse=None, **options):
+    def open(cls, model: LoadedModel, explaining: Explaining = _EXPLAINING,
+             running: Running = _RUNNING) -> "Explainer":
         """Open an engine for a model: ``with Explainer.open(model) as explainer``.
+
+        Where the model's layers are not certain, since shapes end at a layer of unknown type,
+        the net runs once to choose them by the engine's own shapes.
 
         Parameters
         ----------
-        model : caffe_gradcam.model.model.Model
-        engine : str
-            "auto", "caffe" or "torch".
-        methods, samples, placement, fuse
-            As for the class.
-        gradient : str
-            "post", "pre-relu" (see ``caffe_gradcam.engines.open_engine``), or "positive": as
-            "post", but negative gradients count as 0.
-        **options
-            ``device, verbose, timeout, allow_missing, trust, precision``: see ``open_engine``.
+        model : LoadedModel
+        explaining : Explaining
+        running : Running
 
         Raises
         ------
-        InputError
-            See ``open_engine``; or a method is unknown, or has no meaning for this net.
+        ModelError, WeightsError, EngineError
+            See ``open_engine``.
+        QuestionError
+            A layer is unknown, or a method has no meaning for this net.
         """
-        from caffe_gradcam.engines import open_engine
-
-        choices.check(methods, METHODS, "method")
-        goes_down = any(METHODS[name].at_input for name in methods)
-
-        def open_another(prototxt, score, targets):
-            return open_engine(engine, prototxt=prototxt, weights=model.weights, scores=[score],
-                               targets=targets, **options)
-
-        opened = open_engine(
-            engine, prototxt=model.prototxt, weights=model.weights, scores=[model.score],
-            targets=model.targets + (list(model.inputs) if goes_down else []),
-            gradient="post" if gradient == "positive" else gradient, **options)
+        if explaining.layers:
+            model = model.with_layers(explaining.layers)
+        elif not model.layers_are_certain:
+            model = _with_certain_layers(model, running)
+        goes_down = any(METHODS[name].at_input for name in explaining.methods)
+        targets = model.layers + (tuple(model.inputs) if goes_down else ())
+        engine = open_engine(NetToRun(model.prototxt, model.weights, (model.score,), targets,
+                                      explaining.engine_gradient), running)
         try:
-            return cls(model, opened, methods, samples, gradient == "positive", placement, fuse,
-                       open_another)
+            return cls(model, engine, explaining, functools.partial(open_engine, running=running))
         except BaseException:
-            opened.close()
+            engine.close()
             raise
 
-    def __enter__(self):
+    def __enter__(self) -> "Explainer":
         return self
 
-    def __exit__(self, *error):
+    def __exit__(self, *error: Any) -> None:
         self.close()
 
-    def close(self):
-        """Close the engine."""
+    def close(self) -> None:
+        """Close the engine; further calls raise an EngineError."""
         self.engine.close()
-        if self._biased:
-            self._biased[0].close()
+        self._anatomy.close()
 
-    def replace_weights(self, weights):
+    def replace_weights(self, weights: Mapping[str, List[np.ndarray]]) -> None:
         """Put other weights into layers, for every method; see ``Engine.replace_weights``."""
         self.engine.replace_weights(weights)
-        self._weights = dict(self._loaded_weights(), **weights)
-        if self._biased:
-            engine = self._biased[0]
-            engine.replace_weights(weights)
-            self._biased = engine, self._biased_net()
+        self._anatomy.replace_weights(weights)
 
-    def explain(self, photographs, questions=BEST):
-        """Explain some photographs in one batch: one forward pass, and one backward pass for
-        the first question about every photograph, one for the second, and so on.
+    def explain(self, images: Sequence[Image], questions: Questions = BEST
+                ) -> List[Outcome[Result]]:
+        """Explain some images in one batch: one forward pass, and one backward pass for the
+        first question about every image, one for the second, and so on.
 
         Parameters
         ----------
-        photographs : list of numpy.ndarray or dict
-            H x W x 3 uint8 each, blue first, of any sizes; see ``preprocess.prepare``
-            for nets with several inputs.
-        questions : sequence of int or question
-            What to ask about each photograph: classes, or questions of
-            ``caffe_gradcam.asking.questions``; what comes twice is asked once. Or a list of lists,
-            one for each photograph.
+        images : sequence of numpy.ndarray or dict
+            H x W x 3 uint8 each, blue first, of any sizes; for nets with several inputs, input
+            blob -> such an array.
+        questions : sequence of int or Question
+            What to ask about each image: classes, or questions of
+            ``caffe_gradcam.asking.questions``; what comes twice is asked once. Or a list of
+            lists, one for each image.
 
         Returns
         -------
-        list of Result or InputError
-            One per photograph, in order. An error stands for the photograph that cannot be
-            explained, and says why; the others do not suffer from it.
+        list of Outcome
+            One per image, in order: a Result, or the error that says why the image cannot be
+            explained; the others do not suffer from it.
 
         Raises
         ------
-        InputError
+        EngineError
             The engine failed on the batch.
+        QuestionError
+            A method does not return maps.
         """
         return self.explain_prepared(
-            [attempt(prepare, one, self.model.inputs) for one in photographs], questions)
+            [Outcome.of(prepare, image, self.model.inputs) for image in images], questions)
 
-    def explain_prepared(self, prepared, questions=BEST):
-        """As :meth:`explain`, for photographs that were prepared elsewhere.
+    def explain_prepared(self, prepared: Sequence[Outcome[Prepared]],
+                         questions: Questions = BEST) -> List[Outcome[Result]]:
+        """As :meth:`explain`, for images that were prepared elsewhere.
 
         Parameters
         ----------
-        prepared : list of Prepared or InputError
+        prepared : sequence of Outcome
+            Of ``caffe_gradcam.model.preprocess.prepare``; errors stay as they are.
         questions
             As for :meth:`explain`.
         """
-        outcomes = list(prepared)
-        lists = per_photograph(questions, len(outcomes))
-        good = [index for index, one in enumerate(outcomes) if not isinstance(one, InputError)]
-        made = in_parts(lambda part: self._explain([outcomes[index] for index in part],
-                                                   [lists[index] for index in part]), good)
-        for index, outcome in zip(good, itertools.chain(*made)):
+        lists = per_image(questions, len(prepared))
+        outcomes: List[Outcome[Result]] = [Outcome(error=image.error) for image in prepared]
+        good = [index for index, image in enumerate(prepared) if image.ok]
+        parts = in_parts(lambda part: self._explain(
+            [prepared[index].unwrap() for index in part], [lists[index] for index in part]), good)
+        for index, outcome in zip(good, itertools.chain(*parts)):
             outcomes[index] = outcome
         return outcomes
 
-    def score_blob(self, photograph):
-        """What the score blob holds for a photograph: of one row's shape, the mean of its crops."""
-        prepared = prepare(photograph, self.model.inputs)
-        return _mean_row(Pass(self.engine, self.model.score, prepared.blobs, []).blobs[
-            self.model.score])
+    def score_blob(self, image: Image) -> np.ndarray:
+        """What the score blob holds for an image: of one row's shape, the mean of its crops."""
+        prepared = prepare(image, self.model.inputs)
+        return _mean_row(Pass(self.engine, self.model.score, prepared.blobs, []).scores)
 
-    def _explain(self, prepared, questions):
-        inputs = {name: np.concatenate([one.blobs[name] for one in prepared])
+    def _explain(self, prepared: List[Prepared], questions: List[Sequence[Asked]]
+                 ) -> List[Outcome[Result]]:
+        inputs = {name: np.concatenate([image.blobs[name] for image in prepared])
                   for name in self.model.inputs}
         batch = Pass(self.engine, self.model.score, inputs,
-                     keep=[place for place in self._sources if place not in inputs],
+                     keep=[blob for blob in self._sources if blob not in inputs],
                      together=self._together)
-        batch.blobs.update(inputs)
+        for blob in self._sources:
+            _check_map(blob, batch.blobs[blob])
         views = len(inputs[self.model.input]) // len(prepared)
-        scores = batch.blobs[self.model.score].reshape(
-            (len(prepared), views) + batch.blobs[self.model.score].shape[1:])
-        answers = [attempt(self._ask, *one) for one in zip(scores, prepared, questions)]
-        maps = self._maps(batch, [[] if isinstance(one, InputError) else one.seeds
-                                  for one in answers], views)
-        return [one if isinstance(one, InputError) else
-                attempt(self._result, one, prepared[index], maps, index)
-                for index, one in enumerate(answers)]
+        scores = batch.scores.reshape((len(prepared), views) + batch.scores.shape[1:])
+        answers = [Outcome.of(self._ask, *image) for image in zip(scores, prepared, questions)]
+        seeds = [answer.unwrap().seeds if answer.ok else [] for answer in answers]
+        maps = self._maps(batch, seeds, views)
+        return [answer.then(self._result, prepared[index], maps, index)
+                for index, answer in enumerate(answers)]
 
-    def _ask(self, scores, prepared, questions):
-        """What is to be explained of one photograph, from the scores of its crops."""
-        mean = _mean_row(scores)
+    def _ask(self, scores: np.ndarray, prepared: Prepared, questions: Sequence[Asked]
+             ) -> "_Answer":
+        """What is to be explained of one image, from the scores of its crops."""
         geometries = prepared.geometries[self.model.input]
 
-        def cells_of(region):
+        def cells_of(region: Region) -> np.ndarray:
             if len(geometries) > 1:
-                raise InputError("a region cannot be asked about in ten crops; take one")
-            return geometries[0].cells_of(
+                raise QuestionError("a region cannot be asked about in ten crops; use one crop")
+            cells: np.ndarray = geometries[0].cells_of(
                 region, scores.shape[2:], self._placements[self.model.score])
+            return cells
 
-        seeds = resolve(questions, Context(mean, self.model.link, self.model.label, cells_of))
+        seeds = resolve(questions, Context(
+            _mean_row(scores), self.model.link, self.model.class_name, cells_of))
         vectors = score_vectors(scores)
-        chances = to_probabilities(vectors, self.model.link)
-        return _Answer(vectors.mean(axis=0), None if chances is None else chances.mean(axis=0),
+        probabilities = to_probabilities(vectors, self.model.link)
+        return _Answer(vectors.mean(axis=0),
+                       None if probabilities is None else probabilities.mean(axis=0),
                        seeds, [float(seed.values(scores).mean()) for seed in seeds])
 
-    def _maps(self, batch, seeds, views):
-        """(rank of the question, method, place) -> {index of the photograph: V x h x w}."""
-        maps = {}
-        for cost in _ORDER:
-            methods = [name for name in self.methods if METHODS[name].cost == cost]
+    def _maps(self, batch: Pass, seeds: List[List[Seed]], views: int) -> Maps:
+        maps: Maps = {}
+        # Cheap methods first: those that run the net on something else make the engine forget
+        # the first pass.
+        for cost in COSTS:
+            methods = [name for name, method in self._methods.items() if method.cost == cost]
             for rank in range(max(map(len, seeds)) if methods else 0):
                 asked = [own[rank] if rank < len(own) else None
                          for own in seeds for _ in range(views)]
-                for name, place in [(one, place) for one in methods
-                                    for place in self.places[one]]:
-                    evidence = self._evidence(batch, asked, place)
-                    # Overflow shows as infinity or NaN in the map, and is reported there.
-                    with np.errstate(over="ignore", invalid="ignore"):
-                        found = METHODS[name].function(**self._needed(METHODS[name], evidence))
-                    maps[rank, name, place] = {
-                        row // views: found[at * views:(at + 1) * views]
-                        for at, row in enumerate(evidence.rows[::views])}
-                # No other question will want these gradients.
+                for method, blob in [(name, blob) for name in methods
+                                     for blob in self._blobs[name]]:
+                    maps[rank, method, blob] = self._maps_of(method, blob, batch, asked, views)
+                # No other question needs these gradients.
                 batch.forget()
         return maps
 
-    def _evidence(self, batch, asked, place):
-        source = self._sources[place]
+    def _maps_of(self, name: str, blob: str, batch: Pass, asked: Seeds, views: int
+                 ) -> Dict[int, np.ndarray]:
+        """The maps of one method at one blob, by the index of the image."""
+        method, source = self._methods[name], self._sources[blob]
+        cam_layer = next((layer for layer in self.model.layers if self._sources[layer] == source),
+                         self.model.layers[0])
+        evidence = Evidence(batch, asked, blob, source, self.explaining.gradient == "positive",
+                            self._anatomy, cam_layer, self._placements[cam_layer])
+        # Overflow shows as infinity or NaN in the map, and is reported there.
+        with np.errstate(over="ignore", invalid="ignore"):
+            maps = method.function(**evidence.arguments(method, self.explaining.samples))
+        maps = checked_maps(name, maps, evidence.shape)
+        return {row // views: maps[index * views:(index + 1) * views]
+                for index, row in enumerate(evidence.rows[::views])}
 
-        def lay_over(cams_of):
-            target = next((one for one in self.model.targets if self._sources[one] == source),
-                          self.model.targets[0])
-            return laid_over_input(cams_of(target), self._placements[target],
-                                   batch.inputs[source].shape[2:])
-
-        return Evidence(batch, asked, place, source, self.only_positive, lay_over,
-                        {"class_maps": self._class_maps, "bias_gradients": self._bias_gradients})
-
-    def _needed(self, method, evidence):
-        arguments = {name: getattr(evidence, name) for name in method.needs}
-        if method.samples:
-            arguments["samples"] = self.samples or method.samples
-        return arguments
-
-    def _class_maps(self, batch, seeds, rows, source):
-        blob, layer = heads.pooled_blob(self.model.graph, self.model.score, self.model.shapes)
-        return heads.class_maps(batch.blobs[blob][rows], layer, self._loaded_weights())
-
-    def _bias_gradients(self, batch, seeds, rows, source):
-        """Bias times gradient, for every layer that adds one and looks at an input."""
-        if self._biased is None:
-            net = self._biased_net()
-            if not net.biases:
-                return []
-            self._biased = self._open_another(net.prototxt, net.score, list(net.biases)), net
-        engine, net = self._biased
-        chosen = [blob for blob in net.biases if source in net.inputs[blob]]
-        again = Pass(engine, net.score, batch.inputs, [], together=chosen)
-        # One by one: together they are larger than all that the net holds.
-        return (again.gradients(seeds, blob)[rows] * net.biases[blob][:, np.newaxis, np.newaxis]
-                for blob in chosen)
-
-    def _biased_net(self):
-        return heads.biased_net(self.model.prototxt, self.model.score, self._loaded_weights())
-
-    def _loaded_weights(self):
-        if self._weights is None:
-            self._weights = share(self.model.graph.net, weight_files.load(self.model.weights))
-        return self._weights
-
-    def _result(self, answer, prepared, maps, index):
-        explanations = []
+    def _result(self, answer: "_Answer", prepared: Prepared, maps: Maps, index: int) -> Result:
+        explanations: List[Explanation] = []
         for rank, (seed, value) in enumerate(zip(answer.seeds, answer.values)):
-            for name in self.methods:
-                made = [self._explanation(answer, seed, value, name, place, prepared,
-                                          maps[rank, name, place][index])
-                        for place in self.places[name]]
-                explanations += self._fused(made) if self.fuse else made
+            for name in self._methods:
+                at_blobs = [self._explanation(answer, seed, value, (name, blob, prepared,
+                                              maps[rank, name, blob][index]))
+                            for blob in self._blobs[name]]
+                explanations += self._fused(at_blobs)
         return Result(answer.scores, answer.probabilities, explanations)
 
-    def _explanation(self, answer, seed, value, name, place, prepared, cams):
+    def _explanation(self, answer: "_Answer", seed: Seed, value: float,
+                     drawn: Tuple[str, str, Prepared, np.ndarray]) -> Explanation:
+        name, blob, prepared, cams = drawn
+        index = seed.class_index
         if not np.isfinite(cams).all():
-            raise InputError("the map of {} at {} holds NaN or infinity".format(
-                seed.text if seed.class_index is None else "class " + seed.text, place))
-        source, own = self._sources[place], METHODS[name].at_input
+            asked = seed.text if index is None else "class " + seed.text
+            raise QuestionError(
+                f"the map of {asked} at {blob} by {name} holds NaN or infinity", name)
+        source = self._sources[blob]
         cam, geometry, placement = combine.merge(
-            cams, prepared.geometries[source], None if own else self._placements[place])
-        known = answer.probabilities is not None and seed.class_index is not None
+            cams, prepared.geometries[source],
+            None if self._methods[name].at_input else self._placements[blob])
+        probability = None
+        if answer.probabilities is not None and index is not None:
+            probability = float(answer.probabilities[index])
         return Explanation(
             question=seed.text,
-            class_index=seed.class_index,
-            label=None if seed.class_index is None else self.model.label(seed.class_index),
+            class_index=index,
+            class_name=None if index is None else self.model.class_name(index),
             score=value,
-            probability=float(answer.probabilities[seed.class_index]) if known else None,
+            probability=probability,
             method=name,
-            target=place,
+            layer=blob,
             cam=np.array(cam, np.float32),
             geometry=geometry,
             placement=placement,
             input=source,
         )
 
-    def _fused(self, explanations):
-        """One for each input, whose photographs are different ones."""
-        by_input = {}
-        for one in explanations:
-            by_input.setdefault(one.input, []).append(one)
-        return [combine.fuse(group, self.fuse) if len(group) > 1 else group[0]
+    def _fused(self, explanations: List[Explanation]) -> List[Explanation]:
+        """One for each input, whose images are different ones, if maps are fused at all."""
+        if self.explaining.fuse is None:
+            return explanations
+        by_input: Dict[str, List[Explanation]] = {}
+        for explanation in explanations:
+            by_input.setdefault(explanation.input, []).append(explanation)
+        return [combine.fuse(group, self.explaining.fuse) if len(group) > 1 else group[0]
                 for group in by_input.values()]
 
 
-class _Answer(NamedTuple):
-    """What is to be explained of one photograph."""
+@dataclass(frozen=True, eq=False)
+class _Answer:
+    """What is to be explained of one image."""
 
-    scores: Any
-    probabilities: Any
-    seeds: List
+    scores: np.ndarray
+    probabilities: Optional[np.ndarray]
+    seeds: List[Seed]
     values: List[float]
 
 
-def per_photograph(questions, count):
-    """Questions as a list for each of so many photographs."""
-    if any(isinstance(one, list) for one in questions):
-        if len(questions) != count:
-            raise InputError(f"{len(questions)} lists of questions about {count} photographs")
-        return list(questions)
-    return [questions] * count
+def per_image(questions: Questions, count: int) -> List[Sequence[Asked]]:
+    """Questions as a list for each of so many images.
+
+    Raises
+    ------
+    QuestionError
+        There are lists of questions, but not one for each image.
+    """
+    if not any(isinstance(question, list) for question in questions):
+        return [questions] * count  # type: ignore[list-item]  # one list for all images
+    if len(questions) != count:
+        raise QuestionError(f"there are {len(questions)} lists of questions about {count} images")
+    return list(questions)  # type: ignore[arg-type]  # a list of lists
 
 
-def attempt(function, *arguments):
-    """What a function gives, or the InputError that it raises."""
-    try:
-        return function(*arguments)
-    except InputError as error:
-        return error
+def _with_certain_layers(model: LoadedModel, running: Running) -> LoadedModel:
+    """The model with layers chosen by the shapes that the engine gives the blobs."""
+    graph = model.graph
+    blobs = [blob for index in sorted(graph.ancestors([model.score]))
+             for blob in graph.net.layers[index].tops if blob not in model.inputs]
+    inputs = {name: np.zeros((1,) + tuple(model.shapes[name][1:]), np.float32)
+              for name in model.inputs}
+    net = NetToRun(model.prototxt, model.weights, (model.score,), model.layers)
+    with open_engine(net, running) as engine:
+        held = engine.forward(inputs, keep=list(dict.fromkeys(blobs)))
+    return model.with_shapes({blob: value.shape for blob, value in held.items()})
 
 
-def _mean_row(scores):
-    """The mean over a photograph's crops: K scores, or K x h x w where there is a map of them."""
-    mean = scores.mean(axis=0, dtype=np.float64).astype(np.float32)
+def _check_map(blob: str, value: np.ndarray) -> None:
+    """Raise a QuestionError for a blob whose cells cannot be laid over the image."""
+    if value.ndim != 4 or value.shape[2] * value.shape[3] < 2:
+        size = "x".join(map(str, value.shape[1:]))
+        raise QuestionError(f"blob {blob} ({size}) has no spatial extent; choose another layer",
+                            blob)
+
+
+def _mean_row(scores: np.ndarray) -> np.ndarray:
+    """The mean over an image's crops: K scores, or K x h x w where there is a map of them."""
+    mean: np.ndarray = scores.mean(axis=0, dtype=np.float64).astype(np.float32)
     return mean if mean.ndim == 3 and mean[0].size > 1 else mean.reshape(-1)
 
 
-def _places(model, method):
+def _blobs_of(model: LoadedModel, method: Method) -> List[str]:
     """The blobs that a method makes maps of."""
     if method.at_input:
         return list(model.inputs)
     if "class_maps" in method.needs:
         return [heads.pooled_blob(model.graph, model.score, model.shapes)[0]]
-    return model.targets
+    return list(model.layers)

@@ -1,25 +1,34 @@
-"""What an Explainer gives: values that pictures are drawn from, now or later."""
+"""What an Explainer gives: values that figures are drawn from, now or later."""
 
-from typing import Any, List, NamedTuple, Optional
+from dataclasses import dataclass
+from typing import Any, Dict, List, Mapping, Optional
 
 import numpy as np
 
 from caffe_gradcam.explaining.methods import heatmap
+from caffe_gradcam.model import choices
 from caffe_gradcam.model.geometry import Geometry, Placement
-from prototxt_tools.errors import InputError
+from prototxt_tools.errors import QuestionError
+
+# Attributes that are computed on demand and kept.
+_COMPUTED = ("_heatmap", "_signed_heatmap")
 
 
 class Picture(np.ndarray):
     """An array of pixels, blue first, that a notebook shows as a picture."""
 
-    def _repr_png_(self):
+    def _repr_png_(self) -> bytes:
         import cv2
 
-        return cv2.imencode(".png", self)[1].tobytes()
+        data: bytes = cv2.imencode(".png", self)[1].tobytes()
+        return data
 
 
-class Explanation(NamedTuple):
-    """Why a net gave a photograph the score of a class, or the answer to another question.
+@dataclass(frozen=True, eq=False, repr=False)
+class Explanation:
+    """Why a net gave an image the score of a class, or the answer to another question.
+
+    Two explanations are equal only if they are the same object.
 
     Attributes
     ----------
@@ -27,112 +36,130 @@ class Explanation(NamedTuple):
         In words: "281 tabby", "281 tabby versus 282 tiger cat".
     class_index : int or None
         The one class that the question is about, if there is one.
-    label : str or None
+    class_name : str or None
     score : float
         The question's value: of a class, its score before any Softmax.
     probability : float or None
-        Of the class; None where the net makes no probabilities of its scores.
+        Of the class; None where the net does not turn its scores into probabilities.
     method : str
-    target : str
+    layer : str
         The blob whose map this is, or several joined by "+"; of methods that go down to the
         pixels, the net's input.
     cam : numpy.ndarray
-        h x w float32, at the target's resolution: signed, neither cut off nor normalised.
+        h x w float32, at the layer's resolution: signed, neither cut off nor normalised.
     geometry : Geometry
-        What part of the photograph the map lies on.
+        Which part of the image the map lies on.
     placement : Placement or None
         Where its cells lie in that part; None: stretched over it.
     input : str
-        The input blob whose photograph it is.
-    photograph : numpy.ndarray or None
+        The input blob whose image it is.
+    image : numpy.ndarray or None
         H x W x 3 uint8, blue first, where it was kept (by ``Model.explain``) to be drawn on.
     """
 
     question: str
     class_index: Optional[int]
-    label: Optional[str]
+    class_name: Optional[str]
     score: float
     probability: Optional[float]
     method: str
-    target: str
-    cam: Any
+    layer: str
+    cam: np.ndarray
     geometry: Geometry
     placement: Optional[Placement]
     input: str
-    photograph: Any = None
+    image: Optional[np.ndarray] = None
 
     @property
-    def heatmap(self):
-        """H x W float32 in [0, 1], at the photograph's size; made anew each time."""
-        return heatmap(self._on_photograph(np.maximum(self.cam, 0)) * (self.status == "ok"))
+    def heatmap(self) -> np.ndarray:
+        """H x W float32 in [0, 1], at the image's size; read-only, computed once."""
+        if "_heatmap" not in self.__dict__:
+            positive = self._on_image(np.maximum(self.cam, 0)) * (self.status == "ok")
+            self.__dict__["_heatmap"] = _read_only(heatmap(positive))
+        array: np.ndarray = self.__dict__["_heatmap"]
+        return array
 
     @property
-    def signed_heatmap(self):
-        """H x W float32 in [-1, 1] at the photograph's size: what speaks against is negative."""
-        laid = self._on_photograph(self.cam)
-        largest = np.abs(laid).max()
-        return laid / largest if largest > 0 else laid
+    def signed_heatmap(self) -> np.ndarray:
+        """H x W float32 in [-1, 1] at the image's size: what speaks against is negative."""
+        if "_signed_heatmap" not in self.__dict__:
+            values = self._on_image(self.cam)
+            largest = np.abs(values).max()
+            self.__dict__["_signed_heatmap"] = _read_only(
+                values / largest if largest > 0 else values)
+        array: np.ndarray = self.__dict__["_signed_heatmap"]
+        return array
 
     @property
-    def status(self):
-        """"ok", or "empty" where nothing speaks for the class, or all places do alike."""
+    def status(self) -> str:
+        """"ok", or "empty" where nothing speaks for the class, or all positions do alike."""
         return "ok" if self.cam.max() > max(0, self.cam.min()) else "empty"
 
     @property
-    def positive_mass(self):
+    def positive_mass(self) -> float:
         """The sum of the map's positive cells."""
         return float(np.maximum(self.cam, 0).sum(dtype=np.float64))
 
     @property
-    def negative_mass(self):
+    def negative_mass(self) -> float:
         """The sum of the map's negative cells, as a positive number."""
         return float(np.maximum(-self.cam, 0).sum(dtype=np.float64))
 
-    def figure(self, style="fade", colour_map=None, opacity=None, kind="side-by-side"):
-        """The picture of it.
+    def figure(self, style: str = "fade", colormap: Optional[str] = None,
+               opacity: Optional[float] = None, kind: str = "side-by-side") -> Picture:
+        """The figure that shows it.
 
         Parameters
         ----------
-        style, colour_map, opacity
-            See ``render.Look.of``.
+        style, colormap, opacity
+            See ``caffe_gradcam.pictures.render.Look``.
         kind : str
-            "side-by-side", or "overlay" for the bare picture at the photograph's size.
+            "side-by-side", or "overlay" for the bare overlay at the image's size.
 
         Returns
         -------
         Picture
-            h x w x 3 uint8, blue first, as ``cv2.imwrite`` wants it; notebooks show it.
+            h x w x 3 uint8, blue first, as ``cv2.imwrite`` expects it; notebooks show it.
 
         Raises
         ------
-        InputError
-            The photograph was not kept, or there is no such style.
+        QuestionError
+            The image was not kept, or there is no such style.
         """
-        from caffe_gradcam.model import choices
         from caffe_gradcam.pictures import figures, render
 
         choices.check([kind], figures.KINDS[:2], "figure")
-        if self.photograph is None:
-            raise InputError(
-                "the photograph was not kept; draw with caffe_gradcam.pictures.figures")
-        look = render.Look.of(style, colour_map=colour_map, opacity=opacity)
-        made = figures.one(self.photograph, self, look, kind=kind)
-        drawn = render.draw(made) if isinstance(made, render.Sheet) else made
-        return drawn.view(Picture)
+        if self.image is None:
+            raise QuestionError("the image was not kept with this explanation; draw it with "
+                                "caffe_gradcam.pictures.figures.draw_explanation")
+        look = render.Look(style, opacity, colormap)
+        figure = figures.draw_explanation(self.image, self, figures.FigureOptions(kind, look))
+        pixels = render.draw(figure) if isinstance(figure, render.Sheet) else figure
+        return pixels.view(Picture)
 
-    def _repr_png_(self):
+    def _repr_png_(self) -> Optional[bytes]:
         """What a notebook shows."""
-        return None if self.photograph is None else self.figure()._repr_png_()
+        return None if self.image is None else self.figure()._repr_png_()
 
-    def __repr__(self):
-        return f"<{self.question}: {self.method} at {self.target}, {self.cam.shape[0]}x{self.cam.shape[1]}, {self.status}>"
+    def __repr__(self) -> str:
+        height, width = self.cam.shape
+        return (f"<{self.question}: {self.method} at {self.layer}, {height}x{width}, "
+                f"{self.status}>")
 
-    def _on_photograph(self, cells):
-        return self.geometry.to_photograph(cells, self.placement)
+    def __getstate__(self) -> Dict[str, Any]:
+        """Without what can be computed again."""
+        return {name: value for name, value in self.__dict__.items() if name not in _COMPUTED}
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        self.__dict__.update(state)
+
+    def _on_image(self, cells: np.ndarray) -> np.ndarray:
+        return self.geometry.to_image(cells, self.placement)
 
 
-class Result(NamedTuple):
-    """What a net says of one photograph.
+@dataclass(frozen=True, eq=False)
+class Result:
+    """What a net answers about one image.
 
     Attributes
     ----------
@@ -141,10 +168,15 @@ class Result(NamedTuple):
     probabilities : numpy.ndarray or None
         One per class, float32.
     explanations : list of Explanation
-        By question, in the order asked for; within a question by method, and within a method
-        by target.
+        By question, in the order asked; within a question by method, and within a method by
+        layer.
     """
 
-    scores: Any
-    probabilities: Any
+    scores: np.ndarray
+    probabilities: Optional[np.ndarray]
     explanations: List[Explanation]
+
+
+def _read_only(array: np.ndarray) -> np.ndarray:
+    array.flags.writeable = False
+    return array

@@ -1,21 +1,21 @@
 """What methods need to know of a net beyond its blobs: pooled heads, and biases."""
 
-from typing import Any, Dict, List, NamedTuple
+from dataclasses import dataclass
+from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
 from caffe_gradcam.model import blobs
-from prototxt_tools import rewrite, shapes
-from prototxt_tools.errors import InputError
+from prototxt_tools import layers, rewrite, shapes
+from prototxt_tools.errors import QuestionError
 from prototxt_tools.net.graph import Graph
-from prototxt_tools.net.net import Net
+from prototxt_tools.net.net import Layer, Net
 from prototxt_tools.text.document import Document
 
-_CARRIERS = ("Dropout", "Flatten", "Reshape", "Split")
 
-
-def pooled_blob(graph, score, blob_shapes):
-    """The blob whose mean over all places makes the scores, and the linear layer behind it.
+def pooled_blob(graph: Graph, score: str, blob_shapes: Mapping[str, Tuple[int, ...]]
+                ) -> Tuple[str, Optional[Layer]]:
+    """The blob whose mean over all positions makes the scores, and the linear layer behind it.
 
     Parameters
     ----------
@@ -33,14 +33,14 @@ def pooled_blob(graph, score, blob_shapes):
 
     Raises
     ------
-    InputError
-        The net's head is another; CAM has no meaning there.
+    QuestionError
+        The net's head is different; CAM has no meaning there.
     """
     linear, blob = None, score
     while True:
         maker = graph.maker(blob)
         if maker is None or len(maker.bottoms) != 1 or len(graph.writers(blob)) > 1 and any(
-                graph.net.layers[index].type not in _CARRIERS
+                layers.of(graph.net.layers[index].type).role != "identity"
                 for index in graph.writers(blob)[1:]):
             raise _no_pooled_head(score, maker)
         below = maker.bottoms[0]
@@ -48,18 +48,19 @@ def pooled_blob(graph, score, blob_shapes):
             return below, linear
         if linear is None and _is_linear(maker, blob_shapes.get(below)):
             linear = maker
-        elif maker.type not in _CARRIERS:
+        elif layers.of(maker.type).role != "identity":
             raise _no_pooled_head(score, maker)
         blob = below
 
 
-def class_maps(activations, layer, weights):
+def class_maps(activations: np.ndarray, layer: Optional[Layer],
+               weights: Mapping[str, Sequence[np.ndarray]]) -> np.ndarray:
     """Maps whose means are, but for a constant, the scores.
 
     Parameters
     ----------
     activations : numpy.ndarray
-        N x C x h x w: what the pooled blob holds.
+        N x C x h x w: what the blob before the pooling holds.
     layer : prototxt_tools.net.net.Layer or None
         See :func:`pooled_blob`.
     weights : dict
@@ -79,11 +80,12 @@ def class_maps(activations, layer, weights):
         matrix = matrix.reshape(channels, -1).T
     matrix = np.float32(matrix.reshape(-1, channels))
     images, _, height, width = activations.shape
-    maps = np.matmul(matrix, activations.reshape(images, channels, -1))
+    maps: np.ndarray = np.matmul(matrix, activations.reshape(images, channels, -1))
     return maps.reshape(images, len(matrix), height, width)
 
 
-class Biased(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class BiasedNet:
     """A net with a blob for the output of every layer that adds a bias.
 
     Attributes
@@ -101,12 +103,13 @@ class Biased(NamedTuple):
 
     prototxt: str
     score: str
-    biases: Dict[str, Any]
+    biases: Dict[str, np.ndarray]
     inputs: Dict[str, List[str]]
 
 
-def biased_net(prototxt, score, weights):
-    """The net that a prototxt describes, as a Biased.
+def biased_net(prototxt: str, score: str, weights: Mapping[str, Sequence[np.ndarray]]
+               ) -> BiasedNet:
+    """The net that a prototxt describes, with a blob for the output of every bias.
 
     Parameters
     ----------
@@ -120,21 +123,23 @@ def biased_net(prototxt, score, weights):
     index = last.tops.index(score)
     document = rewrite.un_in_place(Document.parse(prototxt)).document
     net = Net.parse(document).at("TEST")
-    score = net.layer(last.name).tops[index]
-    known, graph = shapes.infer(net), Graph(net)
+    rewritten = net.layer(last.name)
+    assert rewritten is not None
+    score = rewritten.tops[index]
+    blob_shapes, graph = shapes.infer(net), Graph(net)
     needed = graph.ancestors([score])
-    biases = {}
+    biases: Dict[str, np.ndarray] = {}
     for position, layer in enumerate(net.layers):
         bias = _bias(layer, weights.get(layer.name, ())) if position in needed else None
-        if bias is not None and len(known.get(layer.tops[0], ())) == 4:
+        if bias is not None and len(blob_shapes.get(layer.tops[0], ())) == 4:
             biases[layer.tops[0]] = np.float32(bias)
     biases.pop(score, None)
     inputs = [entry.blob for entry in net.inputs]
-    return Biased(document.text(), score, biases,
-                  {blob: blobs.sources(graph, blob, inputs) for blob in biases})
+    return BiasedNet(document.text(), score, biases,
+                     {blob: blobs.sources(graph, blob, inputs) for blob in biases})
 
 
-def _bias(layer, arrays):
+def _bias(layer: Layer, arrays: Sequence[np.ndarray]) -> Optional[np.ndarray]:
     """What a layer adds to each channel, or None."""
     if layer.type in ("Convolution", "Deconvolution") and len(arrays) > 1:
         return np.ravel(arrays[1])
@@ -143,26 +148,27 @@ def _bias(layer, arrays):
     if layer.type == "Bias" and arrays:
         return np.ravel(arrays[0])
     if layer.type == "BatchNorm" and len(arrays) > 2:
-        # As Caffe: a factor of 0 says that nothing was learned, and counts as means of 0.
+        # As in Caffe: a factor of 0 means that nothing was learned, and counts as means of 0.
         factor = float(np.ravel(arrays[2])[0])
-        mean, variance = (np.ravel(one).astype(np.float64) * (1 / factor if factor else 0)
-                          for one in arrays[:2])
-        return -mean / np.sqrt(variance + layer.message.batch_norm_param.eps)
+        mean, variance = (np.ravel(array).astype(np.float64) * (1 / factor if factor else 0)
+                          for array in arrays[:2])
+        offset: np.ndarray = -mean / np.sqrt(variance + layer.message.batch_norm_param.eps)
+        return offset
     return None
 
 
-def _is_mean(layer, shape):
-    """Whether a pooling layer takes the mean over all places."""
+def _is_mean(layer: Layer, shape: Optional[Tuple[int, ...]]) -> bool:
+    """Whether a pooling layer takes the mean over all positions."""
     pooling = layer.message.pooling_param
     if pooling.pool != 1 or shape is None or len(shape) != 4:
         return False
     sides = (pooling.kernel_h or pooling.kernel_size, pooling.kernel_w or pooling.kernel_size)
     padded = pooling.pad or pooling.pad_h or pooling.pad_w
-    return pooling.global_pooling or sides == tuple(shape[2:]) and not padded
+    return bool(pooling.global_pooling or sides == tuple(shape[2:]) and not padded)
 
 
-def _is_linear(layer, shape):
-    """Whether a layer weighs channels, one place at a time or after pooling."""
+def _is_linear(layer: Layer, shape: Optional[Tuple[int, ...]]) -> bool:
+    """Whether a layer weighs channels, one position at a time or after pooling."""
     if layer.type == "InnerProduct":
         return True
     kernel = list(layer.message.convolution_param.kernel_size)
@@ -170,8 +176,8 @@ def _is_linear(layer, shape):
             and set(shape[2:]) == {1} and layer.message.convolution_param.group == 1)
 
 
-def _no_pooled_head(score, maker):
-    stands = "the input" if maker is None else f"{maker.type} {maker.name}"
-    return InputError(
-        f"cam wants scores made by average pooling and one linear layer at most; before {score} stands "
-        f"{stands}; take grad-cam, which needs no such head")
+def _no_pooled_head(score: str, maker: Optional[Layer]) -> QuestionError:
+    layer_text = "the input" if maker is None else f"{maker.type} {maker.name}"
+    return QuestionError(
+        f"cam needs scores made by average pooling and at most one linear layer; before {score} "
+        f"stands {layer_text}; use grad-cam, which needs no such head", "cam")

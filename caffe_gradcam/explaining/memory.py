@@ -1,16 +1,20 @@
-"""Batches that the memory does not hold, in parts."""
+"""Batches that do not fit the memory, in parts."""
 
 import warnings
+from typing import Callable, List, TypeVar
 
 from prototxt_tools.errors import OutOfMemory
 
+Item = TypeVar("Item")
+Value = TypeVar("Value")
+
 
 class SmallerBatch(UserWarning):
-    """A batch did not fit the memory and is done in parts."""
+    """A batch did not fit the memory and is processed in parts."""
 
 
-def in_parts(function, items):
-    """Call a function on all items at once or, where the memory does not hold that, on halves.
+def in_parts(function: Callable[[List[Item]], Value], items: List[Item]) -> List[Value]:
+    """Call a function with all items at once or, where the memory does not hold that, with halves.
 
     Parameters
     ----------
@@ -21,7 +25,7 @@ def in_parts(function, items):
     Returns
     -------
     list
-        What the function gave for each part, in order; nothing for no items.
+        What the function returned for each part, in order; nothing for no items.
 
     Raises
     ------
@@ -36,5 +40,6 @@ def in_parts(function, items):
         if len(items) < 2:
             raise
     middle = (len(items) + 1) // 2
-    warnings.warn(f"a batch of {len(items)} does not fit the memory; going on with {middle}", SmallerBatch, stacklevel=2)
+    warnings.warn(f"a batch of {len(items)} does not fit the memory; going on with {middle}",
+                  SmallerBatch, stacklevel=2)
     return in_parts(function, items[:middle]) + in_parts(function, items[middle:])

@@ -1,52 +1,86 @@
 """Maps: pure functions on arrays, and the table of them."""
 
-from typing import Callable, NamedTuple, Optional, Tuple
+import inspect
+from dataclasses import dataclass
+from typing import Any, Callable, Dict, Optional, Tuple
 
 import numpy as np
 
 from caffe_gradcam.explaining.methods import gradients, pixels, reruns
-from prototxt_tools.errors import InputError
+from caffe_gradcam.model import choices
+from prototxt_tools.errors import QuestionError
+
+# What a method may need, and what it takes besides a forward pass: "nothing"; "gradients", a
+# backward pass; "head", the layers behind the blob again; "net", the whole net again. What each
+# need is stands in ``caffe_gradcam.explaining.evidence``.
+NEEDS: Dict[str, str] = {
+    "activations": "nothing",
+    "inputs": "nothing",
+    "seeds": "nothing",
+    "values": "nothing",
+    "class_maps": "nothing",
+    "gradients": "gradients",
+    "input_gradients": "gradients",
+    "guided_gradients": "gradients",
+    "deconvnet_gradients": "gradients",
+    "bias_gradients": "gradients",
+    "laid_over": "gradients",
+    "head": "head",
+    "net": "net",
+    "noisy_gradients": "net",
+    "pixel_gradients": "net",
+}
+COSTS = ("nothing", "gradients", "head", "net")
 
 
-class Method(NamedTuple):
+@dataclass(frozen=True)
+class Method:
     """A way to make a map.
 
     Attributes
     ----------
     function : callable
-        Takes what it needs by name.
+        Takes what it needs by name, and gives N x h x w float32: a map for each row of a batch,
+        at the resolution of the blob, or of the input if ``at_input``.
     needs : tuple of str
-        Attributes of ``caffe_gradcam.explaining.evidence.Evidence``.
-    samples : int or None
-        How many noisy copies, masks or steps it takes by default.
+        Keys of ``NEEDS``.
+    samples : int, optional
+        How many noisy copies, masks or steps it takes by default; the function then also takes
+        ``samples``.
     at_input : bool
-        Whether it makes a map of the net's input instead of one of the target blob.
+        Whether it makes a map of the net's input instead of one of the layer's blob.
+
+    Raises
+    ------
+    QuestionError
+        An unknown need, or one that the function does not take.
     """
 
-    function: Callable
+    function: Callable[..., np.ndarray]
     needs: Tuple[str, ...]
     samples: Optional[int] = None
     at_input: bool = False
 
+    def __post_init__(self) -> None:
+        choices.check(self.needs, NEEDS, "need of a method")
+        arguments = dict.fromkeys(self.needs + (("samples",) if self.samples else ()))
+        try:
+            inspect.signature(self.function).bind(**arguments)
+        except TypeError as error:
+            name = getattr(self.function, "__name__", "the function")
+            raise QuestionError(f"{name} does not take what the method needs: {error}") from None
+        except ValueError:
+            pass  # A compiled function may have no signature.
+
     @property
-    def cost(self):
-        """What it takes besides a forward pass: "nothing", "gradients", "head" (which is run again)
-        or "net" (the same)."""
-        for cost, causes in _COSTS:
-            if causes.intersection(self.needs):
-                return cost
-        return "nothing"
+    def cost(self) -> str:
+        """What it takes besides a forward pass: the largest of ``COSTS`` that a need causes."""
+        return max((NEEDS[need] for need in self.needs), key=COSTS.index, default="nothing")
 
 
-_COSTS = (
-    ("net", {"net", "noisy_gradients", "pixel_gradients"}),
-    ("head", {"head"}),
-    ("gradients", {"gradients", "input_gradients", "guided_gradients", "deconvnet_gradients",
-                   "bias_gradients", "laid_over"}),
-)
 _BOTH = ("activations", "gradients")
 
-METHODS = {
+METHODS: Dict[str, Method] = {
     "grad-cam": Method(gradients.grad_cam, _BOTH),
     "grad-cam++": Method(gradients.grad_cam_plus_plus, _BOTH),
     "smooth-grad-cam++": Method(
@@ -77,10 +111,36 @@ METHODS = {
 }
 
 
-def heatmap(cam):
+def checked_maps(name: str, maps: Any, shape: Tuple[int, int, int]) -> np.ndarray:
+    """What a method returned, if it is a map for each row.
+
+    Parameters
+    ----------
+    name : str
+        The method's.
+    maps : numpy.ndarray
+    shape : (int, int, int)
+        N, h, w: rows of the batch, and the resolution of the blob.
+
+    Raises
+    ------
+    QuestionError
+        Anything but an array of floats of this shape. NaN and infinity are found later, since
+        they may concern only some of the images.
+    """
+    expected = f"it must return {'x'.join(map(str, shape))} floats (N x height x width)"
+    if not isinstance(maps, np.ndarray):
+        raise QuestionError(f"method {name} returned {type(maps).__name__}; {expected}", name)
+    if maps.dtype.kind != "f" or maps.shape != tuple(shape):
+        size = "x".join(map(str, maps.shape)) or "a single number"
+        raise QuestionError(f"method {name} returned {size} {maps.dtype}; {expected}", name)
+    return maps
+
+
+def heatmap(cam: np.ndarray) -> np.ndarray:
     """The positive part of a map, divided by its maximum.
 
-    The zero level is never moved: what does not speak for the class is 0.
+    The zero level never moves: what does not speak for the class is 0.
 
     Parameters
     ----------
@@ -94,11 +154,11 @@ def heatmap(cam):
 
     Raises
     ------
-    InputError
+    QuestionError
         The map holds NaN or infinity.
     """
     if not np.isfinite(cam).all():
-        raise InputError("the map holds NaN or infinity, so there is nothing to show")
-    positive = np.maximum(np.float32(cam), 0)
+        raise QuestionError("the map holds NaN or infinity, so there is nothing to show")
+    positive: np.ndarray = np.maximum(np.float32(cam), 0)
     largest = positive.max()
     return positive / largest if largest > 0 else positive

@@ -1,20 +1,23 @@
-"""Maps of a target blob from what it holds and the gradients that reach it.
+"""Maps of a layer's blob from what it holds and the gradients that reach it.
 
-Throughout, ``activations`` and ``gradients`` are N x C x h x w float32: what the target blob holds,
-and the derivative of the question's value with respect to just that; the result is N x h x w
+Throughout, ``activations`` and ``gradients`` are N x C x h x w float32: what the layer's blob
+holds, and the derivative of the question's value with respect to that; the result is N x h x w
 float32. Below, A is the activation, g the gradient, S_k the sum of channel k of A. Maps keep their
-sign: the ReLU that papers end with is taken when a map is drawn.
+sign: the ReLU that papers end with is applied when a map is drawn.
 """
 
 import zlib
+from typing import Callable, Iterator
 
 import numpy as np
+
+GradientsOf = Callable[[np.ndarray], np.ndarray]
 
 # A channel whose sum is a smaller part of its absolute sum than this has cancelled to nothing.
 _CANCELLED = 1e-6
 
 
-def grad_cam(activations, gradients):
+def grad_cam(activations: np.ndarray, gradients: np.ndarray) -> np.ndarray:
     r"""Grad-CAM: channels weighted by their mean gradient.
 
     .. math::
@@ -27,7 +30,7 @@ def grad_cam(activations, gradients):
     return _weighted(gradients.mean(axis=(2, 3), dtype=np.float64), activations)
 
 
-def grad_cam_plus_plus(activations, gradients):
+def grad_cam_plus_plus(activations: np.ndarray, gradients: np.ndarray) -> np.ndarray:
     r"""Grad-CAM++ in closed form.
 
     .. math::
@@ -42,8 +45,9 @@ def grad_cam_plus_plus(activations, gradients):
     return _weighted((positive / (2 + sums * positive)).sum(axis=(2, 3)), activations)
 
 
-def smooth_grad_cam_plus_plus(activations, inputs, noisy_gradients, samples):
-    r"""Smooth Grad-CAM++: derivatives averaged over noisy copies of the picture.
+def smooth_grad_cam_plus_plus(activations: np.ndarray, inputs: np.ndarray,
+                              noisy_gradients: GradientsOf, samples: int) -> np.ndarray:
+    r"""Smooth Grad-CAM++: derivatives averaged over noisy copies of the image.
 
     .. math::
         w_k = \sum_{ij} \frac{\overline{g^2}}{2 \overline{g^2} + S_k \overline{g^3}}
@@ -58,7 +62,7 @@ def smooth_grad_cam_plus_plus(activations, inputs, noisy_gradients, samples):
     inputs : numpy.ndarray
         N x C x H x W, what the net reads.
     noisy_gradients : callable
-        Inputs -> gradients at the target.
+        Inputs -> gradients at the layer.
     samples : int
         Noisy copies.
     """
@@ -74,7 +78,7 @@ def smooth_grad_cam_plus_plus(activations, inputs, noisy_gradients, samples):
     return _weighted((shares * np.maximum(first, 0)).sum(axis=(2, 3)), activations)
 
 
-def xgrad_cam(activations, gradients):
+def xgrad_cam(activations: np.ndarray, gradients: np.ndarray) -> np.ndarray:
     r"""XGrad-CAM: gradients weighted by how much of its channel each cell holds.
 
     .. math::
@@ -91,24 +95,26 @@ def xgrad_cam(activations, gradients):
     return _weighted(weights, activations)
 
 
-def hires_cam(activations, gradients):
+def hires_cam(activations: np.ndarray, gradients: np.ndarray) -> np.ndarray:
     r"""HiResCAM: each cell by its own gradient, :math:`L = \sum_k g^k \odot A^k`.
 
     Draelos and Carin, "Use HiResCAM instead of Grad-CAM", 2020, equation 4.
     """
-    return np.einsum("nkij,nkij->nij", gradients, activations)
+    cams: np.ndarray = np.einsum("nkij,nkij->nij", gradients, activations)
+    return cams
 
 
-def element_wise(activations, gradients):
+def element_wise(activations: np.ndarray, gradients: np.ndarray) -> np.ndarray:
     r"""Grad-CAM element-wise: :math:`L = \sum_k \mathrm{relu}(g^k \odot A^k)`.
 
     Pillai and Pirsiavash, "Explainable Models with Consistent Interpretations", AAAI 2021,
     section 3.
     """
-    return np.maximum(gradients * activations, 0).sum(axis=1)
+    cams: np.ndarray = np.maximum(gradients * activations, 0).sum(axis=1)
+    return cams
 
 
-def layer_cam(activations, gradients):
+def layer_cam(activations: np.ndarray, gradients: np.ndarray) -> np.ndarray:
     r"""LayerCAM: each cell by its own gradient where that is positive.
 
     .. math::
@@ -116,25 +122,26 @@ def layer_cam(activations, gradients):
 
     Jiang et al., "LayerCAM", IEEE TIP 2021, equations 5 and 6.
     """
-    return np.einsum("nkij,nkij->nij", np.maximum(gradients, 0), activations)
+    cams: np.ndarray = np.einsum("nkij,nkij->nij", np.maximum(gradients, 0), activations)
+    return cams
 
 
-def eigen_cam(activations):
+def eigen_cam(activations: np.ndarray) -> np.ndarray:
     """EigenCAM: the first principal component of the activations, whatever the class.
 
     Muhammad and Yeasin, "Eigen-CAM", IJCNN 2020, equation 3, of the centred activations.
     Decompositions leave the sign open: here it is the one with which the map follows the sum of
     the channels.
     """
-    return np.stack([_principal_component(one) for one in activations])
+    return np.stack([_principal_component(blob) for blob in activations])
 
 
-def eigen_grad_cam(activations, gradients):
+def eigen_grad_cam(activations: np.ndarray, gradients: np.ndarray) -> np.ndarray:
     """Eigen-Grad-CAM: EigenCAM of the product of gradients and activations."""
     return eigen_cam(gradients * activations)
 
 
-def cam(class_maps, seeds):
+def cam(class_maps: np.ndarray, seeds: np.ndarray) -> np.ndarray:
     """CAM: what the scores are the mean of, for heads that pool and weigh linearly.
 
     Zhou et al., "Learning Deep Features for Discriminative Localization", CVPR 2016, equation 2.
@@ -146,21 +153,22 @@ def cam(class_maps, seeds):
     seeds : numpy.ndarray
         N x K: the derivative of the question's value with respect to the scores.
     """
-    return np.einsum("nk,nkij->nij", seeds, class_maps)
+    cams: np.ndarray = np.einsum("nk,nkij->nij", seeds, class_maps)
+    return cams
 
 
-def random_map(activations, inputs):
-    """Numbers between 0 and 1 that know nothing: what any method has to be better than.
+def random_map(activations: np.ndarray, inputs: np.ndarray) -> np.ndarray:
+    """Numbers between 0 and 1 that know nothing: any method has to do better.
 
-    The same picture gives the same map: ``inputs`` (N x C x H x W, what the net reads) seed it.
+    The same image gives the same map: ``inputs`` (N x C x H x W, what the net reads) seed it.
     """
     # Activations would not do: their last bits depend on batch and engine.
-    seeds = [zlib.crc32(one.tobytes()) & 0xffffffff for one in inputs]
+    seeds = [zlib.crc32(image.tobytes()) & 0xffffffff for image in inputs]
     maps = [np.random.RandomState(seed).rand(*activations.shape[2:]) for seed in seeds]
     return np.stack(maps).astype(np.float32)
 
 
-def noisy(inputs, samples, spread=0.15):
+def noisy(inputs: np.ndarray, samples: int, spread: float = 0.15) -> Iterator[np.ndarray]:
     """Copies of a batch with Gaussian noise of a part of each one's range; always the same ones.
 
     Smilkov et al., "SmoothGrad", 2017, section 3.
@@ -185,19 +193,20 @@ def noisy(inputs, samples, spread=0.15):
         yield inputs + np.float32(spread) * ranges[:, np.newaxis, np.newaxis, np.newaxis] * noise
 
 
-def _sums(blob):
-    return blob.sum(axis=(2, 3), dtype=np.float64)
+def _sums(blob: np.ndarray) -> np.ndarray:
+    sums: np.ndarray = blob.sum(axis=(2, 3), dtype=np.float64)
+    return sums
 
 
-def _weighted(weights, activations):
+def _weighted(weights: np.ndarray, activations: np.ndarray) -> np.ndarray:
     """The sum of a blob's channels, each by its weight."""
     images, channels, height, width = activations.shape
     flat = activations.reshape(images, channels, -1)
-    cams = np.matmul(weights.astype(np.float32)[:, np.newaxis], flat)
+    cams: np.ndarray = np.matmul(weights.astype(np.float32)[:, np.newaxis], flat)
     return cams.reshape(images, height, width)
 
 
-def _principal_component(blob):
+def _principal_component(blob: np.ndarray) -> np.ndarray:
     """The cells of a C x h x w blob along the direction in which their channels differ most."""
     cells = blob.reshape(len(blob), -1).T.astype(np.float64)
     centred = cells - cells.mean(axis=0)
@@ -210,4 +219,5 @@ def _principal_component(blob):
     sums = centred.sum(axis=1)
     if np.dot(projected, sums) < 0:
         projected = -projected
-    return projected.reshape(blob.shape[1:]).astype(np.float32)
+    component: np.ndarray = projected.reshape(blob.shape[1:])
+    return component.astype(np.float32)
