@@ -53,7 +53,8 @@ def convolutions():
 @pytest.mark.parametrize("blob", ["conv1", "pool1", "wide", "pool2", "conv2"])
 def test_cells_stand_in_the_middle_of_the_pixels_that_move_them(torch, tmp_path, blob):
     """Each row and each column of the input is made bright, and the cells that move are noted."""
-    from caffe_gradcam.engines import open_engine
+    from opened import open_net
+
     from prototxt_tools import weights
 
     path, learned = write_model(tmp_path, convolutions())
@@ -65,7 +66,7 @@ def test_cells_stand_in_the_middle_of_the_pixels_that_move_them(torch, tmp_path,
         lines[row, :, row] = 100
     for column in range(77):
         lines[61 + column, :, :, column] = 100
-    with open_engine("torch", model.prototxt, learned, ["score"], [blob]) as engine:
+    with open_net("torch", model.prototxt, learned, ["score"], [blob]) as engine:
         cells = engine.forward({"data": lines}, [blob])[blob].max(axis=1)
     moved = np.abs(cells[:-1] - cells[-1]) > 1e-3 * cells[-1]
     centres = model.placements([blob])[blob].centres(cells.shape[1:])
@@ -185,10 +186,10 @@ def test_shares_of_a_region_sum_to_one(x, y, width, height, rows, columns):
 
 
 @pytest.mark.parametrize("region, problem", [
-    ((9, 0, 2, 2), "outside of the part"), ((-9, 0, 2, 2), "outside of the part"),
+    ((9, 0, 2, 2), "outside the part"), ((-9, 0, 2, 2), "outside the part"),
     (np.zeros((8, 8)), "mask is empty"),
-    (np.ones((8, 9)), "mask is 8x9, but the photograph is 8x8"),
-    ([1, 2, 3, 4], r"a region is \(x, y, width, height\) or a mask"),
+    (np.ones((8, 9)), "mask is 8x9, but the image is 8x8"),
+    ([1, 2, 3, 4], r"a region must be \(x, y, width, height\) or a mask"),
 ])
 def test_regions_that_are_not_on_the_picture_are_refused(region, problem):
     with pytest.raises(InputError, match=problem):

@@ -4,8 +4,8 @@ import difflib
 from typing import Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 from caffe_gradcam.model.preprocess import CHANNELS
-from prototxt_tools.errors import ModelError, QuestionError
 from prototxt_tools import layers
+from prototxt_tools.errors import ModelError, QuestionError
 from prototxt_tools.net.graph import Graph, Score, Target
 from prototxt_tools.net.net import Input, Layer
 from prototxt_tools.net.streams import stream_targets
@@ -123,31 +123,7 @@ def default_layers(graph: Graph, score: str, shapes: Shapes, inputs: Iterable[st
         layers = tuple(dict.fromkeys(target.blob for target in streams.values()))
         return layers, "found: the last blob with spatial extent of each input's stream"
     best = _best_target(graph, score, shapes)
-    end = unknown_from(graph, score, shapes, [best.blob])
-    if end is None:
-        return (best.blob,), "found: " + best.reason
-    return (best.blob,), (f"found: the last blob of known shape with spatial extent before {score}; "
-                          f"shapes are unknown from layer {end.name} ({end.type}) on")
-
-
-def unknown_from(graph: Graph, score: str, shapes: Shapes, layers: Sequence[str]
-                 ) -> Optional[Layer]:
-    """The first layer between some blobs and a score that writes a blob of unknown shape.
-
-    Returns
-    -------
-    prototxt_tools.net.net.Layer or None
-        None where all shapes are known that decide which blob is the last with spatial extent.
-    """
-    behind = set(layers)
-    needed = graph.ancestors([score])
-    for index, layer in enumerate(graph.net.layers):
-        if index not in needed or not behind.intersection(layer.bottoms):
-            continue
-        behind.update(layer.tops)
-        if any(shapes.get(top) is None for top in layer.tops):
-            return layer
-    return None
+    return (best.blob,), "found: " + best.reason
 
 
 def checked_target(graph: Graph, score: str, shapes: Shapes, name: str) -> str:

@@ -3,7 +3,7 @@
 import hashlib
 import os
 from dataclasses import dataclass
-from typing import Any, Dict, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -239,7 +239,7 @@ def _read_blob(path: str) -> np.ndarray:
     return np.array(blob.data or blob.double_data, np.float32).reshape(shape)
 
 
-def _files(folder: str, endings: Tuple[str, ...]) -> Sequence[str]:
+def _files(folder: str, endings: Tuple[str, ...]) -> List[str]:
     return sorted(name for name in os.listdir(folder) if name.endswith(endings))
 
 

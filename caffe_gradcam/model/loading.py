@@ -1,8 +1,19 @@
 """Gathers what is known of a model, and where each value comes from."""
 
 import os
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Tuple, Type
-from typing import TypeVar, Union
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Dict,
+    List,
+    Mapping,
+    Optional,
+    Tuple,
+    Type,
+    TypeVar,
+    Union,
+)
 
 import numpy as np
 
@@ -57,7 +68,7 @@ def load(kind: Type[Loaded], path: "StrPath", weights: "Optional[StrPath]",
     shapes = blob_shapes.infer(graph.net, input_shapes)
     chosen = given.take("layers", lambda: blobs.default_layers(graph, score, shapes, input_shapes))
     preprocessing = _Preprocessings(given, prototxt)
-    end = blobs.unknown_from(graph, score, shapes, chosen)
+    end = graph.unknown_between(chosen, score, shapes)
     is_default = given.origins["layers"].startswith("found")
     if end is not None and is_default:
         given.warnings.append(
@@ -149,7 +160,8 @@ def _input_shape(given: _Given, entry: Input, count: int) -> Tuple[int, ...]:
     """The shape of an input blob that holds one image."""
     size = given.take("size", lambda: (None, "found: the net's input" + "s" * (count > 1)),
                       entry.blob)
-    return (1, entry.shape[1]) + (size or tuple(entry.shape[2:]))
+    shape = tuple(entry.shape or ())
+    return (1, shape[1]) + (size or shape[2:])
 
 
 class _Preprocessings:
@@ -182,7 +194,7 @@ class _Preprocessings:
 
     def _resize_and_crop(self, blob: str, size: Tuple[int, int]) -> Tuple[Any, Any]:
         """The whole image warped to the input, unless a resize or a crop is given."""
-        whole = (size, "assumed: the whole image, warped")
+        whole: Tuple[Any, str] = (size, "assumed: the whole image, warped")
         if self.given.has("crop", blob):
             whole = (None, "assumed: cropped as it is")
         resize = self.given.take("resize", lambda: whole, blob)

@@ -3,10 +3,22 @@
 import dataclasses
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Dict, Iterable, Mapping, Optional, Sequence, Tuple, Type
-from typing import TypeVar, Union
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Dict,
+    Iterable,
+    Mapping,
+    Optional,
+    Sequence,
+    Tuple,
+    Type,
+    TypeVar,
+    Union,
+)
 
-from caffe_gradcam.model import blobs, choices, labels as class_labels, loading
+from caffe_gradcam.model import blobs, choices, loading
+from caffe_gradcam.model import labels as class_labels
 from caffe_gradcam.model.fields import READERS
 from caffe_gradcam.model.geometry import Placement
 from caffe_gradcam.model.preprocess import Preprocessing
@@ -190,7 +202,7 @@ class LoadedModel:
         dict
             Blob -> Placement or None.
         """
-        fields = receptive.fields(self.graph.net, self.shapes)
+        fields = receptive.fields(self.graph.net, dict(self.shapes))
         return {blob: Placement.of_field(fields.get(blob), self.shapes[self.input_of(blob)][2:])
                 for blob in names}
 

@@ -1,7 +1,7 @@
 """Who writes and reads each blob, and which blobs a Grad-CAM starts from and ends at."""
 
 from dataclasses import dataclass
-from typing import Dict, Iterable, List, Mapping, Optional, Sequence, Set, Tuple
+from typing import Collection, Dict, Iterable, List, Mapping, Optional, Sequence, Set, Tuple
 
 from prototxt_tools import layers
 from prototxt_tools.errors import InputError
@@ -219,16 +219,26 @@ class Graph:
             stack += [(bottom, carries, reason) for bottom in self._values_of(blob)]
         return reasons
 
-    def unknown_between(self, blobs: Iterable[str], score: str,
+    def unknown_between(self, blobs: Collection[str], score: str,
                         shapes: Shapes) -> Optional[Layer]:
-        """The first layer on the paths from some blobs to a score that writes a blob of unknown
-        shape; None where all these shapes are known."""
-        behind, needed = set(blobs), self.ancestors([score])
-        for index, layer in enumerate(self.net.layers):
-            if index in needed and behind.intersection(layer.bottoms):
-                behind.update(layer.tops)
-                if any(shapes.get(top) is None for top in layer.tops):
-                    return layer
+        """The first layer between some blobs and a score that writes a blob of unknown shape, which
+        might therefore be a later blob with spatial extent; None where there is none."""
+        on_paths: Set[str] = set()
+        flat: Set[str] = set()
+        stack = [score]
+        while stack:
+            blob = stack.pop()
+            if blob in self and blob not in on_paths and blob not in blobs:
+                on_paths.add(blob)
+                stack += self._values_of(blob)
+        for layer in self.net.layers:
+            layer_type = layers.of(layer.type)
+            is_carried = layer_type.carries or layer_type.keeps_classes
+            if layer_type.role == "linear" or (is_carried and flat.issuperset(layer.bottoms)):
+                flat.update(layer.tops)
+            elif not layer_type.carries and any(
+                    top in on_paths and shapes.get(top) is None for top in layer.tops):
+                return layer
         return None
 
     def _values_of(self, blob: str) -> List[str]:
