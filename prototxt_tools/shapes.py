@@ -150,8 +150,8 @@ def tops_of(layer: Layer, shapes: Shapes) -> Tops:
         If it cannot be built on them.
     """
     rule = layers.of(layer.type).shape
-    bottoms = [shapes.get(bottom) for bottom in layer.bottoms]
-    if rule is None or None in bottoms:
+    bottoms = [shapes[bottom] for bottom in layer.bottoms if shapes.get(bottom) is not None]
+    if rule is None or len(bottoms) < len(layer.bottoms):
         return [None] * len(layer.tops)
     try:
         tops = rule(layer.message, bottoms, len(layer.tops))
@@ -212,8 +212,8 @@ def parameters_of(layer: Layer, shapes: Shapes) -> List[Shape]:
     if layer.message.blobs:
         return [_stored_shape(blob) for blob in layer.message.blobs]
     rule = layers.of(layer.type).blobs
-    bottoms = [shapes.get(bottom) for bottom in layer.bottoms]
-    if rule is None or None in bottoms:
+    bottoms = [shapes[bottom] for bottom in layer.bottoms if shapes.get(bottom) is not None]
+    if rule is None or len(bottoms) < len(layer.bottoms):
         return []
     try:
         return [shape for shape in rule(layer.message, bottoms) if shape is not None]

@@ -43,7 +43,7 @@ def test_code_and_files_are_named_with_the_layer():
 def test_places_outside_the_folder_are_named(path):
     text = 'layer {\n name: "d" type: "Data"\n data_param { source: "%s" } }' % path
     assert [kind for kind, _ in found(text)] == ["file", "path"]
-    assert "layer d (line 3) names a place outside its folder in source: " in found(text)[1][1]
+    assert "layer d (line 3) names a path outside its folder in source: " in found(text)[1][1]
 
 
 @pytest.mark.parametrize(

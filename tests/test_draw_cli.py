@@ -55,7 +55,7 @@ def test_layers_that_work_in_place_are_drawn_with_the_blob_they_change():
 
 def test_edges_say_which_blob_goes_and_its_shape():
     picture = drawn(definitions.lenet())
-    assert (0, 1, "data 1x1x28x28") in picture.edges
+    assert drawing.Edge(0, 1, "data 1x1x28x28") in picture.edges
     assert len(picture.edges) == len(picture.nodes) - 1
 
 

@@ -104,7 +104,7 @@ def test_fields_of_forks_are_kept_aside():
         ("net: 'train.prototxt' base_lr: 0.1", "a solver, not a net"),
         ("item { name: 'x' }", "no layers"),
         ("# only words\n", "only comments"),
-        ("layer: 5", "wants braces"),
+        ("layer: 5", "needs braces"),
         ("input: 'a' input_dim: x", "whole number"),
     ],
 )
@@ -115,5 +115,5 @@ def test_what_is_no_net_is_refused(text, problem):
 
 def test_a_value_that_does_not_fit_names_its_line():
     net = Net.parse('layer { name: "p"\n type: "Pooling" pooling_param {\n pool: MAXX } }')
-    with pytest.raises(PrototxtError, match=":3:2: pool wants one of MAX"):
+    with pytest.raises(PrototxtError, match=":3:2: pool needs one of MAX"):
         net.layers[0].message  # noqa: B018

@@ -2,6 +2,7 @@
 
 from prototxt_tools.layers.sizes import Message, Shapes, Tops, axis_of, check, volume
 
+
 def same_shape(message: Message, bottoms: Shapes, count: int) -> Tops:
     return bottoms[:1]
 

@@ -121,7 +121,8 @@ class LayerType:
             raise ValueError("a layer type needs a name")
         if self.role not in ROLES:
             roles = ", ".join(filter(None, ROLES))
-            raise ValueError(f"layer type {self.name}: no role {self.role!r}; the roles are {roles}")
+            raise ValueError(
+                f"layer type {self.name}: no role {self.role!r}; the roles are {roles}")
 
     @property
     def carries(self) -> bool:

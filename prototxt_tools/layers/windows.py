@@ -245,7 +245,7 @@ def reorg(message: Message, bottoms: Shapes, count: int) -> Tops:
 def interp(message: Message, bottoms: Shapes, count: int) -> Tops:
     """DeepLab's and PSPNet's ``interp_layer.cpp``."""
     parameters, shape = message.interp_param, bottoms[0]
-    sizes = []
+    sizes: List[int] = []
     for size, fixed in zip(shape[2:], (parameters.height, parameters.width)):
         size += parameters.pad_beg + parameters.pad_end
         if len(bottoms) > 1:

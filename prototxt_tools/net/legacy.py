@@ -3,7 +3,10 @@
 Caffe does the same when it loads them: ``src/caffe/util/upgrade_proto.cpp``.
 """
 
+from typing import Any, Dict, List, Tuple
+
 from prototxt_tools.net import schema
+from prototxt_tools.text.tree import Field
 
 _TRANSFORM = "transform_param"
 _SOURCES = {
@@ -15,14 +18,14 @@ _SOURCES = {
 }
 _WEIGHTED = {"conv": "convolution_param", "innerproduct": "inner_product_param"}
 _WINDOWED = {"conv": "convolution_param", "pool": "pooling_param"}
-_BATCHED = {k: v for k, v in _SOURCES.items() if k != "infogain_loss"}
+_BATCHED = {name: field for name, field in _SOURCES.items() if name != "infogain_loss"}
 _ANY = dict.fromkeys(schema.V0_TYPES, _TRANSFORM)
 _SKIPPING = {"data": "data_param", "images": "image_data_param"}
 _IMAGES = {"images": "image_data_param"}
 _WINDOWS = {"window_data": "window_data_param"}
 
 # V0 field -> (layer type -> V2 message, name of the field there)
-V0_FIELDS = {
+V0_FIELDS: Dict[str, Tuple[Dict[str, str], str]] = {
     "num_output": (_WEIGHTED, "num_output"),
     "biasterm": (_WEIGHTED, "bias_term"),
     "weight_filler": (_WEIGHTED, "weight_filler"),
@@ -65,20 +68,20 @@ V1_TRANSFORMED = {
 V1_TRANSFORM_FIELDS = ("scale", "mean_file", "crop_size", "mirror")
 
 
-def v2_type(written, form):
-    """The V2 name of a layer type; what is written where nobody knows the type."""
+def v2_type(written: str, form: str) -> str:
+    """The V2 name of a layer type; what is written where the type is unknown."""
     if form == "V1" and written.isdigit():
         written = _V1_NUMBERS.get(int(written), written)
     table = {"V0": schema.V0_TYPES, "V1": schema.V1_TYPES}.get(form, {})
     return table.get(written, written)
 
 
-def phase_name(written):
+def phase_name(written: str) -> str:
     """"TRAIN" or "TEST" of an enum value that may be a number."""
     return {"0": "TRAIN", "1": "TEST"}.get(written, written)
 
 
-def layer_message(field, form, layer_type):
+def layer_message(field: Field, form: str, layer_type: str) -> Tuple[Any, List[Field]]:
     """A layer of any form as a V2 ``LayerParameter``.
 
     Returns
@@ -106,39 +109,8 @@ def layer_message(field, form, layer_type):
     return message, unknown
 
 
-def fold_padding(layers):
-    """Let V0's padding layers become the ``pad`` of the convolutions and poolings behind them.
-
-    Caffe: ``UpgradeV0PaddingLayers``. One that something else reads stays; Caffe refuses it.
-
-    Parameters
-    ----------
-    layers : list of prototxt_tools.net.net.Layer
-        Those behind a padding layer get it as ``padding``, and its bottom.
-
-    Returns
-    -------
-    list of prototxt_tools.net.net.Layer
-    """
-    makers, pairs = {}, []
-    for layer in layers:
-        sources = [makers.get(bottom) for bottom in layer.bottoms]
-        pairs += [(layer, source) for source in sources if source and source.is_padding]
-        makers.update(dict.fromkeys(layer.tops, layer))
-    odd = {
-        id(source)
-        for layer, source in pairs
-        if layer.type not in ("Convolution", "Pooling")
-        or [len(layer.bottoms), len(source.bottoms), len(source.tops)] != [1, 1, 1]
-    }
-    for layer, source in pairs:
-        if id(source) not in odd:
-            layer.padding, layer.bottoms = source, source.bottoms
-    return [layer for layer in layers if not layer.is_padding or id(layer) in odd]
-
-
-def set_pad(message, field):
-    """Give a convolution or pooling the ``pad`` of a V0 padding layer, its own notwithstanding."""
+def set_pad(message: Any, field: Field) -> None:
+    """Give a convolution or pooling the ``pad`` of a V0 padding layer in place of its own."""
     old = schema.new("V1LayerParameter")
     schema.fill(old, field.value)
     if message.type == "Pooling":
@@ -147,15 +119,15 @@ def set_pad(message, field):
         message.convolution_param.pad[:] = [old.layer.pad]
 
 
-def _copy_fields(old, message):
-    known = message.DESCRIPTOR.fields_by_name
+def _copy_fields(old: Any, message: Any) -> None:
+    fields = message.DESCRIPTOR.fields_by_name
     for descriptor, value in old.ListFields():
-        if descriptor.name in known and descriptor.name not in _REPLACED:
+        if descriptor.name in fields and descriptor.name not in _REPLACED:
             _put(message, descriptor.name, value)
 
 
-def _copy_v0_fields(old, message, field):
-    """Copy the fields of the inner layer; gives those that mean nothing to its type."""
+def _copy_v0_fields(old: Any, message: Any, field: Field) -> List[Field]:
+    """Copy the fields of the inner layer; returns those that mean nothing to its type."""
     message.name = old.name
     inner = field.value.first("layer").value
     unknown = []
@@ -173,7 +145,7 @@ def _copy_v0_fields(old, message, field):
     return unknown
 
 
-def _copy_param_specs(old, message):
+def _copy_param_specs(old: Any, message: Any) -> None:
     """blobs_lr, weight_decay, param and blob_share_mode become ``param`` messages."""
     names = list(getattr(old, "param", ()))
     shares = list(getattr(old, "blob_share_mode", ()))
@@ -190,18 +162,19 @@ def _copy_param_specs(old, message):
             spec.share_mode = shares[index]
 
 
-def _move_transform_fields(message):
+def _move_transform_fields(message: Any) -> None:
     """Caffe: ``UpgradeNetDataTransformation``."""
-    source = V1_TRANSFORMED.get(message.type)
-    for name in V1_TRANSFORM_FIELDS if source else ():
-        parameters = getattr(message, source)
+    if message.type not in V1_TRANSFORMED:
+        return
+    parameters = getattr(message, V1_TRANSFORMED[message.type])
+    for name in V1_TRANSFORM_FIELDS:
         if parameters.HasField(name):
             setattr(message.transform_param, name, getattr(parameters, name))
             parameters.ClearField(name)
 
 
-def _put(message, name, value):
-    """Set a field whatever its kind; a single value is added to a repeated field."""
+def _put(message: Any, name: str, value: Any) -> None:
+    """Set a field of any kind; a single value is added to a repeated field."""
     current = getattr(message, name)
     if hasattr(current, "CopyFrom"):
         current.CopyFrom(value)

@@ -5,22 +5,26 @@ V2 says ``layer { type: "Convolution" }``, V1 ``layers { type: CONVOLUTION }`` a
 name and a V2 message, and remembers the field of the text it was read from.
 """
 
-from typing import NamedTuple, Optional, Tuple
+from dataclasses import dataclass
+from typing import Any, Dict, FrozenSet, Iterable, List, Optional, Sequence, Tuple, Union
 
 from prototxt_tools.errors import PrototxtError
 from prototxt_tools.net import legacy, schema
-from prototxt_tools.text.document import Document, Field
+from prototxt_tools.text.document import Document, Field, Message
+
+Shape = Tuple[int, ...]
 
 
-class Input(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Input:
     """A blob that is filled from outside.
 
-    ``shape`` is None where the file does not say it; ``field`` is the ``input:`` line or the
+    ``shape`` is None where the file does not give one; ``field`` is the ``input:`` line or the
     Input layer.
     """
 
     blob: str
-    shape: Optional[Tuple[int, ...]]
+    shape: Optional[Shape]
     field: Field
 
 
@@ -30,7 +34,7 @@ class Layer:
     Attributes
     ----------
     name, type : str
-        ``type`` is the V2 name (``InnerProduct``), or what the file says if nobody knows it.
+        ``type`` is the V2 name (``InnerProduct``), or what the file has where it is unknown.
     bottoms, tops : list of str
     field : prototxt_tools.text.document.Field
         The ``layer {...}`` or ``layers {...}`` of the text.
@@ -40,28 +44,32 @@ class Layer:
         V0: the padding layer before this one, whose ``pad`` the message has; ``bottoms`` are its.
     """
 
-    def __init__(self, field, form):
+    def __init__(self, field: Field, form: str) -> None:
         self.field = field
         self.form = form
-        said = {"name": [], "type": [], "bottom": [], "top": []}
-        _gather(field.value, said)
+        values: Dict[str, List[str]] = {"name": [], "type": [], "bottom": [], "top": []}
+        _gather(field.value, values)
         if form == "V0":
-            inner = {"name": [], "type": []}
+            inner: Dict[str, List[str]] = {"name": [], "type": []}
             _gather(field.value.first("layer").value, inner)
-            said.update(inner)
-        self.bottoms = said["bottom"]
-        self.tops = said["top"]
-        self.name = "".join(said["name"][:1])
-        self.type = legacy.v2_type("".join(said["type"][:1]), form)
-        self.padding = None
-        self._message = None
-        self._unknown = None
+            values.update(inner)
+        self.bottoms = values["bottom"]
+        self.tops = values["top"]
+        self.name = "".join(values["name"][:1])
+        self.type = legacy.v2_type("".join(values["type"][:1]), form)
+        self.padding: Optional[Layer] = None
+        self._message: Any = None
+        self._unknown: Optional[List[Field]] = None
 
-    def __repr__(self):
+    def __getstate__(self) -> Dict[str, Any]:
+        # The classes of the messages are made at run time, so no message can be pickled.
+        return dict(self.__dict__, _message=None, _unknown=None)
+
+    def __repr__(self) -> str:
         return f"<Layer {self.name!r} {self.type}>"
 
     @property
-    def message(self):
+    def message(self) -> Any:
         """The layer as a V2 ``LayerParameter`` of ``schema``, with Caffe's defaults.
 
         Raises
@@ -76,23 +84,23 @@ class Layer:
         return self._message
 
     @property
-    def unknown(self):
+    def unknown(self) -> List[Field]:
         """The fields of the layer that no schema knows."""
         if self._unknown is None:
             self.message  # noqa: B018 (reading it finds them)
-        return self._unknown
+        return self._unknown or []
 
     @property
-    def is_padding(self):
+    def is_padding(self) -> bool:
         """Whether it is one of V0's padding layers, which are no layers in later forms."""
         return self.form == "V0" and self.type == "padding"
 
     @property
-    def is_in_place(self):
+    def is_in_place(self) -> bool:
         """Whether the layer writes a blob that it reads."""
         return bool(set(self.bottoms) & set(self.tops))
 
-    def meets(self, phase, stages, level):
+    def meets(self, phase: str, stages: Iterable[str], level: int) -> bool:
         """Whether the ``include`` and ``exclude`` rules let the layer exist.
 
         Caffe: ``Net::FilterNet`` and ``Net::StateMeetsRule`` in ``src/caffe/net.cpp``.
@@ -105,7 +113,7 @@ class Layer:
 
 
 class Net:
-    """A net definition.
+    """A net definition. Nothing of it may be changed: all who ask for it share it.
 
     Attributes
     ----------
@@ -117,16 +125,20 @@ class Net:
     layers : list of Layer
     """
 
-    def __init__(self, document, name, form, inputs, layers):
+    def __init__(self, document: Document, name: str, form: str, inputs: List[Input],
+                 layers: List[Layer]) -> None:
         self.document = document
         self.name = name
         self.form = form
         self.inputs = inputs
         self.layers = layers
+        self._states: Dict[Tuple[str, FrozenSet[str], int], Net] = {}
 
     @classmethod
-    def parse(cls, document):
+    def parse(cls, document: Union[Document, str]) -> "Net":
         """The net a document defines; every layer, whatever its phase.
+
+        It is kept with the document, which never changes, so that each document is read once.
 
         Parameters
         ----------
@@ -139,30 +151,43 @@ class Net:
         """
         if not isinstance(document, Document):
             document = Document.parse(document)
+        net = document.derived.get("net")
+        if net is None:
+            net = document.derived["net"] = cls._read(document)
+        return net
+
+    @classmethod
+    def _read(cls, document: Document) -> "Net":
         root = document.root
         fields = [f for f in root if f.name in ("layer", "layers")]
         if not fields and not root.all("input"):
             raise _no_net(document)
         for field in fields:
             if not field.is_message:
-                raise field.error(f"{field.name} wants braces: {field.name} {{ ... }}")
+                raise field.error(f"{field.name} needs braces: {field.name} {{ ... }}")
         layers = [Layer(field, _form(field)) for field in fields]
         forms = {layer.form for layer in layers} or {"V2"}
         name = "".join(root.strings("name")[:1])
         form = forms.pop() if len(forms) == 1 else "mixed"
-        return cls(document, name, form, _inputs(root, layers), legacy.fold_padding(layers))
+        return cls(document, name, form, _inputs(root, layers), _fold_padding(layers))
 
     @classmethod
-    def load(cls, path):
+    def load(cls, path: str) -> "Net":
         """The net of a file; raises as ``Document.load`` and ``parse`` do."""
         return cls.parse(Document.load(path))
 
-    def at(self, phase="TEST", stages=(), level=0):
+    def at(self, phase: str = "TEST", stages: Iterable[str] = (), level: int = 0) -> "Net":
         """The net that Caffe builds in a phase, at a level, with stages.
 
         The stages of the file's own ``state`` are added, as Caffe adds them.
         """
-        stages = set(stages)
+        state = (phase, frozenset(stages), level)
+        if state not in self._states:
+            self._states[state] = self._filtered(*state)
+        return self._states[state]
+
+    def _filtered(self, phase: str, given_stages: FrozenSet[str], level: int) -> "Net":
+        stages = set(given_stages)
         for state in self.document.root.all("state"):
             if state.is_message:
                 stages.update(state.value.strings("stage"))
@@ -172,23 +197,23 @@ class Net:
         inputs = [entry for entry in self.inputs if id(entry.field) not in dropped]
         return Net(self.document, self.name, self.form, inputs, layers)
 
-    def of(self, layers):
+    def of(self, layers: List[Layer]) -> "Net":
         """The same net with some of its layers only; all inputs stay."""
         return Net(self.document, self.name, self.form, self.inputs, layers)
 
-    def layer(self, name):
+    def layer(self, name: str) -> Optional[Layer]:
         """The first layer of that name, or None."""
         for layer in self.layers:
             if layer.name == name:
                 return layer
         return None
 
-    def blobs(self):
+    def blobs(self) -> List[str]:
         """The names of all blobs, in the order in which they are first written."""
         tops = [top for layer in self.layers for top in layer.tops]
         return list(dict.fromkeys([entry.blob for entry in self.inputs] + tops))
 
-    def outputs(self):
+    def outputs(self) -> List[str]:
         """The blobs that no layer reads after their last writer, in file order."""
         unread = {entry.blob: True for entry in self.inputs}
         for layer in self.layers:
@@ -200,22 +225,46 @@ class Net:
         return list(unread)
 
 
-def _gather(tree, said):
+def _fold_padding(layers: Sequence[Layer]) -> List[Layer]:
+    """Let V0's padding layers become the ``pad`` of the convolutions and poolings behind them,
+    which get them as ``padding``, and their bottoms.
+
+    Caffe: ``UpgradeV0PaddingLayers``. One that another layer reads stays; Caffe refuses it.
+    """
+    makers: Dict[str, Layer] = {}
+    pairs = []
+    for layer in layers:
+        sources = [makers[bottom] for bottom in layer.bottoms if bottom in makers]
+        pairs += [(layer, source) for source in sources if source.is_padding]
+        makers.update(dict.fromkeys(layer.tops, layer))
+    odd = {
+        id(source)
+        for layer, source in pairs
+        if layer.type not in ("Convolution", "Pooling")
+        or [len(layer.bottoms), len(source.bottoms), len(source.tops)] != [1, 1, 1]
+    }
+    for layer, source in pairs:
+        if id(source) not in odd:
+            layer.padding, layer.bottoms = source, source.bottoms
+    return [layer for layer in layers if not layer.is_padding or id(layer) in odd]
+
+
+def _gather(tree: Message, values: Dict[str, List[str]]) -> None:
     """Add the values of some fields to lists, in one walk: large nets have 100,000 fields."""
     for field in tree:
-        values = said.get(field.name)
-        if values is not None and not field.is_message:
-            values.append(field.string())
+        values_of_field = values.get(field.name)
+        if values_of_field is not None and not field.is_message:
+            values_of_field.append(field.string())
 
 
-def _form(field):
+def _form(field: Field) -> str:
     if field.name == "layer":
         return "V2"
     inner = field.value.first("layer")
     return "V0" if inner is not None and inner.is_message else "V1"
 
 
-def _rule_met(rule, phase, stages, level):
+def _rule_met(rule: Message, phase: str, stages: Iterable[str], level: int) -> bool:
     phases = rule.strings("phase")
     if phases and legacy.phase_name(phases[0]) != phase:
         return False
@@ -224,11 +273,11 @@ def _rule_met(rule, phase, stages, level):
         return False
     if maximum is not None and level > _integer(maximum):
         return False
-    wanted, unwanted = rule.strings("stage"), rule.strings("not_stage")
-    return set(wanted) <= set(stages) and not set(unwanted) & set(stages)
+    required, excluded = set(rule.strings("stage")), set(rule.strings("not_stage"))
+    return required.issubset(stages) and excluded.isdisjoint(stages)
 
 
-def _inputs(root, layers):
+def _inputs(root: Message, layers: Sequence[Layer]) -> List[Input]:
     """All four styles: input_dim, input_shape, Input layers, and names without a shape."""
     fields = root.all("input")
     shapes = [_dims(field) for field in root.all("input_shape")]
@@ -238,7 +287,7 @@ def _inputs(root, layers):
     inputs = []
     for index, field in enumerate(fields):
         if field.is_message:
-            raise field.error('input wants the name of a blob: input: "data"')
+            raise field.error('input needs the name of a blob: input: "data"')
         shape = shapes[index] if index < len(shapes) else None
         inputs.append(Input(field.string(), shape, field))
     for layer in layers:
@@ -247,9 +296,9 @@ def _inputs(root, layers):
     return inputs
 
 
-def _layer_inputs(layer):
+def _layer_inputs(layer: Layer) -> List[Input]:
     parameters = layer.field.value.first("input_param")
-    shapes = []
+    shapes: List[Optional[Shape]] = []
     if parameters is not None and parameters.is_message:
         shapes = [_dims(field) for field in parameters.value.all("shape")]
     if len(shapes) == 1:
@@ -258,20 +307,20 @@ def _layer_inputs(layer):
     return [Input(top, shape, layer.field) for top, shape in zip(layer.tops, shapes)]
 
 
-def _dims(field):
+def _dims(field: Field) -> Shape:
     if not field.is_message:
-        raise field.error(f"{field.name} wants braces: {field.name} {{ dim: ... }}")
+        raise field.error(f"{field.name} needs braces: {field.name} {{ dim: ... }}")
     return tuple(_integer(dim) for dim in field.value.all("dim"))
 
 
-def _integer(field):
+def _integer(field: Field) -> int:
     try:
         return field.value.integer()
     except (AttributeError, ValueError):
-        raise field.error(f"{field.name} wants a whole number") from None
+        raise field.error(f"{field.name} needs a whole number") from None
 
 
-def _no_net(document):
+def _no_net(document: Document) -> PrototxtError:
     solver_fields = schema.SOLVER_FIELDS
     for field in document.root:
         if field.name in solver_fields:

@@ -37,12 +37,12 @@ def stream_targets(graph: Graph, score: str, shapes: Shapes) -> Dict[str, Target
 
 
 def _target(graph: Graph, blob: str, begin: str, shapes: Shapes) -> Dict[str, Target]:
-    targets = graph.targets(blob, shapes, per_class=False)[:1]
+    targets = graph.targets(blob, shapes, per_class=False)
+    if not targets:
+        return {}
     reason = f"the last blob with spatial extent of the stream of {begin}"
-    return {
-        begin: target if target.unknown_from else Target(target.blob, reason)
-        for target in targets
-    }
+    target = targets[0]
+    return {begin: target if target.unknown_from else Target(target.blob, reason)}
 
 
 def _origin(graph: Graph, blob: str, streams: List[Optional[str]],

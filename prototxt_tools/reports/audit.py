@@ -1,10 +1,14 @@
-"""What a stranger's net may do to you."""
+"""What a net from an unknown source may do beyond arithmetic."""
 
 import re
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Dict, List
 
 from prototxt_tools import layers, shapes
+from prototxt_tools.errors import PrototxtError
 from prototxt_tools.layers.sizes import volume
+from prototxt_tools.net.net import Layer, Net
+from prototxt_tools.text.tree import Field, Message
 
 # By what the layer type has access to.
 _DEEDS = {
@@ -22,7 +26,8 @@ _GIGABYTE = 1 << 30
 _MAX_WEIGHTS, _MAX_BLOBS = _GIGABYTE, 8 * _GIGABYTE
 
 
-class Finding(NamedTuple):
+@dataclass(frozen=True)
+class Finding:
     """Something a net may do beyond arithmetic.
 
     ``kind`` is "code", "file", "path", "size" or "name"; ``sentence`` names the layer and line;
@@ -35,7 +40,7 @@ class Finding(NamedTuple):
     sentence: str
 
 
-def audit(net):
+def audit(net: Net) -> List[Finding]:
     """What in a net runs code, touches files, takes gigabytes or confuses file names.
 
     Parameters
@@ -48,98 +53,100 @@ def audit(net):
     list of Finding
         Code first, then files, paths, sizes and names; each in the order of the file.
     """
-    findings = []
+    findings: List[Finding] = []
     for layer in net.layers:
         findings += _deeds(layer) + _paths(layer)
     for phase in ("TEST", "TRAIN"):
-        findings += [found for found in _sizes(net.at(phase)) if found not in findings]
+        findings += [finding for finding in _sizes(net.at(phase)) if finding not in findings]
     findings += _names(net)
     order = ["code", "file", "path", "size", "name"]
-    return sorted(findings, key=lambda found: order.index(found.kind))
+    return sorted(findings, key=lambda finding: order.index(finding.kind))
 
 
-def _finding(layer, kind, deed):
+def _finding(layer: Layer, kind: str, deed: str) -> Finding:
     sentence = f"layer {layer.name} (line {layer.field.line}) of type {layer.type} {deed}"
     return Finding(layer.name, layer.type, kind, sentence)
 
 
-def _deeds(layer):
+def _deeds(layer: Layer) -> List[Finding]:
     strings = [(field.name, field.string()) for field in _strings(layer.field.value)]
     files = [text for name, text in strings if name in _FILE_FIELDS and text]
-    said = ": " + ", ".join(files) if files else ""
+    names = ": " + ", ".join(files) if files else ""
     access = layers.of(layer.type).access
     if access:
         kind, deed = _DEEDS[access]
         if kind == "code":
-            said = "".join(": " + text for name, text in strings if name == "module")
-        return [_finding(layer, kind, deed + said)]
+            names = "".join(": " + text for name, text in strings if name == "module")
+        return [_finding(layer, kind, deed + names)]
     if layer.type.endswith("Data") and layer.type not in layers.TABLE:
-        return [_finding(layer, "file", "may read files from the disk" + said)]
-    return [_finding(layer, "file", "names files" + said)] if files else []
+        return [_finding(layer, "file", "may read files from the disk" + names)]
+    return [_finding(layer, "file", "names files" + names)] if files else []
 
 
-def _strings(message):
-    """The string fields of a layer at any depth, but for the names of blobs and layers."""
-    stack, found = [message], []
+def _strings(message: Message) -> List[Field]:
+    """The string fields of a layer at any depth, except for the names of blobs and layers."""
+    stack, fields = [message], []
     while stack:
         for field in stack.pop():
             if field.is_message:
                 stack.append(field.value)
             elif field.value.is_string and field.name not in _WORDS:
-                found.append(field)
-    return sorted(found, key=lambda field: field.start)
+                fields.append(field)
+    return sorted(fields, key=lambda field: field.start)
 
 
-def _paths(layer):
-    found = []
+def _paths(layer: Layer) -> List[Finding]:
+    findings = []
     for field in _strings(layer.field.value):
         text = field.string()
-        place = " names the URL" if _URL.match(text) else " names a place outside its folder"
-        if _URL.match(text) or (field.name in _FILE_FIELDS and _OUTSIDE.match(text)):
-            sentence = "layer {} (line {}){} in {}: {}"
-            sentence = sentence.format(layer.name, field.line, place, field.name, text)
-            found.append(Finding(layer.name, layer.type, "path", sentence))
-    return found
+        is_url = bool(_URL.match(text))
+        if is_url or (field.name in _FILE_FIELDS and _OUTSIDE.match(text)):
+            what = "the URL" if is_url else "a path outside its folder"
+            sentence = (f"layer {layer.name} (line {field.line}) names {what} in "
+                        f"{field.name}: {text}")
+            findings.append(Finding(layer.name, layer.type, "path", sentence))
+    return findings
 
 
-def _sizes(net):
+def _sizes(net: Net) -> List[Finding]:
     """Shapes that overflow, and gigabytes of weights or blobs, as far as shapes are known."""
-    problems = []
+    problems: List[PrototxtError] = []
     sizes = shapes.infer(net, problems=problems)
     weights = shapes.parameters(net, sizes, problems)
-    found = [
+    findings = [
         Finding("", "", "size", str(error))
         for error in problems
         if isinstance(error.__cause__, OverflowError)
     ]
     volumes = {name: sum(map(volume, blobs)) for name, blobs in weights.items()}
     for layer in net.layers:
-        own = volumes.get(layer.name, 0)
-        if own * _BYTES >= _MAX_WEIGHTS:
-            found.append(_finding(layer, "size", f"has {_gigabytes(own)} of weights"))
-    if sum(volumes.values()) * _BYTES >= _MAX_WEIGHTS and not found:
-        took = _gigabytes(sum(volumes.values()))
-        found.append(Finding("", "", "size", "the weights take " + took))
+        count = volumes.get(layer.name, 0)
+        if count * _BYTES >= _MAX_WEIGHTS:
+            findings.append(_finding(layer, "size", f"has {_gigabytes(count)} of weights"))
+    total = sum(volumes.values())
+    if total * _BYTES >= _MAX_WEIGHTS and not findings:
+        findings.append(Finding("", "", "size", "the weights take " + _gigabytes(total)))
     values = sum(map(volume, sizes.values()))
     if values * _BYTES >= _MAX_BLOBS:
-        found.append(Finding("", "", "size", "the blobs take " + _gigabytes(values)))
-    return found
+        findings.append(Finding("", "", "size", "the blobs take " + _gigabytes(values)))
+    return findings
 
 
-def _gigabytes(values):
+def _gigabytes(values: int) -> str:
     return f"{values * _BYTES / _GIGABYTE:.1f} GB"
 
 
-def _names(net):
+def _names(net: Net) -> List[Finding]:
     """Names of blobs that are one as file names, and names that no file can have."""
-    found, taken = [], {}
+    findings = []
+    blobs_by_name: Dict[str, str] = {}
     for blob in net.blobs():
         shown = blob if blob.isprintable() else repr(blob)
         name = re.sub("[^a-z0-9.-]+", "_", blob.lower())
-        other = taken.setdefault(name, shown)
+        other = blobs_by_name.setdefault(name, shown)
         if other != shown:
             sentence = f"blobs {other} and {shown} would share the file name {name}"
-            found.append(Finding("", "", "name", sentence))
+            findings.append(Finding("", "", "name", sentence))
         if not blob.isprintable() or _OUTSIDE.match(blob):
-            found.append(Finding("", "", "name", f"blob {shown} leads out of a folder"))
-    return found
+            findings.append(Finding("", "", "name", f"blob {shown} leads out of a folder"))
+    return findings

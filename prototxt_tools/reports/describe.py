@@ -1,15 +1,19 @@
 """Everything that is known of a net without running it, as plain data."""
 
 from dataclasses import asdict
+from typing import Any, Dict, Iterable, List, Optional, Sequence, Union
 
 from prototxt_tools import shapes
 from prototxt_tools.errors import InputError
-from prototxt_tools.net.graph import Graph
+from prototxt_tools.net.graph import Candidate, Graph, Score, Target
+from prototxt_tools.net.net import Net
 from prototxt_tools.net.streams import stream_targets
 from prototxt_tools.reports import check, cost, receptive
+from prototxt_tools.shapes import Shapes
 
 
-def describe(net, phase="TEST", stages=(), inputs=None):
+def describe(net: Net, phase: str = "TEST", stages: Iterable[str] = (),
+             inputs: Optional[Shapes] = None) -> Dict[str, Any]:
     """A net as dicts and lists that JSON can hold.
 
     Parameters
@@ -27,7 +31,8 @@ def describe(net, phase="TEST", stages=(), inputs=None):
         ``name``, ``form``, ``phase``; ``inputs``; ``layers``, each with its blobs, shapes,
         parameters, multiply-adds and receptive field, null where unknown; ``outputs``;
         ``scores``, each with its targets; ``candidates`` (blobs with spatial extent);
-        ``total``; and ``problems``: what stock Caffe has against the net.
+        ``unknown_shapes``: the layers from which on shapes are unknown, each with the reason;
+        ``total``; and ``problems``: what stock Caffe refuses about the net.
 
     Raises
     ------
@@ -37,7 +42,7 @@ def describe(net, phase="TEST", stages=(), inputs=None):
     built = net.at(phase, stages)
     for blob in inputs or ():
         if blob not in built.blobs():
-            raise InputError(f"the net has no blob {blob!r}")
+            raise InputError(f"the net has no blob {blob!r}", blob)
     sizes = shapes.infer(built, inputs, problems=[])
     graph = Graph(built)
     return {
@@ -51,16 +56,17 @@ def describe(net, phase="TEST", stages=(), inputs=None):
         "outputs": [{"blob": blob, "shape": _listed(sizes.get(blob))} for blob in built.outputs()],
         "scores": [_score(graph, score, sizes) for score in graph.scores()],
         "candidates": [_blob(candidate, sizes) for candidate in graph.candidates(sizes)],
+        "unknown_shapes": list(map(asdict, shapes.unknown(built, sizes))),
         "total": asdict(cost.total(built, sizes)),
         "problems": check.problems(net, phase),
     }
 
 
-def _layers(net, sizes):
+def _layers(net: Net, sizes: Shapes) -> List[Dict[str, Any]]:
     fields = receptive.fields(net, sizes)
-    found = []
-    for layer, spent in zip(net.layers, cost.costs(net, sizes)):
-        entry = {
+    entries = []
+    for layer, layer_cost in zip(net.layers, cost.costs(net, sizes)):
+        entry: Dict[str, Any] = {
             "name": layer.name,
             "type": layer.type,
             "line": layer.field.line,
@@ -69,26 +75,25 @@ def _layers(net, sizes):
             "shapes": [_listed(sizes.get(top)) for top in layer.tops],
             "receptive_field": None,
         }
-        entry.update(asdict(spent))
-        seen = fields.get(layer.tops[0]) if layer.tops else None
-        if seen is not None:
-            entry["receptive_field"] = {name: list(axes) for name, axes in asdict(seen).items()}
-        found.append(entry)
-    return found
+        entry.update(asdict(layer_cost))
+        field = fields.get(layer.tops[0]) if layer.tops else None
+        if field is not None:
+            entry["receptive_field"] = {name: list(axes) for name, axes in asdict(field).items()}
+        entries.append(entry)
+    return entries
 
 
-def _score(graph, score, sizes):
-    found = graph.targets(score.blob, sizes)
-    known = {target.blob for target in found}
-    found += [target for target in stream_targets(graph, score.blob, sizes).values()
-              if target.blob not in known]
-    targets = [_blob(target, sizes) for target in found]
-    return dict(_blob(score, sizes), link=score.link, targets=targets)
+def _score(graph: Graph, score: Score, sizes: Shapes) -> Dict[str, Any]:
+    targets = {target.blob: target for target in graph.targets(score.blob, sizes)}
+    for target in stream_targets(graph, score.blob, sizes).values():
+        targets.setdefault(target.blob, target)
+    entries = [_blob(target, sizes) for target in targets.values()]
+    return dict(_blob(score, sizes), link=score.link, targets=entries)
 
 
-def _blob(found, sizes):
-    return {"blob": found.blob, "shape": _listed(sizes.get(found.blob)), "reason": found.reason}
+def _blob(entry: Union[Candidate, Score, Target], sizes: Shapes) -> Dict[str, Any]:
+    return {"blob": entry.blob, "shape": _listed(sizes.get(entry.blob)), "reason": entry.reason}
 
 
-def _listed(shape):
+def _listed(shape: Optional[Sequence[int]]) -> Optional[List[int]]:
     return None if shape is None else list(shape)

@@ -1,8 +1,12 @@
-"""A net as a drawing: the text that Graphviz's ``dot`` or Mermaid turn into a picture."""
+"""A net as a drawing: the text that Graphviz's ``dot`` or Mermaid turn into an image."""
 
-from typing import List, NamedTuple, Tuple
+from dataclasses import dataclass
+from typing import Dict, Iterable, List, Optional, Sequence, Tuple
 
 from prototxt_tools import layers
+from prototxt_tools.net.graph import Graph
+from prototxt_tools.net.net import Net
+from prototxt_tools.shapes import Shapes
 
 # By the role of the layer type.
 _COLOURS = {
@@ -12,7 +16,8 @@ _COLOURS = {
 _PLAIN, _SCORE, _TARGET = "#ffffff", "#f4a6a6", "#a8d5a2"
 
 
-class Node(NamedTuple):
+@dataclass(frozen=True)
+class Node:
     """An input, or a layer with those that change its tops in place; ``role`` is "", "input",
     "score" or "target"."""
 
@@ -22,7 +27,8 @@ class Node(NamedTuple):
     cluster: Tuple[str, ...]
 
 
-class Edge(NamedTuple):
+@dataclass(frozen=True)
+class Edge:
     """From the node that makes a blob to one that reads it; indices."""
 
     source: int
@@ -30,7 +36,8 @@ class Edge(NamedTuple):
     label: str
 
 
-class Drawing(NamedTuple):
+@dataclass(frozen=True)
+class Drawing:
     """What there is to draw."""
 
     name: str
@@ -38,7 +45,8 @@ class Drawing(NamedTuple):
     edges: List[Edge]
 
 
-def draw(graph, shapes, scores=(), targets=()):
+def draw(graph: Graph, shapes: Shapes, scores: Iterable[str] = (),
+         targets: Iterable[str] = ()) -> Drawing:
     """The nodes and edges of a net.
 
     Parameters
@@ -53,20 +61,22 @@ def draw(graph, shapes, scores=(), targets=()):
     -------
     Drawing
     """
-    net, nodes, edges = graph.net, [], []
+    net = graph.net
+    nodes: List[Node] = []
+    edges: List[Edge] = []
     roles = dict([(blob, "target") for blob in targets] + [(blob, "score") for blob in scores])
     clusters = _clusters(net, graph.streams())
-    makers = {}  # blob -> its node
+    makers: Dict[str, int] = {}  # Blob -> index of its node.
     for entry in net.inputs:
         if entry.field.name == "input":
             makers[entry.blob] = len(nodes)
             nodes.append(Node([entry.blob], "", "input", ()))
     for layer, cluster in zip(net.layers, clusters):
-        said = f"{layer.name} ({layer.type})"
+        line = f"{layer.name} ({layer.type})"
         if layer.is_in_place and len(set(layer.bottoms)) == 1 and layer.bottoms[0] in makers:
             node = nodes[makers[layer.bottoms[0]]]
             if node.role != "input":
-                node.lines.append(said)
+                node.lines.append(line)
                 continue
         role = next((roles[top] for top in layer.tops if top in roles), "")
         role = "input" if not layer.bottoms and not role else role
@@ -75,46 +85,43 @@ def draw(graph, shapes, scores=(), targets=()):
                 label = bottom + " " + "x".join(map(str, shapes.get(bottom, ())))
                 edges.append(Edge(makers[bottom], len(nodes), label.strip()))
         makers.update(dict.fromkeys(layer.tops, len(nodes)))
-        nodes.append(Node([said], layer.type, role, cluster))
+        nodes.append(Node([line], layer.type, role, cluster))
     return Drawing(net.name, nodes, edges)
 
 
-def _clusters(net, streams):
+def _clusters(net: Net, streams: Sequence[Optional[str]]) -> List[Tuple[str, ...]]:
     """For each layer its stream, where there are several, and its module.
 
     A module is what several layers have in their names before the first ``/``.
     """
     modules = [layer.name.partition("/")[0] if "/" in layer.name else "" for layer in net.layers]
-    counts = {}
+    counts: Dict[Tuple[Optional[str], str], int] = {}
     for pair in zip(streams, modules):
         counts[pair] = counts.get(pair, 0) + 1
-    found = []
+    clusters = []
     for stream, module in zip(streams, modules):
         module = module if counts[stream, module] > 1 else ""
-        found.append(tuple(name for name in (stream, module) if name))
-    return found
+        clusters.append(tuple(name for name in (stream, module) if name))
+    return clusters
 
 
-def to_dot(drawing):
+def to_dot(drawing: Drawing) -> str:
     """The drawing in Graphviz's language."""
     lines = [
-        "digraph {} {{".format(_quoted(drawing.name or "net")),
+        f"digraph {_quoted(drawing.name or 'net')} {{",
         '  rankdir="TB"; node [shape="box", style="filled,rounded", fontname="sans-serif"];',
         '  edge [fontname="sans-serif", fontsize="10"];',
     ]
     for cluster, members in _grouped(drawing.nodes):
         indent = "  " * (1 + len(cluster))
         for depth, name in enumerate(cluster):
-            opening = "{}subgraph {} {{ label={}; color=\"#999999\";"
             key = _quoted("cluster_" + "/".join(cluster[: depth + 1]))
-            lines.append(opening.format("  " * (1 + depth), key, _quoted(name)))
+            opening = f"subgraph {key} {{ label={_quoted(name)}; color=\"#999999\";"
+            lines.append("  " * (1 + depth) + opening)
         for index in members:
             node = drawing.nodes[index]
-            lines.append(
-                '{}n{} [label={}, fillcolor="{}"];'.format(
-                    indent, index, _quoted("\n".join(node.lines)), _colour(node)
-                )
-            )
+            label = _quoted("\n".join(node.lines))
+            lines.append(f'{indent}n{index} [label={label}, fillcolor="{_colour(node)}"];')
         lines += ["  " * depth + "}" for depth in range(len(cluster), 0, -1)]
     for edge in drawing.edges:
         lines.append(
@@ -123,15 +130,15 @@ def to_dot(drawing):
     return "\n".join(lines + ["}"]) + "\n"
 
 
-def to_mermaid(drawing):
+def to_mermaid(drawing: Drawing) -> str:
     """The drawing as a Mermaid flowchart."""
     lines = ["flowchart TB"]
     for number, (cluster, members) in enumerate(_grouped(drawing.nodes)):
         for depth, name in enumerate(cluster):
             lines.append(f'  subgraph g{number}_{depth}["{_escaped(name)}"]')
         for index in members:
-            said = "<br>".join(map(_escaped, drawing.nodes[index].lines))
-            lines.append(f'  n{index}["{said}"]')
+            label = "<br>".join(map(_escaped, drawing.nodes[index].lines))
+            lines.append(f'  n{index}["{label}"]')
         lines += ["  end"] * len(cluster)
     for edge in drawing.edges:
         lines.append(f'  n{edge.source} -->|"{_escaped(edge.label)}"| n{edge.target}')
@@ -141,29 +148,29 @@ def to_mermaid(drawing):
     return "\n".join(lines) + "\n"
 
 
-def _grouped(nodes):
+def _grouped(nodes: Sequence[Node]) -> List[Tuple[Tuple[str, ...], List[int]]]:
     """Clusters with their members, in the order of their first ones."""
-    groups = {}
+    groups: Dict[Tuple[str, ...], List[int]] = {}
     for index, node in enumerate(nodes):
         groups.setdefault(node.cluster, []).append(index)
     return list(groups.items())
 
 
-def _colour(node):
+def _colour(node: Node) -> str:
     special = {"score": _SCORE, "target": _TARGET}
     return special.get(node.role) or _COLOURS.get(layers.of(node.type).role, _PLAIN)
 
 
-def _quoted(text):
-    """A string of Graphviz's; a line end becomes its ``\\n``."""
+def _quoted(text: str) -> str:
+    """A string of Graphviz; a line end becomes its ``\\n``."""
     text = "".join(letter if letter.isprintable() or letter == "\n" else "?" for letter in text)
     return '"{}"'.format(text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n"))
 
 
-def _escaped(text):
+def _escaped(text: str) -> str:
     """Text that Mermaid shows as it is."""
     text = "".join(letter if letter.isprintable() else "?" for letter in text)
     for letter in '#&"<>;':
         text = text.replace(letter, f"\0{ord(letter):d}\0")
     pieces = text.split("\0")
-    return "".join(f"#{x};" if i % 2 else x for i, x in enumerate(pieces))
+    return "".join(f"#{piece};" if index % 2 else piece for index, piece in enumerate(pieces))

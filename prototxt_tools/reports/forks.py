@@ -1,7 +1,9 @@
 """Which fork of Caffe knows what stock Caffe does not: layer types, fields and enum values.
 
-Told by name; a name that several forks share is given to the one most files mean by it.
+The name decides; a name that several forks share counts for the one that most files mean by it.
 """
+
+from typing import Optional
 
 _NAMES = {
     "SSD (weiliu89/caffe)": """
@@ -69,6 +71,6 @@ _FORKS = {name: fork for fork, names in _NAMES.items() for name in names.split()
 _FORKS["list for kernel_size"] = "yjxiong/caffe"
 
 
-def fork_of(name):
+def fork_of(name: str) -> Optional[str]:
     """The fork that knows a name, or None."""
     return _FORKS.get(name)

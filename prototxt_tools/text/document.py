@@ -13,6 +13,7 @@ import gc
 import io
 import os
 import sys
+from typing import Any, Callable, Dict, List, Optional, Tuple, TypeVar, Union
 
 from prototxt_tools.errors import PrototxtError
 from prototxt_tools.text import tokens
@@ -27,7 +28,11 @@ MAX_BYTES = 16 << 20
 MAX_FIELDS = 1 << 20
 
 _CLOSES = {"{": "}", "<": ">"}
-_SAID_IN_WORDS = {"name": "a word", "number": "a number", "string": "a string"}
+_TOKEN_KINDS = {"name": "a word", "number": "a number", "string": "a string"}
+
+Tree = TypeVar("Tree")
+# A message that is being read, the field it belongs to, and the token that closes it.
+Open = Tuple[Message, Optional[Field], Optional[str]]
 
 
 class Document:
@@ -38,18 +43,25 @@ class Document:
     root : Message
     source : Source
     path : str or None
+    derived : dict
+        What is worked out of the tree once and kept, since the tree never changes.
     """
 
-    def __init__(self, source, root):
+    def __init__(self, source: Source, root: Message) -> None:
         self.source = source
         self.root = root
+        self.derived: Dict[str, Any] = {}
+
+    def __getstate__(self) -> Dict[str, Any]:
+        return dict(self.__dict__, derived={})
 
     @property
-    def path(self):
+    def path(self) -> Optional[str]:
+        """The file, or None."""
         return self.source.path
 
     @classmethod
-    def parse(cls, text, path=None):
+    def parse(cls, text: Union[str, bytes], path: Optional[str] = None) -> "Document":
         """Read a prototxt.
 
         Parameters
@@ -69,21 +81,20 @@ class Document:
             text = text.decode("utf-8", "surrogateescape")
         if len(text) > MAX_BYTES:
             raise PrototxtError(
-                f"{len(text) >> 20} MB of text is no net definition (at most {MAX_BYTES >> 20} MB are read)",
-                path,
-            )
+                f"{len(text) >> 20} MB of text is no net definition "
+                f"(at most {MAX_BYTES >> 20} MB are read)", path)
         if sum(map(text.count, ":{<,")) > MAX_FIELDS:
             raise PrototxtError(
                 f"more than {MAX_FIELDS} fields are no net definition", path
             )
         source = Source(text, path)
-        stranger = _known_stranger(text)
-        if stranger:
-            raise source.error(stranger, 0)
+        problem = _other_kind_of_file(text)
+        if problem:
+            raise source.error(problem, 0)
         return cls(source, _without_collector(_Parser(source).parse))
 
     @classmethod
-    def load(cls, path):
+    def load(cls, path: str) -> "Document":
         """Read a prototxt file; raises PrototxtError as ``parse`` does, and where it cannot be
         opened."""
         path = str(path)
@@ -99,31 +110,32 @@ class Document:
             )
         return cls.parse(data, path)
 
-    def text(self):
+    def text(self) -> str:
         """The text, equal to what was parsed, to the byte."""
         return self.source.text
 
-    def encode(self):
+    def encode(self) -> bytes:
         """The text as bytes, equal to the file it was read from."""
         return self.source.text.encode("utf-8", "surrogateescape")
 
 
 class _Parser:
-    """One pass over the tokens with a stack of open messages, so depth costs no recursion."""
+    """One pass over the tokens with a stack of open messages, so that depth needs no recursion."""
 
-    def __init__(self, source):
+    def __init__(self, source: Source) -> None:
         self.source = source
         self.text = source.text
+        self.next_token: Callable[[], Any]
         self.read_from(1 if self.text.startswith("\ufeff") else 0)
         self.start = self.end = 0
-        self.kind = self.token = None
+        self.kind = self.token = ""
 
-    def read_from(self, offset):
+    def read_from(self, offset: int) -> None:
         self.next_token = tokens.TOKEN.finditer(self.text, offset).__next__
 
-    def parse(self):
+    def parse(self) -> Message:
         root = Message(self.source, 0)
-        stack = [(root, None, None)]
+        stack: List[Open] = [(root, None, None)]
         self.advance()
         while self.kind != "end" or len(stack) > 1:
             message, field, closer = stack[-1]
@@ -133,15 +145,14 @@ class _Parser:
                 message.end = self.end
                 self.advance()
                 stack.pop()
-                element = self.next_element(field, message.end, stack)
-                if element is not None:
-                    self.value(element, stack, True)
+                if field is not None:
+                    self.value(self.next_element(field, message.end, stack), stack, True)
             else:
-                raise self.unexpected(message, field, closer)
+                raise self.unexpected(field, closer)
         root.end = len(self.text)
         return root
 
-    def field(self, message, stack):
+    def field(self, message: Message, stack: List[Open]) -> None:
         field = Field(self.source, sys.intern(self.token), self.start)
         message.fields.append(field)
         self.advance()
@@ -161,13 +172,12 @@ class _Parser:
                 return
         self.value(field, stack, colon)
 
-    def value(self, field, stack, colon):
+    def value(self, field: Optional[Field], stack: List[Open], colon: bool) -> None:
         """Read a field's value, and the elements behind it in its list up to the next message."""
         while field is not None and self.token not in _CLOSES:
             if not colon:
                 raise self.error(
-                    f"expected ':' or '{{' after {field.name}, found {self.said()}"
-                )
+                    f"expected ':' or '{{' after {field.name}, found {self.described()}")
             field.value = scalar = self.scalar(field)
             field = self.next_element(field, scalar.end, stack)
         if field is not None:
@@ -177,7 +187,7 @@ class _Parser:
             stack.append((field.value, field, _CLOSES[self.token]))
             self.advance()
 
-    def next_element(self, field, end, stack):
+    def next_element(self, field: Field, end: int, stack: List[Open]) -> Optional[Field]:
         """Behind a value: the next element of its list, or None where the field ends."""
         if not field.in_list:
             field.end = self.skip_separator(end)
@@ -188,7 +198,7 @@ class _Parser:
             siblings.append(Field(self.source, field.name, field.start, in_list=True))
             return siblings[-1]
         if self.token != "]":
-            raise self.error("expected ',' or ']' in the list, found " + self.said())
+            raise self.error("expected ',' or ']' in the list, found " + self.described())
         end = self.end
         self.advance()
         end = self.skip_separator(end)
@@ -198,13 +208,13 @@ class _Parser:
             sibling.end = end
         return None
 
-    def skip_separator(self, end):
+    def skip_separator(self, end: int) -> int:
         if self.token == ";" or self.token == ",":
             end = self.end
             self.advance()
         return end
 
-    def scalar(self, field):
+    def scalar(self, field: Field) -> Scalar:
         start, end, kind = self.start, self.end, self.kind
         if kind == "string":
             self.advance()
@@ -217,13 +227,13 @@ class _Parser:
             self.advance()
             end, kind = self.end, self.kind
         if kind != "name" and kind != "number":
-            raise self.error(f"expected a value for {field.name}, found {self.said()}")
+            raise self.error(f"expected a value for {field.name}, found {self.described()}")
         if minus and kind == "name" and self.token.lower() not in ("inf", "infinity", "nan"):
-            raise self.error("expected a number after '-', found " + self.said())
+            raise self.error("expected a number after '-', found " + self.described())
         self.advance()
         return Scalar(self.source, start, end, "number" if minus else kind)
 
-    def advance(self):
+    def advance(self) -> None:
         """Move to the next token; ``kind`` is "end" at the end of the text."""
         match = self.next_token()
         kind = match.lastgroup
@@ -239,43 +249,42 @@ class _Parser:
         elif kind == "bad":
             raise self.bad()
 
-    def long_string(self):
+    def long_string(self) -> None:
         end, _ = tokens.string_end(self.text, self.start)
         if end is None:
             raise self.bad()
         self.kind, self.token, self.end = "string", self.text[self.start : end], end
         self.read_from(end)
 
-    def bad(self):
+    def bad(self) -> PrototxtError:
         if self.text.startswith("=======", self.start):
-            return self.unexpected(None, None, None)
+            return self.unexpected(None, None)
         return self.source.error(*tokens.why_not(self.text, self.start))
 
-    def said(self):
+    def described(self) -> str:
         if self.kind == "end":
             return "the end of the file"
-        word = _SAID_IN_WORDS.get(self.kind)
+        word = _TOKEN_KINDS.get(self.kind)
         token = self.token if len(self.token) <= 40 else self.token[:37] + "..."
         return f"{word} {token}" if word else f"'{token}'"
 
-    def unexpected(self, message, field, closer):
+    def unexpected(self, field: Optional[Field], closer: Optional[str]) -> PrototxtError:
         if self.text.startswith(("<<<<<<<", "=======", ">>>>>>>"), self.start):
             return self.error("a conflict marker of git; resolve the merge first")
-        if self.kind == "end":
-            return self.error(
-                f"the file ends inside {field.name} (opened in line {field.line}); '{closer}' is missing"
-            )
+        if self.kind == "end" and field is not None:
+            return self.error(f"the file ends inside {field.name} (opened in line {field.line}); "
+                              f"'{closer}' is missing")
         if closer is None and self.token in ("}", ">"):
             return self.error(f"'{self.token}' closes nothing")
-        return self.error("expected the name of a field, found " + self.said())
+        return self.error("expected the name of a field, found " + self.described())
 
-    def error(self, problem):
+    def error(self, problem: str) -> PrototxtError:
         return self.source.error(problem, self.start)
 
 
-def _without_collector(function):
-    """The result of a function that makes a big tree and no garbage: the collector would walk the
-    growing tree over and over, which doubles the time."""
+def _without_collector(function: Callable[[], Tree]) -> Tree:
+    """Call a function that makes a large tree and no garbage, without the garbage collector: it
+    would walk the growing tree over and over, which doubles the time."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -285,8 +294,8 @@ def _without_collector(function):
             gc.enable()
 
 
-def _known_stranger(text):
-    """What a file is that is surely no prototxt, or None."""
+def _other_kind_of_file(text: str) -> Optional[str]:
+    """What a file is that is certainly no prototxt, or None."""
     head = text[:200].lstrip("\ufeff \t\r\n").lower()
     if head.startswith("version https://git-lfs"):
         return "a Git LFS pointer, not the file itself; run `git lfs pull`"

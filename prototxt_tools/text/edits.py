@@ -1,7 +1,10 @@
 """Changes to a document, as replacements of spans of its text."""
 
+from typing import Dict, List, Optional, Tuple, Union
+
 from prototxt_tools.errors import PrototxtError
 from prototxt_tools.text.document import Document
+from prototxt_tools.text.tree import Field, Message, Scalar
 
 
 class Edits:
@@ -11,21 +14,22 @@ class Edits:
     is inserted follow the text around it.
     """
 
-    def __init__(self, document):
+    def __init__(self, document: Document) -> None:
         self.document = document
         self._text = document.text()
-        self._spans = {}
-        self._elements = {}
+        # Start, end, and a number that keeps the order of insertions at one place -> new text.
+        self._spans: Dict[Tuple[int, int, int], str] = {}
+        self._elements: Dict[int, List[Field]] = {}
         self._order = 0
 
-    def __bool__(self):
+    def __bool__(self) -> bool:
         return bool(self._spans or self._elements)
 
-    def replace(self, node, text):
+    def replace(self, node: Union[Field, Message, Scalar], text: str) -> None:
         """Put ``text`` in the place of a value (or of any node with a span)."""
         self._spans[(node.start, node.end, self._count())] = text
 
-    def remove(self, field):
+    def remove(self, field: Field) -> None:
         """Take a field away, and its line where it stands alone on it.
 
         A comment behind it on its last line stays. Of a list just the element goes.
@@ -35,7 +39,7 @@ class Edits:
         else:
             self._remove_whole(field)
 
-    def _remove_whole(self, field):
+    def _remove_whole(self, field: Field) -> None:
         text, start, end = self._text, field.start, field.end
         line_start = text.rfind("\n", 0, start) + 1
         line_end = text.find("\n", end)
@@ -51,13 +55,13 @@ class Edits:
         glued = _is_word(text[start - 1 : start]) and _is_word(text[end : end + 1])
         self._spans[(start, end, 0)] = " " if glued else ""
 
-    def insert_before(self, field, line):
+    def insert_before(self, field: Field, line: str) -> None:
         """Put a field, given as text without line end, in front of another."""
         indent = self._indent(field)
         gap = " " if indent is None else self._newline() + indent
         self._spans[(field.start, field.start, self._count())] = line + gap
 
-    def insert_after(self, field, line):
+    def insert_after(self, field: Field, line: str) -> None:
         """Put a field behind another, on a line of its own where the other ends its line."""
         rest_end = self._text.find("\n", field.end)
         rest = self._text[field.end : rest_end if rest_end >= 0 else len(self._text)].strip()
@@ -70,7 +74,7 @@ class Edits:
             at, piece = rest_end + 1, indent + line + self._newline()
         self._spans[(at, at, self._count())] = piece
 
-    def append(self, field, line):
+    def append(self, field: Field, line: str) -> None:
         """Put a field behind the last one of a message field."""
         if len(field.value):
             self.insert_after(field.value.fields[-1], line)
@@ -78,23 +82,23 @@ class Edits:
             at = field.value.end - 1
             self._spans[(at, at, self._count())] = f" {line} "
 
-    def _remove_elements(self, removed):
-        """Take elements of one list away, each with the comma that divides it from what stays."""
+    def _remove_elements(self, removed: List[Field]) -> None:
+        """Take elements of one list away, each with the comma that divides it from the rest."""
         start, end = removed[0].start, removed[0].end
         ends = {field.value.end for field in removed}
         values = [field.value for field in Document.parse(self._text[start:end]).root]
-        goes = [start + value.end in ends for value in values]
-        if all(goes):
+        is_removed = [start + value.end in ends for value in values]
+        if all(is_removed):
             self._remove_whole(removed[0])
             return
-        stays = goes.index(False)
+        first_kept = is_removed.index(False)
         for index, value in enumerate(values):
-            if goes[index] and index < stays:
+            if is_removed[index] and index < first_kept:
                 self._spans[(start + value.start, start + values[index + 1].start, 0)] = ""
-            elif goes[index]:
+            elif is_removed[index]:
                 self._spans[(start + values[index - 1].end, start + value.end, 0)] = ""
 
-    def apply(self):
+    def apply(self) -> Document:
         """The changed document. Removals may overlap; other overlaps raise ValueError.
 
         Raises
@@ -118,20 +122,20 @@ class Edits:
             raise PrototxtError("nothing of it would be left", self.document.path)
         return changed
 
-    def _count(self):
+    def _count(self) -> int:
         self._order += 1
         return self._order
 
-    def _newline(self):
+    def _newline(self) -> str:
         first = self._text.find("\n")
         return "\r\n" if first > 0 and self._text[first - 1] == "\r" else "\n"
 
-    def _indent(self, field):
+    def _indent(self, field: Field) -> Optional[str]:
         """The blanks in front of a field that begins its line, else None."""
         line_start = self._text.rfind("\n", 0, field.start) + 1
         before = self._text[line_start : field.start]
         return before.lstrip("\ufeff") if not before.strip("\ufeff \t") else None
 
 
-def _is_word(character):
+def _is_word(character: str) -> bool:
     return character.isalnum() or character in ("_", ".")

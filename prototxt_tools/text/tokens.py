@@ -4,6 +4,7 @@ Source: ``google/protobuf/io/tokenizer.cc``, as ``text_format.cc`` sets it up.
 """
 
 import re
+from typing import List, Match, Optional, Tuple
 
 _ESCAPE = r"""\\(?:[abfnrtv\\?'"0-7]|x[0-9a-fA-F]|u[0-9a-fA-F]{4}|U00[01][0-9a-fA-F]{5})"""
 
@@ -35,7 +36,7 @@ _SIMPLE_ESCAPES = dict(zip("abfnrtv\\?'\"", "\a\b\f\n\r\t\v\\?'\""))
 _BLANKS = re.compile(r"[ \t\r\n\v\f]+|#[^\n]*")
 
 
-def string_end(text, start):
+def string_end(text: str, start: int) -> Tuple[Optional[int], int]:
     """Offset behind a string literal; None if it does not end, or where its text is wrong.
 
     Returns
@@ -53,7 +54,7 @@ def string_end(text, start):
         position = match.end()
 
 
-def literals(text):
+def literals(text: str) -> List[str]:
     """The bodies of adjacent string literals, blanks and comments between them."""
     position, bodies = 0, []
     while position < len(text):
@@ -62,34 +63,35 @@ def literals(text):
             position = blank.end()
             continue
         end, _ = string_end(text, position)
+        assert end is not None  # The parser has read the literal.
         bodies.append(text[position + 1 : end - 1])
         position = end
     return bodies
 
 
-def without_blanks(text):
+def without_blanks(text: str) -> str:
     """A number as one word: ``-`` may stand apart from its digits."""
     return _BLANKS.sub("", text)
 
 
-def unescape(body):
+def unescape(body: str) -> bytes:
     """The bytes that the body of a string literal stands for."""
 
-    def replace(match):
+    def replace(match: Match[str]) -> str:
         octal, hexadecimal, short, long, simple = match.groups()
         if octal or hexadecimal:
             code = int(octal, 8) & 0xFF if octal else int(hexadecimal, 16)
             return bytes([code]).decode("latin-1")
         if short or long:
-            code = chr(min(int(short or long, 16), 0x10FFFF))
-            return code.encode("utf-8", "surrogatepass").decode("latin-1")
-        return _SIMPLE_ESCAPES[simple]
+            character = chr(min(int(short or long, 16), 0x10FFFF))
+            return character.encode("utf-8", "surrogatepass").decode("latin-1")
+        return _SIMPLE_ESCAPES[str(simple)]
 
     encoded = body.encode("utf-8", "surrogateescape").decode("latin-1")
     return _DECODED.sub(replace, encoded).encode("latin-1")
 
 
-def why_not(text, offset):
+def why_not(text: str, offset: int) -> Tuple[str, int]:
     """Why no token begins at a character.
 
     Returns
@@ -115,8 +117,8 @@ def why_not(text, offset):
     return f"found '{character}', which no prototxt uses", offset
 
 
-def _why_no_number(text, offset):
-    word = re.compile(r"[0-9A-Za-z_.]{0,40}").match(text, offset).group()
+def _why_no_number(text: str, offset: int) -> str:
+    word = re.findall(r"^[0-9A-Za-z_.]{0,40}", text[offset : offset + 40])[0]
     if re.match(r"0[0-9]*[89]", word):
         return f"a number with a leading 0 is octal, and {word} is not"
     if re.match(r"[0-9]*\.?[0-9]*[eE]", word) and not word.startswith("0x"):

@@ -5,10 +5,11 @@ The tables of ``tables`` become messages in a private descriptor pool: pycaffe r
 """
 
 import re
-from typing import NamedTuple
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Set
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
+from prototxt_tools.errors import PrototxtError
 from prototxt_tools.net.schema import tables
 from prototxt_tools.net.schema.tables import (
     FORK_ENUMS,
@@ -19,7 +20,7 @@ from prototxt_tools.net.schema.tables import (
     V0_TYPES,
     V1_TYPES,
 )
-from prototxt_tools.text.tree import Field
+from prototxt_tools.text.tree import Field, Message
 
 __all__ = [
     "SOLVER_FIELDS",
@@ -52,12 +53,12 @@ _NUMBER_STARTS = tuple("0123456789.")
 _BOOLS = {"true": True, "True": True, "t": True, "false": False, "False": False, "f": False}
 
 
-def new(message_name):
+def new(message_name: str) -> Any:
     """An empty message, such as ``new("LayerParameter")``."""
     return _CLASSES[message_name]()
 
 
-def is_stock(message_name, field_name, value=None):
+def is_stock(message_name: str, field_name: str, value: Optional[str] = None) -> bool:
     """Whether BVLC Caffe's master knows a field (and, if given, the enum value ``value`` of it)."""
     if field_name not in _STOCK.get(message_name, ()):
         return False
@@ -65,6 +66,11 @@ def is_stock(message_name, field_name, value=None):
         return True
     enum = _CLASSES[message_name].DESCRIPTOR.fields_by_name[field_name].enum_type
     return value in enum.values_by_name and value not in _fork_values(enum.name)
+
+
+# Called with a field that is set aside, the name of its message, and whether only the value is
+# unknown.
+Note = Callable[[Field, str, bool], None]
 
 
 class Stranger(NamedTuple):
@@ -75,7 +81,7 @@ class Stranger(NamedTuple):
     is_value: bool
 
 
-def fill(message, tree):
+def fill(message: Any, tree: Message) -> List[Field]:
     """Read a tree of text into a message.
 
     The values are judged as protobuf's C++ ``TextFormat`` judges them: see ``ConsumeFieldValue``
@@ -99,12 +105,12 @@ def fill(message, tree):
         Where a value has the wrong kind or is out of range, a field is given twice that may
         stand once, or a required one is missing.
     """
-    unknown = []
+    unknown: List[Field] = []
     _fill(message, tree, lambda field, owner, is_value: unknown.append(field), False)
     return unknown
 
 
-def strangers(message_name, tree):
+def strangers(message_name: str, tree: Message) -> List[Stranger]:
     """What stock Caffe does not know in a tree of text, whether or not the tables know it.
 
     Returns
@@ -114,18 +120,18 @@ def strangers(message_name, tree):
     Raises
     ------
     PrototxtError
-        As ``fill``, but at nothing that a stranger holds.
+        As ``fill``, except for what stands inside such a field.
     """
-    found = []
-    _fill(new(message_name), tree, lambda *stranger: found.append(Stranger(*stranger)), True)
-    return found
+    unknown: List[Stranger] = []
+    _fill(new(message_name), tree, lambda *stranger: unknown.append(Stranger(*stranger)), True)
+    return unknown
 
 
-def _fill(message, tree, note, stock):
+def _fill(message: Any, tree: Message, note: Note, stock: bool) -> None:
     """``note`` is called with each field set aside, its message's name and what is unknown."""
     owner = message.DESCRIPTOR.name
     readers = _READERS[owner]
-    seen = set()
+    seen: Set[str] = set()
     for field in tree:
         name = field.name
         reader = readers.get(name)
@@ -135,15 +141,7 @@ def _fill(message, tree, note, stock):
         if field.in_list and stock and (owner, name) in FORK_LISTS:
             note(field, owner, True)
             continue
-        if not reader.repeated:
-            if name in seen:
-                raise field.error(f"{name} is given twice and may stand only once")
-            if field.in_list:
-                raise field.error(f"{name} takes one value, no list")
-            seen.add(name)
-        if field.is_message != (reader.read is None):
-            wanted = "a value, not braces" if field.is_message else "braces: {} {{ ... }}"
-            raise field.error(f"{name} wants {wanted.format(name)}")
+        _check_form(reader, field, seen)
         if reader.enum and _is_unknown_value(reader, field, stock):
             note(field, owner, True)
         elif reader.read is None:
@@ -164,14 +162,28 @@ def _fill(message, tree, note, stock):
             _judge_empty_list(reader, field)
 
 
-def _judge_empty_list(reader, field):
+def _check_form(reader: "_Reader", field: Field, seen: Set[str]) -> None:
+    """Refuse a second value of a field that may have one, and braces where none belong."""
+    name = field.name
+    if not reader.repeated:
+        if name in seen:
+            raise field.error(f"{name} is given twice and may stand only once")
+        if field.in_list:
+            raise field.error(f"{name} takes one value, no list")
+        seen.add(name)
+    if field.is_message != (reader.read is None):
+        needed = "a value, not braces" if field.is_message else f"braces: {name} {{ ... }}"
+        raise field.error(f"{name} needs {needed}")
+
+
+def _judge_empty_list(reader: "_Reader", field: Field) -> None:
     if not reader.repeated:
         raise field.error(f"{field.name} takes one value, no list")
     elif reader.read is not None and not field.value.text.startswith(":"):
         raise field.error(f"expected ':' after {field.name}")
 
 
-def _is_unknown_value(reader, field, stock):
+def _is_unknown_value(reader: "_Reader", field: Field, stock: bool) -> bool:
     """Whether an enum's value is to be set aside: some fork may have it."""
     if not stock and not reader.is_v1_type:
         return False
@@ -184,10 +196,10 @@ def _is_unknown_value(reader, field, stock):
     return value is None or (stock and value.name in _fork_values(reader.enum.name))
 
 
-def _check_required(message, field):
+def _check_required(message: Any, field: Field) -> None:
     for name in _REQUIRED_FIELDS.get(message.DESCRIPTOR.name, ()):
         if not message.HasField(name):
-            raise field.error(f"{field.name} must say {name}")
+            raise field.error(f"{field.name} must give {name}")
 
 
 class _Reader:
@@ -195,7 +207,7 @@ class _Reader:
 
     __slots__ = ("type", "enum", "repeated", "read", "is_v1_type", "is_of_forks")
 
-    def __init__(self, descriptor, message_name, repeated):
+    def __init__(self, descriptor: Any, message_name: str, repeated: bool) -> None:
         self.type = descriptor.type
         self.enum = descriptor.enum_type
         self.repeated = repeated
@@ -204,7 +216,7 @@ class _Reader:
         self.is_of_forks = descriptor.number >= _FIRST_FORK_NUMBER
 
 
-def _read_integer(reader, field):
+def _read_integer(reader: _Reader, field: Field) -> int:
     low, high = _RANGES[reader.type]
     try:
         number = field.value.integer()
@@ -212,11 +224,11 @@ def _read_integer(reader, field):
         number = None
     signed = field.value.text[0] == "-"
     if number is None or not low <= number <= high or (signed and low == 0):
-        raise _wants(f"a whole number from {low} to {high}", field)
+        raise _needs(f"a whole number from {low} to {high}", field)
     return number
 
 
-def _read_float(reader, field):
+def _read_float(reader: _Reader, field: Field) -> float:
     word = field.value.word
     digits = word.lstrip("-")
     try:
@@ -224,10 +236,10 @@ def _read_float(reader, field):
             raise ValueError("only integers may be octal or hexadecimal")
         return float(word.rstrip("fF") if digits[:1] in _NUMBER_STARTS else word)
     except ValueError:
-        raise _wants("a number", field) from None
+        raise _needs("a number", field) from None
 
 
-def _read_bool(reader, field):
+def _read_bool(reader: _Reader, field: Field) -> bool:
     try:
         return _BOOLS[field.value.text]
     except KeyError:
@@ -237,11 +249,11 @@ def _read_bool(reader, field):
     except ValueError:
         number = None
     if number not in (0, 1) or field.value.text[0] == "-":
-        raise _wants("true or false", field)
+        raise _needs("true or false", field)
     return bool(number)
 
 
-def _read_enum(reader, field):
+def _read_enum(reader: _Reader, field: Field) -> int:
     try:
         value = _enum_value(reader, field)
     except ValueError:
@@ -249,11 +261,11 @@ def _read_enum(reader, field):
     if value is None:
         forks = _fork_values(reader.enum.name)
         names = [name for name in reader.enum.values_by_name if name not in forks]
-        raise _wants("one of " + ", ".join(names), field)
+        raise _needs("one of " + ", ".join(names), field)
     return value.number
 
 
-def _enum_value(reader, field):
+def _enum_value(reader: _Reader, field: Field) -> Any:
     """By name or number; None for a number that the enum lacks, ValueError for anything else."""
     value = reader.enum.values_by_name.get(field.value.text)
     if value is None:
@@ -264,9 +276,9 @@ def _enum_value(reader, field):
     return value
 
 
-def _read_string(reader, field):
+def _read_string(reader: _Reader, field: Field) -> str:
     if not field.value.is_string:
-        raise field.error(f'{field.name} wants quotes: "{field.value.text}"')
+        raise field.error(f'{field.name} needs quotes: "{field.value.text}"')
     text = field.value.string()
     try:
         text.encode("utf-8")
@@ -275,13 +287,13 @@ def _read_string(reader, field):
     return text
 
 
-def _wants(what, field):
+def _needs(what: str, field: Field) -> PrototxtError:
     text = field.value.text
     if field.value.is_string:
         what += " without quotes"
     else:
         text = f'"{text}"'
-    return field.error(f"{field.name} wants {what}, not {text}")
+    return field.error(f"{field.name} needs {what}, not {text}")
 
 
 _READS = {
@@ -296,11 +308,11 @@ _READS = {
 }
 
 
-def _fork_values(enum_name):
+def _fork_values(enum_name: str) -> List[str]:
     return [item.partition("=")[0] for item in FORK_VALUES.get(enum_name, "").split()]
 
 
-def _file():
+def _file() -> Any:
     """The tables as a file descriptor."""
     file = descriptor_pb2.FileDescriptorProto(name="prototxt_tools.proto", package=_PACKAGE)
     enums = dict(tables.ENUMS, **FORK_ENUMS)
@@ -319,14 +331,15 @@ def _file():
     return file
 
 
-def _add_enum(enums, name, values):
+def _add_enum(enums: Any, name: str, values: str) -> None:
     enum = enums.add(name=name)
     for index, item in enumerate((values + " " + FORK_VALUES.get(name, "")).split()):
         value, _, number = item.partition("=")
         enum.value.add(name=value, number=int(number or index))
 
 
-def _add_field(message, name, number, rest, enums):
+def _add_field(message: Any, name: str, number: int, rest: str,
+               enums: Dict[str, str]) -> None:
     written, _, default = rest.partition("=")
     kind = written.rstrip("*+!")
     mark = written[len(kind) :]
@@ -339,18 +352,18 @@ def _add_field(message, name, number, rest, enums):
         field.options.packed = True
     if default:
         field.default_value = default
-    own = f"{message.name}.{kind}"
+    nested = f"{message.name}.{kind}"
     if kind in _TYPES:
         field.type = _TYPES[kind]
-    elif own in enums or kind in enums:
+    elif nested in enums or kind in enums:
         field.type = _ENUM
-        field.type_name = f".{_PACKAGE}.{own if own in enums else kind}"
+        field.type_name = f".{_PACKAGE}.{nested if nested in enums else kind}"
     else:
         field.type = _MESSAGE
         field.type_name = f".{_PACKAGE}.{kind}"
 
 
-def _classes(file):
+def _classes(file: Any) -> Dict[str, Any]:
     pool = descriptor_pool.DescriptorPool()
     pool.AddSerializedFile(file.SerializeToString())
     if hasattr(message_factory, "GetMessageClass"):
