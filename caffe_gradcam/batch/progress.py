@@ -1,10 +1,14 @@
 """A run as people and programs see it: a progress bar, lines, JSON lines, Prometheus' text."""
 
 import json
+import logging
 import sys
 import threading
 import time
+from typing import IO, Any, Dict, Optional
 
+from caffe_gradcam.batch.options import Reporting
+from caffe_gradcam.batch.pipeline.gauges import Gauges
 from prototxt_tools.files import write_bytes
 
 _TICK, _LINE_EVERY, _METRICS_EVERY = 0.5, 10.0, 5.0
@@ -13,40 +17,45 @@ _HELP = {
     "parts_total": "Part files that this run has written.",
     "images_planned": "Images that this run has to do.",
     "images_per_second": "Rate of the last minute.",
-    "stage_busy_ratio": "Part of their time that a stage's workers worked.",
+    "stage_busy_ratio": "Part of their time that a stage's processes worked.",
 }
+_logger = logging.getLogger(__name__)
+_REPORTING = Reporting()
 
 
-class Watch:
-    """Shows a run's gauges while it runs.
+class Progress:
+    """Shows a run while it runs, and passes on when it is to stop.
 
     Parameters
     ----------
-    gauges : Gauges
     total : int
         Images that this run has to do.
-    quiet : bool
-        Show nothing but warnings.
-    log_json : bool
-        One JSON object a line on stderr, instead of text.
-    metrics : str or None
-        A file for Prometheus' textfile collector.
+    reporting : Reporting
+    stop : threading.Event, optional
+        Set by the caller to end the run after the parts in hand.
     stream : text file, optional
         Instead of stderr.
+
+    Attributes
+    ----------
+    gauges : Gauges
+    stop : threading.Event
     """
 
-    def __init__(self, gauges, total, quiet=False, log_json=False, metrics=None, stream=None):
-        self._gauges, self._total = gauges, total
-        self._quiet, self._json, self._metrics = quiet, log_json, metrics
+    def __init__(self, total: int, reporting: Reporting = _REPORTING,
+                 stop: Optional[threading.Event] = None, stream: Optional[IO[str]] = None) -> None:
+        self.gauges = Gauges()
+        self.stop = stop or threading.Event()
+        self._total, self._reporting = total, reporting
         self._stream = stream or sys.stderr
-        self._bar = None
+        self._bar: Any = None
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._last_line = self._last_metrics = time.monotonic()
 
-    def __enter__(self):
+    def __enter__(self) -> "Progress":
         is_terminal = getattr(self._stream, "isatty", lambda: False)()
-        if is_terminal and not (self._quiet or self._json):
+        if is_terminal and not (self._reporting.quiet or self._reporting.log_json):
             from tqdm import tqdm
 
             self._bar = tqdm(total=self._total, unit="image", file=self._stream, smoothing=0.05)
@@ -54,7 +63,7 @@ class Watch:
         self._thread.start()
         return self
 
-    def __exit__(self, *error):
+    def __exit__(self, *error: Any) -> None:
         self._over.set()
         self._thread.join()
         self._write_metrics()
@@ -62,74 +71,76 @@ class Watch:
             self._show_bar()
             self._bar.close()
         elif not error[0]:
-            self._progress()
+            self._show_line()
 
-    def warn(self, sentence):
-        """Tell of something that went wrong and does not stop the run."""
-        if self._json:
+    def warn(self, sentence: str) -> None:
+        """Report a problem that does not stop the run and has no row."""
+        if self._reporting.log_json:
             self.event("warning", message=sentence)
         else:
-            self._print("caffe-gradcam: warning: " + sentence)
+            _logger.warning("%s", sentence)
 
-    def event(self, name, **values):
+    def event(self, name: str, **values: Any) -> None:
         """A line of the JSON log."""
-        if self._json:
-            self._print(json.dumps(dict({"time": round(time.time(), 3), "event": name}, **values)))
+        if self._reporting.log_json:
+            self._write_line(json.dumps(
+                dict({"time": round(time.time(), 3), "event": name}, **values)))
 
-    def _run(self):
+    def _run(self) -> None:
         while not self._over.wait(_TICK):
             now = time.monotonic()
             if self._bar is not None:
                 self._show_bar()
             elif now - self._last_line >= _LINE_EVERY:
                 self._last_line = now
-                self._progress()
+                self._show_line()
             if now - self._last_metrics >= _METRICS_EVERY:
                 self._last_metrics = now
                 self._write_metrics()
 
-    def _show_bar(self):
-        self._bar.set_postfix_str(f"{self._gauges.bad} bad, busy: {self._busy()}",
-                                  refresh=False)
-        self._bar.update(self._gauges.images - self._bar.n)
+    def _show_bar(self) -> None:
+        self._bar.set_postfix_str(f"{self.gauges.bad} bad, busy: {self._busy()}", refresh=False)
+        self._bar.update(self.gauges.images - self._bar.n)
 
-    def _busy(self):
-        return " ".join(f"{name} {100 * part:.0f}%"
-                        for name, part in self._gauges.busy().items())
+    def _busy(self) -> str:
+        return " ".join(f"{name} {100 * ratio:.0f}%" for name, ratio in self.gauges.busy().items())
 
-    def _progress(self):
-        gauges = self._gauges
+    def _show_line(self) -> None:
+        gauges = self.gauges
         rate = gauges.rate
         left = (self._total - gauges.images) / rate if rate > 0 else None
-        if self._json:
+        if self._reporting.log_json:
             self.event("progress", done=gauges.images, images=self._total, counts=gauges.counts,
                        parts=gauges.parts, rate=round(rate, 2),
                        eta_seconds=None if left is None else round(left),
-                       busy={name: round(part, 3) for name, part in gauges.busy().items()})
-        elif not self._quiet:
-            self._print(f"{gauges.images} of {self._total} images, {rate:.1f}/s, {duration(left)} left, {gauges.bad} bad, busy: {self._busy()}")
+                       busy={name: round(ratio, 3) for name, ratio in gauges.busy().items()})
+        elif not self._reporting.quiet:
+            self._write_line(f"{gauges.images} of {self._total} images, {rate:.1f}/s, "
+                             f"{duration(left)} left, {gauges.bad} bad, busy: {self._busy()}")
 
-    def _print(self, line):
+    def _write_line(self, line: str) -> None:
         if self._bar is not None:
             self._bar.write(line, file=self._stream)
         else:
-            print(line, file=self._stream, flush=True)
+            self._stream.write(line + "\n")
+            self._stream.flush()
 
-    def _write_metrics(self):
-        if self._metrics:
-            write_bytes(self._metrics, to_prometheus(self._gauges, self._total).encode("ascii"))
+    def _write_metrics(self) -> None:
+        if self._reporting.metrics:
+            write_bytes(self._reporting.metrics,
+                        to_prometheus(self.gauges, self._total).encode("ascii"))
 
 
-def to_prometheus(gauges, total):
+def to_prometheus(gauges: Gauges, total: int) -> str:
     """The gauges in Prometheus' text format."""
-    values = {
+    values: Dict[str, Dict[str, float]] = {
         "images_total": {f'{{status="{name}"}}': value
                          for name, value in gauges.counts.items()},
         "parts_total": {"": gauges.parts},
         "images_planned": {"": total},
         "images_per_second": {"": round(gauges.rate, 3)},
-        "stage_busy_ratio": {f'{{stage="{name}"}}': round(part, 4)
-                             for name, part in gauges.busy().items()},
+        "stage_busy_ratio": {f'{{stage="{name}"}}': round(ratio, 4)
+                             for name, ratio in gauges.busy().items()},
     }
     lines = []
     for name, samples in values.items():
@@ -140,8 +151,8 @@ def to_prometheus(gauges, total):
     return "\n".join(lines) + "\n"
 
 
-def duration(seconds):
-    """``1:02:03``, or ``?`` of None."""
+def duration(seconds: Optional[float]) -> str:
+    """``1:02:03``, or ``?`` for None."""
     if seconds is None:
         return "?"
     minutes, rest = divmod(int(seconds), 60)

@@ -1,194 +1,177 @@
 """A batch from beginning to end."""
 
-import collections
+import dataclasses
 import os
 import platform
 import socket
 import sys
 import threading
 import time
+from dataclasses import dataclass
+from typing import Any, Callable, Dict, List, Optional, Sequence
 
 import numpy as np
 
 from caffe_gradcam import __version__
-from caffe_gradcam.asking.grammar import parse
-from caffe_gradcam.batch.pipeline import drawing
+from caffe_gradcam.asking.grammar import Asker
+from caffe_gradcam.batch import dependencies, sources, storage
+from caffe_gradcam.batch.options import Options
 from caffe_gradcam.batch.output import lock, parts, plan, status
-from caffe_gradcam.batch import sources, spec, storage
-from caffe_gradcam.batch.pipeline.gauges import Gauges
-from caffe_gradcam.batch.pipeline.writing import Work
-from caffe_gradcam.batch.progress import Watch
-from caffe_gradcam.engines.contract import device_index
-from prototxt_tools.errors import InputError
+from caffe_gradcam.batch.output.plan import Content, Plan
+from caffe_gradcam.batch.progress import Progress
+from caffe_gradcam.batch.storage import Folder
+from caffe_gradcam.explaining.recipe import Recipe
+from caffe_gradcam.model.model import LoadedModel
 
-# What a run came to: images by status and parts that it did; images by status in all finished
-# parts of its share, whoever did them; whether that is the whole share; and the output.
-Summary = collections.namedtuple("Summary", "counts parts held complete seconds output")
-RUNNERS = ("local", "ray")
+_OPTIONS = Options()
 
 
-def run(model, source, output, weights=None, overrides=None, asking=None, engine="auto",
-        explainer=None, engine_options=None, batch=8, timeout=600.0, devices=("cpu",),
-        workers=None, share=None, shard_size=None, limit=None, root=None, overlays="none",
-        look=None, boxes=None, resume=True, retry_failed=False, runner="local", runner_options=None,
-        stop=None, quiet=True, log_json=False, metrics=None, command=None):
-    """Explain a source of images into a folder of part files, or go on with that.
+@dataclass(frozen=True)
+class Summary:
+    """What a run came to.
+
+    Attributes
+    ----------
+    counts : dict
+        Status -> images that this run explained.
+    parts : int
+        Parts that this run made.
+    held : dict
+        Status -> images in all finished parts of this worker, whoever made them; and "rows".
+    complete : bool
+        Whether these are all parts of this worker.
+    seconds : float
+    output : str
+    """
+
+    counts: Dict[str, int]
+    parts: int
+    held: Dict[str, int]
+    complete: bool
+    seconds: float
+    output: str
+
+
+def run(recipe: Recipe, source: str, output: str, options: Options = _OPTIONS,
+        stop: Optional[threading.Event] = None) -> Summary:
+    """Explain a source of images into a folder of part files, or continue with that.
 
     Parameters
     ----------
-    model, weights, overrides
-        As for ``Model.load``.
+    recipe : Recipe
+        The model, what is asked, how it is explained, and on what it runs.
     source : str
-        See ``sources.items``.
+        See ``sources.open_source``.
     output : str
         A folder or a URL of fsspec.
-    asking, explainer, engine_options : dict
-        See ``spec.make``.
-    engine : str
-        "auto", "caffe" or "torch".
-    batch : int
-        Photographs that go through the net together.
-    timeout : float
-        Seconds that a batch may take before the net's process is stopped.
-    devices : sequence of str
-        "cpu" or "cuda:N", each with a net of its own.
-    workers : int, optional
-        Decoders per device.
-    share : (int, int), optional
-        Do the i-th of N shares of the parts, from 1.
-    shard_size : int, optional
-        Images of a part; 1000 without.
-    limit : int, optional
-        Take only the first images of the source.
-    root : str, optional
-        What relative paths in a list start from.
-    overlays : str or int
-        Figures to draw: "none", "all", "wrong" (the label is not the best class), or so many.
-    look : dict, optional
-        How figures look; see ``drawing.LOOK``.
-    boxes : float, optional
-        Give boxes around what is at least this part of a heatmap's maximum.
-    resume : bool
-        Whether to go on where an earlier run ended; else what it wrote is removed.
-    retry_failed : bool
-        Whether to explain again what was unreadable or failed.
-    runner : str
-        "local", or "ray" with ``runner_options`` for ``runners.ray.run``.
+    options : Options
     stop : threading.Event, optional
         Set it to have the run end after the parts in hand.
-    quiet, log_json, metrics
-        See ``watch.Watch``.
-    command : list of str, optional
-        For the manifest.
-
-    Returns
-    -------
-    Summary
 
     Raises
     ------
     InputError
-        Nothing can be done, or nothing more.
+        Nothing can be done, or the run has to stop.
     """
     started = time.time()
-    explained = spec.make(model, weights, overrides, engine, asking, explainer,
-                          **engine_options or {})
-    loaded = spec.load_model(explained)
-    work = Work(explained, batch, timeout, overlays, dict(drawing.LOOK, **look or {}), boxes)
-    _check(work, loaded, devices)
+    recipe = dependencies.resolved(recipe)
+    model = recipe.model.load()
+    Asker(recipe.asking, model)  # Refuses questions without an answer before anything is written.
+    devices = options.pipeline.devices or (recipe.running.device,)
+    options = dataclasses.replace(
+        options, pipeline=dataclasses.replace(options.pipeline, devices=devices))
     folder = storage.open_folder(output)
     folder.make()
-    source = source if source == "-" or storage.is_url(source) else os.path.abspath(source)
-    wanted = {"source": source, "limit": limit, "shard_size": shard_size,
-              "recipe": spec.recipe(explained, loaded, boxes)}
-    if not resume:
-        _clear(folder)
-    opened = _open(folder, wanted, root)
-    first, end = opened.span(share)
-    with lock.shards(folder, first, end):
-        todo = _todo(opened, first, end, retry_failed)
-        parts.remove_leftovers(opened, first, end)
-        gauges, stop = Gauges(), stop or threading.Event()
-        total = sum(map(opened.size, todo))
-        with Watch(gauges, total, quiet, log_json, metrics) as watch:
-            ran = _runner(runner)(
-                opened, work, todo, gauges, watch.warn, stop,
-                **dict(runner_options or {}, devices=devices, workers=workers)) if todo else []
+    opened = _open(folder, _content(recipe, model, source, options), options, model)
+    numbers = opened.parts_of(options.parts.worker)
+    with lock.parts(folder, numbers):
+        todo = _todo(opened, numbers, options.parts.retry_failed)
+        parts.remove_leftovers(opened, numbers)
+        with Progress(sum(map(opened.size, todo)), options.reporting, stop) as progress:
+            engines = _runner(options.pipeline.runner)(
+                opened, recipe, options, todo, progress) if todo else []
         done = opened.done()
-        held = status.count(opened, done.intersection(range(first, end)))
-        counts = None if len(done) < opened.shards else held if (first, end) == (
-            0, opened.shards) else status.count(opened)
-        opened.add_run(_about(
-            started, ran, gauges, command or sys.argv, batch, devices, share), counts)
+        held = status.count(opened, done.intersection(numbers))
+        opened.add_run(_run_entry(started, engines, progress, options),
+                       _counts(opened, numbers, held) if len(done) >= opened.parts else None)
+        gauges = progress.gauges
         return Summary(dict(gauges.counts), gauges.parts, held, gauges.parts == len(todo),
                        gauges.seconds, output)
 
 
-def _check(work, model, devices):
-    """Refuse what could not be run before anything is written."""
-    drawing.check(work.look)
-    for text in work.spec["asking"].get("classes", ()):
-        parse(text, model.find_class, model.class_names)
-    for device in devices:
-        device_index(device)
+def _content(recipe: Recipe, model: LoadedModel, source: str, options: Options) -> Content:
+    if source != "-" and not storage.is_url(source):
+        source = os.path.abspath(source)
+    return Content(
+        source, recipe.to_dict(),
+        dependencies.rows_depend_on(recipe, model, options.drawing.figures.heat_boxes),
+        options.parts.limit, options.parts.size)
 
 
-def _open(folder, wanted, root):
+def _open(folder: Folder, content: Content, options: Options, model: LoadedModel) -> Plan:
     """The plan of an output, made if there is none yet."""
+    if not options.parts.resume:
+        _clear(folder)
     with lock.manifest(folder):
         if not folder.exists(plan.MANIFEST):
-            items = sources.items(wanted["source"], root)
-            return plan.Plan.make(
-                folder, items, wanted["source"], wanted["recipe"],
-                wanted["shard_size"] or plan.SHARD_SIZE, wanted["limit"], parts.kind())
-        opened = plan.Plan.open(folder)
-        if not opened.done() and opened.manifest["recipe"] != wanted["recipe"]:
+            items = sources.open_source(content.source, options.parts.root, model.class_names)
+            return Plan.make(folder, items, content, parts.preferred_format())
+        opened = Plan.open(folder)
+        if not opened.done() and opened.manifest["rows_depend_on"] != content.rows_depend_on:
             # An earlier run came to no row: what it meant to ask binds nobody.
-            with lock.shards(folder, 0, opened.shards):
-                opened.manifest["recipe"] = wanted["recipe"]
+            with lock.parts(folder, range(opened.parts)):
+                opened.manifest.update(recipe=content.recipe,
+                                       rows_depend_on=content.rows_depend_on)
                 opened.save()
-    if wanted["shard_size"] is None:
-        del wanted["shard_size"]
-    opened.check(**wanted)
+    opened.check(content)
     return opened
 
 
-def _clear(folder):
+def _clear(folder: Folder) -> None:
     """Remove what an earlier run wrote; refused while another one runs."""
     if not folder.exists(plan.MANIFEST):
         return
-    with lock.shards(folder, 0, plan.Plan.open(folder).shards):
+    with lock.parts(folder, range(Plan.open(folder).parts)):
         folder.remove(plan.MANIFEST)
         for name in (plan.PARTS, plan.ITEMS):
             for file in folder.names(name):
                 folder.remove(f"{name}/{file}")
 
 
-def _todo(opened, first, end, retry_failed):
+def _todo(opened: Plan, numbers: range, retry_failed: bool) -> List[int]:
     done = opened.done()
-    return [shard for shard in range(first, end)
-            if shard not in done or (retry_failed and status.has_bad(opened, shard))]
+    return [number for number in numbers
+            if number not in done or (retry_failed and status.has_bad(opened, number))]
 
 
-def _runner(name):
+def _counts(opened: Plan, numbers: range, held: Dict[str, int]) -> Dict[str, int]:
+    """What all parts hold."""
+    return held if len(numbers) == opened.parts else status.count(opened)
+
+
+def _runner(name: str) -> Callable[[Plan, Recipe, Options, Sequence[int], Progress],
+                                   List[Dict[str, Any]]]:
     if name == "ray":
-        from caffe_gradcam.batch.runners.ray import run as runner
-    elif name == "local":
-        from caffe_gradcam.batch.runners.local import run as runner
-    else:
-        raise InputError("no runner {!r}; say {}".format(name, " or ".join(RUNNERS)))
-    return runner
+        from caffe_gradcam.batch.runners import ray
+
+        return ray.run
+    from caffe_gradcam.batch.runners import local
+
+    return local.run
 
 
-def _about(started, ran, gauges, command, batch, devices, share):
+def _run_entry(started: float, engines: Sequence[Dict[str, Any]], progress: Progress,
+               options: Options) -> Dict[str, Any]:
     """A run's entry in the manifest."""
+    gauges, pipeline, worker = progress.gauges, options.pipeline, options.parts.worker
     return {
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
-        "seconds": round(time.time() - started, 3), "command": list(command),
-        "host": socket.gethostname(), "engines": ran, "devices": list(devices), "batch": batch,
-        "share": None if share is None else list(share), "counts": dict(gauges.counts),
-        "parts": gauges.parts,
-        "busy": {name: round(part, 4) for name, part in gauges.busy().items()},
+        "seconds": round(time.time() - started, 3),
+        "command": list(options.reporting.command or sys.argv),
+        "host": socket.gethostname(), "engines": list(engines), "devices": list(pipeline.devices),
+        "batch": pipeline.batch, "worker": None if worker is None else list(worker),
+        "counts": dict(gauges.counts), "parts": gauges.parts,
+        "busy": {name: round(ratio, 4) for name, ratio in gauges.busy().items()},
         "versions": {"caffe-gradcam": __version__, "python": platform.python_version(),
                      "numpy": np.__version__},
     }

@@ -1,6 +1,6 @@
-"""Locks behind a URL, where no kernel keeps any: a note of who is at work, renewed while he is.
+"""Locks behind a URL, where no kernel keeps any: a note of who is working, which he renews.
 
-Whoever wants shards writes a note first and looks for those of others then. So of two that come at
+Whoever needs parts writes a note first and then looks for those of others. So of two that come at
 the same moment at least one sees the other, and never do both go on. A note that is not renewed
 holds nobody up for longer than ``STALE`` seconds; that of a process of this machine, no longer
 than the process lives.
@@ -15,7 +15,10 @@ import threading
 import time
 import uuid
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from typing import Iterator, Optional
 
+from caffe_gradcam.batch.storage import Folder
 from prototxt_tools.errors import InputError
 
 FOLDER = "leases"
@@ -25,9 +28,32 @@ _ATTEMPTS, _PAUSE = 3, 0.4
 _NAME = re.compile(r"([a-z]+)-(\d+)-(\d+)-[0-9a-f]{32}\.json$")
 
 
+@dataclass(frozen=True)
+class Holder:
+    """Who wrote a note.
+
+    Attributes
+    ----------
+    host : str
+    pid : int
+    renewed : float
+        Seconds since 1970.
+    here : str or None
+        What tells where the process number counts: this start of the machine, and this container.
+    since : str or None
+        When the process began, in the kernel's ticks: a number may be given out again.
+    """
+
+    host: str
+    pid: int
+    renewed: float
+    here: Optional[str] = None
+    since: Optional[str] = None
+
+
 @contextmanager
-def hold(folder, kind, first, end, patience=0.0):
-    """Hold the numbers from ``first`` to before ``end`` of a kind.
+def hold(folder: Folder, kind: str, numbers: range, patience: float = 0.0) -> Iterator[None]:
+    """Hold some numbers of a kind.
 
     Parameters
     ----------
@@ -35,7 +61,8 @@ def hold(folder, kind, first, end, patience=0.0):
         Its listing must show what has been written; object stores do.
     kind : str
         Small letters.
-    first, end : int
+    numbers : range
+        With steps of 1.
     patience : float
         Seconds to wait for another run to be done.
 
@@ -44,7 +71,7 @@ def hold(folder, kind, first, end, patience=0.0):
     InputError
         Another run holds some of them, or the folder cannot be written.
     """
-    note = _take(folder, kind, first, end, time.monotonic() + patience)
+    note = _take(folder, kind, numbers, time.monotonic() + patience)
     over = threading.Event()
     thread = threading.Thread(target=_renew, args=(folder, note, over), daemon=True)
     thread.start()
@@ -56,15 +83,15 @@ def hold(folder, kind, first, end, patience=0.0):
         folder.remove(note)
 
 
-def _take(folder, kind, first, end, until):
-    """Write a note that stands alone, and give its name."""
+def _take(folder: Folder, kind: str, numbers: range, until: float) -> str:
+    """Write a note that stands alone, and return its name."""
     folder.make(FOLDER)
     attempts = 0
     while True:
-        note = f"{FOLDER}/{kind}-{first}-{end}-{uuid.uuid4().hex}.json"
+        note = f"{FOLDER}/{kind}-{numbers.start}-{numbers.stop}-{uuid.uuid4().hex}.json"
         _write(folder, note)
         try:
-            other = _other(folder, note, kind, first, end)
+            other = _other(folder, note, kind, numbers)
         except BaseException:
             folder.remove(note)
             raise
@@ -73,47 +100,47 @@ def _take(folder, kind, first, end, until):
         folder.remove(note)
         attempts += 1
         if attempts >= _ATTEMPTS and time.monotonic() > until:
-            age = max(0.0, time.time() - other["renewed"])
+            rest = STALE - max(0.0, time.time() - other.renewed)
             raise InputError(
-                "{}: another run, process {} on {}, is at work on these shards; wait for it or "
-                "stop it, or take others with --shard (if that machine has died: its claim ends "
-                "in {:.0f} s)".format(folder.path, other["pid"], other["host"], STALE - age))
+                f"{folder.path}: another run, process {other.pid} on {other.host}, is working on "
+                "these parts; wait for it or stop it, or divide the parts with --worker (if that "
+                f"machine has died, its claim ends in {rest:.0f} s)", folder.path)
         time.sleep(random.uniform(0.5, 1.0) * _PAUSE)
 
 
-def _other(folder, note, kind, first, end):
-    """What a living note of another run says that wants some of the same; None without one."""
-    for name in folder.names(FOLDER):
-        place = f"{FOLDER}/{name}"
-        match = _NAME.match(name)
-        if not match or place == note or match.group(1) != kind:
+def _other(folder: Folder, note: str, kind: str, numbers: range) -> Optional[Holder]:
+    """The holder of another living note that claims some of the same numbers."""
+    for base in folder.names(FOLDER):
+        name = f"{FOLDER}/{base}"
+        match = _NAME.match(base)
+        if not match or name == note or match.group(1) != kind:
             continue
-        if not (first < int(match.group(3)) and int(match.group(2)) < end):
+        if not (numbers.start < int(match.group(3)) and int(match.group(2)) < numbers.stop):
             continue
-        said = _read(folder, place)
-        if said is None:
+        holder = _read(folder, name)
+        if holder is None:
             continue
-        if _is_alive(said):
-            return said
-        folder.remove(place)
+        if _is_alive(holder):
+            return holder
+        folder.remove(name)
     return None
 
 
-def _read(folder, place):
+def _read(folder: Folder, name: str) -> Optional[Holder]:
     try:
-        said = json.loads(folder.read(place).decode("utf-8"))
-        return dict(said, renewed=float(said["renewed"]), host=said["host"], pid=int(said["pid"]))
-    except (InputError, ValueError, TypeError, KeyError):
+        holder = Holder(**json.loads(folder.read(name).decode("utf-8")))
+        return replace(holder, renewed=float(holder.renewed), pid=int(holder.pid))
+    except (InputError, ValueError, TypeError):
         return None  # Removed since it was listed, or no note of ours.
 
 
-def _is_alive(said):
-    if abs(time.time() - said["renewed"]) > STALE:
+def _is_alive(holder: Holder) -> bool:
+    if abs(time.time() - holder.renewed) > STALE:
         return False
-    return said.get("here") != _here() or _started(said["pid"]) == said.get("since")
+    return holder.here != _here() or _started(holder.pid) == holder.since
 
 
-def _renew(folder, note, over):
+def _renew(folder: Folder, note: str, over: threading.Event) -> None:
     while not over.wait(RENEWED_EVERY):
         try:
             _write(folder, note)
@@ -121,15 +148,13 @@ def _renew(folder, note, over):
             continue  # The next one may do; parts that cannot be written end the run by themselves.
 
 
-def _write(folder, note):
+def _write(folder: Folder, note: str) -> None:
     pid = os.getpid()
-    folder.write(note, json.dumps({
-        "host": socket.gethostname(), "pid": pid, "here": _here(), "since": _started(pid),
-        "renewed": time.time()}).encode("utf-8"))
+    holder = Holder(socket.gethostname(), pid, time.time(), _here(), _started(pid))
+    folder.write(note, json.dumps(asdict(holder)).encode("utf-8"))
 
 
-def _here():
-    """What tells where a process number counts: this start of the machine, and this container."""
+def _here() -> Optional[str]:
     try:
         with open("/proc/sys/kernel/random/boot_id") as file:
             return file.read().strip() + " " + os.readlink("/proc/self/ns/pid")
@@ -137,8 +162,8 @@ def _here():
         return None
 
 
-def _started(pid):
-    """When a process began, in the kernel's ticks: a number may be given out again. None: gone."""
+def _started(pid: int) -> Optional[str]:
+    """When a process began; None where it is gone."""
     try:
         with open(f"/proc/{pid}/stat") as file:
             state, *fields = file.read().rsplit(")", 1)[1].split()

@@ -1,24 +1,25 @@
-"""Part files: the rows of one shard, written whole or not at all.
+"""Part files: the rows of one part, written whole or not at all.
 
-Parquet where pyarrow is installed; else an .npz with the maps and a .jsonl with the rest, of which
-the .jsonl is renamed last: a part is finished when it is there.
+Parquet where pyarrow is installed; otherwise an .npz with the maps and a .jsonl with the rest, of
+which the .jsonl is renamed last: a part is finished when it is there.
 """
 
 import io
 import json
 import re
+from typing import Any, List, Optional, Sequence
 
 import numpy as np
 
-from caffe_gradcam.batch.output.plan import PARTS, part_name
-from caffe_gradcam.batch.output.rows import COLUMNS
+from caffe_gradcam.batch.output.plan import PARTS, Plan, part_name
+from caffe_gradcam.batch.output.rows import COLUMNS, Row
 from caffe_gradcam.batch.storage import TEMPORARY
 from prototxt_tools.errors import InputError
 
 _LEFTOVER = re.compile(re.escape(TEMPORARY) + r"part-(\d+)\.")
 
 
-def kind():
+def preferred_format() -> str:
     """What parts are written as here: "parquet" or "npz"."""
     try:
         import pyarrow.parquet  # noqa: F401
@@ -27,24 +28,24 @@ def kind():
     return "parquet"
 
 
-def write(plan, shard, rows):
-    """Write a shard's part.
+def write(plan: Plan, part: int, rows: List[Row]) -> None:
+    """Write a part.
 
     Parameters
     ----------
     plan : Plan
-    shard : int
+    part : int
     rows : list of dict
         With all of ``COLUMNS``, in the order of the items.
     """
-    if plan.manifest["rows"] == "parquet":
-        plan.folder.write(part_name(shard, "parquet"), _to_parquet(rows))
+    if plan.manifest["part_format"] == "parquet":
+        plan.folder.write(part_name(part, "parquet"), _to_parquet(rows))
         return
-    plan.folder.write(part_name(shard, "npz"), _to_npz(rows))
-    plan.folder.write(part_name(shard, "jsonl"), _to_jsonl(rows))
+    plan.folder.write(part_name(part, "npz"), _to_npz(rows))
+    plan.folder.write(part_name(part, "jsonl"), _to_jsonl(rows))
 
 
-def read(plan, shard, columns=None):
+def read(plan: Plan, part: int, columns: Optional[Sequence[str]] = None) -> List[Row]:
     """The rows of a finished part; of some columns only, if they are named.
 
     Raises
@@ -53,28 +54,27 @@ def read(plan, shard, columns=None):
         It is not there, or damaged.
     """
     columns = list(columns or COLUMNS)
-    if plan.manifest["rows"] == "parquet":
-        return _read_parquet(plan, shard, columns)
-    name = part_name(shard, "jsonl")
+    if plan.manifest["part_format"] == "parquet":
+        return _read_parquet(plan, part, columns)
+    name = part_name(part, "jsonl")
     try:
         rows = [json.loads(line) for line in plan.folder.read(name).decode("utf-8").splitlines()]
         if "cam" in columns:
-            _add_maps(rows, plan.folder.read(part_name(shard, "npz")))
+            _add_maps(rows, plan.folder.read(part_name(part, "npz")))
         return [{column: row[column] for column in columns} for row in rows]
     except (ValueError, KeyError, OSError) as error:
         raise _damaged(plan, name, error) from None
 
 
-def remove_leftovers(plan, first, end):
-    """Remove what killed processes left of the shards from ``first`` to before ``end``, which
-    this run holds."""
+def remove_leftovers(plan: Plan, parts: range) -> None:
+    """Remove what killed processes left of these parts, which this run holds."""
     for name in plan.folder.names(PARTS):
         match = _LEFTOVER.match(name)
-        if match and first <= int(match.group(1)) < end:
+        if match and int(match.group(1)) in parts:
             plan.folder.remove(f"{PARTS}/{name}")
 
 
-def _schema():
+def _schema() -> Any:
     import pyarrow
 
     kinds = {"list<int32>": pyarrow.list_(pyarrow.int32()),
@@ -84,58 +84,63 @@ def _schema():
         (name, kinds.get(kind) or pyarrow.type_for_alias(kind)) for name, kind in COLUMNS.items()])
 
 
-def to_table(rows):
+def to_table(rows: List[Row]) -> Any:
     """Rows as an Arrow table."""
     import pyarrow
 
     return pyarrow.Table.from_pylist(rows, schema=_schema())
 
 
-def _to_parquet(rows):
+def _to_parquet(rows: List[Row]) -> bytes:
     import pyarrow.parquet
 
     stream = io.BytesIO()
     pyarrow.parquet.write_table(to_table(rows), stream, compression="zstd")
-    return stream.getvalue()
+    data: bytes = stream.getvalue()
+    return data
 
 
-def _read_parquet(plan, shard, columns):
+def _read_parquet(plan: Plan, part: int, columns: List[str]) -> List[Row]:
     try:
         import pyarrow
         import pyarrow.parquet
     except ImportError:
-        raise InputError(f"{plan.folder.path}: its parts are Parquet; pip install pyarrow") from None
-    name = part_name(shard, "parquet")
+        raise InputError(f"{plan.folder.path}: its parts are Parquet; pip install pyarrow",
+                         plan.folder.path) from None
+    name = part_name(part, "parquet")
     data = plan.folder.read(name)
     try:
         # Not read_table, which loads a machinery for many files.
         file = pyarrow.parquet.ParquetFile(pyarrow.BufferReader(data))
-        return file.read(columns, use_threads=False).to_pylist()
+        rows: List[Row] = file.read(columns, use_threads=False).to_pylist()
     except (pyarrow.ArrowException, OSError) as error:
         raise _damaged(plan, name, error) from None
+    return rows
 
 
-def _to_npz(rows):
+def _to_npz(rows: List[Row]) -> bytes:
     maps = [np.frombuffer(row["cam"] or b"", "<f2") for row in rows]
-    ends = np.cumsum([one.size for one in maps])
+    ends = np.cumsum([cam.size for cam in maps])
     stream = io.BytesIO()
     np.savez_compressed(stream, cam=np.concatenate(maps), ends=ends.astype(np.int64))
     return stream.getvalue()
 
 
-def _to_jsonl(rows):
+def _to_jsonl(rows: List[Row]) -> bytes:
     lines = (json.dumps({name: row[name] for name in COLUMNS if name != "cam"}) for row in rows)
     return "".join(line + "\n" for line in lines).encode("ascii")
 
 
-def _add_maps(rows, data):
+def _add_maps(rows: List[Row], data: bytes) -> None:
     with np.load(io.BytesIO(data)) as arrays:
         maps = np.split(arrays["cam"], arrays["ends"][:-1])
     if len(maps) != len(rows):
         raise ValueError(f"{len(maps)} maps for {len(rows)} rows")
-    for row, one in zip(rows, maps):
-        row["cam"] = one.tobytes() if row["cam_shape"] else None
+    for row, cam in zip(rows, maps):
+        row["cam"] = cam.tobytes() if row["cam_shape"] else None
 
 
-def _damaged(plan, name, error):
-    return InputError(f"{plan.folder.place(name)}: is damaged ({str(error).splitlines()[0] if str(error) else type(error)}); remove it and run again")
+def _damaged(plan: Plan, name: str, error: Exception) -> InputError:
+    path = plan.folder.locate(name)
+    summary = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return InputError(f"{path}: this part is damaged ({summary}); remove it and run again", path)

@@ -2,57 +2,85 @@
 
 import os
 import time
-import traceback
 from collections import deque
-from typing import Any, List, NamedTuple
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Callable, Deque, Dict, List, Optional, Sequence, Tuple
 
-import numpy as np
-
-from caffe_gradcam.batch.child import Child
-from caffe_gradcam.explaining.explainer import attempt
-from prototxt_tools.errors import EngineError, InputError
+from caffe_gradcam.explaining.explanation import Explanation
+from caffe_gradcam.explaining.recipe import Recipe
+from caffe_gradcam.processes.child import Child
+from caffe_gradcam.processes.memory import SharedMemory
+from prototxt_tools.errors import EngineFailed, InputError, Outcome
 
 # The net has its next batches at hand when it is done with one.
 _AT_HAND = 3
-# Nobody knows who killed a process: so the same is tried twice, in the same composition, before
-# it is taken apart, and before a photograph that is alone is given up.
+# Nobody knows who killed a process: so the same batch is tried twice, in the same composition,
+# before it is taken apart, and before an image that is alone is given up.
 _ATTEMPTS = 2
 _STARTS = 3
 # Seconds for reading the weights and finding the device, which may be slow.
 _OPENING = 600.0
 
 
-class Job:
-    """Photographs that go through the net together.
+@dataclass(frozen=True)
+class NetInput:
+    """An image on its way to the net.
 
     Attributes
     ----------
-    photographs : list of (int, bytes)
-        Slot of the arena, and what ``Arena.load`` makes the photograph of.
-    asks : list of (list of str, list or None)
-        Of each photograph, what is asked, and the box.
-    done : callable
-        Is given, for a photograph, its place among these, and a ``Found`` or InputError.
+    slot : int
+        Of the shared memory.
+    data : bytes
+        What ``SharedMemory.load`` makes the prepared image of.
+    questions : tuple of str
+        The image's own questions.
+    box : tuple of float or None
+        The part of the image that is asked about.
     """
 
-    def __init__(self, photographs, asks, done, places=None, attempts=0):
-        self.photographs, self.asks, self.done = photographs, asks, done
-        self.places = list(range(len(photographs))) if places is None else places
-        self.attempts = attempts
-
-    def halves(self):
-        """Two jobs, one after the other."""
-        middle = (len(self.places) + 1) // 2
-        return [Job(self.photographs[part], self.asks[part], self.done, self.places[part],
-                    _ATTEMPTS - 1 if len(self.places[part]) > 1 else 0)
-                for part in (slice(middle), slice(middle, None))]
+    slot: int
+    data: bytes
+    questions: Tuple[str, ...]
+    box: Optional[Tuple[float, ...]]
 
 
-class Found(NamedTuple):
-    """What the net says of a photograph: the best class, and explanations."""
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What the net gives for an image: the best class, and explanations."""
 
     predicted: int
-    explanations: List[Any]
+    explanations: List[Explanation]
+
+
+Done = Callable[[int, "Outcome[Prediction]"], None]
+
+
+class Batch:
+    """Images that go through the net together.
+
+    Parameters
+    ----------
+    inputs : sequence of NetInput
+    done : callable
+        Called for each image with its position in the batch and its outcome.
+    positions : sequence of int, optional
+        Of these images in the batch that they are a part of.
+    attempts : int
+        How often the net has failed with this batch.
+    """
+
+    def __init__(self, inputs: Sequence[NetInput], done: Done,
+                 positions: Optional[Sequence[int]] = None, attempts: int = 0) -> None:
+        self.inputs, self.done, self.attempts = inputs, done, attempts
+        self.positions = range(len(inputs)) if positions is None else positions
+
+    def halves(self) -> List["Batch"]:
+        """Two batches, one after the other."""
+        middle = (len(self.positions) + 1) // 2
+        return [Batch(self.inputs[part], self.done, self.positions[part],
+                      _ATTEMPTS - 1 if len(self.positions[part]) > 1 else 0)
+                for part in (slice(middle), slice(middle, None))]
 
 
 class Net:
@@ -60,14 +88,13 @@ class Net:
 
     Parameters
     ----------
-    spec : dict
-        See ``caffe_gradcam.batch.spec``.
-    device : str
-    arena : Arena
+    recipe : Recipe
+        Its device is the process's.
+    memory : SharedMemory
     timeout : float
         Seconds for one batch.
     busy : callable
-        Is given the seconds that each batch took.
+        Called with the seconds that each batch took.
 
     Attributes
     ----------
@@ -75,35 +102,40 @@ class Net:
         Of the engine, once it is open.
     """
 
-    def __init__(self, spec, device, arena, timeout, busy):
-        self._arguments = (arena.count, arena.size, arena.descriptor, spec, device)
-        self._verbose = spec["engine"].get("verbose", False)
+    def __init__(self, recipe: Recipe, memory: SharedMemory, timeout: float,
+                 busy: Callable[[float], None]) -> None:
+        self._recipe, self._memory = recipe, memory
         self._timeout, self._busy = timeout, busy
-        self._waiting, self._sent = deque(), deque()
-        self.description, self._starts = None, 0
-        self._start()
+        self._waiting: Deque[Batch] = deque()
+        self._sent: Deque[Batch] = deque()
+        self.description: Optional[Dict[str, str]] = None
+        self._starts = 0
+        self._is_open, self._since = False, 0.0
+        self._child = self._started()
 
     @property
-    def pipe(self):
+    def pipe(self) -> Connection:
+        """The pipe on which answers come."""
         return self._child.pipe
 
-    def add(self, job):
-        self._waiting.append(job)
+    def add(self, batch: Batch) -> None:
+        """Put a batch at the end of the queue."""
+        self._waiting.append(batch)
 
-    def feed(self):
+    def feed(self) -> None:
         """Send what the net shall do next."""
         while self._is_open and self._waiting and len(self._sent) < _AT_HAND:
-            job = self._waiting.popleft()
+            batch = self._waiting.popleft()
             if not self._sent:
                 self._since = time.monotonic()
-            self._sent.append(job)
+            self._sent.append(batch)
             try:
-                self._child.pipe.send((job.photographs, job.asks))
+                self._child.pipe.send(list(batch.inputs))
             except OSError:
                 return  # It has died; receive learns that.
 
-    def receive(self):
-        """Take an answer, and pass it to its job.
+    def receive(self) -> None:
+        """Take an answer, and pass it to its batch.
 
         Raises
         ------
@@ -113,7 +145,8 @@ class Net:
         try:
             kind, value, seconds = self._child.pipe.recv()
         except (EOFError, OSError):
-            self._restart(self._child.kill())
+            death = self._child.kill()
+            self._restart(EngineFailed(death.words if death else "its process ended"))
             return
         if kind == "open":
             self.description, self._is_open, self._starts = value, True, 0
@@ -122,99 +155,57 @@ class Net:
         else:
             self._busy(seconds)
             self._since = time.monotonic()
-            self._answer(self._sent.popleft(), kind, value)
+            self._answer(self._sent.popleft(), value)
 
-    def check(self):
+    def check(self) -> None:
         """Stop the process if it has been at one batch, or at its start, for too long."""
         limit = self._timeout if self._is_open else max(self._timeout, _OPENING)
         if (self._sent or not self._is_open) and time.monotonic() - self._since > limit:
             self._child.kill()
-            self._restart(f"the engine gave no answer within {limit:g} s and was stopped")
+            self._restart(EngineFailed(
+                f"the engine gave no answer within {limit:g} s and was stopped"))
 
-    def close(self):
+    def close(self) -> None:
+        """End the process."""
         self._child.kill()
 
-    def _start(self):
+    def _started(self) -> Child:
         self._is_open, self._since = False, time.monotonic()
-        self._child = Child(
-            "caffe_gradcam.batch.pipeline.net:serve", self._arguments, [self._arguments[2]],
-            environment={"GLOG_minloglevel": "0" if self._verbose else "2",
+        memory, verbose = self._memory, self._recipe.running.verbose
+        return Child(
+            "caffe_gradcam.batch.pipeline.net_process:serve",
+            (memory.count, memory.size, memory.descriptor, self._recipe), "net",
+            descriptors=[memory.descriptor],
+            environment={"GLOG_minloglevel": "0" if verbose else "2",
                          # Threads that spin between two layers would take the decoders' cores.
                          "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "PASSIVE")},
-            listen=True, verbose=self._verbose)
+            verbose=verbose)
 
-    def _restart(self, reason):
+    def _restart(self, error: InputError) -> None:
         """Start another process; the first batch that it had is the one that it died of."""
         was_open = self._is_open
-        jobs, self._sent = list(self._sent), deque()
+        batches, self._sent = list(self._sent), deque()
         self._starts += not was_open
         if self._starts >= _STARTS:
-            raise EngineError(reason)
-        self._start()
-        self._waiting.extendleft(reversed(jobs[1:]))
-        if jobs:
-            self._blame(jobs[0], EngineError(reason), again=True)
+            raise error
+        self._child = self._started()
+        self._waiting.extendleft(reversed(batches[1:]))
+        if batches:
+            self._blame(batches[0], error, again=True)
 
-    def _answer(self, job, kind, value):
-        if kind == "failed":
-            self._blame(job, value, again=False)
+    def _answer(self, batch: Batch, answer: "Outcome[List[Outcome[Prediction]]]") -> None:
+        if answer.error is not None:
+            self._blame(batch, answer.error, again=False)
             return
-        for place, found in zip(job.places, value):
-            job.done(place, found)
+        for position, outcome in zip(batch.positions, answer.unwrap()):
+            batch.done(position, outcome)
 
-    def _blame(self, job, error, again):
-        """Try a job that went wrong once more, or its halves; alone, it has failed."""
-        job.attempts += 1
-        if again and job.attempts < _ATTEMPTS:
-            self._waiting.appendleft(job)
-        elif len(job.places) > 1:
-            self._waiting.extendleft(reversed(job.halves()))
+    def _blame(self, batch: Batch, error: InputError, again: bool) -> None:
+        """Try a batch that failed once more, or its halves; an image alone has failed."""
+        batch.attempts += 1
+        if again and batch.attempts < _ATTEMPTS:
+            self._waiting.appendleft(batch)
+        elif len(batch.positions) > 1:
+            self._waiting.extendleft(reversed(batch.halves()))
         else:
-            job.done(job.places[0], error)
-
-
-def serve(pipe, count, size, descriptor, spec, device):
-    """The process: open the engine, then explain batches until the pipe closes."""
-    from caffe_gradcam.asking.grammar import Asker
-    from caffe_gradcam.batch.arena import Arena
-    from caffe_gradcam.batch.spec import asking_of, open_explainer
-    from caffe_gradcam.engines.isolated import as_said
-
-    arena = Arena(count, size, descriptor)
-    started = time.perf_counter()
-    try:
-        explainer = open_explainer(spec, device)
-        asker = Asker(asking_of(spec), explainer.model, explainer.score_blob)
-    except InputError as error:
-        pipe.send(("refused", as_said(error), 0.0))
-        return
-    # torch's version is a class of its own, which would bring torch into the other process.
-    description = {name: str(value) for name, value in explainer.engine.description.items()}
-    pipe.send(("open", description, time.perf_counter() - started))
-    while True:
-        photographs, asks = pipe.recv()
-        started = time.perf_counter()
-        try:
-            prepared = [arena.load(data, slot) for slot, data in photographs]
-            answer = "done", _explain(explainer, asker, prepared, asks)
-        except InputError as error:
-            answer = "failed", as_said(error)
-        except Exception:
-            answer = "failed", EngineError(traceback.format_exc().strip().splitlines()[-1])
-        pipe.send(answer + (time.perf_counter() - started,))
-
-
-def _explain(explainer, asker, prepared, asks):
-    """A ``Found`` or InputError for each photograph."""
-    questions = [attempt(asker.questions, *one) for one in asks]
-    wrong = [one if isinstance(one, InputError) else None for one in questions]
-    results = explainer.explain_prepared(
-        [error or one for error, one in zip(wrong, prepared)],
-        [[] if error else one for error, one in zip(wrong, questions)])
-    return [_found(one) for one in results]
-
-
-def _found(result):
-    if isinstance(result, InputError):
-        return InputError(str(result))
-    return Found(int(np.argmax(result.scores)), result.explanations)
+            batch.done(batch.positions[0], Outcome(error=error))

@@ -71,12 +71,15 @@ def dump(items: Iterable[Item]) -> bytes:
 def load(data: bytes, name: str) -> List[Item]:
     """The items of JSON lines; raises InputError for a damaged list."""
     try:
-        rows = [json.loads(line) for line in data.decode("ascii").splitlines()]
-        return [Item(*(tuple(value) if isinstance(value, list) else value for value in row))
-                for row in rows]
+        return [_item(json.loads(line)) for line in data.decode("ascii").splitlines()]
     except (ValueError, TypeError):
         raise InputError(f"{name}: this list of items is damaged; start over with --no-resume",
                          name) from None
+
+
+def _item(values: List[Any]) -> Item:
+    fields: Any = (tuple(value) if isinstance(value, list) else value for value in values)
+    return Item(*fields)
 
 
 def from_columns(columns: Mapping[str, Any], row_name: str) -> Item:
