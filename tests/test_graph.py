@@ -278,3 +278,59 @@ def test_a_net_with_one_input_has_no_targets_of_streams():
         'input: "a" input_shape { dim: 1 dim: 3 dim: 8 dim: 8 }'
         'layer { name: "n" type: "ReLU" bottom: "a" top: "b" }'))
     assert stream_targets(Graph(net), "b", shapes.infer(net)) == {}
+
+
+UNKNOWN = """
+input: "data" input_shape { dim: 1 dim: 3 dim: 64 dim: 64 }
+layer { name: "stem" type: "Convolution" bottom: "data" top: "stem"
+        convolution_param { num_output: 8 kernel_size: 3 pad: 1 stride: 2 } }
+layer { name: "gate" type: "Sigmoid" bottom: "stem" top: "gate" }
+layer { name: "mul" type: "BroadcastMul" bottom: "stem" bottom: "gate" top: "mul" }
+layer { name: "conv" type: "Convolution" bottom: "mul" top: "conv"
+        convolution_param { num_output: 16 kernel_size: 3 } }
+layer { name: "fc" type: "InnerProduct" bottom: "conv" top: "fc"
+        inner_product_param { num_output: 10 } }
+layer { name: "prob" type: "Softmax" bottom: "fc" top: "prob" }
+"""
+
+
+def test_a_target_before_unknown_shapes_is_not_called_the_last():
+    graph, sizes = graph_and_shapes(UNKNOWN)
+    target = graph.targets("fc", sizes)[0]
+    assert target.unknown_from.name == "mul"
+    assert target.reason == ("the last blob of known shape with spatial extent before fc; shapes "
+                             "are unknown from layer mul (BroadcastMul) on")
+
+
+def test_with_the_shapes_of_an_engine_the_last_blob_is_the_last():
+    graph, sizes = graph_and_shapes(UNKNOWN)
+    sizes.update(mul=(1, 8, 32, 32), conv=(1, 16, 30, 30), fc=(1, 10), prob=(1, 10))
+    target = graph.targets("fc", sizes)[0]
+    assert (target.blob, target.unknown_from) == ("conv", None)
+    assert target.reason == "the last blob with spatial extent before fc"
+
+
+def test_unknown_shapes_on_another_branch_leave_the_target_the_last():
+    text = UNKNOWN.replace('bottom: "mul" top: "conv"', 'bottom: "gate" top: "conv"')
+    graph, sizes = graph_and_shapes(text)
+    target = graph.targets("fc", sizes)[0]
+    assert (target.blob, target.unknown_from) == ("conv", None)
+
+
+def test_a_stream_whose_shapes_end_says_so():
+    sides = "".join(
+        f'''
+        input: "{side}" input_shape {{ dim: 1 dim: 3 dim: 8 dim: 8 }}
+        layer {{ name: "conv_{side}" type: "Convolution" bottom: "{side}" top: "conv_{side}"
+                convolution_param {{ num_output: 4 kernel_size: 3 }} }}
+        layer {{ name: "end_{side}" type: "{kind}" bottom: "conv_{side}" top: "end_{side}" }}'''
+        for side, kind in (("left", "Warp"), ("right", "Flatten")))
+    graph, sizes = graph_and_shapes(sides + '''
+        layer { name: "both" type: "Concat" bottom: "end_left" bottom: "end_right" top: "both" }
+        layer { name: "fc" type: "InnerProduct" bottom: "both" top: "fc"
+                inner_product_param { num_output: 2 } }''')
+    targets = stream_targets(graph, "fc", sizes)
+    assert targets["left"].unknown_from.type == "Warp"
+    assert "unknown from layer end_left (Warp) on" in targets["left"].reason
+    assert targets["right"].reason == (
+        "the last blob with spatial extent of the stream of right")

@@ -1,5 +1,7 @@
 """One view over the forms V0, V1 and V2."""
 
+import pickle
+
 import pytest
 
 from prototxt_tools.errors import PrototxtError
@@ -117,3 +119,20 @@ def test_a_value_that_does_not_fit_names_its_line():
     net = Net.parse('layer { name: "p"\n type: "Pooling" pooling_param {\n pool: MAXX } }')
     with pytest.raises(PrototxtError, match=":3:2: pool needs one of MAX"):
         net.layers[0].message  # noqa: B018
+
+
+def test_a_document_is_read_once_and_so_is_each_of_its_phases():
+    document = Document.parse('input: "d" layer { name: "r" type: "ReLU" bottom: "d" top: "r" }')
+    net = Net.parse(document)
+    assert Net.parse(document) is net
+    assert net.at("TEST") is Net.parse(document).at() is not net.at("TRAIN")
+    assert net.at("TEST", ["deploy"]) is not net.at("TEST")
+    assert net.at("TEST").layers[0] is net.layers[0]
+
+
+def test_a_net_can_be_pickled_with_what_was_worked_out():
+    net = Net.parse('layer { name: "r" type: "ReLU" relu_param { negative_slope: 0.5 } }')
+    assert net.layers[0].message.relu_param.negative_slope == 0.5
+    copy = pickle.loads(pickle.dumps(net.at("TEST")))
+    assert copy.layers[0].message.relu_param.negative_slope == 0.5
+    assert copy.document.text() == net.document.text()
