@@ -1,7 +1,7 @@
-"""What runs a Caffe net: real pycaffe, or the same layers in PyTorch. One contract: ``base``."""
+"""What runs a Caffe net: real pycaffe, or the same layers in PyTorch. See ``contract.Engine``."""
 
-from prototxt_tools.errors import EngineError, OutOfMemory
+from .contract import Engine
+from .opening import open_engine
+from .running import NetToRun, Running
 
-from .contract import Engine, open_engine
-
-__all__ = ["Engine", "EngineError", "OutOfMemory", "open_engine"]
+__all__ = ["Engine", "NetToRun", "Running", "open_engine"]

@@ -1,31 +1,43 @@
 """The contract of the engines, and what they share before they run."""
 
-import importlib.util
-import re
+import os
+from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Mapping, Optional, Sequence
 
-from prototxt_tools.errors import EngineError, InputError
+from prototxt_tools import layers
+from prototxt_tools import layers
+from prototxt_tools.errors import EngineError, QuestionError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from prototxt_tools.net.net import Layer
 
 RULES = ("gradient", "guided", "deconvnet")
-PRECISIONS = ("fp32", "tf32", "bf16", "fp16")
-# What to do where the library of an engine is missing; "auto" takes the first that is there.
-ADVICE = {"caffe": "pycaffe is not installed; use the image, or the torch engine",
-          "torch": "torch is not installed; pip install torch"}
 
 
 class Engine:
     """Runs the part of a net that its scores and targets depend on.
 
-    Engines are context managers. They belong to the thread that opened them.
+    Engines are context managers. An engine answers one call at a time, and ``backward`` and
+    ``forward_from`` speak of the last ``forward``: the calls may come from any thread, one after
+    the other, and threads that share an engine hold a lock from a ``forward`` to the last call
+    that belongs to it. A process that was forked from the one that opened the engine can neither
+    use nor close it, and opens its own.
 
     Attributes
     ----------
     description : dict
-        What runs, for reports: ``engine``, ``version``, ``device``.
+        What runs, for reports: ``engine``, ``version``, ``device`` and ``precision``, which is
+        the one that is really computed in.
     """
 
-    description = {}
+    def __init__(self) -> None:
+        self.description: Dict[str, str] = {}
+        self._process_id = os.getpid()
+        self._is_closed = False
 
-    def forward(self, inputs, keep):
+    def forward(self, inputs: "Mapping[str, np.ndarray]",
+                keep: Iterable[str]) -> "Dict[str, np.ndarray]":
         """Run the net on a batch.
 
         Parameters
@@ -34,7 +46,7 @@ class Engine:
             Input blob name -> array, float32, N x C x H x W (or what the input's shape says);
             any N. The arrays must not change before the last ``backward``.
         keep : iterable of str
-            The blobs wanted.
+            The blobs whose values are returned.
 
         Returns
         -------
@@ -43,12 +55,21 @@ class Engine:
 
         Raises
         ------
-        InputError
-            An input is missing or has an impossible shape, or the engine has no such blob.
+        ImageError
+            An input is missing.
+        QuestionError
+            The engine has no such blob.
+        ModelError
+            The net cannot take inputs of this shape.
+        EngineFailed
+            Caffe aborted, or the call took too long.
+        OutOfMemory
+            The memory does not hold this batch.
         """
         raise NotImplementedError
 
-    def forward_from(self, blob, value, keep, rows=None):
+    def forward_from(self, blob: str, value: "np.ndarray", keep: Iterable[str],
+                     rows: Optional[Sequence[int]] = None) -> "Dict[str, np.ndarray]":
         """Run what lies behind a blob again with another value in it, after a ``forward``.
 
         Nothing below the blob runs, and what the last ``forward`` left stays as it was: a
@@ -62,7 +83,7 @@ class Engine:
             float32, M x the shape of the blob's rows; any M. It stands for the value that
             ``forward`` reports, after all in-place layers.
         keep : iterable of str
-            The blobs wanted; all depend on the blob.
+            The blobs whose values are returned; all depend on the blob.
         rows : sequence of int, optional
             For each row of the value the row of the last forward that it belongs to, from which
             other blobs come that the same layers read. Default: row i to row i, of as many.
@@ -74,16 +95,17 @@ class Engine:
 
         Raises
         ------
-        InputError
-            The shape does not fit, a blob wanted does not depend on this one, or a row is not
-            there.
+        QuestionError
+            The shape does not fit, a blob of ``keep`` does not depend on this one, or a row is
+            not there.
         EngineError
             No forward came before, or another blob that is needed is gone. That cannot be for
-            the targets of the engine with scores wanted; for others it helps to ``keep`` it.
+            the targets of the engine when scores are kept; for others it helps to ``keep`` it.
         """
         raise NotImplementedError
 
-    def backward(self, score, top_diff, targets, rule="gradient"):
+    def backward(self, score: str, top_diff: "np.ndarray", targets: Iterable[str],
+                 rule: str = "gradient") -> "Dict[str, np.ndarray]":
         """Propagate a gradient from a score blob to target blobs, after a ``forward``.
 
         It may be called several times after one forward; nothing carries over.
@@ -111,12 +133,14 @@ class Engine:
 
         Raises
         ------
+        QuestionError
+            The engine was not opened for this score or target, or there is no such rule.
         EngineError
             No gradient can reach a target.
         """
         raise NotImplementedError
 
-    def replace_weights(self, weights):
+    def replace_weights(self, weights: "Mapping[str, List[np.ndarray]]") -> None:
         """Put other weights into layers; the next ``forward`` runs with them.
 
         Parameters
@@ -126,122 +150,73 @@ class Engine:
 
         Raises
         ------
-        InputError
+        WeightsError
             No such layer runs here, or the weights do not fit it, or are no numbers.
         """
         raise NotImplementedError
 
-    def close(self):
-        """Free what the engine holds; further calls fail."""
+    def close(self) -> None:
+        """Free what the engine holds; further calls fail.
 
-    def __enter__(self):
+        In a process that was forked from the one that opened it, nothing happens.
+        """
+        if not self._is_closed and self.is_ours:
+            self._is_closed = True
+            self._free()
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether this process opened it, rather than one that this was forked from."""
+        return os.getpid() == self._process_id
+
+    def check_open(self) -> None:
+        """Raise an EngineError where the engine can no longer be used, or not here."""
+        if self._is_closed:
+            raise EngineError("the engine is closed; open another one")
+        if not self.is_ours:
+            raise EngineError("the engine was opened before this process was forked; open another "
+                              "one here")
+
+    def _free(self) -> None:
+        """Let go of what the engine holds."""
+
+    def __enter__(self) -> "Engine":
         return self
 
-    def __exit__(self, *exception):
+    def __exit__(self, *exception: Any) -> None:
         self.close()
 
 
-def open_engine(kind, prototxt, weights, scores, targets, gradient="post", device="cpu",
-                verbose=False, timeout=None, allow_missing=False, trust=False, precision="fp32",
-                isolated=True):
-    """Open an engine for a net.
-
-    Parameters
-    ----------
-    kind : str
-        "caffe" (in a process of its own: where Caffe aborts, only that process dies), "torch",
-        or "auto": Caffe where pycaffe is installed, else torch.
-    prototxt : str
-        Text of the user's deploy file; the engine rewrites it for itself.
-    weights : str or os.PathLike
-        A ``.caffemodel`` or ``.caffemodel.h5``.
-    scores, targets : iterable of str
-        Blobs that ``backward`` will start from and lead to.
-    gradient : str
-        "post" or "pre-relu"; see ``Engine.backward``.
-    device : str
-        "cpu", "cuda" or "cuda:N".
-    verbose : bool
-        Let what Caffe logs through to stderr.
-    timeout : float, optional
-        Seconds that one call may take in an engine with a process of its own.
-    allow_missing : bool
-        Fill the blobs of layers that have no weights as Caffe would, instead of refusing them.
-    trust : bool
-        Let layers that run Python code or touch files do so, instead of refusing the net.
-    precision : str
-        "fp32", as Caffe computes; in the torch engine also "tf32" (on CUDA), "bf16" and "fp16"
-        (on CUDA): then matrix products and convolutions take shorter numbers, blobs do not.
-    isolated : bool
-        Whether Caffe gets a process of its own; False for one that may die with it.
-
-    Returns
-    -------
-    Engine
-
-    Raises
-    ------
-    InputError
-        The engine is not installed, or the net, the weights or the blobs cannot be used.
-    """
-    if kind == "auto":
-        kind = next((name for name in ADVICE if importlib.util.find_spec(name)), None)
-        if kind is None:
-            raise InputError("neither pycaffe nor torch is installed; pip install torch")
-    arguments = {"prototxt": prototxt, "weights": weights, "scores": list(scores),
-                 "targets": list(targets), "gradient": gradient, "device": device,
-                 "allow_missing": allow_missing, "trust": trust, "precision": precision}
-    if kind == "caffe" and isolated:
-        from .isolated import IsolatedEngine
-
-        return IsolatedEngine(kind, arguments, verbose=verbose, timeout=timeout)
-    return open_here(kind, **arguments)
-
-
-def open_here(kind, **arguments):
-    """``open_engine`` in this very process; arguments as there."""
-    if kind not in ADVICE:
-        raise InputError(f"no engine {kind!r}; say auto, caffe or torch")
-    if not importlib.util.find_spec(kind):
-        raise InputError(ADVICE[kind])
-    if kind == "caffe":
-        from .pycaffe import PycaffeEngine
-
-        return PycaffeEngine(**arguments)
-    from .torch import TorchEngine
-
-    return TorchEngine(**arguments)
-
-
-def check_precision(precision, possible, where):
-    """Raise an InputError for a precision that an engine does not have."""
-    if precision not in PRECISIONS:
-        raise InputError("no precision {!r}; say {}".format(precision, ", ".join(PRECISIONS)))
-    if precision not in possible:
-        raise EngineError("{} does not compute in {}; say {}".format(
-            where, precision, " or ".join(possible)))
-
-
-def device_index(device):
-    """None for "cpu", N for "cuda:N", 0 for "cuda"; InputError for anything else."""
-    match = re.match(r"cuda(?::(\d+))?$", device)
-    if device != "cpu" and not match:
-        raise InputError(f"no device {device!r}; say cpu, cuda or cuda:N")
-    return int(match.group(1) or 0) if match else None
-
-
-def check_rule(rule):
-    """Raise an InputError for a rule of ``Engine.backward`` that there is not."""
+def check_rule(rule: str) -> None:
+    """Raise a QuestionError for a rule of ``Engine.backward`` that does not exist."""
     if rule not in RULES:
-        raise InputError("no rule {!r}; say {}".format(rule, ", ".join(RULES)))
+        raise QuestionError(f"there is no rule {rule!r}; known: {', '.join(RULES)}", rule)
 
 
-def rectifies(layer):
-    """Whether the rules of ``Engine.backward`` apply to a layer: it cuts at 0.
+def check_precision(precision: str, possible: Sequence[str], where: str) -> None:
+    """Raise an EngineError for a precision that an engine does not have."""
+    if precision not in possible:
+        raise EngineError(f"{where} does not compute in {precision}; use {' or '.join(possible)}",
+                          precision)
+
+
+def precision_note(description: Mapping[str, str], precision: str) -> str:
+    """A sentence where an engine computes in another precision than was asked for; else "".
 
     Parameters
     ----------
-    layer : prototxt_tools.net.net.Layer
+    description : dict
+        Of the engine.
+    precision : str
+        The one that was asked for.
     """
-    return layer.type in ("ReLU", "ReLU6") or (
-        layer.type == "Clip" and layer.message.clip_param.min == 0)
+    actual = description.get("precision", precision)
+    if actual == precision:
+        return ""
+    return (f"this processor has no arithmetic in {precision}, so {description['engine']} "
+            f"computes in {actual}")
+
+
+def rectifies(layer: "Layer") -> bool:
+    """Whether the rules of ``Engine.backward`` apply to a layer: it cuts at 0."""
+    return layers.of(layer.type).rectifies(layer.message)

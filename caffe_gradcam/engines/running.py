@@ -1,7 +1,10 @@
 """How a net is to be run: the values that an engine is opened with."""
 
+import re
 from dataclasses import dataclass
-from typing import Optional, Tuple
+from typing import Iterable, Optional, Tuple
+
+from prototxt_tools.errors import QuestionError
 
 ENGINES = ("auto", "caffe", "torch")
 PRECISIONS = ("fp32", "tf32", "bf16", "fp16")
@@ -31,6 +34,14 @@ class Running:
         Pass on what Caffe logs.
     isolated : bool
         Whether Caffe gets a process of its own; False where the caller may die with it.
+    plugins : tuple of str
+        Modules to import before the net is built, in each process that builds it: they register
+        layer types. Their code runs, so a file never names them: a person does.
+
+    Raises
+    ------
+    QuestionError
+        No such engine, device or precision.
     """
 
     engine: str = "auto"
@@ -41,6 +52,12 @@ class Running:
     timeout: Optional[float] = None
     verbose: bool = False
     isolated: bool = True
+    plugins: Tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        _check("engine", self.engine, ENGINES)
+        _check("precision", self.precision, PRECISIONS)
+        device_index(self.device)
 
 
 @dataclass(frozen=True)
@@ -57,6 +74,11 @@ class NetToRun:
         The blobs that ``backward`` will start from and lead to.
     gradient : str
         "post" or "pre-relu"; see ``Engine.backward``.
+
+    Raises
+    ------
+    QuestionError
+        No such gradient.
     """
 
     prototxt: str
@@ -64,3 +86,21 @@ class NetToRun:
     scores: Tuple[str, ...]
     targets: Tuple[str, ...]
     gradient: str = "post"
+
+    def __post_init__(self) -> None:
+        _check("gradient", self.gradient, GRADIENTS)
+
+
+def device_index(device: str) -> Optional[int]:
+    """None for "cpu", N for "cuda:N", 0 for "cuda"; QuestionError for anything else."""
+    match = re.match(r"cuda(?::(\d+))?$", device)
+    if match:
+        return int(match.group(1) or 0)
+    if device != "cpu":
+        raise QuestionError(f"there is no device {device!r}; use cpu, cuda or cuda:N", device)
+    return None
+
+
+def _check(what: str, name: str, known: Iterable[str]) -> None:
+    if name not in known:
+        raise QuestionError(f"there is no {what} {name!r}; known: {', '.join(known)}", name)

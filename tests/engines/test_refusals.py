@@ -3,17 +3,17 @@
 import numpy as np
 import pytest
 from nets import AROUND, BATCH, SEED
+from opened import open_net
 
-from caffe_gradcam.engines import EngineError, open_engine
 from prototxt_tools import weights
-from prototxt_tools.errors import InputError
+from prototxt_tools.errors import EngineError, InputError
 
 PLAIN = AROUND.format('layer { name: "it" type: "ReLU" bottom: "conv" top: "it" }')
 
 
 def refusal(kind, text, path, scores=("score",), targets=("conv",), **options):
     with pytest.raises(InputError) as caught:
-        open_engine(kind, text, path, scores, targets, **options).close()
+        open_net(kind, text, path, scores, targets, **options).close()
     message = str(caught.value)
     assert "\n" not in message
     return message
@@ -70,7 +70,7 @@ def test_large_weights_are_numbers(kind, write_weights):
     large = weights.load(path)
     large["conv"][1][:] = np.finfo(np.float32).max
     weights.save(path, large)
-    open_engine(kind, PLAIN, path, ["score"], ["conv"]).close()
+    open_net(kind, PLAIN, path, ["score"], ["conv"]).close()
 
 
 def test_blobs_that_the_net_does_not_have_are_named(kind, write_weights):
@@ -95,7 +95,7 @@ def test_unknown_words_are_refused(kind, write_weights):
 
 
 def test_an_input_of_a_size_the_weights_cannot_take_is_refused(kind, write_weights):
-    with open_engine(kind, PLAIN, write_weights(PLAIN), ["score"], ["conv"]) as engine:
+    with open_net(kind, PLAIN, write_weights(PLAIN), ["score"], ["conv"]) as engine:
         with pytest.raises(InputError, match="layer score"):
             engine.forward({"data": np.ones((1, 2, 9, 9))}, [])
         with pytest.raises(InputError, match="layer conv"):
@@ -118,7 +118,7 @@ def test_blobs_and_order_of_calls_are_checked(branches):
 
 def test_a_layer_that_passes_no_gradient_is_never_taken_for_zeros(kind, write_weights):
     text = AROUND.format('layer { name: "it" type: "Threshold" bottom: "conv" top: "it" }')
-    with open_engine(kind, text, write_weights(text), ["score"], ["conv"]) as engine:
+    with open_net(kind, text, write_weights(text), ["score"], ["conv"]) as engine:
         engine.forward({"data": np.ones((1, 2, 6, 6))}, [])
         with pytest.raises(EngineError):
             engine.backward("score", np.ones((1, 3)), ["conv"])
@@ -128,7 +128,7 @@ def test_propagate_down_does_not_leave_a_gradient_out(kind, write_weights):
     text = PLAIN.replace('bottom: "it"', 'bottom: "it" propagate_down: false')
     gradients = []
     for one in (PLAIN, text):
-        with open_engine(kind, one, write_weights(one), ["score"], ["conv"]) as engine:
+        with open_net(kind, one, write_weights(one), ["score"], ["conv"]) as engine:
             engine.forward({"data": np.ones((1, 2, 6, 6))}, [])
             gradients.append(engine.backward("score", np.ones((1, 3)), ["conv"])["conv"])
     assert abs(gradients[0]).max() > 0
@@ -157,7 +157,7 @@ def test_auto_takes_caffe_where_it_is_and_else_torch(monkeypatch):
 
     only()
     with pytest.raises(InputError, match="neither pycaffe nor torch is installed"):
-        base.open_engine("auto", "", "", [], [])
+        base.open_net("auto", "", "", [], [])
     with pytest.raises(InputError, match="pycaffe is not installed"):
         base.open_here("caffe")
     with pytest.raises(InputError, match="^torch is not installed; pip install torch$"):
@@ -165,13 +165,13 @@ def test_auto_takes_caffe_where_it_is_and_else_torch(monkeypatch):
     opened = []
     monkeypatch.setattr(base, "open_here", lambda kind, **rest: opened.append(kind))
     only("torch")
-    base.open_engine("auto", "", "", [], [])
+    base.open_net("auto", "", "", [], [])
     assert opened == ["torch"]
 
 
 def test_a_trusted_net_is_not_refused_for_its_python_layer(kind, write_weights):
     text = PLAIN.replace('"ReLU"', '"Python" python_param { module: "nowhere" layer: "X" }')
     with pytest.raises(InputError) as caught:
-        open_engine(kind, text, write_weights(PLAIN), ["score"], ["conv"], trust=True)
+        open_net(kind, text, write_weights(PLAIN), ["score"], ["conv"], trust=True)
     # It is asked for now: torch has no such layer type, and Caffe looks for the module.
     assert "--trust" not in str(caught.value)

@@ -5,8 +5,9 @@ import weakref
 import numpy as np
 import pytest
 from nets import AROUND, BRANCHES
+from opened import open_net
 
-from caffe_gradcam.engines import EngineError, OutOfMemory, open_engine
+from prototxt_tools.errors import EngineError, OutOfMemory
 
 torch = pytest.importorskip("torch")
 
@@ -44,14 +45,14 @@ def path(write_weights):
 
 def test_autograd_begins_at_the_target(watched, path):
     text = AROUND.format(chain("a", "b", "c"))
-    with open_engine("torch", text, path, ["score"], ["b"]) as engine:
+    with open_net("torch", text, path, ["score"], ["b"]) as engine:
         engine.forward({"data": np.ones((1, 2, 6, 6))}, [])
     assert [needs for needs, _ in watched.values()] == [False, False, True]
 
 
 def test_a_blob_goes_when_nothing_more_reads_it_unless_it_is_kept(watched, path):
     text = AROUND.format(chain("a", "b", "c", "d"))
-    with open_engine("torch", text, path, ["score"], ["it"]) as engine:
+    with open_net("torch", text, path, ["score"], ["it"]) as engine:
         # Blob a is the bottom of layer b.
         engine.forward({"data": np.ones((1, 2, 6, 6))}, ["a"])
     assert [alive for _, alive in watched.values()] == [[], [], ["b"], ["b"]]
@@ -59,7 +60,7 @@ def test_a_blob_goes_when_nothing_more_reads_it_unless_it_is_kept(watched, path)
 
 def test_a_gpu_that_is_not_there_is_said(write_weights):
     with pytest.raises(EngineError, match="CUDA devices here, so there is no cuda:99"):
-        open_engine("torch", BRANCHES, write_weights(BRANCHES), ["score"], ["join"],
+        open_net("torch", BRANCHES, write_weights(BRANCHES), ["score"], ["join"],
                     device="cuda:99")
 
 
@@ -75,7 +76,7 @@ def test_a_batch_beyond_memory_is_told_apart_and_a_smaller_one_runs(complaint, p
 
     text = AROUND.format('layer { name: "it" type: "Greedy" bottom: "conv" top: "it" }')
     try:
-        with open_engine("torch", text, path, ["score"], ["conv"]) as engine:
+        with open_net("torch", text, path, ["score"], ["conv"]) as engine:
             with pytest.raises(OutOfMemory, match="does not hold this batch") as said:
                 engine.forward({"data": np.ones((3, 2, 6, 6))}, ["score"])
             assert "\n" not in str(said.value)
@@ -93,7 +94,7 @@ def test_bf16_shortens_products_and_leaves_blobs_in_float32(path):
     data = {"data": np.random.RandomState(0).rand(2, 2, 6, 6).astype(np.float32)}
     results = []
     for precision in ("fp32", "bf16"):
-        with open_engine("torch", text, path, ["score"], ["conv"], precision=precision) as engine:
+        with open_net("torch", text, path, ["score"], ["conv"], precision=precision) as engine:
             values = engine.forward(data, ["it", "score"])
             gradient = engine.backward("score", np.ones((2, 3)), ["conv"])["conv"]
         results.append([values["it"], values["score"], gradient])
@@ -106,4 +107,4 @@ def test_bf16_shortens_products_and_leaves_blobs_in_float32(path):
 def test_what_only_cuda_computes_is_refused_on_a_cpu(precision, path):
     text = AROUND.format('layer { name: "it" type: "ReLU" bottom: "conv" top: "it" }')
     with pytest.raises(EngineError, match="torch on cpu does not compute in " + precision):
-        open_engine("torch", text, path, ["score"], ["conv"], precision=precision)
+        open_net("torch", text, path, ["score"], ["conv"], precision=precision)

@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+from opened import open_net
 
 torch = pytest.importorskip("torch")
 
-from caffe_gradcam.engines import EngineError, open_engine  # noqa: E402
 from caffe_gradcam.engines.torch import LAYERS, layer  # noqa: E402
+from prototxt_tools.errors import EngineError  # noqa: E402
 from prototxt_tools.net.net import Net  # noqa: E402
 
 RANDOM = np.random.RandomState(3)
@@ -203,7 +204,7 @@ def test_a_layer_of_ones_own_is_one_function(write_weights):
         return [bottoms[0] ** 2]
 
     try:
-        with open_engine("torch", text, path, ["own"], ["conv"]) as engine:
+        with open_net("torch", text, path, ["own"], ["conv"]) as engine:
             values = engine.forward({"data": random(1, 2, 3, 3)}, ["conv", "own"])
             gradient = engine.backward("own", np.ones((1, 4, 3, 3)), ["conv"])["conv"]
     finally:
@@ -211,4 +212,4 @@ def test_a_layer_of_ones_own_is_one_function(write_weights):
     close(values["own"], values["conv"] ** 2)
     close(gradient, 2 * values["conv"])
     with pytest.raises(EngineError, match=r'@layer\("MySquare"\)'):
-        open_engine("torch", text, path, ["own"], ["conv"])
+        open_net("torch", text, path, ["own"], ["conv"])

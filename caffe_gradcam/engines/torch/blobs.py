@@ -4,33 +4,33 @@ import torch
 
 from prototxt_tools.errors import EngineError
 
-from .registry import layer
+from .registry import Message, Tensors, built_in
 
 
-@layer("Split")
-def split(message, bottoms, weights):
+@built_in("Split")
+def split(message: Message, bottoms: Tensors, weights: Tensors) -> Tensors:
     return bottoms * len(message.top)
 
 
-@layer("Silence")
-def silence(message, bottoms, weights):
+@built_in("Silence")
+def silence(message: Message, bottoms: Tensors, weights: Tensors) -> Tensors:
     return []
 
 
-@layer("Parameter")
-def parameter(message, bottoms, weights):
+@built_in("Parameter")
+def parameter(message: Message, bottoms: Tensors, weights: Tensors) -> Tensors:
     return [weights[0].reshape(tuple(message.parameter_param.shape.dim))]
 
 
-@layer("Concat")
-def concat(message, bottoms, weights):
+@built_in("Concat")
+def concat(message: Message, bottoms: Tensors, weights: Tensors) -> Tensors:
     param = message.concat_param
     axis = param.concat_dim if param.HasField("concat_dim") else param.axis
     return [torch.cat(bottoms, axis)]
 
 
-@layer("Slice")
-def slices(message, bottoms, weights):
+@built_in("Slice")
+def slices(message: Message, bottoms: Tensors, weights: Tensors) -> Tensors:
     x, = bottoms
     param = message.slice_param
     axis = (param.slice_dim if param.HasField("slice_dim") else param.axis) % x.dim()
@@ -41,14 +41,14 @@ def slices(message, bottoms, weights):
     return [x.narrow(axis, begin, end - begin) for begin, end in zip(points, points[1:])]
 
 
-@layer("Flatten")
-def flatten(message, bottoms, weights):
+@built_in("Flatten")
+def flatten(message: Message, bottoms: Tensors, weights: Tensors) -> Tensors:
     param = message.flatten_param
     return [bottoms[0].flatten(param.axis, param.end_axis)]
 
 
-@layer("Reshape")
-def reshape(message, bottoms, weights):
+@built_in("Reshape")
+def reshape(message: Message, bottoms: Tensors, weights: Tensors) -> Tensors:
     x, = bottoms
     param = message.reshape_param
     shape = tuple(x.shape)
@@ -60,8 +60,8 @@ def reshape(message, bottoms, weights):
     return [x.reshape(shape[:start] + middle + shape[end:])]
 
 
-@layer("Crop")
-def crop(message, bottoms, weights):
+@built_in("Crop")
+def crop(message: Message, bottoms: Tensors, weights: Tensors) -> Tensors:
     x, reference = bottoms
     param = message.crop_param
     first = param.axis % x.dim()
@@ -72,21 +72,21 @@ def crop(message, bottoms, weights):
     return [x]
 
 
-@layer("Tile")
-def tile(message, bottoms, weights):
+@built_in("Tile")
+def tile(message: Message, bottoms: Tensors, weights: Tensors) -> Tensors:
     x, = bottoms
     param = message.tile_param
     return [torch.cat([x] * param.tiles, param.axis)]
 
 
-@layer("BatchReindex")
-def batch_reindex(message, bottoms, weights):
+@built_in("BatchReindex")
+def batch_reindex(message: Message, bottoms: Tensors, weights: Tensors) -> Tensors:
     x, index = bottoms
     return [x[index.reshape(-1).long()]]
 
 
-@layer("DummyData")
-def dummy_data(message, bottoms, weights):
+@built_in("DummyData")
+def dummy_data(message: Message, bottoms: Tensors, weights: Tensors) -> Tensors:
     param = message.dummy_data_param
     shapes = [tuple(shape.dim) for shape in param.shape] or list(
         zip(param.num, param.channels, param.height, param.width))

@@ -3,10 +3,10 @@
 import torch.nn.functional as F
 
 from prototxt_tools.errors import EngineError
-from prototxt_tools.shapes import convolution_windows
+from prototxt_tools.layers.windows import convolution_windows
 
 from . import products
-from .registry import layer
+from .registry import Message, Tensors, built_in
 
 CONVOLUTIONS = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 DECONVOLUTIONS = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
@@ -32,18 +32,18 @@ def convolve(message, bottoms, weights, functions, groups=None):
     return tops
 
 
-@layer("Convolution")
-def convolution(message, bottoms, weights):
+@built_in("Convolution")
+def convolution(message: Message, bottoms: Tensors, weights: Tensors) -> Tensors:
     return convolve(message, bottoms, weights, CONVOLUTIONS)
 
 
-@layer("Deconvolution")
-def deconvolution(message, bottoms, weights):
+@built_in("Deconvolution")
+def deconvolution(message: Message, bottoms: Tensors, weights: Tensors) -> Tensors:
     return convolve(message, bottoms, weights, DECONVOLUTIONS)
 
 
-@layer("Im2col")
-def im2col(message, bottoms, weights):
+@built_in("Im2col")
+def im2col(message: Message, bottoms: Tensors, weights: Tensors) -> Tensors:
     kernel, stride, pad, dilation = convolution_windows(message.convolution_param, 2)
     tops = []
     for bottom in bottoms:

@@ -4,11 +4,11 @@ import torch
 import torch.nn.functional as F
 
 from . import products
-from .registry import layer
+from .registry import Message, Tensors, built_in
 
 
-@layer("InnerProduct")
-def inner_product(message, bottoms, weights):
+@built_in("InnerProduct")
+def inner_product(message: Message, bottoms: Tensors, weights: Tensors) -> Tensors:
     x, = bottoms
     param = message.inner_product_param
     axis = param.axis % x.dim()
@@ -21,8 +21,8 @@ def inner_product(message, bottoms, weights):
     return [products.linear(x.flatten(axis), matrix, bias)]
 
 
-@layer("Embed")
-def embed(message, bottoms, weights):
+@built_in("Embed")
+def embed(message: Message, bottoms: Tensors, weights: Tensors) -> Tensors:
     param = message.embed_param
     top = F.embedding(bottoms[0].long(), weights[0].reshape(param.input_dim, param.num_output))
     return [top + weights[1].reshape(-1) if param.bias_term else top]
@@ -49,8 +49,8 @@ def input_transform(x, static, weights):
     return top if static is None else top + F.linear(static.flatten(1), weights[2])
 
 
-@layer("LSTM")
-def lstm(message, bottoms, weights):
+@built_in("LSTM")
+def lstm(message: Message, bottoms: Tensors, weights: Tensors) -> Tensors:
     """Gates in Caffe's order input, forget, output, modulation (caffe/layers/lstm_layer.cpp)."""
     x, cont, static, (hidden, cell) = recurrent_inputs(message, bottoms, 2)
     inputs = input_transform(x, static, weights)
@@ -64,8 +64,8 @@ def lstm(message, bottoms, weights):
     return [torch.stack(outputs), hidden[None].detach(), cell[None].detach()][:len(message.top)]
 
 
-@layer("RNN")
-def rnn(message, bottoms, weights):
+@built_in("RNN")
+def rnn(message: Message, bottoms: Tensors, weights: Tensors) -> Tensors:
     """caffe/layers/rnn_layer.cpp: h = tanh(W_hh h + W_xh x + b_h), o = tanh(W_ho h + b_o)."""
     x, cont, static, (hidden,) = recurrent_inputs(message, bottoms, 1)
     inputs = input_transform(x, static, weights)

@@ -4,9 +4,9 @@ import torch
 import torch.nn.functional as F
 
 from prototxt_tools.errors import EngineError
-from prototxt_tools.shapes import pooled_size, pooling_windows, rounds_up
+from prototxt_tools.layers.windows import pooled_size, pooling_windows, rounds_up
 
-from .registry import layer
+from .registry import Message, Tensors, built_in
 
 
 def fill(x, windows, kernel, stride, pad, value):
@@ -78,8 +78,8 @@ def windows_of(message, x):
     return windows, kernel, stride, pad
 
 
-@layer("Pooling")
-def pooling(message, bottoms, weights):
+@built_in("Pooling")
+def pooling(message: Message, bottoms: Tensors, weights: Tensors) -> Tensors:
     x, = bottoms
     window = windows_of(message, x)
     if message.pooling_param.pool == message.pooling_param.AVE:
@@ -91,8 +91,8 @@ def pooling(message, bottoms, weights):
                       "MAX or AVE")
 
 
-@layer("SPP")
-def spatial_pyramid(message, bottoms, weights):
+@built_in("SPP")
+def spatial_pyramid(message: Message, bottoms: Tensors, weights: Tensors) -> Tensors:
     x, = bottoms
     param = message.spp_param
     levels = []
