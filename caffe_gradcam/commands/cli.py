@@ -1,24 +1,26 @@
 """The command ``caffe-gradcam``."""
 
-import argparse
 import contextlib
 import os
 import sys
-import warnings
+from typing import Any, Iterator, Optional, Sequence
 
 from caffe_gradcam import __version__
-from caffe_gradcam.commands import batch, doctor, evaluate, explain, models, render
+from caffe_gradcam.commands import batch, doctor, evaluate, explain, logs, models, render
 from prototxt_tools.commands import stdout
+from prototxt_tools.commands.parsing import Parser, add_completion
 from prototxt_tools.errors import InputError
 
+_COMMANDS = (explain, evaluate, models, doctor, batch, render)
 
-def main(arguments=None):
+
+def main(arguments: Optional[Sequence[str]] = None) -> int:
     """Run the command line.
 
     Returns
     -------
     int
-        The exit code: 0 done, 1 some items failed, 2 nothing could be done.
+        The exit code: 0: done; 1: some images failed; 2: the input is unusable.
     """
     code = _run(_parser().parse_args(arguments))
     if arguments is None and "torch" in sys.modules:
@@ -26,56 +28,48 @@ def main(arguments=None):
     return code
 
 
-def _run(options):
+def _run(options: Any) -> int:
     try:
-        with _quiet_libraries(options.verbose), warnings.catch_warnings():
-            warnings.showwarning = _show_warning
-            code = options.run(options)
+        with _quiet_libraries(options.verbose), logs.shown(options.verbose, options.quiet):
+            code: int = options.run(options)
             sys.stdout.flush()
             return code
     except InputError as error:
-        print(f"caffe-gradcam: {error}", file=sys.stderr)
+        print(f"{logs.PROGRAM}: {error}", file=sys.stderr)
         return 2
     except ImportError as error:
-        print(f"caffe-gradcam: an import failed: {error}", file=sys.stderr)
+        print(f"{logs.PROGRAM}: a library cannot be imported: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
     except OSError as error:
-        return stdout.lost("caffe-gradcam", error)
+        return stdout.report_failure(logs.PROGRAM, error)
 
 
-def _leave(code):
+def _leave(code: int) -> None:
     """End the process here: after a backward pass, Debian 11's torch aborts or hangs when the
-    interpreter takes itself down."""
+    interpreter shuts down."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
 
 
-def _parser():
-    parser = argparse.ArgumentParser(
-        prog="caffe-gradcam", description="What a Caffe net looked at."
-    )
+def _parser() -> Parser:
+    parser = Parser(
+        prog=logs.PROGRAM, description="Show what a Caffe net looked at.",
+        epilog="`caffe-gradcam COMMAND --help` explains a command.")
     parser.add_argument("--version", action="version", version=__version__)
+    add_completion(parser)
+    parser.set_defaults(verbose=False, quiet=False)
     commands = parser.add_subparsers(metavar="COMMAND", dest="command")
     commands.required = True
-    explain.add(commands)
-    evaluate.add(commands)
-    models.add(commands)
-    doctor.add(commands)
-    batch.add(commands)
-    render.add(commands)
+    for command in _COMMANDS:
+        command.add(commands)
     return parser
 
 
-def _show_warning(message, *_, **__):
-    """One line, as errors have it."""
-    print(f"caffe-gradcam: warning: {message}", file=sys.stderr)
-
-
 @contextlib.contextmanager
-def _quiet_libraries(verbose):
+def _quiet_libraries(verbose: bool) -> Iterator[None]:
     """Keep what C libraries write (libpng, libjpeg, glog) off the screen.
 
     They write to file descriptor 2 whatever Python's sys.stderr is; so the descriptor leads
@@ -90,19 +84,19 @@ def _quiet_libraries(verbose):
     os.dup2(nowhere, 2)
     os.close(nowhere)
     encoding = python_stderr.encoding
-    with os.fdopen(screen, "w", 1, encoding=encoding, errors="backslashreplace") as own:
-        sys.stderr = own
+    with os.fdopen(screen, "w", 1, encoding=encoding, errors="backslashreplace") as stream:
+        sys.stderr = stream
         try:
             yield
         finally:
             sys.stderr = python_stderr
-            own.flush()
+            stream.flush()
             os.dup2(screen, 2)
 
 
-def _is_descriptor_2(stream):
+def _is_descriptor_2(stream: Any) -> bool:
     try:
-        return stream.fileno() == 2
+        return bool(stream.fileno() == 2)
     except (AttributeError, OSError, ValueError):
         return False
 
