@@ -9,10 +9,10 @@ import numpy as np
 from caffe_gradcam.asking.questions import Class, Top
 from caffe_gradcam.asking.seeds import Likelihood, Linear
 from caffe_gradcam.engines.subnet import share
-from caffe_gradcam.explaining.evidence import Pass
 from caffe_gradcam.explaining.explainer import BEST, Explainer
 from caffe_gradcam.explaining.explanation import Explanation, Result
 from caffe_gradcam.explaining.methods import heatmap
+from caffe_gradcam.explaining.passes import Pass
 from caffe_gradcam.measuring.annotations import Box, ClassBoxes
 from caffe_gradcam.measuring.measurement import BASELINES, Measurement, Settings
 from caffe_gradcam.measuring.metrics import (
@@ -173,7 +173,7 @@ class Bench:
                       if subject.maps[index].explanation.input == source
                       for name, (count, blobs) in plan.items()]
             # All variants go through the net in one stream, so that it runs in full batches.
-            measured = batch.net(source, seeds, (
+            measured = batch.rerun_net(source, seeds, (
                 (index, 0, blob) for index, _, _, blobs in series for blob in blobs))
             if not np.isfinite(measured).all():
                 raise InputError("the scores hold NaN or infinity where pixels are removed")
