@@ -90,9 +90,13 @@ def explain(model, kind, images, methods=("grad-cam",), questions=(0,), **option
         return named(explainer.explain(images, questions))
 
 
+def results(outcomes):
+    return [outcome.unwrap() for outcome in outcomes]
+
+
 def named(outcomes):
     return [{(explanation.method, explanation.question, explanation.layer): explanation
-             for explanation in outcome.unwrap().explanations} for outcome in outcomes]
+             for explanation in result.explanations} for result in results(outcomes)]
 
 
 def difference(found, expected):

@@ -131,15 +131,16 @@ def overlap(box, other):
 def test_the_default_threshold_fits_the_digits_better_than_a_higher_one(torch, models):
     pytest.importorskip("sklearn", reason="the digits come from scikit-learn")
     import digit_scenes
+    from explaining import open_explainer, results
 
-    from caffe_gradcam.explaining.explainer import Explainer
     from caffe_gradcam.model.model import LoadedModel
 
     fits = {boxes.THRESHOLD: [], 0.3: []}
-    with Explainer.open(LoadedModel.load(models / "digits"), engine="torch") as explainer:
+    with open_explainer(LoadedModel.load(models / "digits"), "torch") as explainer:
         for scene in digit_scenes.evaluation_scenes(20):
             image = np.repeat(scene.image[:, :, np.newaxis], 3, axis=2)
-            result, = explainer.explain([image], [label for label, _ in scene.digits])
+            result, = results(explainer.explain(
+                [image], [label for label, _ in scene.digits]))
             for explanation, (_, ink) in zip(result.explanations, scene.digits):
                 for threshold, fit in fits.items():
                     box = boxes.find(explanation.heatmap, threshold)[0]

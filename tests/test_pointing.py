@@ -3,8 +3,8 @@
 import digit_scenes
 import numpy as np
 import pytest
+from explaining import open_explainer
 
-from caffe_gradcam.explaining.explainer import Explainer
 from caffe_gradcam.model.model import LoadedModel
 
 SCENES = 200
@@ -20,11 +20,11 @@ def kind(request):
 def test_the_peak_falls_on_the_digit_that_was_asked_for(kind, models, record_property):
     pytest.importorskip("sklearn", reason="the digits come from scikit-learn")
     hits, chance = [], []
-    with Explainer.open(LoadedModel.load(models / "digits"), engine=kind) as explainer:
+    with open_explainer(LoadedModel.load(models / "digits"), kind) as explainer:
         for scene in digit_scenes.evaluation_scenes(SCENES):
             photograph = np.repeat(scene.image[:, :, np.newaxis], 3, axis=2)
             classes = [label for label, _ in scene.digits]
-            result = explainer.explain([photograph], classes)[0]
+            result = explainer.explain([photograph], classes)[0].unwrap()
             for explanation, (label, box) in zip(result.explanations, scene.digits):
                 assert explanation.class_index == label
                 hits.append(peak_in(explanation.heatmap, box))

@@ -89,12 +89,12 @@ def test_integrated_gradients_sum_to_the_score_less_that_of_the_mean_picture(kin
 def test_parts_of_input_and_biases_sum_to_the_score(kind, tmp_path):
     """FullGrad before its bringing to [0, 1]; convolution, BatchNorm, Scale, ReLU in one blob."""
     model = load(tmp_path / "net", rectified())
-    text, score, biases, _ = heads.biased_net(
-        model.prototxt, model.score, weights.load(model.weights))
+    net = heads.biased_net(model.prototxt, model.score, weights.load(model.weights))
+    biases, score = net.biases, net.score
     # conv3 has no bias; of each BatchNorm and each Scale there is one.
     assert len(biases) == 2 + 2 * 2
     data = blobs_of(model)
-    with open_net(kind, text, model.weights, [score], ["data"] + list(biases)) as engine:
+    with open_net(kind, net.prototxt, model.weights, [score], ["data"] + list(biases)) as engine:
         scores = engine.forward({"data": data}, [score])[score]
         seed = np.tile(np.eye(4)[2], (2, 1))
         gradients = engine.backward(score, seed, ["data"] + list(biases))
@@ -122,10 +122,10 @@ def test_fullgrad_is_made_of_these_parts(kind, tmp_path):
     from caffe_gradcam.explaining.methods.pixels import full_grad
 
     model = load(tmp_path / "net", rectified())
-    text, score, biases, _ = heads.biased_net(
-        model.prototxt, model.score, weights.load(model.weights))
+    net = heads.biased_net(model.prototxt, model.score, weights.load(model.weights))
+    biases, score = net.biases, net.score
     data = blobs_of(model)
-    with open_net(kind, text, model.weights, [score], ["data"] + list(biases)) as engine:
+    with open_net(kind, net.prototxt, model.weights, [score], ["data"] + list(biases)) as engine:
         engine.forward({"data": data}, [])
         gradients = engine.backward(score, np.tile(np.eye(4)[2], (2, 1)), ["data"] + list(biases))
     parts = [gradients[blob] * bias[:, None, None] for blob, bias in biases.items()]

@@ -35,12 +35,12 @@ def streams(count):
     each = range(count)
     return ("".join(INPUT % (n, n) for n in each)
             + "".join(STREAM % ((n,) * 9) for n in each)
-            + JOINED % " ".join('bottom: "pool%d"' % n for n in each))
+            + JOINED % " ".join(f'bottom: "pool{n}"' for n in each))
 
 
 def pictures(count, seed=0):
     """A photograph for each stream, of different sizes."""
-    return {"in%d" % n: one[n % 3:, n % 2:] for n, one in enumerate(photographs(count, (30, 26)))}
+    return {f"in{n}": one[n % 3:, n % 2:] for n, one in enumerate(photographs(count, (30, 26)))}
 
 
 class Counted:
@@ -72,8 +72,8 @@ def test_ten_streams_are_explained_by_one_forward_and_one_backward(ten, kind):
         result, = results(explainer.explain([pictures(10)], [1]))
         assert (explainer.engine.forwards, explainer.engine.backwards) == (1, 1)
     found = result.explanations
-    assert [explanation.layer for explanation in found] == ["conv%d" % n for n in range(10)]
-    assert [one.input for one in found] == ["in%d" % n for n in range(10)]
+    assert [explanation.layer for explanation in found] == [f"conv{n}" for n in range(10)]
+    assert [one.input for one in found] == [f"in{n}" for n in range(10)]
     shapes = [one.heatmap.shape for one in found]
     assert shapes == [one.shape[:2] for one in pictures(10).values()]
     assert len({one.cam.tobytes() for one in found}) == 10
@@ -82,7 +82,8 @@ def test_ten_streams_are_explained_by_one_forward_and_one_backward(ten, kind):
 def test_the_streams_maps_are_those_of_each_target_alone(ten, kind):
     together, = explain(ten, kind, [pictures(10)], questions=[1])
     for target in ("conv0", "conv7"):
-        alone, = explain(dataclasses.replace(ten, layers=(target,)), kind, [pictures(10)], questions=[1])
+        alone, = explain(dataclasses.replace(ten, layers=(target,)), kind, [pictures(10)],
+                         questions=[1])
         one, = alone.values()
         assert difference(together["grad-cam", "1", target].cam, one.cam) < 1e-5
 
