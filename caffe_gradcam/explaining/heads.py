@@ -118,10 +118,11 @@ def biased_net(prototxt: str, score: str, weights: Mapping[str, Sequence[np.ndar
     weights : dict
         Layer name -> list of arrays.
     """
-    original = Graph(Net.parse(Document.parse(prototxt)).at("TEST"))
+    document = Document.parse(prototxt)
+    original = Graph(Net.parse(document).at("TEST"))
     last = original.net.layers[original.writers(score)[-1]]
     index = last.tops.index(score)
-    document = rewrite.un_in_place(Document.parse(prototxt)).document
+    document = rewrite.un_in_place(document).document
     net = Net.parse(document).at("TEST")
     rewritten = net.layer(last.name)
     assert rewritten is not None
