@@ -116,7 +116,7 @@ def readable():
 def unreadable():
     """Name -> a file that is no image, or not all of one."""
     files = bombs()
-    for extension in (".jpg", ".png", ".bmp", ".tif", ".webp", ".gif", ".txt", ""):
+    for extension in (".jpg", ".png", ".bmp", ".tif", ".webp", ".gif", ".ppm", ".jp2"):
         files["empty" + extension] = b""
     for extension in (".jpg", ".png"):
         whole = encoded(extension, (64, 64))
@@ -133,7 +133,7 @@ def unreadable():
     files.update({
         "text.jpg": b"This is no image.\n" * 10, "page.jpg": b"<!DOCTYPE html><html></html>",
         "utf16.png": "no image".encode("utf-16"), "zip.jpg": b"PK\x03\x04" + bytes(100),
-        "zeros.png": bytes(5000), "drawing.svg": b"<svg xmlns='http://www.w3.org/2000/svg'/>",
+        "zeros.png": bytes(5000), "drawing.png": b"<svg xmlns='http://www.w3.org/2000/svg'/>",
         "no-rows.png": png(16, 0, b""), "no-data.png": png(16, 16, b""),
     })
     return files

@@ -34,7 +34,7 @@ def seconds(name):
     started = time.process_time()
     item = Item.of(name, id=name)
     try:
-        prepare(reading.photograph(item, reading.fetch(item)), inputs)
+        prepare(reading.decode(item, reading.fetch(item)), inputs)
     except InputError:
         pass
     return time.process_time() - started
@@ -64,7 +64,7 @@ def folder(tmp_path_factory):
 
 def test_each_bad_image_has_its_row_and_none_stops_the_run(model, folder, tmp_path):
     source, expected = folder
-    explain(model, source, tmp_path / "out", batch=8, shard_size=100)
+    explain(model, source, tmp_path / "out", batch=8, part_size=100)
     rows = table(tmp_path / "out", ["id", "status", "error", "sha256"])
     # Some are of one colour, so that no place in them speaks for anything.
     became = {row["id"]: row["status"].replace("empty", "ok") for row in rows}
@@ -98,7 +98,7 @@ def test_no_bad_image_takes_a_second_or_a_gigabyte(folder):
 def test_the_reason_is_said(folder, name, message):
     one = Item.of(str(folder[0] / name), id=name)
     with pytest.raises(InputError, match=name + ": .*" + message):
-        reading.photograph(one, reading.fetch(one))
+        reading.decode(one, reading.fetch(one))
 
 
 def test_folders_and_files_without_permission_in_a_list_are_rows(model, tmp_path):

@@ -47,8 +47,8 @@ def test_pixels_and_labels_are_those_of_caffes_data_layer(caffe, images, options
     subprocess.check_call([tool] + options + [
         str(images / "in") + "/", str(images / "list.txt"), str(place)],
         stderr=subprocess.DEVNULL)
-    ours = [(reading.photograph(one, fetched), fetched.label)
-            for one in sources.items(str(place)) for fetched in [reading.fetch(one)]]
+    ours = [(reading.decode(entry, fetched), fetched.true_label)
+            for entry in sources.open_source(str(place)) for fetched in [reading.fetch(entry)]]
     (images / "net.prototxt").write_text(NET.format(place))
     net = caffe.Net(str(images / "net.prototxt"), caffe.TEST)
     assert len(ours) == COUNT

@@ -19,7 +19,7 @@ from prototxt_tools.errors import InputError
 def test_only_the_picture_that_a_net_dies_of_fails(model, tmp_path):
     source = pictures(tmp_path / "in", 12)
     picture(source / "0005.png", red=ABORTS)
-    summary = explain(model, source, tmp_path / "out", shard_size=12)
+    summary = explain(model, source, tmp_path / "out", part_size=12)
     assert summary.counts == {"ok": 11, "empty": 0, "unreadable": 0, "failed": 1}
     row, = [row for row in table(tmp_path / "out") if row["status"] == "failed"]
     assert (row["item"], row["error"]) == (5, "Caffe stopped: Check failed: red != 200")
@@ -56,7 +56,7 @@ def test_a_batch_that_is_too_large_for_the_memory_is_halved(model, tmp_path):
 def test_a_net_that_does_not_open_stops_the_run_in_one_sentence(model, tmp_path):
     source = pictures(tmp_path / "in", 4)
     with pytest.raises(InputError, match="no method 'grad-kam'"):
-        explain(model, source, tmp_path / "out", explainer={"methods": ["grad-kam"]})
+        explain(model, source, tmp_path / "out", methods=["grad-kam"])
 
 
 def test_a_decoder_that_is_killed_is_replaced(model, tmp_path, monkeypatch):
@@ -65,7 +65,7 @@ def test_a_decoder_that_is_killed_is_replaced(model, tmp_path, monkeypatch):
 
     def kill_decoders():
         for pid in family(os.getpid())[1:]:
-            if "batch.pipeline.decoders:serve" in command_line(pid):
+            if "batch.pipeline.decoder:serve" in command_line(pid):
                 kill(pid)
                 killed.append(pid)
         return killed
@@ -147,17 +147,17 @@ def test_a_part_is_there_whole_or_not_at_all(tmp_path, monkeypatch):
     assert os.listdir(str(tmp_path)) == ["a"] and (tmp_path / "a").read_bytes() == b"old"
 
 
-def test_locks_are_of_shards_and_within_a_process_too(tmp_path):
+def test_locks_are_of_parts_and_within_a_process_too(tmp_path):
     folder = storage.open_folder(str(tmp_path))
-    with lock.shards(folder, 0, 4):
-        with lock.shards(folder, 4, 8):
-            with pytest.raises(InputError, match="another run is at work"):
-                with lock.shards(folder, 3, 5):
+    with lock.parts(folder, range(4)):
+        with lock.parts(folder, range(4, 8)):
+            with pytest.raises(InputError, match="another run is working on these parts"):
+                with lock.parts(folder, range(3, 5)):
                     pass
-        with pytest.raises(InputError, match="another run is at work"):
-            with lock.shards(folder, 0, 1):
+        with pytest.raises(InputError, match="another run is working on these parts"):
+            with lock.parts(folder, range(0, 1)):
                 pass
-    with lock.shards(folder, 0, 8):
+    with lock.parts(folder, range(0, 8)):
         pass
 
 

@@ -36,22 +36,24 @@ def hdf5(path: str, name: Optional[str] = None) -> Iterator[Item]:
         unless the dataset has an attribute ``color`` with the value ``RGB``. Without it, the only
         such dataset.
     """
-    datasets = _datasets(_opened(path), path)
-    name = name or _image_dataset(datasets, path)
-    if name not in datasets:
-        raise InputError(f"{path}: no dataset {name!r}; there are {_listed(datasets)}", path)
-    count = _checked(datasets[name], path, name).shape[0]
-    labels = next((datasets[label] for label in _LABELS if label in datasets), None)
-    for index in range(count):
-        yield Item.of(f"{path}/{name}/{index}", id=f"{name}/{index}", archive=path,
-                      position=("hdf5", name, index), true_label=_label(labels, index, count))
+    with _open(path) as file:
+        datasets = _datasets(file, path)
+        name = name or _image_dataset(datasets, path)
+        if name not in datasets:
+            raise InputError(f"{path}: no dataset {name!r}; there are {_listed(datasets)}", path)
+        count = _checked(datasets[name], path, name).shape[0]
+        labels = next((datasets[label] for label in _LABELS if label in datasets), None)
+        for index in range(count):
+            yield Item.of(f"{path}/{name}/{index}", id=f"{name}/{index}", archive=path,
+                          position=("hdf5", name, index), true_label=_label(labels, index, count))
 
 
 def read(path: str, name: str, index: int) -> "np.ndarray":
     """An image of a dataset: H x W x 3 uint8, blue first."""
-    file = _opened(path)
+    if path not in _open_files:
+        _open_files[path] = _open(path)
     try:
-        dataset = _checked(_datasets(file, path)[name], path, name)
+        dataset = _checked(_datasets(_open_files[path], path)[name], path, name)
         pixels = np.asarray(dataset[index])
         color = dataset.attrs.get("color", "BGR")
     except (OSError, KeyError, ValueError, RuntimeError) as error:
@@ -65,17 +67,15 @@ def read(path: str, name: str, index: int) -> "np.ndarray":
     return np.ascontiguousarray(np.broadcast_to(pixels, pixels.shape[:2] + (3,)))
 
 
-def _opened(path: str) -> Any:
+def _open(path: str) -> Any:
     try:
         import h5py
     except ImportError:
         raise InputError(f"{path}: HDF5 needs h5py; pip install h5py", path) from None
-    if path not in _open_files:
-        try:
-            _open_files[path] = h5py.File(path, "r")
-        except OSError as error:
-            raise InputError(f"{path}: this HDF5 file cannot be read: {error}", path) from None
-    return _open_files[path]
+    try:
+        return h5py.File(path, "r")
+    except OSError as error:
+        raise InputError(f"{path}: this HDF5 file cannot be read: {error}", path) from None
 
 
 def _datasets(file: Any, path: str) -> Dict[str, Any]:
