@@ -86,7 +86,7 @@ def test_fetch_counts_failures(capsys):
     code, lines, err = run(capsys, "fetch", "-q", "--offline", "digits", "squeezenet-v1.1")
     assert code == 1
     assert lines == [os.path.join(registry.shipped(), "digits")]
-    assert "squeezenet-v1.1: squeezenet_v1.1.caffemodel, deploy.prototxt are not there" in err
+    assert "squeezenet-v1.1: squeezenet_v1.1.caffemodel, deploy.prototxt are missing" in err
     assert run(capsys, "fetch", "-q", "--offline", "squeezenet-v1.1")[0] == 2
 
 
@@ -146,15 +146,15 @@ def test_a_folder_that_is_gone_hides_no_other_model(capsys, mine):
 
 def test_a_taken_name_is_refused(mine):
     add.add(str(mine))
-    with pytest.raises(InputError, match="a model called my-digits is known already"):
+    with pytest.raises(InputError, match="there is already a model called my-digits"):
         add.add(str(mine))
-    with pytest.raises(InputError, match="a model called digits is known already"):
+    with pytest.raises(InputError, match="there is already a model called digits"):
         add.add(str(mine), "Digits")
 
 
 @pytest.mark.parametrize("name", ["..", "///", " "])
 def test_a_name_that_is_none_is_refused(mine, name):
-    with pytest.raises(InputError, match="is no name for a model"):
+    with pytest.raises(InputError, match="cannot be the name of a model"):
         add.add(str(mine), name)
 
 
@@ -200,7 +200,7 @@ def test_a_readme_that_names_no_weights_is_refused(tmp_path):
     with pytest.raises(InputError, match="names no caffemodel with its caffemodel_url"):
         add.add(str(tmp_path / "readme.md"))
     (tmp_path / "readme.md").write_text("# no front matter")
-    with pytest.raises(InputError, match="wants a readme.md that begins with a front matter"):
+    with pytest.raises(InputError, match="not a readme.md that begins with a front matter"):
         add.add(str(tmp_path / "readme.md"))
 
 

@@ -187,7 +187,7 @@ def test_a_model_is_found_by_any_of_its_names(known, name, meant):
 def test_a_name_that_is_none_comes_with_near_ones(known):
     with pytest.raises(InputError, match="no model is called 'squeezenet'; near: squeezenet-v1"):
         registry.find("squeezenet", known)
-    with pytest.raises(InputError, match="models list` has all"):
+    with pytest.raises(InputError, match="models list` lists them all"):
         registry.find("qqqq", known)
 
 
@@ -237,13 +237,13 @@ def test_an_entry_that_contradicts_itself_is_told(change, problem, tmp_path):
 def test_a_hash_that_is_none_is_refused(digits, tmp_path):
     front = {"caffemodel": "a.caffemodel", "sha1": digits}
     (tmp_path / "readme.md").write_text(f"---\n{json.dumps(front)}\n---\n")
-    with pytest.raises(InputError, match="sha1 wants 40 hexadecimal digits"):
+    with pytest.raises(InputError, match="sha1 must have 40 hexadecimal digits"):
         entries.read(str(tmp_path))
 
 
 @pytest.mark.parametrize("zoo, sentence", [
     ("text", "zoo must consist of `key: value` lines"),
-    ({"weights": "text"}, "weights: must consist of `key: value`"),
+    ({"weights": "text"}, "weights: must consist of `key: value` lines"),
     ({"weights": {"size": "big"}}, "weights: size must be a number of bytes, not 'big'"),
     ({"prototxt": {"url": "ftp://x/y"}}, "prototxt: 'ftp://x/y' is not an http or https address"),
 ])

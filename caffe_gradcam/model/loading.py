@@ -72,8 +72,8 @@ def load(kind: Type[Loaded], path: "StrPath", weights: "Optional[StrPath]",
     is_default = given.origins["layers"].startswith("found")
     if end is not None and is_default:
         given.warnings.append(
-            f"{prototxt}: the shapes of blobs are unknown from layer {end.name} ({end.type}) on, "
-            f"so {', '.join(chosen)} may not be the best layer to draw; give --layer")
+            f"{prototxt}: the shapes of blobs are unknown from layer {end.name} ({end.type}) on; "
+            "the layer to draw is chosen when the net first runs, unless --layer names one")
     return kind(
         name=str(front.get("name") or graph.net.name
                  or os.path.basename(os.path.abspath(model_folder))),
