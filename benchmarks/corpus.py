@@ -96,7 +96,7 @@ def try_all(path, with_caffe):
         net = Net.parse(document)
         row = row._replace(is_net=True, converts=False)
         check.strangers(document)
-        converted = rewrite.force_backward(rewrite.strip_softmax(document).document).document
+        converted = rewrite.strip_softmax(document).then(rewrite.force_backward).document
         row = row._replace(converts=True)
     except InputError as error:
         return row._replace(reason=_without_path(error, path))

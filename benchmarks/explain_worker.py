@@ -73,10 +73,10 @@ class Session:
         self.forward(self.other("folded", self._fold))
 
     def _fold(self):
-        document, learned = rewrite.fold(Document.parse(self.text), weights.load(self.weights))
+        folded = rewrite.fold(Document.parse(self.text), weights.load(self.weights))
         path = self.weights + ".folded"
-        weights.save(path, learned)
-        return self.open(open_here, document.document.text(), path)
+        weights.save(path, folded.weights)
+        return self.open(open_here, folded.document.text(), path)
 
     def isolated(self):
         self.explain(self.other("isolated", lambda: self.open(open_engine)))

@@ -16,7 +16,7 @@ Every error is an `InputError`; what it is about decides its class::
 """
 
 from dataclasses import dataclass
-from typing import Any, Callable, Generic, Optional, Tuple, Type, TypeVar
+from typing import Any, Callable, Dict, Generic, Optional, Tuple, Type, TypeVar
 
 Value = TypeVar("Value")
 NewValue = TypeVar("NewValue")
@@ -106,7 +106,7 @@ class OutOfMemory(EngineError):
     """The memory does not hold this batch; a smaller one may fit. The engine is still usable."""
 
 
-def _rebuilt(kind: Type[InputError], message: str, fields: dict) -> InputError:
+def _rebuilt(kind: Type[InputError], message: str, fields: Dict[str, Any]) -> InputError:
     """An unpickled error: its message is complete, so no constructor may add to it again."""
     error = kind.__new__(kind)
     Exception.__init__(error, message)

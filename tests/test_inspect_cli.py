@@ -75,9 +75,9 @@ def test_shapes_that_no_file_says_can_be_given():
 
 
 @pytest.mark.parametrize("shape", ["data", "data=", "=1,2", "data=a", "data=0,1"])
-def test_a_shape_that_is_none_is_refused(shape):
+def test_a_shape_that_cannot_be_parsed_is_refused(shape):
     code, _, message = inspect(DATA % "TRAIN", "--shape", shape)
-    assert code == 2 and "is not like data=1,3,224,224" in message
+    assert code == 2 and "is not a blob and its shape, such as data=1,3,224,224" in message
 
 
 def test_a_shape_of_no_blob_is_refused():

@@ -79,7 +79,7 @@ def test_every_base_image_is_pinned_by_digest():
     assert sorted(bases) == ["BASE", "CUDA_BASE", "TORCH_BASE"]
     assert all(re.match(r"^[\w./-]+:[\w.-]+@sha256:[0-9a-f]{64}$", base) for base in bases.values())
     stages = re.findall(r"^FROM (\S+)(?: AS (\S+))?$", dockerfile, re.MULTILINE)
-    known = {"scratch"} | {"${%s}" % name for name in bases} | {name for _, name in stages}
+    known = {"scratch"} | {f"${{{name}}}" for name in bases} | {name for _, name in stages}
     assert stages and all(source in known for source, _ in stages)
 
 

@@ -48,20 +48,20 @@ def strip(text):
 def test_a_softmax_at_the_end_goes_and_nothing_else():
     result = strip(NET + SOFTMAX)
     assert result.document.text() == NET
-    assert result.notes == ["removed Softmax prob (line 22)"]
+    assert list(result.notes) == ["removed Softmax prob (line 22)"]
 
 
 def test_a_net_without_softmax_is_no_error():
     result = strip(NET)
     assert result.document.text() == NET
-    assert result.notes == []
+    assert list(result.notes) == []
 
 
 def test_a_softmax_that_later_layers_read_stays_and_is_said():
     reader = 'layer { name: "r" type: "Reshape" bottom: "prob" top: "r" }\n'
     result = strip(NET + SOFTMAX + reader)
     assert result.document.text() == NET + SOFTMAX + reader
-    assert result.notes == ["left Softmax prob (line 22): Reshape r (line 28) reads it"]
+    assert list(result.notes) == ["left Softmax prob (line 22): Reshape r (line 28) reads it"]
 
 
 @pytest.mark.parametrize("kind", ["Sigmoid", "SoftmaxWithLoss", "SigmoidCrossEntropyLoss"])

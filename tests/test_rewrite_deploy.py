@@ -91,7 +91,7 @@ def deploy(text, input_shape=None):
 def test_data_losses_and_phases_go():
     result = deploy(TRAIN_VAL)
     assert result.document.text() == DEPLOY
-    assert result.notes == [
+    assert list(result.notes) == [
         "made Data data (line 11) an Input: data is 1 x 3 x 9 x 9 (crop_size, as many channels as "
         "mean_value)",
         "Data data (line 11) prepared images with mean_value: 104, mean_value: 117, "
@@ -107,7 +107,7 @@ def test_data_losses_and_phases_go():
 def test_a_deploy_net_stays_as_it_is():
     result = deploy(DEPLOY)
     assert result.document.text() == DEPLOY
-    assert result.notes == []
+    assert list(result.notes) == []
 
 
 FC = 'layer { name: "fc" type: "InnerProduct" bottom: "data" top: "fc" inner_product_param ' \
@@ -133,7 +133,8 @@ FC = 'layer { name: "fc" type: "InnerProduct" bottom: "data" top: "fc" inner_pro
 )
 def test_the_shape_is_what_the_data_layer_says(source, shape, reason):
     result = deploy(f'layer {{ name: "d" top: "data" top: "label" {source} }}\n' + FC)
-    assert [tuple(entry) [:2] for entry in Net.parse(result.document).inputs] == [("data", shape)]
+    inputs = Net.parse(result.document).inputs
+    assert [(entry.blob, entry.shape) for entry in inputs] == [("data", shape)]
     assert f"({reason})" in result.notes[0]
 
 
@@ -232,7 +233,7 @@ def test_an_old_form_is_upgraded_first():
 
 
 def test_a_file_without_a_net_in_it_is_refused():
-    with pytest.raises(InputError, match="nothing but data and losses"):
+    with pytest.raises(InputError, match="only data layers and losses"):
         deploy(DATA + loss("EuclideanLoss", "data"))
 
 

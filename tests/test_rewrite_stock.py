@@ -63,8 +63,8 @@ def test_what_cannot_be_said_is_listed_with_its_line():
         "order: 0 } }\nlayer { type: \"Pooling\" pooling_param { pool: AVE\n avg_include_pad: 1 } }"
     result = stock(text)
     assert result.document.text() == text
-    assert result.notes == [
-        "left Permute x (line 2): no type of stock Caffe",
+    assert list(result.notes) == [
+        "left Permute x (line 2): stock Caffe has no such layer type",
         "left avg_include_pad (line 7): stock Caffe's PoolingParameter has no such field or value",
     ]
 

@@ -176,7 +176,7 @@ def test_inputs_that_stand_behind_layers_come_first():
     [
         ('layers { layer { type: "locally_connected" } }', ":1:1: .* no V0 layer of type"),
         ('input: "a" input: "b" input_dim: [1, 2, 3, 4] layer { }', "input b has no shape"),
-        ('layers { layer { type: "conv" num_output: x } }', "num_output wants a whole number"),
+        ('layers { layer { type: "conv" num_output: x } }', "num_output needs a whole number"),
     ],
 )
 def test_what_no_form_can_say_is_refused(text, problem):

@@ -33,7 +33,7 @@ def test_a_type_checker_knows_the_public_face():
     answers = {}
     for line in report.splitlines():
         path, number, kind, text = line.split(":", 3)
-        if Path(path).name == USER.name and not " See " in text:
+        if Path(path).name == USER.name and " See " not in text:
             answers.setdefault(int(number), []).append(text)
     expected = {}
     for number, line in enumerate(USER.read_text(encoding="utf-8").splitlines(), 1):

@@ -69,7 +69,7 @@ def test_weights_that_caffe_dies_on_are_found(caffe, shared):
     net = caffe.Net(str(folder / "deploy_b.prototxt"), caffe.TEST)
     found = weights.check(shapes_of(net), weights.load(folder / "weights.caffemodel"))
     assert found.problems[0] == (
-        "layer Convolution8, blob 0: the net wants 32 x 128 x 1 x 1 "
+        "layer Convolution8, blob 0: the net needs 32 x 128 x 1 x 1 "
         "and the weights hold 128 x 128 x 1 x 1"
     )
 

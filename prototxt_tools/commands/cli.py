@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from typing import Optional, Sequence
 
 from prototxt_tools import __version__
 from prototxt_tools.commands import (
@@ -25,11 +26,16 @@ _COMMANDS = (
 )  # fmt: skip
 
 
-def main(arguments=None):
-    """Run the command line; the result is the exit code: 0 done, 2 unusable input.
+_EXIT_CODES = """\
+exit codes:
+  0: done
+  1: there is something to look at: nets differ, weights do not fit, the audit has findings
+  2: the input is unusable
+"""
 
-    A command may have a code of its own, such as 1 for nets that differ.
-    """
+
+def main(arguments: Optional[Sequence[str]] = None) -> int:
+    """Run the command line; gives the exit code, see ``--help``."""
     options = _parser().parse_args(arguments)
     try:
         code = options.run(options) or 0
@@ -41,12 +47,15 @@ def main(arguments=None):
     except KeyboardInterrupt:
         return 130
     except OSError as error:
-        return stdout.lost("prototxt-tools", error)
+        return stdout.report_failure("prototxt-tools", error)
 
 
-def _parser():
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="prototxt-tools", description="Read, understand and change Caffe net definitions."
+        prog="prototxt-tools",
+        description="Read, understand and change Caffe net definitions.",
+        epilog=_EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(metavar="COMMAND", dest="command")

@@ -4,18 +4,22 @@ import argparse
 import os
 import shutil
 import subprocess
+from typing import TYPE_CHECKING
 
-from prototxt_tools.commands import stdout
+from prototxt_tools.commands import Commands, stdout
 from prototxt_tools.commands.files import read
 from prototxt_tools.errors import InputError
 from prototxt_tools.files import write_bytes
 
+if TYPE_CHECKING:
+    from prototxt_tools.reports.drawing import Drawing
+
 _EXAMPLES = """\
 examples:
   prototxt-tools draw deploy.prototxt -o net.svg
-      needs Graphviz; score blobs stand out in red, the target blob of the first one in green
+      an SVG drawn by Graphviz, with score blobs in red and the layers to explain in green
   prototxt-tools draw deploy.prototxt > net.mmd
-      Mermaid, which GitHub and many editors draw, and which needs nothing
+      Mermaid text, which many web pages and editors draw
 """
 _FORMATS = {
     ".svg": "svg", ".png": "png", ".dot": "dot", ".gv": "dot", ".mmd": "mermaid", ".md": "mermaid",
@@ -23,30 +27,31 @@ _FORMATS = {
 _SECONDS = 300
 
 
-def add(commands):
+def add(commands: Commands) -> None:
     """Add the command to the parser of ``prototxt-tools``."""
     draw = commands.add_parser(
         "draw",
-        help="a picture of a net: SVG or PNG with Graphviz, Mermaid without",
-        description="Draw a net: layers with those that change their blob in place, blobs with "
-        "their shapes, streams and modules (what layers have in their names before a /) boxed.",
+        help="draw a net: SVG or PNG with Graphviz, Mermaid without",
+        description="Draw a net: each layer together with the layers that change its top in "
+        "place, blobs with their shapes, and boxes around streams and modules (layers whose names "
+        "have the same part before a /).",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     draw.add_argument("input", metavar="IN", help="a prototxt file, or - for standard input")
     draw.add_argument(
-        "-o", metavar="OUT", dest="output", help="file to write (default, and -: standard output)"
+        "-o", metavar="OUT", dest="output", help="the file to write (default: standard output)"
     )
     draw.add_argument(
         "--format",
         choices=["svg", "png", "dot", "mermaid"],
-        help="default: by the ending of OUT, else mermaid",
+        help="default: from the extension of OUT, otherwise mermaid",
     )
     draw.add_argument("--phase", choices=["TEST", "TRAIN"], default="TEST")
     draw.set_defaults(run=_draw)
 
 
-def _draw(options):
+def _draw(options: argparse.Namespace) -> None:
     # Imported here so that --help needs no protobuf.
     from prototxt_tools.reports.drawing import to_dot, to_mermaid
 
@@ -62,7 +67,7 @@ def _draw(options):
         write_bytes(options.output, data)
 
 
-def _drawing(options):
+def _drawing(options: argparse.Namespace) -> "Drawing":
     from prototxt_tools import shapes
     from prototxt_tools.net.graph import Graph
     from prototxt_tools.net.net import Net
@@ -76,11 +81,11 @@ def _drawing(options):
     return drawing.draw(graph, sizes, scores, targets)
 
 
-def _rendered(dot, kind):
+def _rendered(dot: str, kind: str) -> bytes:
     program = shutil.which("dot")
     if program is None:
         raise InputError(
-            f"{kind.upper()} needs Graphviz, and there is no program dot; install graphviz, or write Mermaid "
+            f"{kind.upper()} needs the program dot of Graphviz; install graphviz, or write Mermaid "
             "with --format mermaid"
         )
     try:
@@ -92,8 +97,8 @@ def _rendered(dot, kind):
             timeout=_SECONDS,
         )
     except subprocess.TimeoutExpired:
-        raise InputError(f"dot did not draw the net in {_SECONDS} s") from None
+        raise InputError(f"dot did not draw the net within {_SECONDS} s") from None
     if result.returncode:
-        said = result.stderr.decode("utf-8", "replace").strip().splitlines()
-        raise InputError("dot failed: " + (said[0] if said else "it did not say why"))
+        messages = result.stderr.decode("utf-8", "replace").strip().splitlines()
+        raise InputError("dot failed: " + (messages[0] if messages else "it gave no reason"))
     return result.stdout

@@ -1,19 +1,20 @@
-"""``prototxt-tools upgrade``: old forms of net definitions as today's."""
+"""``prototxt-tools upgrade``: write old forms of net definitions in the form of today."""
 
 import argparse
 
+from prototxt_tools.commands import Commands
 from prototxt_tools.commands.files import add_output, change
 
 _EXAMPLES = """\
 examples:
   prototxt-tools upgrade VGG_ILSVRC_16_layers_deploy.prototxt -o vgg16.prototxt
-      layers { type: CONVOLUTION ... } as layer { type: "Convolution" ... }, comments kept
+      layers { type: CONVOLUTION ... } becomes layer { type: "Convolution" ... }
   prototxt-tools upgrade imagenet_2013.prototxt --diff
-      what would change in a file of the first form, layers { layer { type: "conv" } }
+      show what would change in a file of the first form, layers { layer { type: "conv" } }
 """
 
 
-def add(commands):
+def add(commands: Commands) -> None:
     """Add the command to the parser of ``prototxt-tools``."""
     upgrade = commands.add_parser(
         "upgrade",
@@ -27,7 +28,7 @@ def add(commands):
     upgrade.set_defaults(run=_upgrade)
 
 
-def _upgrade(options):
+def _upgrade(options: argparse.Namespace) -> None:
     # Imported here so that --help needs no protobuf.
     from prototxt_tools import rewrite
 

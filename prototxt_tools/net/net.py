@@ -100,6 +100,12 @@ class Layer:
         """Whether the layer writes a blob that it reads."""
         return bool(set(self.bottoms) & set(self.tops))
 
+    @property
+    def rules(self) -> List[Field]:
+        """The ``include`` and ``exclude`` fields, which make the layer exist in some nets only."""
+        tree = self.field.value
+        return [*tree.all("include"), *tree.all("exclude")]
+
     def meets(self, phase: str, stages: Iterable[str], level: int) -> bool:
         """Whether the ``include`` and ``exclude`` rules let the layer exist.
 

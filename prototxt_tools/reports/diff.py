@@ -176,9 +176,7 @@ def _keyed(layers: Sequence[Layer], *nets: Sequence[Layer]) -> Dict[Key, Layer]:
         key: Key = (layer.name,)
         count = 0
         if layer.name in doubled:
-            tree = layer.field.value
-            rules = sorted(map(_canonical, tree.all("include") + tree.all("exclude")))
-            key += tuple(rules)
+            key += tuple(sorted(map(_canonical, layer.rules)))
         while key + (count,) in keyed:
             count += 1
         keyed[key + (count,)] = layer
