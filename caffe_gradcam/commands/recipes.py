@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Sections = Dict[str, Dict[str, Any]]
 
-_SECTIONS = ("model", "asking", "explaining", "running")
+_SECTIONS = ("model", "overrides", "asking", "explaining", "running")
 _MODEL_FILES = (".prototxt", ".pbtxt", ".prototxt.txt", ".pt")
 
 _logger = logging.getLogger(__name__)
@@ -32,37 +32,44 @@ def from_options(options: argparse.Namespace) -> "Recipe":
     Raises
     ------
     QuestionError
-        The configuration cannot be read, or a value in it or on the command line is unusable.
+        The configuration cannot be read, a value in it or on the command line is unusable, or a
+        plugin cannot be imported.
     """
-    from caffe_gradcam.asking.grammar import parse_region
-    from caffe_gradcam.explaining.recipe import Recipe
+    from caffe_gradcam.engines.opening import import_plugins
+    from caffe_gradcam.explaining.recipe import ModelChoice, Recipe
 
-    sections: Sections = {name: {} for name in _SECTIONS}
+    plugins = tuple(getattr(options, "running.plugins") or ())
+    if plugins and os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    import_plugins(plugins)  # They may register methods that the recipe names.
     if options.config:
         # Code runs only where the command line asks for it.
-        configured = Recipe.load(options.config, bool(getattr(options, "running.trust")),
-                                 getattr(options, "running.plugins") or ())
-        values = configured.to_dict()
-        sections = {name: dict(values[name]) for name in _SECTIONS}
+        recipe = Recipe.load(options.config, bool(getattr(options, "running.trust")), plugins)
         _shift_arguments(options)
-    overrides = dict(sections["model"].get("overrides") or {})
+    else:
+        recipe = Recipe(ModelChoice(getattr(options, "model.path")))
+    given = _given(options)
+    given["model"]["overrides"] = dict(recipe.model.overrides, **given.pop("overrides"))
+    return Recipe(**{name: dataclasses.replace(getattr(recipe, name), **values)
+                     for name, values in given.items()})
+
+
+def _given(options: argparse.Namespace) -> Sections:
+    """The values on the command line, by section of the recipe."""
+    from caffe_gradcam.asking.grammar import parse_region
+
+    given: Sections = {name: {} for name in _SECTIONS}
     for dest, value in vars(options).items():
         section, dot, key = dest.partition(".")
-        if not dot or value is None:
-            continue
-        if section == "overrides":
-            overrides[key] = value
-        else:
-            sections[section][key] = value
-    sections["model"]["overrides"] = overrides
-    if isinstance(sections["asking"].get("at"), str):
-        sections["asking"]["at"] = parse_region(sections["asking"]["at"])
-    device = sections["running"].get("device")
-    if isinstance(device, list):
-        sections["running"]["device"] = devices(device)[0]
+        if dot and value is not None:
+            given[section][key] = tuple(value) if isinstance(value, list) else value
+    if "at" in given["asking"]:
+        given["asking"]["at"] = parse_region(given["asking"]["at"])
+    if "device" in given["running"]:
+        given["running"]["device"] = devices(given["running"]["device"])[0]
     if options.verbose:
-        sections["running"]["verbose"] = True
-    return Recipe.from_dict(sections, "the command line")
+        given["running"]["verbose"] = True
+    return given
 
 
 def save(recipe: "Recipe", options: argparse.Namespace) -> None:
@@ -93,11 +100,6 @@ def located(recipe: "Recipe", options: argparse.Namespace) -> "Recipe":
 
 def load_model(recipe: "Recipe", options: argparse.Namespace) -> "LoadedModel":
     """The recipe's model, fetched if need be; its warnings are logged."""
-    from caffe_gradcam.engines.opening import import_plugins
-
-    if recipe.running.plugins and os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
-    import_plugins(recipe.running.plugins)
     model = located(recipe, options).model.load()
     if recipe.explaining.layers:
         model = model.with_layers(recipe.explaining.layers)
