@@ -213,8 +213,8 @@ def precision_note(description: Mapping[str, str], precision: str) -> str:
     actual = description.get("precision", precision)
     if actual == precision:
         return ""
-    return (f"this processor has no arithmetic in {precision}, so {description['engine']} "
-            f"computes in {actual}")
+    return (f"{description['device']} has no arithmetic in {precision}, so "
+            f"{description['engine']} computes in {actual}")
 
 
 def rectifies(layer: "Layer") -> bool:

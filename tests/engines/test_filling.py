@@ -7,7 +7,7 @@ from nets import AROUND
 from opened import open_net
 
 from prototxt_tools import weights
-from prototxt_tools.errors import EngineError, InputError
+from prototxt_tools.errors import InputError, WeightsError
 
 UNLEARNED = """
 input: "data" input_shape { dim: 1 dim: 2 dim: 6 dim: 6 }
@@ -53,7 +53,7 @@ def test_random_fillers_are_left_to_caffe(kind, write_weights):
     path = write_weights(text)
     only(path, "conv")
     if kind == "torch":
-        with pytest.raises(EngineError, match="layer score, and its filler 'xavier' draws random"):
+        with pytest.raises(WeightsError, match="layer score, and its filler 'xavier' draws random"):
             open_net(kind, text, path, ["score"], ["conv"], allow_missing=True)
     else:
         with open_net(kind, text, path, ["score"], ["conv"], allow_missing=True) as engine:

@@ -40,7 +40,7 @@ def test_rows_are_those_of_the_last_forward_if_nothing_else_is_said(branches):
         values = engine.forward({"data": BATCH}, ["left", "score"])
         again = engine.forward_from("left", values["left"], ["score"])
         np.testing.assert_allclose(again["score"], values["score"], rtol=1e-5)
-        with pytest.raises(InputError, match="2 rows of blob 'left' and 3 in the last forward"):
+        with pytest.raises(InputError, match="2 rows for blob 'left', which had 3 in the last"):
             engine.forward_from("left", values["left"][:2], ["score"])
 
 
@@ -117,7 +117,7 @@ def test_what_does_not_fit_is_said(branches):
             engine.forward_from("left", np.zeros((3, 4, 14, 12)), ["score"])
         engine.forward({"data": BATCH}, [])
         for blob, value, keep, rows, words in (
-                ("left", (1, 5, 14, 12), "score", [0], "blob 'left' is 3 x 4 x 14 x 12"),
+                ("left", (1, 5, 14, 12), "score", [0], "blob 'left' has rows of 4 x 14 x 12"),
                 ("left", (1, 4, 14, 12), "score", [3], "rows must name one of 0 to 2"),
                 ("left", (2, 4, 14, 12), "score", [0], "for each of 2 rows"),
                 ("left", (1, 4, 14, 12), "right", [0], "'right' does not depend on blob 'left'"),

@@ -106,7 +106,7 @@ def test_a_batch_that_caffe_cannot_hold_is_told_apart_and_a_smaller_one_runs(
     data = np.ones((4, 2, 6, 6), np.float32)
     with open_net("caffe", text, write_weights(text), ["score"], ["conv"]) as engine:
         expected = engine.forward({"data": data[:1]}, ["score"])["score"]
-        pid = engine._child.pid
+        pid = engine.pid
         with open(f"/proc/{pid}/statm") as file:
             size = int(file.read().split()[0]) * resource.getpagesize()
         resource.prlimit(pid, resource.RLIMIT_AS, (size + (300 << 20),) * 2)

@@ -5,8 +5,9 @@ import pytest
 from nets import AROUND, BATCH, SEED
 from opened import open_net
 
+from caffe_gradcam.engines import opening
 from prototxt_tools import weights
-from prototxt_tools.errors import EngineError, InputError
+from prototxt_tools.errors import EngineError, EngineMissing, InputError
 
 PLAIN = AROUND.format('layer { name: "it" type: "ReLU" bottom: "conv" top: "it" }')
 
@@ -90,7 +91,7 @@ def test_unknown_words_are_refused(kind, write_weights):
     path = write_weights(PLAIN)
     assert "no gradient 'both'" in refusal(kind, PLAIN, path, gradient="both")
     assert "no device 'tpu'" in refusal(kind, PLAIN, path, device="tpu")
-    assert "no precision 'fp8'; say fp32, tf32" in refusal(kind, PLAIN, path, precision="fp8")
+    assert "no precision 'fp8'; known: fp32, tf32" in refusal(kind, PLAIN, path, precision="fp8")
     assert "no engine 'theano'" in refusal("theano", PLAIN, path)
 
 
@@ -110,9 +111,9 @@ def test_blobs_and_order_of_calls_are_checked(branches):
         with pytest.raises(InputError, match="'side' is not among"):
             engine.forward({"data": BATCH}, ["side"])
         engine.forward({"data": BATCH}, [])
-        with pytest.raises(InputError, match="'prob' is none of the scores"):
+        with pytest.raises(InputError, match="not opened for score 'prob', but for score, fc"):
             engine.backward("prob", SEED, ["join"])
-        with pytest.raises(InputError, match="'left' is none of the targets"):
+        with pytest.raises(InputError, match="not opened for target 'left', but for join"):
             engine.backward("score", SEED, ["left"])
 
 
@@ -149,24 +150,35 @@ def test_a_blob_written_by_two_layers_is_named(kind, write_weights):
         kind, text, write_weights(PLAIN))
 
 
-def test_auto_takes_caffe_where_it_is_and_else_torch(monkeypatch):
-    from caffe_gradcam.engines import base
+@pytest.fixture
+def only(monkeypatch):
+    """A function after which only some engines' libraries are installed."""
+    def install(*libraries):
+        monkeypatch.setattr(opening, "is_installed", lambda library: library in libraries)
+    return install
 
-    def only(*present):
-        monkeypatch.setattr(base.importlib.util, "find_spec", lambda name: name in present or None)
 
-    only()
-    with pytest.raises(InputError, match="neither pycaffe nor torch is installed"):
-        base.open_net("auto", "", "", [], [])
-    with pytest.raises(InputError, match="pycaffe is not installed"):
-        base.open_here("caffe")
-    with pytest.raises(InputError, match="^torch is not installed; pip install torch$"):
-        base.open_here("torch")
-    opened = []
-    monkeypatch.setattr(base, "open_here", lambda kind, **rest: opened.append(kind))
+def test_auto_takes_caffe_where_it_is_and_else_torch(only):
+    only("torch", "caffe")
+    assert opening.resolve_engine("auto") == "caffe"
     only("torch")
-    base.open_net("auto", "", "", [], [])
-    assert opened == ["torch"]
+    assert opening.resolve_engine("auto") == "torch"
+
+
+def test_an_engine_whose_library_is_missing_is_named(only):
+    only()
+    for engine, words in (("auto", "neither pycaffe nor torch is installed"),
+                          ("caffe", "pycaffe is not installed"),
+                          ("torch", "^torch is not installed; pip install torch$")):
+        with pytest.raises(EngineMissing, match=words):
+            open_net(engine, PLAIN, "", ["score"], ["conv"])
+
+
+def test_a_folder_with_a_librarys_name_is_not_the_library(tmp_path, monkeypatch):
+    """Such as Caffe's source, in which many work."""
+    (tmp_path / "no_such_library").mkdir()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert not opening.is_installed("no_such_library")
 
 
 def test_a_trusted_net_is_not_refused_for_its_python_layer(kind, write_weights):

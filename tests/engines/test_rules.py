@@ -106,5 +106,5 @@ def test_an_unknown_rule_is_refused(kind, write_weights):
     text = AROUND.format('layer { name: "it" type: "ReLU" bottom: "conv" top: "it" }')
     with open_net(kind, text, write_weights(text), ["score"], ["conv"]) as engine:
         engine.forward({"data": np.ones((1, 2, 6, 6))}, [])
-        with pytest.raises(InputError, match="no rule 'fancy'; say gradient, guided, deconvnet"):
+        with pytest.raises(InputError, match="no rule 'fancy'; known: gradient, guided, deconvnet"):
             engine.backward("score", np.ones((1, 3)), ["conv"], rule="fancy")

@@ -12,7 +12,7 @@ from prototxt_tools import weights
 torch = pytest.importorskip("torch")
 pytest.importorskip("openvino", reason="OpenVINO is not installed here")
 
-from caffe_gradcam.engines.torch import LAYERS, layer, trunk  # noqa: E402
+from caffe_gradcam.engines.torch import LAYERS, devices, layer, trunk  # noqa: E402
 
 
 @pytest.fixture
@@ -175,12 +175,33 @@ def test_what_cannot_be_compiled_runs_layer_by_layer_and_says_why(kind, write_we
             "Odd": "no tracing here"}[kind]
 
 
-def test_bf16_is_near_and_not_equal(plain_and_compiled):
+def test_bf16_is_near_and_not_equal(plain_and_compiled, monkeypatch):
+    """Compiled where the processor has such arithmetic, and imitated by torch where not."""
     batch = {"data": random_input((3, 3, 14, 12)) / 60}
-    path_results = plain_and_compiled(BRANCHES, batch, "score", ["join"])
+    exact = plain_and_compiled(BRANCHES, batch, "score", ["join"])[0][0]["join"]
+    monkeypatch.setattr(devices, "processor_has_bf16", lambda: True)
     half = plain_and_compiled(BRANCHES, batch, "score", ["join"], precision="bf16")
     for values, _, _ in half:
-        assert 1e-5 < distance(values["join"], path_results[0][0]["join"]) < 0.05
+        assert 1e-5 < distance(values["join"], exact) < 0.05
+
+
+@pytest.mark.skipif("BF16" in trunk.capabilities(), reason="this processor has bf16")
+def test_a_trunk_that_would_compute_in_another_precision_is_not_used(
+        plain_and_compiled, monkeypatch):
+    batch = {"data": random_input((3, 3, 14, 12)) / 60}
+    monkeypatch.setattr(devices, "processor_has_bf16", lambda: True)
+    _, (_, _, description) = plain_and_compiled(
+        BRANCHES, batch, "score", ["join"], precision="bf16")
+    assert description["trunk"] == "not openvino: it would compute in f32 instead of bf16"
+
+
+def test_the_description_tells_what_a_compiled_trunk_computes_in(plain_and_compiled):
+    batch = {"data": random_input((3, 3, 14, 12)) / 60}
+    _, (_, _, description) = plain_and_compiled(
+        BRANCHES, batch, "score", ["join"], precision="bf16")
+    expected = "bf16" if "BF16" in trunk.capabilities() else "fp32"
+    assert description["precision"] == expected
+    assert description["trunk"].startswith("openvino 20")
 
 
 def test_a_compiled_trunk_takes_other_weights(write_weights, monkeypatch):
