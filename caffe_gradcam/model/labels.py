@@ -65,12 +65,12 @@ def find(text: str, labels: Optional[Sequence[str]], count: Optional[int]) -> in
     if not labels:
         raise QuestionError(
             f"class {text!r}: the model has no labels; give a number or a labels file", text)
-    wanted = text.strip().lower()
+    name = text.strip().lower()
     lowered = [label.lower() for label in labels]
     for matches in (
-        lambda label: label == wanted,
-        lambda label: wanted in names(label),
-        lambda label: wanted in label,
+        lambda label: label == name,
+        lambda label: name in names(label),
+        lambda label: name in label,
     ):
         hits = [index for index, label in enumerate(lowered) if matches(label)]
         if len(hits) == 1:

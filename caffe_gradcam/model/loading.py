@@ -111,26 +111,31 @@ class _Given:
 
     def take(self, name: str, default: Default, blob: Optional[str] = None) -> Any:
         """A field's value: the caller's, else the readme.md's, else what ``default`` finds."""
-        value, place = self.overrides.get(name), ""
+        value = self.overrides.get(name)
         if value is not None:
-            origin = GIVEN
-        else:
-            is_given, value = self.section.value(name, blob)
-            place, origin = self.section.path + ": ", folder.README
-            if not is_given:
-                value, origin = default()
-                self._note(name, blob, origin)
-                return value
+            self._note(name, blob, GIVEN)
+            return _read(name, value)
+        is_given, value = self.section.value(name, blob)
+        if is_given:
+            self._note(name, blob, folder.README)
+            return _read(name, value, self.folder, self.section.path)
+        value, origin = default()
         self._note(name, blob, origin)
-        try:
-            return READERS[name](value, self.folder if place else "")
-        except ValueError as error:
-            message = f"{place}{name.replace('_', '-')} {error}"
-            raise ModelError(message, self.section.path if place else name) from None
+        return value
 
     def _note(self, name: str, blob: Optional[str], origin: str) -> None:
         if self.origins.setdefault(name, origin) != origin:
             self.origins[f"{blob}.{name}"] = origin
+
+
+def _read(name: str, value: Any, model_folder: str = "", path: str = "") -> Any:
+    """The value of a field: of the caller's, or of a readme.md in a model's folder."""
+    try:
+        return READERS[name](value, model_folder)
+    except ValueError as error:
+        field = name.replace("_", "-")
+        message = f"{path}: {field} {error}" if path else f"{field} {error}"
+        raise ModelError(message, path or name) from None
 
 
 def _find_weights(given: _Given, front: Mapping[Any, Any], weights: "Optional[StrPath]") -> str:

@@ -126,8 +126,13 @@ def to_blobs(image: np.ndarray, preprocessing: Preprocessing
     Raises
     ------
     ImageError
-        The image is smaller than the crop, or the result does not have the net's input size.
+        The image is not an array as above or smaller than the crop, or the result does not have
+        the net's input size.
     """
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+        shape = " x ".join(map(str, image.shape))
+        raise ImageError(f"an image must be H x W x 3 of uint8, not {shape} of {image.dtype}; "
+                         "caffe_gradcam.model.arrays.as_image converts what it can")
     pixels, frame = _resized(image, preprocessing)
     height, width = pixels.shape[:2]
     views = _views((height, width), preprocessing.crop or (height, width), preprocessing.crops)

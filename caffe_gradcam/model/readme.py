@@ -93,12 +93,12 @@ def _mapping(path: str, key: str, value: Any) -> Dict[Any, Any]:
     return dict(value or {})
 
 
-def _check_keys(path: str, section: str, keys: Iterable[Any], known: Iterable[str]) -> None:
-    known = list(known)
+def _check_keys(path: str, section: str, keys: Iterable[Any], allowed: Iterable[str]) -> None:
+    allowed = list(allowed)
     for key in keys:
-        if key not in known:
-            near = difflib.get_close_matches(str(key), known, 1)
-            advice = f"did you mean {near[0]}?" if near else "known: " + ", ".join(known)
+        if key not in allowed:
+            near = difflib.get_close_matches(str(key), allowed, 1)
+            advice = f"did you mean {near[0]}?" if near else "known: " + ", ".join(allowed)
             raise ModelError(f"{path}: unknown key {section}.{key}; {advice}", path)
 
 

@@ -17,13 +17,13 @@ _FOREIGN = "layer type "
 
 def problems(entry: Entry) -> List[str]:
     """What does not fit together in an entry: sentences; none for a good entry."""
-    found = list(_fact_problems(entry))
+    sentences = list(_fact_problems(entry))
     if entry.facts.get("net"):
-        found += _net_problems(entry)
-        found += _score_problems(entry)
+        sentences += _net_problems(entry)
+        sentences += _score_problems(entry)
     elif _gradcam(entry).get("score") or _gradcam(entry).get("layer"):
-        found.append("names blobs, but nothing is known of its net")
-    return found + list(_geometry_problems(entry))
+        sentences.append("names blobs, but nothing is known of its net")
+    return sentences + list(_geometry_problems(entry))
 
 
 def _fact_problems(entry: Entry) -> Iterator[str]:
