@@ -26,21 +26,22 @@ def infer(net: Net, inputs: Optional[Shapes] = None,
     net : prototxt_tools.net.net.Net
         At one phase.
     inputs : dict, optional
-        Shapes of blobs by name, of inputs or of what a data layer gives; they go before those of
+        Shapes by blob, for inputs or the tops of data layers; they take precedence over those of
         the file.
     problems : list, optional
-        Where given, it gets the errors, and what lies behind those layers stays unknown.
+        If given, errors are added to it instead of raised, and the shapes behind those layers
+        stay unknown.
 
     Returns
     -------
     dict
         Blob name to tuple of int. Blobs behind layers of unknown type, and behind data layers
-        that do not say their size, are absent.
+        without a size, are absent; see ``unknown``.
 
     Raises
     ------
     PrototxtError
-        Names the layer that cannot be built, and why.
+        If a layer cannot be built; the message names it and the reason.
     """
     given = inputs or {}
     shapes = dict(given)
@@ -147,7 +148,7 @@ def tops_of(layer: Layer, shapes: Shapes) -> Tops:
     Raises
     ------
     PrototxtError
-        If it cannot be built on them.
+        If the layer cannot be built on them.
     """
     rule = layers.of(layer.type).shape
     bottoms = [shapes[bottom] for bottom in layer.bottoms if shapes.get(bottom) is not None]
@@ -191,7 +192,7 @@ def parameters(net: Net, shapes: Shapes, problems: Optional[List[PrototxtError]]
     Raises
     ------
     PrototxtError
-        Names the layer that cannot be built, and why.
+        If a layer cannot be built; the message names it and the reason.
     """
     blobs_by_layer: Dict[str, List[Shape]] = {}
     for layer in net.layers:
@@ -230,7 +231,7 @@ def _stored_shape(blob: Message) -> Shape:
 
 
 def parameter_count(layer: Layer) -> int:
-    """How many learned parameter blobs a layer has, whatever their shapes."""
+    """How many learned parameter blobs a layer has, for any shapes of its bottoms."""
     rule = layers.of(layer.type).blobs
     if rule is None:
         return 0

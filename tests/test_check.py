@@ -97,7 +97,7 @@ def test_every_layer_that_no_parser_accepts_is_named():
     assert [line.split(": ", 1)[1] for line in problems(text)] == [
         'name needs quotes: "2"',
         'name needs quotes: "1"',
-        "type is given twice and may stand only once",
+        "type is given twice, but may be given only once",
     ]
 
 

@@ -58,7 +58,7 @@ def test_a_table_says_how_many_files_pass_each_step_and_every_refusal_its_reason
         "deep/data.pt": "not tried: layer db (line 1) of type Data reads a database",
         "solver.prototxt": "refused: not a net: 1:1: a solver",
         "twice.prototxt": "refused: no parser accepts it: 2:11: name is given twice",
-        "template": "refused: not a prototxt: 1:14: '$' belongs to no prototxt",
+        "template": "refused: not a prototxt: 1:14: '$' is not part of the prototxt format",
     }.items():
         assert any(line.startswith(name + ": ") and reason in line for line in lines), name
 

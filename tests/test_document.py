@@ -91,16 +91,16 @@ def test_fields_know_their_place():
     [
         ("layer {\n  name:", 2, 8, "end of the file"),
         ("layer {\n  pool: MAX\n", 3, 1, "opened in line 1"),
-        ("layer {\n}\n}", 3, 1, "closes nothing"),
+        ("layer {\n}\n}", 3, 1, "has no opening brace"),
         ("layer { > }", 1, 9, "found '>'"),
         ("name 5", 1, 6, "expected ':'"),
-        ('name: "a\nb"', 1, 7, "does not end on its line"),
+        ('name: "a\nb"', 1, 7, "is not closed on its line"),
         ("a: 08", 1, 4, "octal"),
         ("a: 1.2.3", 1, 4, "not a number"),
         ("a: 1e", 1, 4, "exponent"),
         ("a: -MAX", 1, 5, "number after '-'"),
-        ('a: "\\q"', 1, 5, "no such escape in a string: \\q"),
-        ('a: "12345\\X41"', 1, 10, "no such escape in a string: \\X"),
+        ('a: "\\q"', 1, 5, "unknown escape in a string: \\q"),
+        ('a: "12345\\X41"', 1, 10, "unknown escape in a string: \\X"),
         ("a: 0x", 1, 4, "not a number: 0x"),
         ("a: 1b: 2", 1, 4, "not a number: 1b"),
         ("a: 017.5", 1, 4, "not a number: 017.5"),
@@ -129,12 +129,12 @@ def test_nesting_bombs_end_in_an_error():
 
 
 def test_a_hundred_megabytes_of_one_line_end_in_an_error():
-    with pytest.raises(PrototxtError, match="no net definition"):
+    with pytest.raises(PrototxtError, match="not a net definition"):
         Document.parse("a" * (100 << 20))
 
 
 def test_a_million_fields_end_in_an_error():
-    with pytest.raises(PrototxtError, match="are no net definition"):
+    with pytest.raises(PrototxtError, match="is not a net definition"):
         Document.parse("a: 1 " * (MAX_FIELDS + 1))
 
 

@@ -132,5 +132,5 @@ def test_a_change_that_leaves_nothing_is_refused():
     document = Document.parse("layer { }  # all there is")
     edits = Edits(document)
     edits.remove(document.root.first("layer"))
-    with pytest.raises(PrototxtError, match="nothing of it would be left"):
+    with pytest.raises(PrototxtError, match="no field would be left"):
         edits.apply()

@@ -186,7 +186,7 @@ def test_a_word_for_a_string_is_refused():
 
 def test_a_singular_field_given_twice_is_refused_at_the_second():
     assert error_of('name: "a"\nname: "a"') == (
-        "deploy.prototxt:2:1: name is given twice and may stand only once"
+        "deploy.prototxt:2:1: name is given twice, but may be given only once"
     )
     assert "given twice" in error_of("relu_param { } relu_param { }")
 

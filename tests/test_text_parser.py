@@ -68,7 +68,7 @@ def test_files_of_forks_are_accepted_once_what_only_forks_know_is_set_aside(real
         try:
             rest = edits.apply()
         except PrototxtError as error:
-            assert "nothing of it would be left" in str(error)  # a label map or a solver
+            assert "no field would be left" in str(error)  # a label map or a solver
             continue
         assert real.refusal(rest.encode()) is None, path.name
         tried += 1

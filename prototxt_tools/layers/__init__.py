@@ -1,7 +1,7 @@
-"""One table of layer types: what each takes, learns, gives, sees and is for.
+"""One table of layer types: their bottoms and tops, blobs, shapes, receptive fields and roles.
 
-Everything that treats layers by type reads it: shapes, receptive fields, costs, Graph, the check
-for stock Caffe, the rewrites and the engines.
+Everything that depends on a layer's type reads it: shapes, receptive fields, costs, ``Graph``, the
+check for stock Caffe, the rewrites and the engines.
 """
 
 from prototxt_tools.layers import table  # noqa: F401  (importing it fills the table)

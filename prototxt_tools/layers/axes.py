@@ -109,8 +109,8 @@ def crop(message: Message, bottoms: Shapes, count: int) -> Tops:
     check(len(like) >= len(shape), "its second bottom has fewer axes")
     offsets = list(parameters.offset) or [0]
     offsets = offsets * cut if len(offsets) == 1 else offsets
-    for size, wanted, offset in zip(shape[axis:], like[axis:], offsets):
-        check(offset + wanted <= size, f"{wanted} from {offset} do not fit {size}")
+    for size, cropped, offset in zip(shape[axis:], like[axis:], offsets):
+        check(offset + cropped <= size, f"{cropped} from {offset} do not fit {size}")
     return [shape[:axis] + like[axis : len(shape)]]
 
 
@@ -143,7 +143,7 @@ def batch_reindex(message: Message, bottoms: Shapes, count: int) -> Tops:
 
 
 def filter_items(message: Message, bottoms: Shapes, count: int) -> Tops:
-    """As Caffe builds it, with every item; what a forward pass leaves depends on the selector."""
+    """As Caffe builds it, with every item; how many pass depends on the selector's values."""
     selector = bottoms[-1]
     check(volume(selector[1:]) == 1, "its selector needs one value per item")
     check(all(shape[0] == selector[0] for shape in bottoms), "its batches differ in size")

@@ -35,8 +35,8 @@ def softmax_loss(message: Message, bottoms: Shapes, count: int) -> Tops:
         f"its labels {labels} are not one per score vector of {scores}",
     )
     for matrix in bottoms[2:]:
-        wanted = (1, 1, scores[axis], scores[axis])
-        check(matrix + (1,) * (4 - len(matrix)) == wanted, "its matrix does not fit")
+        needed = (1, 1, scores[axis], scores[axis])
+        check(matrix + (1,) * (4 - len(matrix)) == needed, "its matrix does not fit")
     return [(), scores][:count]
 
 
@@ -106,7 +106,7 @@ def memory_data(message: Message, bottoms: Shapes, count: int) -> Tops:
 def images(message: Message, bottoms: Shapes, count: int) -> Tops:
     """A batch of images; None where only the files know their size.
 
-    The images of a Data layer are taken to have 3 channels unless it says otherwise.
+    The images of a Data layer count as having 3 channels unless its parameters say otherwise.
     """
     transform, image_data = message.transform_param, message.image_data_param
     size = (transform.crop_size,) * 2

@@ -1,4 +1,4 @@
-"""What is known of a layer type, as one record, and the table of these records."""
+"""The record of what is known of a layer type, and the table of these records."""
 
 import re
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ ROLES = {
     "sum": "combines its bottoms number by number",
     "link": "turns scores into probabilities",
     "loss": "compares scores with labels",
-    "judge": "reads blobs and gives nothing that a net goes on with",
+    "judge": "measures or discards blobs and gives nothing that further layers need",
     "decision": "turns scores into the class that they are highest for",
     "images": "fills its first top with images that transform_param describes",
     "data": "fills its tops from outside",
@@ -45,8 +45,7 @@ _CLASS_KEEPING = _CARRYING | {
 class LayerType:
     """What the tools and the engines need to know of a layer type.
 
-    Only the name is required: what is not given stays unknown, and so do the shapes behind the
-    layer where it has no shape rule.
+    Only the name is required. Without a shape rule, the shapes behind such a layer are unknown.
 
     Attributes
     ----------
@@ -71,29 +70,29 @@ class LayerType:
         ``multiply_adds(message, bottoms, tops, blobs)``, given shapes; None for a layer without
         matrix products.
     bottoms, tops : str
-        How many it takes: "1" just one, "1+" one or more, "1-2" one or two.
+        How many it takes: "1" exactly one, "1+" one or more, "1-2" one or two.
     arity : callable, optional
         ``arity(message)`` gives ``bottoms`` and ``tops`` where they depend on the parameters.
     value_bottoms : int, optional
-        How many bottoms, from the first, have values that reach the tops; the others only say
-        where or how much. None for all.
+        How many bottoms, from the first, have values that reach the tops; the others only give
+        positions or sizes. None means all.
     link : str, optional
-        What the layer says of the scores it reads: that a "softmax" or a "sigmoid" makes
-        probabilities of them, or "none" of these; None for a layer that does not end a net.
+        What turns the scores that the layer reads into probabilities: "softmax", "sigmoid" or
+        "none". None for a layer that does not read scores.
     inner_link : str
-        The type that computes the probabilities which a loss computes inside: "Softmax" for
-        SoftmaxWithLoss.
+        For a loss that computes probabilities internally the type that computes them:
+        "Softmax" for SoftmaxWithLoss.
     rectifies_if : callable, optional
-        ``rectifies_if(message)`` tells whether a rectifier cuts at 0; it does without.
+        ``rectifies_if(message)`` tells whether a rectifier cuts at 0; without it, every one does.
     fillers : tuple, optional
-        For each learned blob the field of its filler and the value where there is none, or None
-        for a blob that holds zeros whatever the definition says.
+        For each learned blob the field of its filler and the value if there is no filler, or None
+        for a blob that always starts with zeros.
     parameters : str
         The field of ``LayerParameter`` that holds what the type needs, such as
         ``convolution_param``.
     access : str
-        What it does beyond arithmetic: "code" runs code named by the file, "database" and
-        "files" read the disk, "output" writes to it.
+        What the layer does beyond arithmetic: "code" runs code named by the file, "database" and
+        "files" read from the disk, "output" writes to it. Empty for nothing.
     is_stock : bool
         Whether BVLC Caffe's master has it.
     """
@@ -141,9 +140,9 @@ class LayerType:
 
     @property
     def judges(self) -> bool:
-        """Whether it compares or reports what a net computes, which a deploy net does not need.
+        """Whether it only measures what a net computes, so that a deploy net does not need it.
 
-        Of types that the table does not have, the name decides.
+        For types that are not in the table the name decides.
         """
         if self.name in TABLE:
             return self.role in ("loss", "judge")
@@ -165,10 +164,10 @@ TABLE: Dict[str, LayerType] = {}
 
 
 def register(layer_type: LayerType) -> LayerType:
-    """Add a layer type to the table, or replace what the table says of its name.
+    """Add a layer type to the table, or replace its record.
 
-    From then on shapes, receptive fields, costs, Graph's scores and targets, ``inspect`` and the
-    engines know it.
+    From then on shapes, receptive fields, costs, the scores and targets of ``Graph``, ``inspect``
+    and the engines use it.
 
     Examples
     --------
@@ -186,5 +185,5 @@ def stock_types() -> FrozenSet[str]:
 
 
 def of(name: str) -> LayerType:
-    """The record of a layer type; one that knows nothing but the name where there is none."""
+    """The record of a layer type; for an unknown type one that has only the name."""
     return TABLE.get(name) or LayerType(name or "(no type)")

@@ -1,7 +1,8 @@
 """Rules that lead from the receptive fields of a layer's bottoms to those of its tops.
 
 Each takes the layer's message, the spans of every bottom that sees the input, one per spatial
-axis, and the shapes of these bottoms and of the top, in this order. None: it cannot be told.
+axis, and the shapes of these bottoms and of the top, in this order. The result
+is None where the receptive field is not known.
 """
 
 from typing import Callable, List, Optional
@@ -16,7 +17,7 @@ Bottoms = List[List[Span]]
 
 
 def pointwise(message: Message, bottoms: Bottoms, shapes: Shapes) -> Seen:
-    """Each cell sees just the cells at its own position."""
+    """Each cell sees only the cells at its own position."""
     cells = _cells(bottoms, shapes)
     same = cells[-1] == tuple(map(max, *cells))
     return spans.joined(bottoms, cells) if same else None
@@ -55,7 +56,7 @@ def windowed(extent: int, stride: int = 1, pad: int = 0) -> Callable[..., Seen]:
 
 
 def reshape(message: Message, bottoms: Bottoms, shapes: Shapes) -> Seen:
-    """Cells keep their position where their number stays; else one cell sees all."""
+    """Cells keep their positions if their number stays the same; else a single cell sees all."""
     cells = _cells(bottoms, shapes)
     rule = pointwise if cells[0] == cells[-1] else whole
     return rule(message, bottoms, shapes)
@@ -75,14 +76,14 @@ def convolution(message: Message, bottoms: Bottoms, shapes: Shapes) -> Seen:
 
 
 def pooling(message: Message, bottoms: Bottoms, shapes: Shapes) -> Seen:
-    """A window, or all cells where the pooling is global."""
+    """A window, or all cells if the pooling is global."""
     size = list(_cells(bottoms, shapes)[0])
     windows = zip(*pooling_windows(message.pooling_param, size))
     return [spans.windowed(span, *window) for span, window in zip(bottoms[0], windows)]
 
 
 def lrn(message: Message, bottoms: Bottoms, shapes: Shapes) -> Seen:
-    """A window within channels, nothing around a cell across channels."""
+    """A window for LRN within channels, only the cell itself for LRN across channels."""
     size = message.lrn_param.local_size
     rule = pointwise if message.lrn_param.norm_region != 1 else windowed(size, 1, (size - 1) // 2)
     return rule(message, bottoms, shapes)

@@ -41,7 +41,7 @@ def spread(span: Span, extent: float, stride: float, pad: float) -> Span:
 
 
 def shifted(span: Span, cells: float) -> Span:
-    """What cells see that stand so many cells further on."""
+    """What the cells see that are so many cells further on."""
     return Span(span.low + cells * span.stride, span.high + cells * span.stride, span.stride)
 
 

@@ -21,7 +21,7 @@ def _fork(*names: str, **fields: Any) -> None:
 
 
 def _pooling_arity(message: Any) -> Tuple[str, str]:
-    """Max pooling may give the positions of the maxima, too."""
+    """Max pooling may also give the positions of the maxima."""
     return "1", "1-2" if message.pooling_param.pool == 0 else "1"
 
 
@@ -30,7 +30,7 @@ def _recurrent_arity(message: Any) -> Tuple[str, str]:
     return f"{2 + states}-{3 + states}", str(1 + states)
 
 
-# What fills blobs.
+# Layers that fill blobs.
 _stock("Input", role="constant", bottoms="0", tops="1+")
 _stock("Parameter", role="constant", bottoms="0", tops="1", shape=weighted.parameter,
        blobs=weighted.parameter_blobs, parameters="parameter_param", fillers=(None,))
@@ -119,7 +119,7 @@ _fork("PSROIPooling", role="pooling", value_bottoms=1, shape=windows.psroi_pooli
 _fork("Upsample", role="resize", shape=windows.upsample)
 _fork("Interp", role="resize", shape=windows.interp)
 
-# Layers that put blobs together or others in their place.
+# Layers that join blobs or rearrange them.
 _stock("Concat", role="join", bottoms="1+", tops="1", shape=axes.concat, receptive=pointwise)
 _stock("Eltwise", role="sum", bottoms="2+", tops="1", shape=axes.eltwise, receptive=pointwise)
 _stock("SPP", bottoms="1", tops="1", shape=windows.spp, receptive=receptive.whole)
@@ -130,12 +130,12 @@ _fork("Axpy", shape=axes.axpy, receptive=pointwise)
 _fork("Reorg", shape=windows.reorg)
 _fork("ShuffleChannel", shape=same_shape, receptive=pointwise)
 
-# What stands behind the scores.
+# Layers behind the scores.
 _stock("Softmax", role="link", link="softmax", bottoms="1", tops="1", shape=ends.softmax,
        receptive=pointwise)
 _stock("Sigmoid", role="link", link="sigmoid", bottoms="1", tops="1", shape=same_shape,
        receptive=pointwise)
-# A loss makes its top when it has none.
+# Caffe gives a loss without a top one of its own.
 _stock("SoftmaxWithLoss", role="loss", link="softmax", inner_link="Softmax", bottoms="2",
        tops="0-2", shape=ends.softmax_loss)
 _stock("InfogainLoss", role="loss", link="softmax", bottoms="2-3", tops="0-2",

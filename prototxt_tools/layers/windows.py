@@ -28,8 +28,8 @@ def window(parameters: Message, prefix: str, spatial: int, default: Optional[int
     Raises
     ------
     ValueError
-        If the file says nothing and there is no default, or not one or ``spatial`` values, or
-        zero where that makes no window.
+        If there is neither a value nor a default, if the values are not one or ``spatial`` many,
+        or if one is zero that must not be.
     """
     whole = "kernel_size" if prefix == "kernel" else prefix
     values = getattr(parameters, whole)
@@ -153,7 +153,7 @@ def pooled_size(size: int, kernel: int, stride: int, pad: int, ceil: bool = True
 
 
 def rounds_up(parameters: Message) -> bool:
-    """Whether a pooling layer rounds its output size up, as Caffe does unless told otherwise."""
+    """Whether a pooling layer rounds its output size up, as Caffe does by default."""
     return parameters.round_mode == 0 and parameters.ceil_mode
 
 

@@ -27,7 +27,7 @@ class Score:
 
 @dataclass(frozen=True, eq=False)
 class Target:
-    """A blob to explain a score at.
+    """A blob at which to explain a score.
 
     ``unknown_from`` is the first layer between the blob and the score that writes a blob of
     unknown shape: a later blob may have spatial extent, too. None where all shapes are known.
@@ -40,7 +40,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A blob with spatial extent, that a score may be explained at."""
+    """A blob with spatial extent at which a score may be explained."""
 
     blob: str
     shape: Shape
@@ -71,7 +71,7 @@ class Graph:
         return blob in self._writers
 
     def writers(self, blob: str) -> List[int]:
-        """Indices of the layers that write a blob, in order: the first one makes it, the others
+        """Indices of the layers that write a blob, in order: the first makes it, the others
         change it in place. Empty for a blob that ``input:`` declares."""
         return list(self._writers.get(blob, ()))
 
@@ -106,9 +106,9 @@ class Graph:
     def scores(self) -> List[Score]:
         """The score blobs of the net, the most likely first.
 
-        What a Softmax, a Sigmoid or a loss at the end of the net reads; outputs of the net where
-        there is none. Softmax goes before Sigmoid before the rest, later in the file before
-        earlier (auxiliary heads come early).
+        What a Softmax, a Sigmoid or a loss at the end of the net reads, and the net's outputs that
+        none of these reads. Softmax ranks before Sigmoid, and Sigmoid before the rest; blobs later
+        in the file rank before earlier ones, because auxiliary heads come early.
 
         Returns
         -------
@@ -158,8 +158,8 @@ class Graph:
     def targets(self, score: str, shapes: Shapes, per_class: bool = True) -> List[Target]:
         """The last blobs with spatial extent on the paths to a score, the best first.
 
-        Pooling and layers that only carry values are passed over. A convolution with one channel
-        per class is part of the score, so there the blob that it reads is taken.
+        Pooling and layers that only pass values on are skipped. A convolution with one channel per
+        class counts as part of the score, so the blob that it reads is taken instead.
 
         Parameters
         ----------
@@ -278,13 +278,13 @@ class Graph:
     def streams(self) -> List[Optional[str]]:
         """Which input each layer computes on, where the net has several.
 
-        The slices of an input count as inputs: siamese nets get their pairs stacked.
+        The slices of an input count as inputs, because siamese nets receive their pairs stacked.
 
         Returns
         -------
         list of (str or None)
-            For each layer the blob its stream begins with; None before and behind the streams:
-            for layers that read no blob, or those of several streams.
+            For each layer the blob with which its stream begins; None for layers that read no
+            blob, or blobs of several streams.
         """
         origins: Dict[str, Optional[str]] = {entry.blob: entry.blob for entry in self.net.inputs}
         streams = []

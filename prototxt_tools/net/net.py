@@ -1,8 +1,8 @@
 """One view over the three forms in which Caffe nets are written.
 
-V2 says ``layer { type: "Convolution" }``, V1 ``layers { type: CONVOLUTION }`` and V0
+V2 has ``layer { type: "Convolution" }``, V1 ``layers { type: CONVOLUTION }`` and V0
 ``layers { layer { type: "conv" } }``; all three are in use. Here every layer has a V2 type
-name and a V2 message, and remembers the field of the text it was read from.
+name and a V2 message, and keeps the field of the text that it was read from.
 """
 
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class Input:
 
 
 class Layer:
-    """A layer, whatever the form it is written in.
+    """A layer, in whichever form it is written.
 
     Attributes
     ----------
@@ -41,7 +41,8 @@ class Layer:
     form : str
         "V0", "V1" or "V2".
     padding : Layer or None
-        V0: the padding layer before this one, whose ``pad`` the message has; ``bottoms`` are its.
+        V0: the padding layer before this one; the message has its ``pad``, and ``bottoms`` are
+        those of the padding layer.
     """
 
     def __init__(self, field: Field, form: str) -> None:
@@ -75,7 +76,7 @@ class Layer:
         Raises
         ------
         PrototxtError
-            Where a value does not fit its field.
+            If a value does not fit its field.
         """
         if self._message is None:
             self._message, self._unknown = legacy.layer_message(self.field, self.form, self.type)
@@ -92,7 +93,7 @@ class Layer:
 
     @property
     def is_padding(self) -> bool:
-        """Whether it is one of V0's padding layers, which are no layers in later forms."""
+        """Whether it is one of V0's padding layers, which later forms do not have."""
         return self.form == "V0" and self.type == "padding"
 
     @property
@@ -119,7 +120,7 @@ class Layer:
 
 
 class Net:
-    """A net definition. Nothing of it may be changed: all who ask for it share it.
+    """A net definition. It must not be changed, because all callers share it.
 
     Attributes
     ----------
@@ -142,9 +143,9 @@ class Net:
 
     @classmethod
     def parse(cls, document: Union[Document, str]) -> "Net":
-        """The net a document defines; every layer, whatever its phase.
+        """The net that a document defines, with the layers of every phase.
 
-        It is kept with the document, which never changes, so that each document is read once.
+        It is kept with the document, which never changes, so that each document is read only once.
 
         Parameters
         ----------
@@ -153,7 +154,7 @@ class Net:
         Raises
         ------
         PrototxtError
-            If the document defines no net (a solver, say), or a layer is no message.
+            If the document defines no net (but a solver, for example), or a layer has no braces.
         """
         if not isinstance(document, Document):
             document = Document.parse(document)
@@ -183,9 +184,9 @@ class Net:
         return cls.parse(Document.load(path))
 
     def at(self, phase: str = "TEST", stages: Iterable[str] = (), level: int = 0) -> "Net":
-        """The net that Caffe builds in a phase, at a level, with stages.
+        """The net that Caffe builds for a phase, a level and stages.
 
-        The stages of the file's own ``state`` are added, as Caffe adds them.
+        As in Caffe, the stages of the file's own ``state`` are added.
         """
         state = (phase, frozenset(stages), level)
         if state not in self._states:
@@ -330,12 +331,11 @@ def _no_net(document: Document) -> PrototxtError:
     solver_fields = schema.SOLVER_FIELDS
     for field in document.root:
         if field.name in solver_fields:
-            return field.error(
-                f"a solver, not a net ({field.name} is a solver's field); give the net it names"
-            )
+            return field.error(f"a solver, not a net ({field.name} is a solver's field); "
+                               "give the net that it names")
     first = document.root.fields[0] if len(document.root) else None
     if first is None:
         is_blank = not document.text().strip("\ufeff \t\r\n\v\f")
-        problem = "the file is empty" if is_blank else "only comments, no layers; not a net"
+        problem = "the file is empty" if is_blank else "the file has only comments; it is not a net"
         return PrototxtError(problem, document.path, 1, 1)
-    return first.error(f"no layers in this file (it begins with {first.name}); not a net")
+    return first.error(f"the file has no layers (it begins with {first.name}); it is not a net")

@@ -10,7 +10,7 @@ from prototxt_tools.layers.sizes import volume
 from prototxt_tools.net.net import Layer, Net
 from prototxt_tools.text.tree import Field, Message
 
-# By what the layer type has access to.
+# Access of the layer type -> kind of finding, and what the layer does.
 _DEEDS = {
     "code": ("code", "runs Python code named by the file"),
     "database": ("file", "reads a database from the disk"),

@@ -12,7 +12,7 @@ _INPUT_FIELDS = {"input", "input_shape", "input_dim"}
 _LAYER_FIELDS = {"layer", "layers"}
 
 
-# What a layer is matched by: its name, where that stands twice its rules, and a count.
+# What identifies a layer: its name, its rules if the name is used twice, and a count.
 Key = Tuple[Any, ...]
 Values = Dict[str, str]
 
@@ -162,7 +162,7 @@ def _input(blob: str, before: Optional[str], after: Optional[str]) -> List[Diffe
 
 
 def _keyed(layers: Sequence[Layer], *nets: Sequence[Layer]) -> Dict[Key, Layer]:
-    """Layers by name, and where a name stands twice by their rules and count, too."""
+    """Layers by name, and if a name is used twice also by their rules and a count."""
     doubled = {
         name
         for net_layers in nets
@@ -203,7 +203,7 @@ def _order(nets: Sequence[Net], keyed: Sequence[Dict[Key, Layer]]) -> List[Diffe
 def _makers(net: Net, keyed: Dict[Key, Layer]) -> Dict[Tuple[str, Any, Optional[str]], Any]:
     """(phase, layer, bottom) -> the layer that makes the value it reads.
 
-    An input has the key None. Every layer that a phase has stands there with the bottom None.
+    An input has the key None. Every layer of a phase also has an entry with the bottom None.
     """
     keys = {id(layer): key for key, layer in keyed.items()}
     readings: Dict[Tuple[str, Any, Optional[str]], Any] = {}

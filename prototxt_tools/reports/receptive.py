@@ -77,7 +77,7 @@ def _field(spans: Sequence[Span]) -> Field:
 
 def _seen(layer: Layer, spans: Dict[str, Optional[List[Span]]], shapes: Shapes,
           top: str) -> Optional[List[Span]]:
-    """The spans of a top; None where they cannot be told."""
+    """The spans of a top; None if they are not known."""
     rule = layers.of(layer.type).receptive
     blobs = [bottom for bottom in layer.bottoms if spans.get(bottom)]
     if rule is None or not blobs or any(blob not in shapes for blob in blobs + [top]):

@@ -1,12 +1,12 @@
-"""The text of a Caffe net, read into a tree that remembers its place in the text.
+"""The text of a Caffe net, read into a tree that knows where each part stands in the text.
 
-protobuf's own ``text_format`` drops comments and refuses fields it does not know. Here nothing
-is ever printed from the tree: a change replaces spans of the text (see ``edits``), so every
-byte that no change means stays as it was.
+protobuf's own ``text_format`` drops comments and refuses fields it does not know. Here the tree
+is never printed: a change replaces spans of the text (see ``edits``), so that every byte outside
+these spans stays as it was.
 
 The grammar is that of protobuf's C++ ``TextFormat`` (``google/protobuf/text_format.cc`` and
-``io/tokenizer.cc``), which is what Caffe reads files with. Field names are not judged here:
-forks have their own.
+``io/tokenizer.cc``), which is what Caffe reads files with. Field names are not checked
+here, because forks add their own.
 """
 
 import gc
@@ -67,25 +67,25 @@ class Document:
         Parameters
         ----------
         text : str or bytes
-            Bytes that are no UTF-8 and a byte order mark are kept.
+            A byte order mark and bytes that are not UTF-8 are kept.
         path : str, optional
-            Named in errors.
+            The file, for error messages.
 
         Raises
         ------
         PrototxtError
             With line and column, where protobuf's own parser would stop for a reason other
-            than a field it does not know; and at texts too large for any net.
+            than an unknown field; and for texts too large for any net.
         """
         if isinstance(text, bytes):
             text = text.decode("utf-8", "surrogateescape")
         if len(text) > MAX_BYTES:
             raise PrototxtError(
-                f"{len(text) >> 20} MB of text is no net definition "
+                f"{len(text) >> 20} MB of text is not a net definition "
                 f"(at most {MAX_BYTES >> 20} MB are read)", path)
         if sum(map(text.count, ":{<,")) > MAX_FIELDS:
             raise PrototxtError(
-                f"more than {MAX_FIELDS} fields are no net definition", path
+                f"a text with more than {MAX_FIELDS} fields is not a net definition", path
             )
         source = Source(text, path)
         problem = _other_kind_of_file(text)
@@ -95,7 +95,7 @@ class Document:
 
     @classmethod
     def load(cls, path: str) -> "Document":
-        """Read a prototxt file; raises PrototxtError as ``parse`` does, and where it cannot be
+        """Read a prototxt file; raises PrototxtError as ``parse`` does, and if it cannot be
         opened."""
         path = str(path)
         try:
@@ -106,7 +106,7 @@ class Document:
             raise PrototxtError(f"cannot be read: {error.strerror}", path) from error
         if len(data) > MAX_BYTES:
             raise PrototxtError(
-                f"{size >> 20} MB are no net definition; is it a weight file?", path
+                f"{size >> 20} MB is too large for a net definition; is it a weights file?", path
             )
         return cls.parse(data, path)
 
@@ -173,7 +173,7 @@ class _Parser:
         self.value(field, stack, colon)
 
     def value(self, field: Optional[Field], stack: List[Open], colon: bool) -> None:
-        """Read a field's value, and the elements behind it in its list up to the next message."""
+        """Read a field's value, and the elements after it in its list up to the next message."""
         while field is not None and self.token not in _CLOSES:
             if not colon:
                 raise self.error(
@@ -188,7 +188,7 @@ class _Parser:
             self.advance()
 
     def next_element(self, field: Field, end: int, stack: List[Open]) -> Optional[Field]:
-        """Behind a value: the next element of its list, or None where the field ends."""
+        """After a value: the next element of its list, or None where the field ends."""
         if not field.in_list:
             field.end = self.skip_separator(end)
             return None
@@ -275,7 +275,7 @@ class _Parser:
             return self.error(f"the file ends inside {field.name} (opened in line {field.line}); "
                               f"'{closer}' is missing")
         if closer is None and self.token in ("}", ">"):
-            return self.error(f"'{self.token}' closes nothing")
+            return self.error(f"'{self.token}' has no opening brace")
         return self.error("expected the name of a field, found " + self.described())
 
     def error(self, problem: str) -> PrototxtError:

@@ -8,10 +8,10 @@ from prototxt_tools.text.tree import Field, Message, Scalar
 
 
 class Edits:
-    """Collects changes to one document; ``apply`` gives the changed one.
+    """Changes to one document, collected until ``apply`` returns the changed document.
 
-    Nothing outside the spans named here changes by a byte. Line ends and indentation of what
-    is inserted follow the text around it.
+    No byte outside the changed spans is touched. Line ends and indentation of inserted text
+    follow the text around it.
     """
 
     def __init__(self, document: Document) -> None:
@@ -26,13 +26,13 @@ class Edits:
         return bool(self._spans or self._elements)
 
     def replace(self, node: Union[Field, Message, Scalar], text: str) -> None:
-        """Put ``text`` in the place of a value (or of any node with a span)."""
+        """Replace a value (or any node with a span) by ``text``."""
         self._spans[(node.start, node.end, self._count())] = text
 
     def remove(self, field: Field) -> None:
-        """Take a field away, and its line where it stands alone on it.
+        """Remove a field, and its line if nothing else is on it.
 
-        A comment behind it on its last line stays. Of a list just the element goes.
+        A comment after it on its last line stays. Of a list only the element is removed.
         """
         if field.in_list:
             self._elements.setdefault(field.start, []).append(field)
@@ -56,13 +56,13 @@ class Edits:
         self._spans[(start, end, 0)] = " " if glued else ""
 
     def insert_before(self, field: Field, line: str) -> None:
-        """Put a field, given as text without line end, in front of another."""
+        """Insert a field, given as text without a line end, before another."""
         indent = self._indent(field)
         gap = " " if indent is None else self._newline() + indent
         self._spans[(field.start, field.start, self._count())] = line + gap
 
     def insert_after(self, field: Field, line: str) -> None:
-        """Put a field behind another, on a line of its own where the other ends its line."""
+        """Insert a field after another, on a line of its own if the other ends its line."""
         rest_end = self._text.find("\n", field.end)
         rest = self._text[field.end : rest_end if rest_end >= 0 else len(self._text)].strip()
         indent = self._indent(field)
@@ -75,7 +75,7 @@ class Edits:
         self._spans[(at, at, self._count())] = piece
 
     def append(self, field: Field, line: str) -> None:
-        """Put a field behind the last one of a message field."""
+        """Insert a field after the last one of a message field."""
         if len(field.value):
             self.insert_after(field.value.fields[-1], line)
         else:
@@ -83,7 +83,7 @@ class Edits:
             self._spans[(at, at, self._count())] = f" {line} "
 
     def _remove_elements(self, removed: List[Field]) -> None:
-        """Take elements of one list away, each with the comma that divides it from the rest."""
+        """Remove elements of one list, each with the comma that separates it from the rest."""
         start, end = removed[0].start, removed[0].end
         ends = {field.value.end for field in removed}
         values = [field.value for field in Document.parse(self._text[start:end]).root]
@@ -99,7 +99,7 @@ class Edits:
                 self._spans[(start + values[index - 1].end, start + value.end, 0)] = ""
 
     def apply(self) -> Document:
-        """The changed document. Removals may overlap; other overlaps raise ValueError.
+        """The changed document. Removals may overlap; other overlapping edits raise ValueError.
 
         Raises
         ------
@@ -119,7 +119,7 @@ class Edits:
         pieces.append(self._text[position:])
         changed = Document.parse("".join(pieces), self.document.path)
         if not len(changed.root):
-            raise PrototxtError("nothing of it would be left", self.document.path)
+            raise PrototxtError("no field would be left", self.document.path)
         return changed
 
     def _count(self) -> int:
@@ -131,7 +131,7 @@ class Edits:
         return "\r\n" if first > 0 and self._text[first - 1] == "\r" else "\n"
 
     def _indent(self, field: Field) -> Optional[str]:
-        """The blanks in front of a field that begins its line, else None."""
+        """The blanks before a field that begins its line, else None."""
         line_start = self._text.rfind("\n", 0, field.start) + 1
         before = self._text[line_start : field.start]
         return before.lstrip("\ufeff") if not before.strip("\ufeff \t") else None

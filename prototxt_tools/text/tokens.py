@@ -1,4 +1,4 @@
-"""The tokens of the text format, cut as protobuf's C++ ``io::Tokenizer`` cuts them.
+"""The tokens of the text format, as protobuf's C++ ``io::Tokenizer`` finds them.
 
 Source: ``google/protobuf/io/tokenizer.cc``, as ``text_format.cc`` sets it up.
 """
@@ -37,13 +37,13 @@ _BLANKS = re.compile(r"[ \t\r\n\v\f]+|#[^\n]*")
 
 
 def string_end(text: str, start: int) -> Tuple[Optional[int], int]:
-    """Offset behind a string literal; None if it does not end, or where its text is wrong.
+    """Offset after a string literal; None if it does not end or is malformed.
 
     Returns
     -------
     end : int or None
     problem : int
-        Where the literal stops to be one.
+        Where the literal becomes malformed, if it does.
     """
     quote, position = text[start], start + 1
     while True:
@@ -55,7 +55,7 @@ def string_end(text: str, start: int) -> Tuple[Optional[int], int]:
 
 
 def literals(text: str) -> List[str]:
-    """The bodies of adjacent string literals, blanks and comments between them."""
+    """The bodies of adjacent string literals, with blanks and comments between them."""
     position, bodies = 0, []
     while position < len(text):
         blank = _BLANKS.match(text, position)
@@ -70,12 +70,12 @@ def literals(text: str) -> List[str]:
 
 
 def without_blanks(text: str) -> str:
-    """A number as one word: ``-`` may stand apart from its digits."""
+    """A number as one word: blanks may separate ``-`` from its digits."""
     return _BLANKS.sub("", text)
 
 
 def unescape(body: str) -> bytes:
-    """The bytes that the body of a string literal stands for."""
+    """The bytes that the body of a string literal represents."""
 
     def replace(match: Match[str]) -> str:
         octal, hexadecimal, short, long, simple = match.groups()
@@ -92,35 +92,35 @@ def unescape(body: str) -> bytes:
 
 
 def why_not(text: str, offset: int) -> Tuple[str, int]:
-    """Why no token begins at a character.
+    """Why no token can begin at a character.
 
     Returns
     -------
     problem : str
     offset : int
-        Where it is; inside the token, for an escape.
+        Where the problem is; for an escape, inside the token.
     """
     character = text[offset]
     if character in "\"'":
         _, end = string_end(text, offset)
         if text[end : end + 1] == "\\" and text[end + 1 : end + 2] not in ("", "\n", "\0"):
-            return f"no such escape in a string: {text[end : end + 2]}", end
-        return "a string that does not end on its line", offset
+            return f"unknown escape in a string: {text[end : end + 2]}", end
+        return "a string that is not closed on its line", offset
     if character.isdigit() or character == ".":
         return _why_no_number(text, offset), offset
     if character < " " or character == "\x7f":
         return f"a control character (byte {ord(character)}); is it a binary file?", offset
     if ord(character) > 127:
-        return "a character outside ASCII, which only strings and comments may hold", offset
+        return "a character outside ASCII, which is allowed only in strings and comments", offset
     if character in "$%@`":
-        return f"'{character}' belongs to no prototxt; is it a template?", offset
-    return f"found '{character}', which no prototxt uses", offset
+        return f"'{character}' is not part of the prototxt format; is it a template?", offset
+    return f"found '{character}', which is not part of the prototxt format", offset
 
 
 def _why_no_number(text: str, offset: int) -> str:
     word = re.findall(r"^[0-9A-Za-z_.]{0,40}", text[offset : offset + 40])[0]
     if re.match(r"0[0-9]*[89]", word):
-        return f"a number with a leading 0 is octal, and {word} is not"
+        return f"a number with a leading 0 is octal, and {word} is not an octal number"
     if re.match(r"[0-9]*\.?[0-9]*[eE]", word) and not word.startswith("0x"):
         return f"'e' must be followed by an exponent in {word}"
     return f"not a number: {word}"

@@ -1,4 +1,4 @@
-"""The tree of a prototxt: fields and messages that know their place in the text."""
+"""The tree of a prototxt: fields and messages with their positions in the text."""
 
 import bisect
 import re
@@ -11,7 +11,7 @@ _MAX_DIGITS = 100
 
 
 class Source:
-    """A text and where it came from; turns offsets into line and column."""
+    """A text and its file; turns offsets into line and column."""
 
     __slots__ = ("text", "path", "_line_starts")
 
@@ -51,26 +51,26 @@ class Scalar:
 
     @property
     def is_string(self) -> bool:
-        """Whether it stands in quotes."""
+        """Whether it is in quotes."""
         return self.kind == "string"
 
     @property
     def word(self) -> str:
-        """The text without blanks and comments, which may stand between ``-`` and a number."""
+        """The text without blanks and comments, which are allowed between ``-`` and a number."""
         return tokens.without_blanks(self.text) if self.text[0] == "-" else self.text
 
     def integer(self) -> int:
         """The value of a decimal, octal or hexadecimal integer; ValueError for others."""
         digits = self.word.lstrip("-")
         if len(digits) > _MAX_DIGITS:  # int takes quadratic time
-            raise ValueError("no field holds so large a number")
+            raise ValueError("the number is too large for any field")
         number = int(digits, 8 if digits.isdigit() and digits[0] == "0" else 0)
         return -number if self.text[0] == "-" else number
 
     def string(self) -> str:
-        """The characters a string literal stands for, adjacent literals joined.
+        """The characters that a string literal represents, adjacent literals joined.
 
-        Bytes that are no UTF-8 come as surrogate escapes.
+        Bytes that are not UTF-8 become surrogate escapes.
         """
         text = self.text
         if text.find(text[0], 1) == len(text) - 1 and "\\" not in text:
@@ -80,7 +80,7 @@ class Scalar:
 
 
 class Field:
-    """``name: value``, with its span in the text, separator included.
+    """``name: value``, with its span in the text, including the separator.
 
     The elements of a list, ``name: [a, b]``, are one field each and share the span.
     """
@@ -98,7 +98,7 @@ class Field:
 
     @property
     def is_message(self) -> bool:
-        """Whether the value stands in braces."""
+        """Whether the value is in braces."""
         return isinstance(self.value, Message)
 
     @property
@@ -128,8 +128,8 @@ class Field:
 class Message:
     """Fields between delimiters, or the whole file, in the order of the text.
 
-    ``empty_lists`` holds what stands as ``name: []`` and so is no field; its value is a Scalar
-    whose text is the brackets, and the colon where there is one.
+    ``empty_lists`` holds each ``name: []``, which is not a field; its value is a Scalar whose
+    text is the brackets, with the colon if there is one.
     """
 
     __slots__ = ("source", "fields", "empty_lists", "start", "end")

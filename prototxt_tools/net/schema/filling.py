@@ -35,14 +35,14 @@ def fill(message: Any, tree: Message) -> List[Field]:
     Returns
     -------
     list of prototxt_tools.text.document.Field
-        The fields, at any depth, that no table knows; and a ``type`` of a V1 layer whose value
-        is no type of stock Caffe, since forks have added dozens.
+        The fields, at any depth, that no table has; and a ``type`` of a V1 layer that is not a
+        type of stock Caffe, because forks have added dozens.
 
     Raises
     ------
     PrototxtError
-        Where a value has the wrong kind or is out of range, a field is given twice that may
-        stand once, or a required one is missing.
+        If a value has the wrong kind or is out of range, a field is given twice that may be
+        given only once, or a required one is missing.
     """
     unknown: List[Field] = []
     _fill(message, tree, lambda field, owner, is_value: unknown.append(field), False)
@@ -50,7 +50,7 @@ def fill(message: Any, tree: Message) -> List[Field]:
 
 
 def strangers(message_name: str, tree: Message) -> List[Stranger]:
-    """What stock Caffe does not know in a tree of text, whether or not the tables know it.
+    """What stock Caffe does not know in a tree of text, whether or not the tables have it.
 
     Returns
     -------
@@ -106,9 +106,9 @@ def _check_form(reader: Reader, field: Field, seen: Set[str]) -> None:
     name = field.name
     if not reader.repeated:
         if name in seen:
-            raise field.error(f"{name} is given twice and may stand only once")
+            raise field.error(f"{name} is given twice, but may be given only once")
         if field.in_list:
-            raise field.error(f"{name} takes one value, no list")
+            raise field.error(f"{name} takes one value, not a list")
         seen.add(name)
     if field.is_message != (reader.read is None):
         needed = "a value, not braces" if field.is_message else f"braces: {name} {{ ... }}"
@@ -117,7 +117,7 @@ def _check_form(reader: Reader, field: Field, seen: Set[str]) -> None:
 
 def _judge_empty_list(reader: Reader, field: Field) -> None:
     if not reader.repeated:
-        raise field.error(f"{field.name} takes one value, no list")
+        raise field.error(f"{field.name} takes one value, not a list")
     elif reader.read is not None and not field.value.text.startswith(":"):
         raise field.error(f"expected ':' after {field.name}")
 
