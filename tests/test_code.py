@@ -2,6 +2,7 @@
 
 import ast
 import collections
+import functools
 import sys
 from pathlib import Path
 
@@ -28,6 +29,7 @@ WITH_MANY_KEYWORDS = {"Model.load", "LoadedModel.load", "Model.explain", "explai
 Function = collections.namedtuple("Function", "path name node")
 
 
+@functools.lru_cache(maxsize=None)
 def _parse(path):
     return ast.parse(path.read_text(encoding="utf-8"), str(path))
 

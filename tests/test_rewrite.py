@@ -51,13 +51,29 @@ def test_a_softmax_at_the_end_goes_and_nothing_else():
     assert list(result.notes) == ["removed Softmax prob (line 22)"]
 
 
+def test_then_applies_one_rewrite_after_another_and_joins_their_notes():
+    document = Document.parse(NET + SOFTMAX)
+    result = rewrite.strip_softmax(document).then(rewrite.batch_size, 2).then(
+        rewrite.cut, ["fc"], phase="TEST")
+    assert result.document.text() == NET.replace("dim: 1 ", "dim: 2 ")
+    assert result.notes == (
+        "removed Softmax prob (line 22)", "set the batch size of input data to 2")
+
+
+def test_then_keeps_what_a_rewrite_gives_besides():
+    document = Document.parse(NET + SOFTMAX)
+    result = rewrite.strip_softmax(document).then(rewrite.fold, {"fc": [np.ones((4, 3))]})
+    assert list(result.weights) == ["fc"]
+    assert result.notes == ("removed Softmax prob (line 22)",)
+
+
 def test_a_net_without_softmax_is_no_error():
     result = strip(NET)
     assert result.document.text() == NET
     assert list(result.notes) == []
 
 
-def test_a_softmax_that_later_layers_read_stays_and_is_said():
+def test_a_softmax_that_later_layers_read_stays_with_a_note():
     reader = 'layer { name: "r" type: "Reshape" bottom: "prob" top: "r" }\n'
     result = strip(NET + SOFTMAX + reader)
     assert result.document.text() == NET + SOFTMAX + reader

@@ -2,7 +2,7 @@
 
 import argparse
 
-from prototxt_tools.commands import Commands
+from prototxt_tools.commands import Commands, add_command
 from prototxt_tools.commands.files import read
 
 _EXAMPLES = """\
@@ -16,15 +16,15 @@ examples:
 
 def add(commands: Commands) -> None:
     """Add the command to the parser of ``prototxt-tools``."""
-    audit = commands.add_parser(
+    audit = add_command(
+        commands,
         "audit",
-        help="what a net of unknown origin may do: run code, open files, use gigabytes",
+        summary="what a net of unknown origin may do: run code, open files, use gigabytes",
         description="List what a net may do beyond arithmetic: Python layers, layers that read or "
         "write files, paths outside its folder and URLs, gigabytes of weights or blobs, shapes "
         "that overflow, and blobs whose names become the same file name. The net is not run. The "
         "exit code is 0 if there are no findings and 1 otherwise.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        examples=_EXAMPLES,
     )
     audit.add_argument("input", metavar="IN", help="a prototxt file, or - for standard input")
     audit.set_defaults(run=_audit)

@@ -1,6 +1,5 @@
 """The command ``prototxt-tools``."""
 
-import argparse
 import sys
 from typing import Optional, Sequence
 
@@ -19,6 +18,7 @@ from prototxt_tools.commands import (
     upgrade,
     weights,
 )
+from prototxt_tools.commands.parsing import Parser, add_completion
 from prototxt_tools.errors import InputError
 
 _COMMANDS = (
@@ -50,14 +50,14 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
         return stdout.report_failure("prototxt-tools", error)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="prototxt-tools",
         description="Read, understand and change Caffe net definitions.",
         epilog=_EXIT_CODES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=__version__)
+    add_completion(parser)
     commands = parser.add_subparsers(metavar="COMMAND", dest="command")
     commands.required = True
     for command in _COMMANDS:

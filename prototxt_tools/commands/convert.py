@@ -4,7 +4,7 @@ import argparse
 import sys
 from typing import List, Optional, Tuple
 
-from prototxt_tools.commands import Commands
+from prototxt_tools.commands import Commands, add_command
 from prototxt_tools.commands.files import add_output, emit, read_to_change
 from prototxt_tools.errors import ModelError, QuestionError
 from prototxt_tools.text.document import Document
@@ -20,13 +20,13 @@ examples:
 
 def add(commands: Commands) -> None:
     """Add the command to the parser of ``prototxt-tools``."""
-    convert = commands.add_parser(
+    convert = add_command(
+        commands,
         "convert",
-        help="make a deploy net ready for Grad-CAM: no Softmax at the end, gradients on",
+        summary="make a deploy net ready for Grad-CAM: no Softmax at the end, gradients on",
         description="Remove the Softmax (Sigmoid, SoftmaxWithLoss, Accuracy) at the end of a net "
         "and switch its backward pass on. Every other byte of the file stays.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        examples=_EXAMPLES,
     )
     add_output(convert)
     convert.add_argument(

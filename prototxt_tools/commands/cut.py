@@ -4,7 +4,7 @@ import argparse
 import sys
 from typing import List
 
-from prototxt_tools.commands import Commands
+from prototxt_tools.commands import Commands, add_command
 from prototxt_tools.commands.files import add_output, change
 from prototxt_tools.errors import ModelError
 from prototxt_tools.text.document import Document
@@ -20,13 +20,13 @@ examples:
 
 def add(commands: Commands) -> None:
     """Add the command to the parser of ``prototxt-tools``."""
-    cut = commands.add_parser(
+    cut = add_command(
+        commands,
         "cut",
-        help="remove every layer and input that some blobs do not need",
+        summary="remove every layer and input that some blobs do not need",
         description="Remove every layer and input that some blobs do not need in phase TEST: "
         "losses, other heads, post-processing.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        examples=_EXAMPLES,
     )
     add_output(cut)
     cut.add_argument(

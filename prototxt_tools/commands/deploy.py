@@ -3,7 +3,7 @@
 import argparse
 from typing import Tuple
 
-from prototxt_tools.commands import Commands
+from prototxt_tools.commands import Commands, add_command
 from prototxt_tools.commands.files import add_output, change
 from prototxt_tools.errors import QuestionError
 
@@ -18,14 +18,14 @@ examples:
 
 def add(commands: Commands) -> None:
     """Add the command to the parser of ``prototxt-tools``."""
-    deploy = commands.add_parser(
+    deploy = add_command(
+        commands,
         "deploy",
-        help="make a deploy net from a train_val or train_test definition",
+        summary="make a deploy net from a train_val or train_test definition",
         description="Make a deploy net from a training definition: data layers become Input "
         "layers, a SoftmaxWithLoss becomes a Softmax, and layers that need labels or exist only "
         "in phase TRAIN are removed. Every assumption is reported on standard error.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        examples=_EXAMPLES,
     )
     add_output(deploy)
     deploy.add_argument(

@@ -2,7 +2,7 @@
 
 import argparse
 
-from prototxt_tools.commands import Commands
+from prototxt_tools.commands import Commands, add_command
 from prototxt_tools.commands.files import read
 
 _EXAMPLES = """\
@@ -16,14 +16,14 @@ examples:
 
 def add(commands: Commands) -> None:
     """Add the command to the parser of ``prototxt-tools``."""
-    diff = commands.add_parser(
+    diff = add_command(
+        commands,
         "diff",
-        help="the layers and fields in which two nets differ",
+        summary="the layers and fields in which two nets differ",
         description="List the layers and inputs that were added, removed and changed, and the "
         "fields that changed. Spacing, comments, the order of fields, the form (V0, V1, V2), the "
         "style of the inputs and explicit default values make no difference.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        examples=_EXAMPLES,
     )
     diff.add_argument("before", metavar="A", help="a prototxt file, or - for standard input")
     diff.add_argument("after", metavar="B", help="a prototxt file, or - for standard input")

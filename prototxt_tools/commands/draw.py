@@ -6,7 +6,7 @@ import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
-from prototxt_tools.commands import Commands, stdout
+from prototxt_tools.commands import Commands, add_command, stdout
 from prototxt_tools.commands.files import read
 from prototxt_tools.errors import InputError
 from prototxt_tools.files import write_bytes
@@ -29,14 +29,14 @@ _SECONDS = 300
 
 def add(commands: Commands) -> None:
     """Add the command to the parser of ``prototxt-tools``."""
-    draw = commands.add_parser(
+    draw = add_command(
+        commands,
         "draw",
-        help="draw a net: SVG or PNG with Graphviz, Mermaid without",
+        summary="draw a net: SVG or PNG with Graphviz, Mermaid without",
         description="Draw a net: each layer together with the layers that change its top in "
         "place, blobs with their shapes, and boxes around streams and modules (layers whose names "
         "have the same part before a /).",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        examples=_EXAMPLES,
     )
     draw.add_argument("input", metavar="IN", help="a prototxt file, or - for standard input")
     draw.add_argument(

@@ -2,7 +2,7 @@
 
 import argparse
 
-from prototxt_tools.commands import Commands
+from prototxt_tools.commands import Commands, add_command
 from prototxt_tools.commands.files import add_output, change
 from prototxt_tools.text.document import Document
 
@@ -18,14 +18,14 @@ examples:
 
 def add(commands: Commands) -> None:
     """Add the command to the parser of ``prototxt-tools``."""
-    fold = commands.add_parser(
+    fold = add_command(
+        commands,
         "fold",
-        help="fold BatchNorm and Scale into the convolutions before them, with the weights",
+        summary="fold BatchNorm and Scale into the convolutions before them, with the weights",
         description="Fold each BatchNorm and Scale into the Convolution or InnerProduct before "
         "it, where nothing else reads the value in between. The outputs stay the same up to "
         "rounding; the net gets faster.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        examples=_EXAMPLES,
     )
     add_output(fold)
     fold.add_argument("weights", metavar="WEIGHTS", help="a .caffemodel or .caffemodel.h5 file")

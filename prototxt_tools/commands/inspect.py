@@ -4,7 +4,7 @@ import argparse
 import json
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
-from prototxt_tools.commands import Commands
+from prototxt_tools.commands import Commands, add_command
 from prototxt_tools.commands.files import read
 from prototxt_tools.commands.table import table
 from prototxt_tools.errors import InputError, ModelError
@@ -21,16 +21,16 @@ _UNKNOWN = "?"
 
 def add(commands: Commands) -> None:
     """Add the command to the parser of ``prototxt-tools``."""
-    inspect = commands.add_parser(
+    inspect = add_command(
+        commands,
         "inspect",
-        help="show the layers of a net with shapes, costs and receptive fields, and its scores",
+        summary="show the layers of a net with shapes, costs and receptive fields, and its scores",
         description="Show for each layer of a net its blobs, the shape of its tops, learned "
         "parameters, multiply-adds and receptive field (size, stride, and the centre of the "
         "first cell, in pixels of the input); then the inputs, the score blobs, the target blobs "
         "to explain them at, and the reasons for which stock Caffe would refuse the net. Runs "
         "without Caffe.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        examples=_EXAMPLES,
     )
     inspect.add_argument("input", metavar="IN", help="a prototxt file, or - for standard input")
     inspect.add_argument("--json", action="store_true", help="JSON instead of a table")

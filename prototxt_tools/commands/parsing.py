@@ -18,15 +18,17 @@ class Parser(argparse.ArgumentParser):
     ----------
     details : str
         What ``--help-all`` shows at the end, besides the epilog.
+    rest : str
+        The destination of the arguments that stand behind options: a list, or a single value.
     **settings
         Of ``argparse.ArgumentParser``.
     """
 
-    def __init__(self, *, details: str = "", **settings: Any) -> None:
+    def __init__(self, *, details: str = "", rest: str = "", **settings: Any) -> None:
         settings.setdefault("allow_abbrev", False)
         settings.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
         super().__init__(**settings)
-        self._details = details
+        self._details, self._rest = details, rest
         self._shows_all = False
 
     def add_help_all(self) -> None:
@@ -61,9 +63,22 @@ class Parser(argparse.ArgumentParser):
     ) -> Tuple[argparse.Namespace, List[str]]:
         """As in argparse, but arguments that no parser knows end the program here."""
         options, extras = super().parse_known_args(args, namespace)
-        if extras:
+        if extras and not (self._rest and self._take(options, extras)):
             self.error(self._unknown(extras))
-        return options, extras
+        return options, []
+
+    def _take(self, options: argparse.Namespace, extras: Sequence[str]) -> bool:
+        """Add arguments to those of ``rest``; argparse takes none behind an option."""
+        value = getattr(options, self._rest)
+        if any(text.startswith("-") and text != "-" for text in extras):
+            return False
+        if isinstance(value, list):
+            setattr(options, self._rest, value + list(extras))
+        elif value is None and len(extras) == 1:
+            setattr(options, self._rest, extras[0])
+        else:
+            return False
+        return True
 
     def _unknown(self, extras: Sequence[str]) -> str:
         name = next((text for text in extras if text.startswith("-")), extras[0])

@@ -3,7 +3,7 @@
 import argparse
 from typing import Callable, List
 
-from prototxt_tools.commands import Commands
+from prototxt_tools.commands import Commands, add_command
 from prototxt_tools.commands.files import add_output, change
 from prototxt_tools.errors import QuestionError
 from prototxt_tools.text.document import Document
@@ -19,13 +19,13 @@ examples:
 
 def add(commands: Commands) -> None:
     """Add the command to the parser of ``prototxt-tools``."""
-    command = commands.add_parser(
+    command = add_command(
+        commands,
         "rewrite",
-        help="set the batch size, replace a fork's fields, give in-place layers their own tops",
+        summary="set the batch size, replace a fork's fields, give in-place layers their own tops",
         description="Make one or more smaller changes, in the order in which the options are "
         "listed here.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        examples=_EXAMPLES,
     )
     add_output(command)
     command.add_argument(

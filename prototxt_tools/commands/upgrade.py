@@ -2,7 +2,7 @@
 
 import argparse
 
-from prototxt_tools.commands import Commands
+from prototxt_tools.commands import Commands, add_command
 from prototxt_tools.commands.files import add_output, change
 
 _EXAMPLES = """\
@@ -16,13 +16,13 @@ examples:
 
 def add(commands: Commands) -> None:
     """Add the command to the parser of ``prototxt-tools``."""
-    upgrade = commands.add_parser(
+    upgrade = add_command(
+        commands,
         "upgrade",
-        help="write a V0 or V1 net as V2, as Caffe's upgrade_net_proto_text does",
+        summary="write a V0 or V1 net as V2, as Caffe's upgrade_net_proto_text does",
         description="Write a net of an old form as V2, as Caffe's upgrade_net_proto_text does, "
         "but with the comments and the order kept.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        examples=_EXAMPLES,
     )
     add_output(upgrade)
     upgrade.set_defaults(run=_upgrade)

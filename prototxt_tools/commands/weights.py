@@ -6,7 +6,7 @@ import math
 from dataclasses import asdict
 from typing import Any, Dict, Iterator, List, Tuple
 
-from prototxt_tools.commands import Commands
+from prototxt_tools.commands import Commands, add_command
 from prototxt_tools.commands.files import read
 from prototxt_tools.commands.table import table
 
@@ -21,14 +21,14 @@ examples:
 
 def add(commands: Commands) -> None:
     """Add the command to the parser of ``prototxt-tools``."""
-    weights = commands.add_parser(
+    weights = add_command(
+        commands,
         "weights",
-        help="list the blobs of a weights file, compare two files, or check one against a net",
+        summary="list the blobs of a weights file, compare two files, or check one against a net",
         description="List the blobs of a weights file with their statistics, or how far those "
         "of two files differ (the L2 norm of the difference over that of the first). The exit "
         "code is 1 if they differ or do not fit the net.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        examples=_EXAMPLES,
     )
     weights.add_argument("input", metavar="FILE", help="a .caffemodel or .caffemodel.h5")
     weights.add_argument("--against", metavar="FILE", help="another file to compare with")
