@@ -1,5 +1,7 @@
 """On what torch computes, and in which numbers."""
 
+import os
+
 import torch
 
 from prototxt_tools.errors import EngineError
@@ -11,6 +13,21 @@ from . import trunk
 HALVES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 # The first cards with arithmetic in tf32 and bf16: Ampere's. Older ones leave tf32 out silently.
 _AMPERE = (8, 0)
+_IMPORTED_BY = os.getpid()
+
+
+def is_forked() -> bool:
+    """Whether this process was forked after torch had been imported."""
+    return os.getpid() != _IMPORTED_BY
+
+
+def survive_fork() -> None:
+    """Compute with one thread in a process that was forked after torch had been imported.
+
+    OpenMP's threads do not survive a fork, and a child that relies on them waits for ever.
+    """
+    if is_forked():
+        torch.set_num_threads(1)
 
 
 def find(name: str, precision: str) -> torch.device:
