@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from tables import explain, picture, table
 
-from caffe_gradcam.batch.sources import reading
 from caffe_gradcam.batch import storage
+from caffe_gradcam.batch.sources import reading
 from caffe_gradcam.batch.sources.item import Item
 from caffe_gradcam.model import images
 from prototxt_tools.errors import InputError

@@ -28,7 +28,7 @@ def batch(*arguments):
 
 
 def test_the_rows_of_an_output_are_drawn_later_by_a_condition(place, capsys):
-    assert batch("val.txt", "--root", "in", "-o", "out", "--top", "2", "-q") == 0
+    assert batch("val.txt", "--root", "in", "-o", "out", "--class", "top:2", "-q") == 0
     assert cli.main(["render", "out", "--where", "class == predicted and true_label != class"]) == 0
     names = sorted(os.listdir("out/rendered"))
     assert names == ["000000001.0001.class-1-green.smaller.grad-cam.png",
@@ -123,7 +123,7 @@ def test_a_run_that_came_to_no_row_does_not_bind_the_next(place, model, capsys):
 
 def test_status_of_no_output_and_impossible_workers_are_refused(place, capsys):
     assert cli.main(["batch", "status", "in"]) == 2
-    assert "in: no batch's output; it has no manifest.json" in capsys.readouterr().err
+    assert "in: not the output of a batch; there is no manifest.json" in capsys.readouterr().err
     for worker in ("0/4", "5/4", "1", "a/b"):
         with pytest.raises(SystemExit):
             batch("in", "-o", "out", "--worker", worker)
@@ -131,7 +131,8 @@ def test_status_of_no_output_and_impossible_workers_are_refused(place, capsys):
 
 
 def test_help_imports_no_heavy_library():
-    program = ("import atexit, sys\nfrom caffe_gradcam.commands import cli\natexit.register(lambda: print("
+    program = ("import atexit, sys\nfrom caffe_gradcam.commands import cli\n"
+               "atexit.register(lambda: print("
                "sorted({'cv2', 'torch', 'pyarrow', 'ray', 'fsspec', 'lmdb'} & set(sys.modules)), "
                "file=sys.stderr))\ncli.main(['batch', '--help'])")
     result = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE,

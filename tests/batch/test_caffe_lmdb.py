@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from tables import picture
 
-from caffe_gradcam.batch.sources import reading
 from caffe_gradcam.batch import sources
+from caffe_gradcam.batch.sources import reading
 
 NET = """
 layer {{ name: "data" type: "Data" top: "data" top: "label"

@@ -10,9 +10,9 @@ from faulty import ABORTS, BREAKS, HANGS, LARGE, REFUSED
 from processes import command_line, family, kill, wait_for
 from tables import column, explain, picture, pictures, table
 
-from caffe_gradcam.batch.sources import reading
-from caffe_gradcam.batch.output import lock
 from caffe_gradcam.batch import storage
+from caffe_gradcam.batch.output import lock
+from caffe_gradcam.batch.sources import reading
 from prototxt_tools.errors import InputError
 
 
@@ -88,7 +88,7 @@ def test_a_file_that_is_gone_or_garbage_when_its_turn_comes_is_one_row(model, tm
     explain(model, source, tmp_path / "out")
     errors = column(tmp_path / "out", "error")
     assert errors[3].endswith("0003.png: no such file")
-    assert "0004.png: no image" in errors[4]
+    assert "0004.png: not an image" in errors[4]
     assert sum(error is None for error in errors) == 6
 
 

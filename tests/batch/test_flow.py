@@ -9,8 +9,8 @@ from tables import column, picture, pictures, recipe
 
 from caffe_gradcam.batch.dependencies import resolved
 from caffe_gradcam.batch.options import Pipeline
-from caffe_gradcam.batch.sources.item import Item
 from caffe_gradcam.batch.pipeline.lane import Lane
+from caffe_gradcam.batch.sources.item import Item
 from caffe_gradcam.processes.memory import SharedMemory
 
 

@@ -17,7 +17,8 @@ from prototxt_tools.errors import InputError
 
 def test_a_row_says_all_about_an_image_and_a_class(model, tmp_path, written_as):
     path = picture(tmp_path / "in" / "blue.png", blue=150)
-    explain(model, tmp_path / "in", tmp_path / "out", classes=["green"], figures=FigureOptions(heat_boxes=0.5))
+    explain(model, tmp_path / "in", tmp_path / "out", classes=["green"],
+            figures=FigureOptions(heat_boxes=0.5))
     row, = table(tmp_path / "out")
     assert list(row) == list(COLUMNS)
     cam = row.pop("cam")
@@ -39,12 +40,12 @@ def test_a_row_says_all_about_an_image_and_a_class(model, tmp_path, written_as):
 def test_each_class_of_an_image_has_a_row_and_an_image_that_fails_has_one(model, tmp_path,
                                                                            written_as):
     pictures(tmp_path / "in", 2)
-    (tmp_path / "in" / "0001.txt").write_text("no image")
+    (tmp_path / "in" / "0002.jpg").write_text("no image")
     explain(model, tmp_path / "in", tmp_path / "out", classes=["top:2"])
     rows = table(tmp_path / "out", ["item", "status", "class", "error"])
     assert [(row["item"], row["status"], row["class"]) for row in rows] == [
         (0, "ok", 0), (0, "ok", 1), (1, "ok", 1), (1, "ok", 0), (2, "unreadable", None)]
-    assert "0001.txt: not an image that OpenCV can read" in rows[4]["error"]
+    assert "0002.jpg: not an image that OpenCV can read" in rows[4]["error"]
 
 
 def test_a_map_where_nothing_speaks_for_the_class_is_empty(model, tmp_path):

@@ -116,7 +116,7 @@ def test_standard_input_is_one_path_a_line():
 
 
 @pytest.mark.parametrize("name, data, message", [
-    ("clip.avi", b"RIFF\0\0\0\0AVI LIST" + bytes(90), "this is an AVI video, .* extract its frames"),
+    ("clip.avi", b"RIFF\0\0\0\0AVI LIST" + bytes(90), "an AVI video, .* extract its frames"),
     ("clip.mp4", b"\0\0\0\x20ftypisom" + bytes(90), "an MP4 or QuickTime video"),
     ("clip.mkv", b"\x1a\x45\xdf\xa3" + bytes(90), "a Matroska or WebM video"),
     ("all.zip", b"PK\x03\x04" + bytes(90), "a zip archive, .*; unpack it"),
@@ -305,8 +305,8 @@ def test_a_dataset_of_several_is_named_and_may_be_rgb(tmp_path):
 
 def test_values_that_were_prepared_for_a_net_are_not_taken_for_images(tmp_path):
     path = write_hdf5(tmp_path / "a.h5", data=np.zeros((2, 3, 4, 5), np.float32))
-    with pytest.raises(InputError, match=r"no dataset holds images, .* there are data \(2 x 3 x 4 x "
-                                         r"5 float32\)\. Values that were prepared"):
+    with pytest.raises(InputError, match=r"no dataset holds images, .* there are data \(2 x 3 x "
+                                         r"4 x 5 float32\)\. Values that were prepared"):
         items(path)
 
 

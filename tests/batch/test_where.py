@@ -49,4 +49,5 @@ def test_anything_else_is_refused(text, message):
 
 
 def test_the_columns_that_a_condition_reads_are_known():
-    assert Where("status == 'ok' and true_label != class").columns == {"status", "true_label", "class"}
+    where = Where("status == 'ok' and true_label != class")
+    assert where.columns == {"status", "true_label", "class"}
