@@ -52,7 +52,7 @@ def add(commands: Any) -> None:
     parser = shared.add_command(
         commands, "batch", "explain many images into part files",
         description=DESCRIPTION, epilog=EXAMPLES, details=DETAILS,
-        usage="caffe-gradcam batch MODEL SOURCE -o OUT [option ...]\n"
+        rest="images", usage="caffe-gradcam batch MODEL SOURCE -o OUT [option ...]\n"
               "       caffe-gradcam batch status OUT [--json]\n"
               "       caffe-gradcam batch verify OUT")
     parser.add_argument("model.path", metavar="MODEL",

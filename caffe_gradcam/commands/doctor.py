@@ -34,7 +34,7 @@ def add(commands: Any) -> None:
     parser = shared.add_command(
         commands, "doctor", "find what is wrong with the installation or a model",
         description=DESCRIPTION, epilog=EXAMPLES,
-        usage="caffe-gradcam doctor [MODEL [IMAGE ...]] [option ...]")
+        rest="images", usage="caffe-gradcam doctor [MODEL [IMAGE ...]] [option ...]")
     parser.add_argument("model.path", metavar="MODEL", nargs="?",
                         help="a model folder, a prototxt, or the name of a public model")
     parser.add_argument("images", metavar="IMAGE", nargs="*",

@@ -86,7 +86,7 @@ def add(commands: Any) -> None:
     parser = shared.add_command(
         commands, "evaluate", "measure which method and layer can be trusted",
         description=DESCRIPTION, epilog=EXAMPLES,
-        usage="caffe-gradcam evaluate MODEL IMAGE [IMAGE ...] [option ...]")
+        rest="images", usage="caffe-gradcam evaluate MODEL IMAGE [IMAGE ...] [option ...]")
     parser.add_argument("model.path", metavar="MODEL",
                         help="a model folder, a prototxt, or the name of a public model")
     parser.add_argument("images", metavar="IMAGE", nargs="*",

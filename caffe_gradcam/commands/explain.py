@@ -61,7 +61,7 @@ def add(commands: Any) -> None:
     parser = shared.add_command(
         commands, "explain", "show what the net looked at in some images",
         description=DESCRIPTION, epilog=EXAMPLES, details=DETAILS,
-        usage="caffe-gradcam explain MODEL IMAGE [IMAGE ...] -o DIR [option ...]")
+        rest="images", usage="caffe-gradcam explain MODEL IMAGE [IMAGE ...] -o DIR [option ...]")
     parser.add_argument("model.path", metavar="MODEL",
                         help="a model folder, a prototxt, or the name of a public model")
     parser.add_argument("images", metavar="IMAGE", nargs="*",

@@ -86,10 +86,11 @@ class Parser(argparse.ArgumentParser):
         if not name.startswith("-"):
             return f"there is an argument too many: {name}"
         options = [text for action in self._actions for text in action.option_strings]
-        near = difflib.get_close_matches(name, options, 2, 0.6)
-        return f"there is no option {name}" + (
-            f"; did you mean {' or '.join(near)}?" if near else "; see --help-all"
-            if "--help-all" in options else "; see --help")
+        near = difflib.get_close_matches(name, options, 1, 0.6)
+        if near:
+            return f"there is no option {name}; did you mean {near[0]}?"
+        return f"there is no option {name}; see " + (
+            "--help-all" if "--help-all" in options else "--help")
 
 
 class _HelpAll(argparse.Action):
