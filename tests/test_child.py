@@ -196,7 +196,8 @@ def test_the_last_words_begin_with_what_protobuf_wrote():
 
 
 def test_without_a_fatal_sentence_the_status_and_the_last_line_are_told():
-    assert last_words([], 3) == "the engine's process ended with status 3 and wrote nothing about it"
+    assert last_words([], 3) == (
+        "the engine's process ended with status 3 and wrote nothing about it")
     assert last_words(["Traceback", "ImportError: x"], 1, "decoder") == (
         "the decoder's process ended with status 1: ImportError: x")
     assert last_words([], -9, "decoder") == (

@@ -4,7 +4,6 @@ import os
 from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Mapping, Optional, Sequence
 
 from prototxt_tools import layers
-from prototxt_tools import layers
 from prototxt_tools.errors import EngineError, QuestionError
 
 if TYPE_CHECKING:

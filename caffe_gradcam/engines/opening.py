@@ -70,7 +70,7 @@ def resolve_engine(name: str) -> str:
 
 
 def is_installed(library: str) -> bool:
-    """Whether a library can be found; a mere folder of its name, such as Caffe's source, is none."""
+    """Whether a library can be found; a mere folder of that name, such as Caffe's source, is not."""
     if library in sys.modules:
         return True
     spec = importlib.util.find_spec(library)

@@ -4,7 +4,7 @@ import re
 import signal
 import sys
 from dataclasses import dataclass
-from typing import IO, Iterable, MutableSequence
+from typing import IO, Iterable, List, MutableSequence
 
 from prototxt_tools.errors import EngineError, EngineFailed, OutOfMemory
 
@@ -42,7 +42,7 @@ def keep_lines(stream: "IO[bytes]", lines: MutableSequence[str], verbose: bool) 
     for line in stream:
         lines.append(line.decode("utf-8", "replace").rstrip())
         if verbose:
-            print(lines[-1], file=sys.stderr)
+            sys.stderr.write(lines[-1] + "\n")
 
 
 def last_words(lines: Iterable[str], status: int, name: str = "engine") -> str:
@@ -60,7 +60,8 @@ def last_words(lines: Iterable[str], status: int, name: str = "engine") -> str:
     name : str
         What the process was for.
     """
-    lines, fatal = list(lines), []
+    lines = list(lines)
+    fatal: List[str] = []
     for line in lines:
         if line.startswith("*** Check failure stack trace"):
             break

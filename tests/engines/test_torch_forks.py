@@ -6,7 +6,7 @@ from opened import open_net
 
 torch = pytest.importorskip("torch")
 
-from caffe_gradcam.engines.torch import LAYERS, layer  # noqa: E402
+from caffe_gradcam.engines.torch import LAYERS, families, layer  # noqa: E402, F401
 from prototxt_tools.errors import EngineError  # noqa: E402
 from prototxt_tools.net.net import Net  # noqa: E402
 
@@ -77,7 +77,8 @@ def test_shuffle_channel_takes_one_channel_of_each_group_in_turn():
 @pytest.mark.parametrize("across, shared", [(True, True), (False, False), (False, True)])
 def test_normalize_divides_by_the_norm(across, shared):
     x, scale = random(2, 3, 4, 5), random(1 if shared else 3)
-    parameters = f"norm_param {{ across_spatial: {str(across).lower()} channel_shared: {str(shared).lower()} }}"
+    parameters = (f"norm_param {{ across_spatial: {str(across).lower()} "
+                  f"channel_shared: {str(shared).lower()} }}")
     top, gradient, seed = run("Normalize", parameters, [x], [scale])
     axes = (1, 2, 3) if across else 1
     norm = np.sqrt((x * x).sum(axes, keepdims=True) + 1e-10)

@@ -204,7 +204,7 @@ def run_caffe(caffe, path, bottoms, tops, top_diffs, rng, wanted):
 
 @pytest.mark.parametrize("case", CASES)
 def test_layer_equals_caffe(case, caffe, tmp_path):
-    from caffe_gradcam.engines.torch import LAYERS
+    from caffe_gradcam.engines.torch import LAYERS, families  # noqa: F401
     from prototxt_tools.net.net import Net
 
     kind, parameters, given, count = CASES[case]

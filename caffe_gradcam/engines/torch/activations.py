@@ -1,16 +1,19 @@
 """Layers that work on each element alone (caffe/layers/neuron_layer.hpp and its family)."""
 
 import math
+from typing import Callable
 
 import torch
 import torch.nn.functional as F
 
 from .registry import Message, Tensors, built_in
 
+Elementwise = Callable[[torch.Tensor, Message], torch.Tensor]
 
-def _elementwise(name):
+
+def _elementwise(name: str) -> Callable[[Elementwise], Elementwise]:
     """Register a function of ``(x, message)`` as a layer of one bottom and one top."""
-    def register(function):
+    def register(function: Elementwise) -> Elementwise:
         built_in(name)(lambda message, bottoms, weights: [function(bottoms[0], message)])
         return function
     return register

@@ -95,7 +95,7 @@ def dummy_data(message: Message, bottoms: Tensors, weights: Tensors) -> Tensors:
     for index in range(len(message.top)):
         filler = fillers[index % len(fillers)]
         if filler is not None and filler.type != "constant":
-            raise EngineError(f"layer {message.name}: its {filler.type} numbers are random; feed the blob from outside"
-                              )
+            raise EngineError(f"layer {message.name}: its {filler.type} numbers are random; feed "
+                              "the blob from outside", message.name)
         tops.append(torch.full(shapes[index % len(shapes)], filler.value if filler else 0.0))
     return tops

@@ -1,5 +1,7 @@
 """Convolution and its kin (caffe/layers/base_conv_layer.cpp)."""
 
+from typing import Any, Callable, Dict, Optional
+
 import torch.nn.functional as F
 
 from prototxt_tools.errors import EngineError
@@ -8,11 +10,14 @@ from prototxt_tools.layers.windows import convolution_windows
 from . import products
 from .registry import Message, Tensors, built_in
 
-CONVOLUTIONS = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
-DECONVOLUTIONS = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
+Functions = Dict[int, Callable[..., Any]]
+
+CONVOLUTIONS: Functions = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
+DECONVOLUTIONS: Functions = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
 
 
-def convolve(message, bottoms, weights, functions, groups=None):
+def convolve(message: Message, bottoms: Tensors, weights: Tensors, functions: Functions,
+             groups: Optional[int] = None) -> Tensors:
     """Apply one filter bank to every bottom; all axes after the channel axis are spatial."""
     param = message.convolution_param
     kernels = weights[0]
@@ -22,8 +27,8 @@ def convolve(message, bottoms, weights, functions, groups=None):
         channel = param.axis % bottom.dim()
         lead, axes = bottom.shape[:channel], bottom.dim() - channel - 1
         if axes not in functions:
-            raise EngineError(f"layer {message.name!r}: the torch engine convolves over 1 to 3 axes, not {axes}"
-                              )
+            raise EngineError(f"layer {message.name!r}: the torch engine convolves over 1 to 3 "
+                              f"axes, not {axes}", message.name)
         _, stride, pad, dilation = convolution_windows(param, axes)
         top = products.convolve(
             functions[axes], bottom.reshape((-1,) + bottom.shape[channel:]), kernels, bias,

@@ -25,20 +25,7 @@ from ..fillers import fill
 from ..head import Head
 from ..running import NetToRun, Running
 from ..subnet import Subnet
-from . import (  # noqa: F401  (most of them register their layers)
-    activations,
-    arithmetic,
-    blobs,
-    convolution,
-    devices,
-    forks,
-    linear,
-    memory,
-    normalization,
-    pooling,
-    schedule,
-    trunk,
-)
+from . import devices, families, memory, schedule, trunk  # noqa: F401  (families registers)
 from .registry import LAYERS
 from .rules import Gate, Rule
 
@@ -57,6 +44,7 @@ class TorchEngine(Engine):
         super().__init__()
         self._subnet = Subnet(net, running)
         self._subnet.refuse_unknown_types(set(LAYERS) | {"Input"}, "the torch engine", ADVICE)
+        devices.survive_fork()
         self._device = devices.find(running.device, running.precision)
         self._precision = devices.usable_precision(self._device, running.precision)
         if self._device.type == "cpu":
@@ -133,6 +121,7 @@ class TorchEngine(Engine):
         self.check_open()
         for name, arrays in self._subnet.check_replaced(weights).items():
             layer = self._subnet.net.layer(name)
+            assert layer is not None  # The check would have refused it.
             for index, array in arrays.items():
                 self._weights[name][index] = _laid_out(
                     layer, torch.from_numpy(array).to(self._device))
@@ -179,6 +168,8 @@ class TorchEngine(Engine):
         layers = self._subnet.net.layers[:min(self._leaves) + 1]
         read = {blob for layer in layers for blob in layer.bottoms}
         if self._device.type != "cpu" or not trunk.VERSION or not read:
+            return None
+        if devices.is_forked():  # OpenVINO's threads do not survive it either.
             return None
         written = {blob for layer in layers if layer.type != "Input" for blob in layer.tops}
         gone = {blob for blobs in self._last_use[:len(layers)] for blob in blobs}

@@ -100,11 +100,12 @@ def upsample(message: Message, bottoms: Tensors, weights: Tensors) -> Tensors:
         return [x.repeat_interleave(scale[0], 2).repeat_interleave(scale[1], 3)]
     height = param.upsample_h or x.shape[2] * scale[0] - param.pad_out_h
     width = param.upsample_w or x.shape[3] * scale[1] - param.pad_out_w
-    place = bottoms[1].flatten(2).long()
-    if int(place.max()) >= height * width:
-        raise EngineError(f"layer {message.name}: its mask points outside {height} x {width}; it must come from a pooling "
-                          "layer with a bottom of that size")
-    top = x.new_zeros(tuple(x.shape[:2]) + (height * width,)).scatter(2, place, x.flatten(2))
+    index = bottoms[1].flatten(2).long()
+    if int(index.max()) >= height * width:
+        raise EngineError(f"layer {message.name}: its mask points outside {height} x {width}; it "
+                          "must come from a pooling layer with a bottom of that size",
+                          message.name)
+    top = x.new_zeros(tuple(x.shape[:2]) + (height * width,)).scatter(2, index, x.flatten(2))
     return [top.reshape(tuple(x.shape[:2]) + (height, width))]
 
 

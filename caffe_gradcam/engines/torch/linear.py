@@ -1,5 +1,7 @@
 """Layers that multiply by a learned matrix."""
 
+from typing import List, Optional, Tuple
+
 import torch
 import torch.nn.functional as F
 
@@ -28,7 +30,8 @@ def embed(message: Message, bottoms: Tensors, weights: Tensors) -> Tensors:
     return [top + weights[1].reshape(-1) if param.bias_term else top]
 
 
-def recurrent_inputs(message, bottoms, states):
+def recurrent_inputs(message: Message, bottoms: Tensors, states: int) -> Tuple[
+        torch.Tensor, torch.Tensor, Optional[torch.Tensor], List[torch.Tensor]]:
     """Split the bottoms of a recurrent layer: x, cont, static input or None, initial states."""
     exposed = states if message.recurrent_param.expose_hidden else 0
     static = bottoms[2] if len(bottoms) > 2 + exposed else None
@@ -43,7 +46,8 @@ def recurrent_inputs(message, bottoms, states):
     return x, cont, static, initial
 
 
-def input_transform(x, static, weights):
+def input_transform(x: torch.Tensor, static: Optional[torch.Tensor],
+                    weights: Tensors) -> torch.Tensor:
     """Contribution of the inputs at every timestep; weights: W_x, b, then W_static if static."""
     top = F.linear(x, weights[0], weights[1].reshape(-1))
     return top if static is None else top + F.linear(static.flatten(1), weights[2])

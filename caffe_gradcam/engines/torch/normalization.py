@@ -6,13 +6,13 @@ import torch.nn.functional as F
 from .registry import Message, Tensors, built_in
 
 
-def align(blob, x, axis):
+def align(blob: torch.Tensor, x: torch.Tensor, axis: int) -> torch.Tensor:
     """Reshape `blob` so that its first axis stands over axis `axis` of `x`."""
     after = x.dim() - axis - blob.dim()
     return blob.reshape((1,) * axis + tuple(blob.shape) + (1,) * after)
 
 
-def learned(blob, x, axis, num_axes):
+def learned(blob: torch.Tensor, x: torch.Tensor, axis: int, num_axes: int) -> torch.Tensor:
     """A learned blob over `num_axes` axes of `x` from `axis` on (-1: all that follow)."""
     end = x.dim() if num_axes == -1 else axis + num_axes
     return align(blob.reshape(x.shape[axis:end]), x, axis)

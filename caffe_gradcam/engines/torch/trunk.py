@@ -153,7 +153,8 @@ class Trunk:
         for index, tensor in enumerate(expected):
             distance = float((torch.from_numpy(results[index]) - tensor).norm())
             if not distance <= TOLERANCE[self._precision] * float(tensor.norm()):
-                raise ValueError(f"its values of blob {self._outputs[index]} are not those of torch")
+                blob = self._outputs[index]
+                raise ValueError(f"its values of blob {blob} are not those of torch")
 
 
 def laid_out(tensor: torch.Tensor) -> torch.Tensor:
