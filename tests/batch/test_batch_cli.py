@@ -7,7 +7,6 @@ import subprocess
 import sys
 
 import cv2
-import numpy as np
 import pytest
 from tables import column, picture, pictures, table
 
@@ -138,21 +137,3 @@ def test_help_imports_no_heavy_library():
     result = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE,
                             stderr=subprocess.PIPE, universal_newlines=True)
     assert result.stderr == "[]\n" and "exit codes" in result.stdout
-
-
-def test_rows_of_a_data_flow_come_back_in_the_form_they_came_in(place):
-    from caffe_gradcam.batch import explain_batch, row_batches
-
-    rows = [{"path": "in/0000.png", "label": "blue"}, {"path": "in/none.png", "class": "green"},
-            {"path": "in/0001.png", "class": "top:2"}]
-    found = explain_batch(rows, "model", engine="torch", batch=4)
-    assert [(row["item"], row["status"], row["true_label"], row["class"]) for row in found] == [
-        (0, "ok", 0, 0), (1, "unreadable", None, None), (2, "ok", None, 1), (2, "ok", None, 0)]
-    lane = row_batches._kept.lane
-    columns = {"path": np.array(["in/0000.png"], object)}
-    again = explain_batch(columns, "model", engine="torch", batch=4)
-    assert row_batches._kept.lane is lane  # the net was not opened again
-    assert again["class"].tolist() == [0] and again["cam"][0] == found[0]["cam"]
-    pyarrow = pytest.importorskip("pyarrow", reason="pyarrow is not installed here")
-    made = explain_batch(pyarrow.table({"path": ["in/0000.png"]}), "model", engine="torch", batch=4)
-    assert made.column("cam").to_pylist() == [found[0]["cam"]]
