@@ -8,7 +8,7 @@ import numpy as np
 from caffe_gradcam.doctor.findings import Finding, error, fine, note, warning
 from caffe_gradcam.model import folder as model_folder
 from caffe_gradcam.model.model import LoadedModel
-from prototxt_tools import shapes
+from prototxt_tools import layers, shapes
 from prototxt_tools import weights as weight_files
 from prototxt_tools.errors import InputError
 from prototxt_tools.net.graph import Graph
@@ -18,8 +18,6 @@ from prototxt_tools.reports.audit import audit
 from prototxt_tools.text.document import Document
 
 _MOST_SHOWN = 3
-_LOSSES = ("SoftmaxWithLoss", "EuclideanLoss", "SigmoidCrossEntropyLoss", "HingeLoss",
-           "InfogainLoss", "MultinomialLogisticLoss", "ContrastiveLoss")
 # What to do about each kind of finding of an audit.
 _AUDIT_REMEDIES = {
     "code": "look at what it runs; explain needs --trust for it",
@@ -84,8 +82,8 @@ def foreign(net: Net) -> List[Finding]:
 def purpose(net: Net) -> List[Finding]:
     """Whether this is a net for training instead of one to deploy."""
     for layer in net.at("TEST").layers:
-        reads_data = layer.type.endswith("Data") and not layer.bottoms
-        if reads_data or layer.type in _LOSSES:
+        layer_type = layers.of(layer.type)
+        if layer_type.role == "loss" or layer_type.is_data and not layer.bottoms:
             return [warning("net", f"layer {layer.name} of type {layer.type} belongs to training: "
                             "this is not a deploy net",
                             "prototxt-tools deploy turns it into one")]

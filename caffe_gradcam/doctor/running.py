@@ -12,6 +12,7 @@ from caffe_gradcam.engines.opening import open_engine
 from caffe_gradcam.engines.running import NetToRun, Running
 from caffe_gradcam.model.model import LoadedModel
 from caffe_gradcam.model.preprocess import Preprocessing, prepare
+from prototxt_tools import layers
 from prototxt_tools import weights as weight_files
 from prototxt_tools.errors import InputError
 from prototxt_tools.net.graph import Graph
@@ -197,8 +198,9 @@ def _first_dead(case: Case, blobs: Dict[str, np.ndarray], names: Sequence[str]) 
     for name in blobs:
         if name not in names or np.any(blobs[name]):
             continue
-        layers = [graph.net.layers[index] for index in graph.writers(name)]
-        cutter = next((layer for layer in layers if layer.type in ("ReLU", "ReLU6", "Clip")), None)
+        writers = [graph.net.layers[index] for index in graph.writers(name)]
+        cutter = next((layer for layer in writers
+                       if layers.of(layer.type).role == "rectifier"), None)
         if cutter is not None:
             return f"layer {cutter.name} ({cutter.type}) cuts every value of blob {name} to 0"
         return f"every value of blob {name} is 0"

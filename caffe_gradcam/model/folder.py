@@ -7,6 +7,7 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
+from prototxt_tools import layers
 from prototxt_tools.errors import InputError, ModelError, WeightsError
 from prototxt_tools.net import schema
 from prototxt_tools.net.net import Net
@@ -171,12 +172,12 @@ def find_transform(folder: str, prototxt: str) -> Optional[Transform]:
     ]
     for name in sorted(others, key=lambda name: "train" not in name):
         try:
-            layers = Net.load(os.path.join(folder, name)).at("TEST").layers
-            messages = [layer.message for layer in layers if not layer.bottoms]
+            net = Net.load(os.path.join(folder, name)).at("TEST")
+            messages = [layer.message for layer in net.layers if not layer.bottoms]
         except InputError:
             continue
         for message in messages:
-            if message.type.endswith("Data"):
+            if layers.of(message.type).is_data:
                 return _transform(name, message.transform_param)
     return None
 

@@ -150,8 +150,13 @@ class LayerType:
 
     @property
     def is_data(self) -> bool:
-        """Whether it fills blobs with data that a deploy net gets from its user."""
-        return self.role in ("images", "data")
+        """Whether it fills blobs with data that a deploy net gets from its user.
+
+        For types that are not in the table the name decides.
+        """
+        if self.name in TABLE:
+            return self.role in ("images", "data")
+        return self.name.endswith("Data")
 
     def rectifies(self, message: Message) -> bool:
         """Whether a layer of the type, with these parameters, cuts at 0."""

@@ -72,13 +72,13 @@ def _deeds(layer: Layer) -> List[Finding]:
     strings = [(field.name, field.string()) for field in _strings(layer.field.value)]
     files = [text for name, text in strings if name in _FILE_FIELDS and text]
     names = ": " + ", ".join(files) if files else ""
-    access = layers.of(layer.type).access
-    if access:
-        kind, deed = _DEEDS[access]
+    layer_type = layers.of(layer.type)
+    if layer_type.access:
+        kind, deed = _DEEDS[layer_type.access]
         if kind == "code":
             names = "".join(": " + text for name, text in strings if name == "module")
         return [_finding(layer, kind, deed + names)]
-    if layer.type.endswith("Data") and layer.type not in layers.TABLE:
+    if layer_type.is_data and layer.type not in layers.TABLE:
         return [_finding(layer, "file", "may read files from the disk" + names)]
     return [_finding(layer, "file", "names files" + names)] if files else []
 

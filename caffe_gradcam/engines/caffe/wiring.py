@@ -2,6 +2,7 @@
 
 from typing import Any, Iterable, List, Set
 
+from prototxt_tools import layers
 from prototxt_tools.layers.windows import convolution_windows
 from prototxt_tools.net.net import Net
 
@@ -53,7 +54,7 @@ def rectifiers(net: Any, definition: Net) -> Set[int]:
     """Indices of the layers that Caffe built to which the rules of ``backward`` apply."""
     names = {layer.name for layer in definition.layers if rectifies(layer)}
     return {index for index, name in enumerate(net._layer_names)
-            if name in names and net.layers[index].type in ("ReLU", "Clip")}
+            if name in names and layers.of(net.layers[index].type).role == "rectifier"}
 
 
 def products(net: Any, definition: Net) -> Set[int]:
