@@ -53,7 +53,7 @@ class Summary:
 
 
 def run(recipe: Recipe, source: str, output: str, options: Options = _OPTIONS,
-        stop: Optional[threading.Event] = None) -> Summary:
+        stop: Optional[threading.Event] = None, model: Optional[LoadedModel] = None) -> Summary:
     """Explain a source of images into a folder of part files, or continue with that.
 
     Parameters
@@ -67,6 +67,8 @@ def run(recipe: Recipe, source: str, output: str, options: Options = _OPTIONS,
     options : Options
     stop : threading.Event, optional
         Set it to have the run end after the parts in hand.
+    model : LoadedModel, optional
+        The recipe's, where the caller has loaded it already.
 
     Raises
     ------
@@ -75,7 +77,7 @@ def run(recipe: Recipe, source: str, output: str, options: Options = _OPTIONS,
     """
     started = time.time()
     recipe = dependencies.resolved(recipe)
-    model = recipe.model.load()
+    model = model or recipe.model.load()
     Asker(recipe.asking, model)  # Refuses questions without an answer before anything is written.
     devices = options.pipeline.devices or (recipe.running.device,)
     options = dataclasses.replace(

@@ -164,7 +164,8 @@ def run(options: argparse.Namespace) -> int:
         print(describe(model), file=sys.stderr)
     stop = threading.Event()
     with _Stopping(stop):
-        summary = batch.run(recipe, options.images, options.output, _options(options), stop)
+        summary = batch.run(
+            recipe, options.images, options.output, _options(options), stop, model)
     _print(summary, options)
     if not summary.complete:
         return 0

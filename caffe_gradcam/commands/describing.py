@@ -1,33 +1,48 @@
 """What is known of a model, as a table for people."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Dict
 
 if TYPE_CHECKING:
     from caffe_gradcam.model.model import LoadedModel
+    from caffe_gradcam.model.preprocess import Preprocessing
 
 
 def describe(model: "LoadedModel") -> str:
-    """A table of a model's values, and where each comes from."""
-    shown = model.preprocessing
-    sizes = dict.fromkeys(_size(preprocessing.size) for preprocessing in model.inputs.values())
-    values = [
-        ("weights", str(model.weights)),
-        ("size", ", ".join(sizes)),
-        ("channel_order", shown.channel_order),
-        ("mean", _mean(shown.mean)),
-        ("scale", f"{shown.scale:g}"),
-        ("resize", _size(shown.resize)),
-        ("crop", _size(shown.crop)),
+    """A table of a model's values, and where each comes from.
+
+    Of the inputs after the first only the values that differ from the first one's are shown.
+    """
+    first = _fields_of(model.preprocessing)
+    values = [("weights", str(model.weights))] + list(first.items())
+    for blob, preprocessing in list(model.inputs.items())[1:]:
+        fields = _fields_of(preprocessing)
+        values += [(f"{blob}.{name}", value) for name, value in fields.items()
+                   if first.get(name) != value]
+    values += [
         ("score", model.score),
         ("layers", ", ".join(model.layers)),
         ("labels", f"{len(model.class_names)} class names" if model.class_names else "none"),
     ]
-    if shown.crops > 1:
-        values.insert(7, ("crops", str(shown.crops)))
+    widest = max(13, max(len(name) for name, _ in values))
     width = min(60, max(len(value) for _, value in values))
-    lines = [f"  {name.replace('_', '-'):<13}  {value:<{width}}  {model.origins[name]}"
+    lines = [f"  {name.replace('_', '-'):<{widest}}  {value:<{width}}  {model.origins[name]}"
              for name, value in values]
     return "\n".join([model.name] + lines)
+
+
+def _fields_of(preprocessing: "Preprocessing") -> Dict[str, str]:
+    """How an input's images are prepared, in words."""
+    fields = {
+        "size": _size(preprocessing.size),
+        "channel_order": preprocessing.channel_order,
+        "mean": _mean(preprocessing.mean),
+        "scale": f"{preprocessing.scale:g}",
+        "resize": _size(preprocessing.resize),
+        "crop": _size(preprocessing.crop),
+    }
+    if preprocessing.crops > 1:
+        fields["crops"] = str(preprocessing.crops)
+    return fields
 
 
 def _size(size: Any) -> str:
