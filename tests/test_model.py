@@ -8,6 +8,7 @@ import pickle
 import numpy as np
 import pytest
 
+from caffe_gradcam.commands.describing import describe
 from caffe_gradcam.model import labels
 from caffe_gradcam.model.model import LoadedModel
 from prototxt_tools.errors import InputError
@@ -457,7 +458,7 @@ def test_fields_for_all_inputs_go_to_each(pair):
     model = LoadedModel.load(pair)
     assert [(entry.mean.tolist(), entry.scale) for entry in model.inputs.values()] == [
         ([7], 2.0)] * 2
-    assert "right.mean" not in model.origins
+    assert model.origins["mean"] == model.origins["right.mean"] == "readme.md"
 
 
 @pytest.mark.parametrize("gradcam, words", [
@@ -539,3 +540,18 @@ def test_a_model_pickles(folder, again):
         model.shapes, model.layers, model.prototxt)
     assert [layer.name for layer in twin.graph.net.layers] == ["data", "conv", "relu", "fc", "prob"]
     assert twin.with_layers(["conv"]).layers == ("conv",)
+
+
+def test_the_table_of_a_model_has_what_differs_between_inputs(pair):
+    say(pair, """\
+inputs:
+  left: {mean: 7, channel_order: RGB}
+  right: {mean: none}""")
+    lines = describe(LoadedModel.load(pair)).splitlines()
+    assert [line.split() for line in lines[1:5]] == [
+        ["weights", str(pair / "tiny.caffemodel"), "readme.md"],
+        ["size", "8x8", "found:", "the", "net's", "inputs"],
+        ["channel-order", "RGB", "readme.md"], ["mean", "7", "readme.md"]]
+    assert [line.split()[:2] for line in lines if "right." in line] == [
+        ["right.size", "6x6"], ["right.channel-order", "GRAY"], ["right.mean", "none"],
+        ["right.resize", "6x6"]]

@@ -25,9 +25,15 @@ def describe(model: "LoadedModel") -> str:
     ]
     widest = max(13, max(len(name) for name, _ in values))
     width = min(60, max(len(value) for _, value in values))
-    lines = [f"  {name.replace('_', '-'):<{widest}}  {value:<{width}}  {model.origins[name]}"
+    lines = [f"  {_option(name):<{widest}}  {value:<{width}}  {model.origins[name]}"
              for name, value in values]
     return "\n".join([model.name] + lines)
+
+
+def _option(name: str) -> str:
+    """A field's name as that of its option, behind the input's blob if there is one."""
+    blob, dot, field = name.rpartition(".")
+    return blob + dot + field.replace("_", "-")
 
 
 def _fields_of(preprocessing: "Preprocessing") -> Dict[str, str]:

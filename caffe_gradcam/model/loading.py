@@ -124,8 +124,8 @@ class _Given:
         return value
 
     def _note(self, name: str, blob: Optional[str], origin: str) -> None:
-        if self.origins.setdefault(name, origin) != origin:
-            self.origins[f"{blob}.{name}"] = origin
+        is_first = blob is None or name not in self.origins
+        self.origins[name if is_first else f"{blob}.{name}"] = origin
 
 
 def _read(name: str, value: Any, model_folder: str = "", path: str = "") -> Any:

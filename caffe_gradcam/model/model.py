@@ -69,8 +69,8 @@ class LoadedModel:
         One per class.
     origins : dict
         Field to where its value comes from: "readme.md", "command line", "found: ..." or
-        "assumed: ...". Fields are named as the keywords of :meth:`load`; where an input differs
-        from the first one, also as BLOB.FIELD.
+        "assumed: ...". Fields are named as the keywords of :meth:`load`, and those of inputs
+        after the first as BLOB.FIELD.
     warnings : tuple of str
         What does not fit together, but may be meant.
     """
