@@ -128,6 +128,7 @@ def overlap(box, other):
     return both / float(box[2] * box[3] + other[2] * other[3] - both)
 
 
+@pytest.mark.slow
 def test_the_default_threshold_fits_the_digits_better_than_a_higher_one(torch, models):
     pytest.importorskip("sklearn", reason="the digits come from scikit-learn")
     import digit_scenes

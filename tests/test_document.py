@@ -28,6 +28,7 @@ def test_bytes_that_are_no_utf8_come_back():
     assert Document.parse(data).encode() == data
 
 
+@pytest.mark.slow
 def test_every_file_of_the_corpus_comes_back_or_is_refused_with_line_and_column(shared):
     files = [path for path in sorted((shared / "prototxt").iterdir()) if path.name != "INDEX.tsv"]
     parsed = 0

@@ -17,6 +17,7 @@ def kind(request):
     return request.param
 
 
+@pytest.mark.slow
 def test_the_peak_falls_on_the_digit_that_was_asked_for(kind, models, record_property):
     pytest.importorskip("sklearn", reason="the digits come from scikit-learn")
     hits, chance = [], []

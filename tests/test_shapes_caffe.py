@@ -1,5 +1,6 @@
 """Shapes and refusals of single layers are those of real Caffe."""
 
+import os
 import random
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ from prototxt_tools.text.document import Document
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "benchmarks"))
 
-SEED = 1
+SEED = int(os.environ.get("TEST_SEED", "1"))
 FILE_LAYERS = {"Data", "HDF5Data", "HDF5Output", "ImageData", "Python", "WindowData"}
 
 
