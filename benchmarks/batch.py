@@ -33,6 +33,7 @@ from processes import family, kill  # noqa: E402
 from caffe_gradcam.batch.output.plan import Plan  # noqa: E402
 from caffe_gradcam.batch.output.status import problems  # noqa: E402
 from caffe_gradcam.batch.storage import open_folder  # noqa: E402
+from caffe_gradcam.engines import Running  # noqa: E402
 from caffe_gradcam.explaining.explainer import Explainer  # noqa: E402
 from caffe_gradcam.model.model import LoadedModel  # noqa: E402
 from caffe_gradcam.model.preprocess import prepare  # noqa: E402
@@ -94,7 +95,8 @@ def alone(options, source):
     model = LoadedModel.load(options.model)
     paths = sorted(source.iterdir())[:options.alone]
     ready = [prepare(cv2.imread(str(path)), model.inputs) for path in paths]
-    with Explainer.open(model, options.engine, device=options.device, isolated=False) as explainer:
+    running = Running(engine=options.engine, device=options.device, isolated=False)
+    with Explainer.open(model, running=running) as explainer:
         explainer.explain_prepared(ready[:options.batch])
         started, worked = time.perf_counter(), time.process_time()
         for start in range(0, len(ready), options.batch):

@@ -20,8 +20,8 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "benchmarks")]
 import numpy as np  # noqa: E402
 from definitions import write_model  # noqa: E402
 from nets import NETS  # noqa: E402
+from opened import open_net  # noqa: E402
 
-from caffe_gradcam.engines.contract import open_here  # noqa: E402
 from prototxt_tools import rewrite, shapes  # noqa: E402
 from prototxt_tools.net.net import Net  # noqa: E402
 from prototxt_tools.text.document import Document  # noqa: E402
@@ -61,8 +61,7 @@ def measure(kind, name, batch, folder):
     libraries = memory("VmRSS")
     reading = apart(path.read_bytes)
     begin = time.perf_counter()
-    engine = open_here(kind, prototxt=document.text(), weights=str(path), scores=[score],
-                       targets=[target])
+    engine = open_net(kind, document.text(), path, [score], [target], isolated=False)
     opening = time.perf_counter() - begin
     net = Net.parse(document).at("TEST")
     data = np.zeros((batch,) + tuple(net.inputs[0].shape[1:]), np.float32)
