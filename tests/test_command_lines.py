@@ -119,8 +119,8 @@ def test_a_device_may_be_a_number_and_explain_takes_one(tmp_path, capsys):
 
     parser = gradcam._parser()
     options = parser.parse_args(
-        ["batch", "m", "s", "-o", "o", "--device", "0,1", "--device", "cpu"])
-    assert recipes.devices_of(options) == ("cuda:0", "cuda:1", "cpu")
+        ["batch", "m", "s", "-o", "o", "--device", "0,1", "--device", "cpu,cpu"])
+    assert recipes.devices_of(options) == ("cuda:0", "cuda:1", "cpu", "cpu")
     assert gradcam.main(["explain", "m", "i.png", "-o", "o", "--device", "0,1"]) == 2
     assert "this command runs on one device" in capsys.readouterr().err
 

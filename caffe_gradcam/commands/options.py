@@ -16,7 +16,7 @@ EXIT_CODES = "exit codes: 0: done; 1: some images failed; 2: the input is unusab
 
 
 class Names(argparse.Action):
-    """Collects names between commas, from every occurrence of its option, each once."""
+    """Collects names between commas, from every occurrence of its option."""
 
     def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace,
                  values: Any, option_string: Optional[str] = None) -> None:
@@ -24,7 +24,7 @@ class Names(argparse.Action):
         names += [name.strip() for name in values.split(",")]
         if "" in names:
             raise argparse.ArgumentError(self, f"expected names between commas, not {values!r}")
-        setattr(namespace, self.dest, list(dict.fromkeys(names)))
+        setattr(namespace, self.dest, names)
 
 
 class _Versus(argparse.Action):
