@@ -217,3 +217,17 @@ def test_arrays_are_as_before(capsys):
     entry, = entries(capsys, "--npz")
     with np.load(entry["npz"]) as arrays:
         assert sorted(arrays) == ["cam", "heatmap", "scores"]
+
+
+def test_the_processes_of_a_batch_import_plugins_too():
+    with open("my_batch_methods.py", "w") as file:
+        file.write("from caffe_gradcam.explaining.methods import METHODS\n"
+                   "METHODS['my-batch-cam'] = METHODS['grad-cam']\n")
+    from caffe_gradcam.explaining.methods import METHODS
+
+    try:
+        assert cli.main(["batch", DIGITS, SCENE, "-o", "rows", "--plugin", "my_batch_methods",
+                         "--method", "my-batch-cam", "-q"]) == 0
+    finally:
+        METHODS.pop("my-batch-cam", None)
+    assert cli.main(["batch", "verify", "rows"]) == 0

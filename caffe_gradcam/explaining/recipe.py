@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, Mapping, Optional, Tuple
 
 from caffe_gradcam.asking.grammar import Asker, Asking
+from caffe_gradcam.engines.opening import import_plugins
 from caffe_gradcam.engines.running import Running
 from caffe_gradcam.explaining.explainer import Explainer
 from caffe_gradcam.explaining.settings import Explaining
@@ -84,6 +85,7 @@ class Recipe:
         InputError
             See ``Model.load`` and ``Explainer.open``.
         """
+        import_plugins(self.running.plugins)  # They may register layers and methods.
         return Explainer.open(self.model.load(), self.explaining, self.running)
 
     def asker(self, explainer: Explainer) -> Asker:
