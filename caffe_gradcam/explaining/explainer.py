@@ -79,8 +79,8 @@ class Explainer:
              running: Running = _RUNNING) -> "Explainer":
         """Open an engine for a model: ``with Explainer.open(model) as explainer``.
 
-        Where the model's layers are not certain, since shapes end at a layer of unknown type,
-        the net runs once to choose them by the engine's own shapes.
+        Where shapes end at a layer of unknown type, so that the model's layers are not certain,
+        the net runs once to choose them by the shapes that the engine gives the blobs.
 
         Parameters
         ----------
@@ -97,8 +97,9 @@ class Explainer:
         """
         if explaining.layers:
             model = model.with_layers(explaining.layers)
-        elif not model.layers_are_certain:
-            model = _with_certain_layers(model, running)
+        if not model.layers_are_certain or any(
+                "class_maps" in METHODS[name].needs for name in explaining.methods):
+            model = _with_all_shapes(model, running)
         goes_down = any(METHODS[name].at_input for name in explaining.methods)
         targets = model.layers + (tuple(model.inputs) if goes_down else ())
         engine = open_engine(NetToRun(model.prototxt, model.weights, (model.score,), targets,
@@ -324,11 +325,13 @@ def per_image(questions: Questions, count: int) -> List[Sequence[Asked]]:
     return list(questions)  # type: ignore[arg-type]  # a list of lists
 
 
-def _with_certain_layers(model: LoadedModel, running: Running) -> LoadedModel:
-    """The model with layers chosen by the shapes that the engine gives the blobs."""
+def _with_all_shapes(model: LoadedModel, running: Running) -> LoadedModel:
+    """The model with the shapes that the engine gives the blobs, and layers chosen by them."""
     graph = model.graph
     blobs = [blob for index in sorted(graph.ancestors([model.score]))
              for blob in graph.net.layers[index].tops if blob not in model.inputs]
+    if model.layers_are_certain and all(model.shapes.get(blob) for blob in blobs):
+        return model
     inputs = {name: np.zeros((1,) + tuple(model.shapes[name][1:]), np.float32)
               for name in model.inputs}
     net = NetToRun(model.prototxt, model.weights, (model.score,), model.layers)

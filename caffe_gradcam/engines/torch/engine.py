@@ -147,6 +147,7 @@ class TorchEngine(Engine):
                 if blob not in held:
                     blobs.pop(blob, None)
         self._blobs = {name: blobs[name] for name in held}
+        self._subnet.complete_shapes(held, lambda blob: tuple(blobs[blob].shape))
         return {name: _array(blobs[name]) for name in keep}
 
     def _head(self, blob: str, keep: Sequence[str]) -> Head:
