@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, Mapping, Optional, Tuple
 
 from caffe_gradcam.asking.grammar import Asker, Asking
-from caffe_gradcam.engines.opening import import_plugins
 from caffe_gradcam.engines.running import Running
 from caffe_gradcam.explaining.explainer import Explainer
 from caffe_gradcam.explaining.settings import Explaining
@@ -21,6 +20,7 @@ from caffe_gradcam.model.fields import READERS
 from caffe_gradcam.model.model import LoadedModel
 from prototxt_tools.errors import QuestionError
 from prototxt_tools.files import write_bytes
+from prototxt_tools.layers.plugins import import_plugins
 
 if TYPE_CHECKING:
     from typing import Union
@@ -150,7 +150,8 @@ class Recipe:
         trust : bool
             Whether the user trusts the code that layers run.
         plugins : iterable of str
-            The modules that the user wants imported.
+            The modules that the user wants imported; that happens first, since they may register
+            methods that the file names.
 
         Raises
         ------
@@ -158,9 +159,10 @@ class Recipe:
             The file cannot be read, is neither YAML nor JSON, has an unknown key or a value of
             the wrong type, or trusts code that the caller does not.
         """
-        path = os.fspath(path)
+        path, plugins = os.fspath(path), tuple(plugins)
+        import_plugins(plugins)
         recipe = cls.from_dict(_parsed(_text(path), path), path)
-        running, plugins = recipe.running, tuple(plugins)
+        running = recipe.running
         if running.trust and not trust:
             raise QuestionError(
                 f"{path} sets running.trust, but a file cannot trust code by itself; give --trust "
