@@ -20,6 +20,7 @@ from caffe_gradcam.model import choices
 from caffe_gradcam.model.arrays import Image, as_images
 from caffe_gradcam.model.model import LoadedModel
 from prototxt_tools.errors import Outcome, QuestionError
+from prototxt_tools.layers.plugins import import_plugins
 
 if TYPE_CHECKING:
     from typing import NoReturn
@@ -126,10 +127,11 @@ class Model(LoadedModel):
         if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
             raise QuestionError(f"batch must be a whole number of at least 1, not {batch!r}",
                                 "batch")
-        explaining = Explaining(_names(method, "method"), _names(layers or (), "layers"), fuse,
-                                gradient, placement, samples)
         running = Running(engine, device, precision, trust, allow_missing, timeout, verbose,
                           plugins=_names(plugins, "plugins"))
+        import_plugins(running.plugins)  # They may register the method.
+        explaining = Explaining(_names(method, "method"), _names(layers or (), "layers"), fuse,
+                                gradient, placement, samples)
         questions = questions_of(classes, self)
         explanations = Explanations()
         session = self._session()
