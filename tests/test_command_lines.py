@@ -26,9 +26,10 @@ def shown(capsys, *arguments):
     return capsys.readouterr().out
 
 
+@pytest.mark.parametrize("columns", ["80", "100", "200"])
 @pytest.mark.parametrize("command", COMMANDS)
-def test_the_help_of_a_command_fits_two_screens(command, capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "100")
+def test_the_help_of_a_command_fits_two_screens(command, columns, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", columns)
     lines = shown(capsys, command, "--help").splitlines()
     assert len(lines) <= 100 and max(map(len, lines)) <= 100
 
