@@ -74,6 +74,13 @@ def test_arrays_may_have_red_first(model, scenes):
     assert np.array_equal(blue_first.cam, red_first.cam)
 
 
+def test_an_array_may_be_used_again(model, scenes):
+    frame = images.read(scenes[0])
+    explanation, = model.explain(frame, 3, engine="torch")
+    frame[:] = 0
+    assert np.array_equal(explanation.image, images.read(scenes[0]))
+
+
 @pytest.mark.parametrize("keywords, problem", [
     ({"engin": "torch"}, "Model.explain has no keyword 'engin'; did you mean 'engine'"),
     ({"targets": "conv2"}, "Model.explain has no keyword 'targets'"),

@@ -63,7 +63,7 @@ class Explainer:
         self.model, self.engine, self.explaining = model, engine, explaining
         self._methods: Dict[str, Method] = {name: METHODS[name] for name in explaining.methods}
         self._blobs = {name: _blobs_of(model, method) for name, method in self._methods.items()}
-        blobs = {blob for own in self._blobs.values() for blob in own}.union(model.layers)
+        blobs = set(itertools.chain(model.layers, *self._blobs.values()))
         self._sources = {blob: model.input_of(blob) for blob in blobs}
         self._placements = (model.placements(blobs | {model.score})
                             if explaining.placement == "centres"
@@ -226,8 +226,8 @@ class Explainer:
         for cost in COSTS:
             methods = [name for name, method in self._methods.items() if method.cost == cost]
             for rank in range(max(map(len, seeds)) if methods else 0):
-                asked = [own[rank] if rank < len(own) else None
-                         for own in seeds for _ in range(views)]
+                asked = [of_image[rank] if rank < len(of_image) else None
+                         for of_image in seeds for _ in range(views)]
                 for method, blob in [(name, blob) for name in methods
                                      for blob in self._blobs[name]]:
                     maps[rank, method, blob] = self._maps_of(method, blob, batch, asked, views)
@@ -336,8 +336,8 @@ def _with_all_shapes(model: LoadedModel, running: Running) -> LoadedModel:
               for name in model.inputs}
     net = NetToRun(model.prototxt, model.weights, (model.score,), model.layers)
     with open_engine(net, running) as engine:
-        held = engine.forward(inputs, keep=list(dict.fromkeys(blobs)))
-    return model.with_shapes({blob: value.shape for blob, value in held.items()})
+        values = engine.forward(inputs, keep=list(dict.fromkeys(blobs)))
+    return model.with_shapes({blob: value.shape for blob, value in values.items()})
 
 
 def _check_map(blob: str, value: np.ndarray) -> None:

@@ -311,8 +311,8 @@ def _mapping(values: Any, source: str, section: str) -> Dict[str, Any]:
     if values is None:
         return {}
     if not isinstance(values, Mapping) or not all(isinstance(key, str) for key in values):
-        what = f"{source}: {section}" if section else source
-        raise QuestionError(f"{what} must consist of lines of `key: value`", source)
+        where = f"{source}: {section}" if section else source
+        raise QuestionError(f"{where} must consist of lines of `key: value`", source)
     return dict(values)
 
 
