@@ -273,8 +273,8 @@ def test_caffe_gives_the_scores_of_the_test_phase(caffe, tmp_path):
 
 def test_layers_in_a_list_stay_in_it():
     layers = [line.strip()[len("layer ") :] for line in (DATA, FC, loss("SoftmaxWithLoss", "fc"))]
-    expected = 'layer: [{ name: "d" type: "Input" top: "data" input_param { shape { dim: 1 dim: 3 ' \
-        'dim: 9 dim: 9 } } }, %s, { name: "prob" type: "Softmax" bottom: "fc" top: "prob" }]'
+    expected = 'layer: [{ name: "d" type: "Input" top: "data" input_param { shape { dim: 1 ' \
+        'dim: 3 dim: 9 dim: 9 } } }, %s, { name: "prob" type: "Softmax" bottom: "fc" top: "prob" }]'
     accuracy = loss("Accuracy", "fc").strip()[len("layer ") :]
     document = deploy("layer: [{}]".format(", ".join(layers + [accuracy]))).document
     assert document.text() == expected % layers[1]
