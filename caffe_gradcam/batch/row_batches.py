@@ -176,7 +176,7 @@ _kept = _Kept()
 
 
 def _explain(recipe: Recipe, pipeline: Pipeline, items: List[ItemResult]) -> List[ItemResult]:
-    """The results of items; those that have an error already keep it."""
+    """The results of items; items that already have an error keep it."""
     readable = [entry.item for entry in items if entry.status == "done"]
     batches = [(None, readable[start:start + pipeline.batch])
                for start in range(0, len(readable), pipeline.batch)]
@@ -187,7 +187,7 @@ def _explain(recipe: Recipe, pipeline: Pipeline, items: List[ItemResult]) -> Lis
             for _, group in lane.results(batches):
                 results.update((result.item.number, result) for result in group)
         except BaseException:
-            # Answers that are still to come fit no question.
+            # Answers that are still to come would be taken for those to the next call.
             _kept.close()
             raise
     return [results[number] for number in range(len(items))]
@@ -256,7 +256,7 @@ def _listed(rows: Any) -> List[Any]:
 
 
 def _check_many(values: Any, name: str) -> None:
-    """Refuse what is one value, or could be."""
+    """Refuse a single value, and an array that could be one."""
     is_one = isinstance(values, (str, bytes, os.PathLike)) or not hasattr(values, "__iter__")
     if not is_one and isinstance(values, np.ndarray) and values.dtype.kind not in "OSU":
         is_one = values.ndim == 2 and name == "rows" or (
