@@ -12,7 +12,7 @@ metadata = pytest.importorskip("importlib.metadata")  # Python 3.8
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = ["build-image", "caffe-gradcam", "demo", "lock-images", "sbom", "setup", "test",
-           "test-image", "test-pythons"]
+           "test-image", "test-install", "test-pythons"]
 SHELL_FILES = ["scripts/" + name for name in SCRIPTS] + ["scripts/lib.sh", ".ci/run"]
 SHELL_FILES += ["images/" + name
                 for name in ("freeze", "install", "install-beside", "install-wheels", "prune")]
