@@ -77,6 +77,7 @@ def explain_batch(
     precision: str = "fp32",
     trust: bool = False,
     allow_missing: bool = False,
+    ignore_unknown_fields: bool = False,
     verbose: bool = False,
     plugins: "Names" = (),
     color: str = "BGR",
@@ -106,7 +107,7 @@ def explain_batch(
         See ``caffe_gradcam.asking.grammar.Asking``.
     method, layers, fuse, gradient, placement, samples
         See ``caffe_gradcam.explaining.settings.Explaining``.
-    engine, device, precision, trust, allow_missing, verbose, plugins
+    engine, device, precision, trust, allow_missing, ignore_unknown_fields, verbose, plugins
         See ``caffe_gradcam.engines.running.Running``.
     color : str
         "BGR" or "RGB": the order of the channels in arrays and tensors.
@@ -138,8 +139,8 @@ def explain_batch(
             "resize": resize, "crop": crop, "crops": crops, "score": score, "labels": labels}),
         Asking(_texts(classes), at, mask, like, cosine, probability, counterfactual),
         Explaining(_texts(method), _texts(layers), fuse, gradient, placement, samples),
-        Running(engine, device, precision, trust, allow_missing, verbose=verbose,
-                plugins=_texts(plugins)))
+        Running(engine, device, precision, trust, allow_missing, ignore_unknown_fields,
+                verbose=verbose, plugins=_texts(plugins)))
     results = _explain(recipe, Pipeline(batch, (), decoders, timeout), _items(rows, color))
     return _like(rows, [row for result in results for row in of_result(result, heat_boxes)])
 

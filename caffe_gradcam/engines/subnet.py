@@ -1,7 +1,7 @@
 """The part of a net that an engine runs, checked before anything runs."""
 
 import mmap
-from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Tuple
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -137,7 +137,7 @@ class Subnet:
             if fields and not is_known(layer):
                 names = " and ".join(dict.fromkeys(field.name for field in fields))
                 raise ModelError(
-                    f"layer {layer.name} ({layer.type}, line {fields[0].line}) has "
+                    f"layer {layer.name} ({layer.type}) has "
                     f"{names}, which {_of_fork(fields[0].name)} may compute with and this engine "
                     "does not understand; run the net in that Caffe, or without the field with "
                     "--ignore-unknown-fields", layer.name)

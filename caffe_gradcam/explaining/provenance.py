@@ -79,7 +79,8 @@ class Provenance:
 def _drawn(recipe: Recipe) -> Recipe:
     """A recipe reduced to what changes a figure."""
     running = Running(precision=recipe.running.precision,
-                      allow_missing=recipe.running.allow_missing)
+                      allow_missing=recipe.running.allow_missing,
+                      ignore_unknown_fields=recipe.running.ignore_unknown_fields)
     return dataclasses.replace(recipe, running=running)
 
 
