@@ -112,7 +112,8 @@ def test_6_a_label_too_few(setup, working):
     lines = (setup.folder / "labels.txt").read_text().splitlines()
     (setup.folder / "labels.txt").write_text("\n".join(lines[1:]))
     line = only(diagnose(setup, working))
-    assert "warning labels: 9 labels for 10 scores" in line and "background class" in line
+    assert "warning labels: " in line and "9 labels for 10 classes" in line
+    assert "a line for the background may be missing" in line
 
 
 def test_7_a_net_for_training(setup, models, working):

@@ -141,17 +141,14 @@ def _values(weights: Dict[str, List[np.ndarray]], needed: Set[str]) -> List[Find
 
 def examine_labels(model: LoadedModel) -> List[Finding]:
     """Whether there are as many class names as scores."""
-    count = model.class_count
+    misfits = [text for text in model.warnings if " labels for " in text]
+    if misfits:
+        return [warning("labels", text, "use the labels that belong to this net")
+                for text in misfits]
     if model.class_names is None:
         return [note("labels", "none: classes are shown as numbers",
                      "give --labels, or put a labels.txt into the folder")]
-    names = len(model.class_names)
-    if count is not None and names != count:
-        hints = {count - 1: "the net may have a background class, whose line is then missing",
-                 count + 1: "there may be an empty line or a heading too many"}
-        return [warning("labels", f"{names} labels for {count} scores: names may belong to other "
-                        "classes", hints.get(names, "use the labels that belong to this net"))]
-    return [fine("labels", f"{names} labels for as many scores")]
+    return [fine("labels", f"{len(model.class_names)} labels for as many scores")]
 
 
 def assumed(model: LoadedModel) -> List[Finding]:

@@ -1,46 +1,12 @@
-"""Names of classes: the file they stand in, and the class a user means."""
+"""The class that a user means by a number or a name."""
 
 import difflib
-import os
 import re
-from typing import TYPE_CHECKING, Dict, List, Optional, Sequence, Tuple, Union
+from typing import Dict, List, Optional, Sequence, Tuple
 
-from prototxt_tools.errors import ModelError, QuestionError
+from prototxt_tools.errors import QuestionError
 
-if TYPE_CHECKING:
-    StrPath = Union[str, "os.PathLike[str]"]
-
-_WORDNET_ID = re.compile(r"n\d{8}\s+")
 _MOST_SHOWN = 5
-
-
-def load(path: "StrPath") -> List[str]:
-    """Read a labels file: one class per line, the first line is class 0.
-
-    A WordNet number before the label (``n02119789 kit fox, Vulpes macrotis``, as in ImageNet's
-    ``synset_words.txt``) is dropped.
-
-    Parameters
-    ----------
-    path : str or os.PathLike
-
-    Returns
-    -------
-    list of str
-
-    Raises
-    ------
-    ModelError
-        The file is missing, unreadable or empty.
-    """
-    try:
-        with open(os.fspath(path), encoding="utf-8", errors="replace") as file:
-            lines = file.read().rstrip().splitlines()
-    except OSError as error:
-        raise ModelError(f"{path}: cannot be read: {error.strerror}", str(path)) from None
-    if not lines:
-        raise ModelError(f"{path}: holds no labels; there must be one per line", str(path))
-    return [_WORDNET_ID.sub("", line.strip()) for line in lines]
 
 
 def find(text: str, labels: Optional[Sequence[str]], count: Optional[int]) -> int:
@@ -49,8 +15,8 @@ def find(text: str, labels: Optional[Sequence[str]], count: Optional[int]) -> in
     Parameters
     ----------
     text : str
-        A number; or a label, one of its names between commas, or a part of just one label, in
-        any case.
+        A number, also as ``#3``; or a label, one of its names between commas, or a part of just
+        one label, in any case.
     labels : sequence of str or None
     count : int or None
         How many classes the net has; None where that is known only when it has run.
@@ -58,10 +24,13 @@ def find(text: str, labels: Optional[Sequence[str]], count: Optional[int]) -> in
     Raises
     ------
     QuestionError
-        No such class, or several; near names are suggested.
+        No such class, or several; near names are suggested. A number that is also the name of
+        another class is refused.
     """
-    if re.match(r"-?\d+$", text):
-        return check(int(text), count)
+    number = re.match(r"(#?)(-?\d{1,18})$", text.strip())
+    if number:
+        return check(_unambiguous(text.strip(), int(number.group(2)), labels or (),
+                                  bool(number.group(1))), count)
     if not labels:
         raise QuestionError(
             f"class {text!r}: the model has no labels; give a number or a labels file", text)
@@ -78,6 +47,17 @@ def find(text: str, labels: Optional[Sequence[str]], count: Optional[int]) -> in
         if hits:
             raise _several(text, hits, labels)
     raise _unknown(text, labels)
+
+
+def _unambiguous(text: str, index: int, labels: Sequence[str], is_marked: bool) -> int:
+    """The index, unless its digits are also the name of another class."""
+    named = [] if is_marked else [other for other, label in enumerate(labels)
+                                  if text in names(label) and other != index]
+    if named:
+        label = f" ({labels[index]})" if 0 <= index < len(labels) else ""
+        raise QuestionError(f"{text!r} is the number of class {index}{label} and the name of class "
+                            f"{named[0]}; give #{index} or #{named[0]}", text)
+    return index
 
 
 def check(index: int, count: Optional[int]) -> int:

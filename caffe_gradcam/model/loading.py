@@ -9,6 +9,7 @@ from typing import (
     List,
     Mapping,
     Optional,
+    Sequence,
     Tuple,
     Type,
     TypeVar,
@@ -17,7 +18,7 @@ from typing import (
 
 import numpy as np
 
-from caffe_gradcam.model import blobs, folder, labels, readme
+from caffe_gradcam.model import blobs, folder, label_files, readme
 from caffe_gradcam.model.fields import READERS, is_nothing
 from caffe_gradcam.model.preprocess import CHANNELS, LETTERBOX, Preprocessing
 from prototxt_tools import shapes as blob_shapes
@@ -242,9 +243,25 @@ def _class_names(given: _Given, score_shape: Optional[Tuple[int, ...]]
     source = given.take("labels", lambda: default)
     if source is None:
         return None
-    names = tuple(labels.load(source)) if isinstance(source, str) else source
-    count = score_shape[1] if score_shape and len(score_shape) > 1 else len(names)
-    if len(names) != count:
+    names = tuple(label_files.load(source)) if isinstance(source, str) else source
+    count = score_shape[1] if score_shape and len(score_shape) > 1 else None
+    problem = label_problem(names, count)
+    if problem:
         file = source if isinstance(source, str) else "labels"
-        given.warnings.append(f"{file}: {len(names)} labels for {count} classes")
+        given.warnings.append(f"{file}: {problem}")
+        return None
     return names
+
+
+def label_problem(names: Sequence[str], count: Optional[int]) -> Optional[str]:
+    """Why names cannot belong to so many classes, or None.
+
+    One score may have two labels: of what it speaks against, and of what it speaks for.
+    """
+    if count is None or len(names) == count or (count == 1 and len(names) == 2):
+        return None
+    hints = {count - 1: "; a line for the background may be missing",
+             count + 1: "; there may be a line for the background, an empty line or a heading too "
+                        "many"}
+    return (f"{len(names)} labels for {count} classes, so classes are shown as numbers"
+            + hints.get(len(names), ""))

@@ -66,7 +66,7 @@ class LoadedModel:
         False where they were chosen although the shapes of later blobs are unknown: see
         :meth:`with_shapes`.
     class_names : tuple of str, or None
-        One per class.
+        One per class; None also where the labels do not fit the number of classes.
     origins : dict
         Field to where its value comes from: "readme.md", "command line", "found: ..." or
         "assumed: ...". Fields are named as the keywords of :meth:`load`, and those of inputs
@@ -142,7 +142,7 @@ class LoadedModel:
         layers : str or sequence of str, optional
             The layers or blobs whose maps are drawn.
         labels : str, os.PathLike or sequence of str, optional
-            A file with one class name per line, or the names.
+            A file of class names, or the names: see ``caffe_gradcam.model.label_files``.
 
         Returns
         -------
@@ -232,8 +232,13 @@ class LoadedModel:
         if not self.layers_are_certain:
             layers, origins["layers"] = blobs.default_layers(
                 self.graph, self.score, complete, self.inputs)
-        return dataclasses.replace(self, shapes=complete, layers=layers, origins=origins,
-                                   layers_are_certain=True)
+        changed = dataclasses.replace(self, shapes=complete, layers=layers, origins=origins,
+                                      layers_are_certain=True)
+        problem = loading.label_problem(self.class_names or (), changed.class_count)
+        if self.class_names and problem:
+            return dataclasses.replace(changed, class_names=None,
+                                       warnings=self.warnings + (f"labels: {problem}",))
+        return changed
 
     @property
     def class_count(self) -> Optional[int]:
