@@ -6,6 +6,18 @@ from ..errors import EngineError
 from .registry import layer
 
 
+def indices(message, blob, count):
+    """A blob's values as indices below a count; raises EngineError where one of them is not.
+
+    On CUDA such an index would break every later call of the process.
+    """
+    index = blob.long()
+    if index.numel() and not 0 <= int(index.min()) <= int(index.max()) < count:
+        raise EngineError("layer {!r}: its indices go from {} to {}, and {} is the end".format(
+            message.name, int(index.min()), int(index.max()), count - 1))
+    return index
+
+
 @layer("Split")
 def split(message, bottoms, weights):
     return bottoms * len(message.top)
@@ -81,7 +93,7 @@ def tile(message, bottoms, weights):
 @layer("BatchReindex")
 def batch_reindex(message, bottoms, weights):
     x, index = bottoms
-    return [x[index.reshape(-1).long()]]
+    return [x[indices(message, index.reshape(-1), x.shape[0])]]
 
 
 @layer("DummyData")

@@ -17,8 +17,8 @@ from .rules import Gate, Rule
 ADVICE = ('add it with @layer("{}") of caffe_gradcam.engines.torch, or run the net in a Caffe '
           'that has it')
 HALVES = {"bf16": torch.bfloat16, "fp16": torch.float16}
-# What torch's allocators say on CUDA and on a CPU.
-MEMORY_WORDS = "out of memory", "can't allocate memory"
+# What torch's allocators say on CUDA and on a CPU; and cuBLAS and cuDNN, whose own memory is short.
+MEMORY_WORDS = "out of memory", "can't allocate memory", "STATUS_ALLOC_FAILED"
 
 
 class TorchEngine(Engine):
@@ -184,7 +184,8 @@ class TorchEngine(Engine):
 
     @contextlib.contextmanager
     def _memory(self):
-        """Turn an allocator's complaint into an OutOfMemory."""
+        """Turn an allocator's complaint into an OutOfMemory, of what computes in this precision."""
+        self._set_tf32()
         try:
             yield
         except RuntimeError as error:
@@ -196,6 +197,13 @@ class TorchEngine(Engine):
                 torch.cuda.empty_cache()
             raise OutOfMemory("the memory of {} does not hold this batch; give a smaller one ({})"
                               .format(self._device, str(error).strip().split("\n")[0])) from None
+
+    def _set_tf32(self):
+        """Before each run, since engines of other precisions may be at work in this process."""
+        if self._device.type == "cuda":
+            # Caffe multiplies in full float32.
+            torch.backends.cuda.matmul.allow_tf32 = self._precision == "tf32"
+            torch.backends.cudnn.allow_tf32 = self._precision == "tf32"
 
     def _mark(self, index, blobs):
         """Let autograd begin, or note its course, at the targets that hold their value now."""
@@ -218,9 +226,6 @@ def _device(name, precision):
     if index >= torch.cuda.device_count():
         raise EngineError("torch sees {} CUDA devices here, so there is no {}".format(
             torch.cuda.device_count(), name))
-    # Caffe multiplies in full float32.
-    torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
-    torch.backends.cudnn.allow_tf32 = precision == "tf32"
     return torch.device("cuda", index)
 
 
@@ -276,7 +281,9 @@ def _sent(array, device):
     """The array on the device, on its way while the processor goes on."""
     tensor = torch.from_numpy(array)
     if device.type == "cuda":
-        tensor = tensor.pin_memory()
+        # Otherwise the memory is pinned for the first card, which takes half a gigabyte of it.
+        with torch.cuda.device(device):
+            tensor = tensor.pin_memory()
     return tensor.to(device, non_blocking=True)
 
 
@@ -286,4 +293,5 @@ def _is_about_memory(error):
 
 def _array(tensor):
     """A copy, since the tensor lives on in the graph that backward walks."""
-    return np.array(tensor.detach().cpu().numpy())
+    array = tensor.detach().cpu().numpy()
+    return np.array(array) if tensor.device.type == "cpu" else array

@@ -100,7 +100,7 @@ def upsample(message, bottoms, weights):
     height = param.upsample_h or x.shape[2] * scale[0] - param.pad_out_h
     width = param.upsample_w or x.shape[3] * scale[1] - param.pad_out_w
     place = bottoms[1].flatten(2).long()
-    if int(place.max()) >= height * width:
+    if not 0 <= int(place.min()) <= int(place.max()) < height * width:
         raise EngineError("layer {}: its mask points outside {} x {}; it must come from a pooling "
                           "layer with a bottom of that size".format(message.name, height, width))
     top = x.new_zeros(tuple(x.shape[:2]) + (height * width,)).scatter(2, place, x.flatten(2))

@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 
 from . import products
+from .blobs import indices
 from .registry import layer
 
 
@@ -24,7 +25,8 @@ def inner_product(message, bottoms, weights):
 @layer("Embed")
 def embed(message, bottoms, weights):
     param = message.embed_param
-    top = F.embedding(bottoms[0].long(), weights[0].reshape(param.input_dim, param.num_output))
+    index = indices(message, bottoms[0], param.input_dim)
+    top = F.embedding(index, weights[0].reshape(param.input_dim, param.num_output))
     return [top + weights[1].reshape(-1) if param.bias_term else top]
 
 
