@@ -103,7 +103,7 @@ def wrong_device(setting: Setting, report: Report) -> None:
 
 def killed(setting: Setting, report: Report) -> None:
     """A run that is killed with -9 and gone on with comes to the table of an undisturbed one."""
-    copies = 20 if setting.is_dry else 100
+    copies = 10 if setting.is_dry else 100
     source = os.path.join(setting.folder, "list.txt")
     scenes = sorted((product.DIGITS / "scenes").glob("*.png"))
     with open(source, "w", encoding="utf-8") as file:

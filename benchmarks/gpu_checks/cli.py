@@ -182,10 +182,10 @@ def _interrupt(number: int, frame: Any) -> None:
 
 def _set_environment(temporary: str, caffe: Optional[str], is_dry: bool) -> None:
     """What the checks' processes inherit: where modules are, and that caches lie in DIR."""
-    paths = PATHS + [caffe] * bool(caffe) + [os.environ.get("PYTHONPATH", "")]
-    sys.path[:] = PATHS + [caffe] * bool(caffe) + [
-        path for path in sys.path if path not in PATHS]
-    os.environ["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
+    first = PATHS + ([caffe] if caffe else [])
+    sys.path[:] = first + [path for path in sys.path if path not in PATHS]
+    inherited = [path for path in [os.environ.get("PYTHONPATH")] if path]
+    os.environ["PYTHONPATH"] = os.pathsep.join(first + inherited)
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
     for name in ("TMPDIR", "XDG_CACHE_HOME", "CUDA_CACHE_PATH", "MPLCONFIGDIR",
                  "TRITON_CACHE_DIR"):

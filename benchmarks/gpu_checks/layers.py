@@ -35,7 +35,7 @@ class Layer(NamedTuple):
 
 def layers(setting: Setting, report: Report) -> None:
     """Each case forward and back; one of each type first, then the rest while there is time."""
-    cases = {**OTHER_CASES, **CASES}
+    cases: Dict[str, Any] = {**OTHER_CASES, **CASES}
     first = {case[0]: name for name, case in reversed(list(cases.items()))}
     missing = sorted(set(LAYERS) - set(first))
     if missing:

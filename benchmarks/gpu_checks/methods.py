@@ -26,7 +26,7 @@ def methods(setting: Setting, report: Report) -> None:
               ("googlenet", list(POOLED))]
     for net, names in groups:
         model = product.load(setting, net)
-        ready = product.prepared(model, 2)
+        ready = product.prepared(model, 1 if setting.is_dry else 2)
         maps = []
         for device in ("cpu", setting.device):
             with product.explainer(model, device, methods=names, samples=SAMPLES) as explainer:

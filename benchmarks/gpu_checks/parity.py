@@ -27,11 +27,11 @@ class Answer(NamedTuple):
     classes: List[int]
 
 
-def net(setting: Setting, report: Report, name: str, kind: str = "torch", count: int = 2) -> None:
+def net(setting: Setting, report: Report, name: str, kind: str = "torch") -> None:
     """All blobs of a net, the gradient at its target, the raw Grad-CAM; and all gradients."""
     product.require_caffe(setting, kind)
     model = product.load(setting, name)
-    blobs, inputs = product.blobs_of(model), product.inputs(model, count)
+    blobs, inputs = product.blobs_of(model), product.inputs(model, 1 if setting.is_dry else 2)
     with product.engine(model, "cpu", kind=kind) as engine:
         reference = answer(model, engine, blobs, inputs)
     with product.engine(model, setting.device, kind=kind) as engine:

@@ -9,8 +9,8 @@ from gpu_checks.setting import Result
 
 FILES = ("gpu.json", "gpu.md", "log")
 NO_CARD = "none (dry run on the CPU)"
-DRY_RUN = ("This was a dry run on the CPU with tiny sizes: no GPU was used, and no number here says "
-           "anything about one.")
+DRY_RUN = ("This was a dry run on the CPU with tiny sizes: no GPU was used, and no number here "
+           "says anything about one.")
 # Fact -> how gpu.md names it.
 FACTS = {
     "date": "date", "driver": "driver", "torch": "torch", "cuda": "CUDA", "cudnn": "cuDNN",

@@ -78,7 +78,7 @@ class Runner:
     def _begin(self, check: Check) -> None:
         reason = check.reason_to_skip(self._setting) if check.reason_to_skip else None
         limit = min(check.limit, self._deadline - time.monotonic())
-        if reason is None and limit < LEAST:
+        if reason is None and limit < min(LEAST, check.limit):
             reason = "no time was left for it; give more --minutes"
         if reason is not None:
             self._record.add(Result(check.name, SKIPPED, reason))
