@@ -24,11 +24,19 @@ setup(
     + ["caffe_gradcam.zoo.models"],
     # The registry is a folder for people; an installed package carries it inside.
     package_dir={"caffe_gradcam.zoo.models": "models"},
-    package_data={"caffe_gradcam.zoo.models": [
+    package_data={"prototxt_tools": ["py.typed"], "caffe_gradcam": ["py.typed"],
+                  "caffe_gradcam.zoo.models": [
         "*.yaml", "*/readme.md", "digits/*.prototxt", "digits/*.txt", "digits/*.caffemodel",
     ]},
     python_requires=">=3.6",
-    install_requires=["numpy", "opencv-python", "protobuf", "PyYAML", "tqdm"],
+    install_requires=[
+        "dataclasses; python_version < '3.7'",
+        "numpy",
+        "opencv-python",
+        "protobuf",
+        "PyYAML",
+        "tqdm",
+    ],
     extras_require={
         "torch": ["torch"],
         "openvino": ["openvino", "torch"],
@@ -37,12 +45,17 @@ setup(
         "batch": ["fsspec", "lmdb", "pyarrow"],
         "ray": ["ray[data]"],
         "figures": ["matplotlib"],
+        "completion": ["shtab"],
         "test": [
             "fsspec",
             "h5py",
             "hypothesis",
+            "import-linter; python_version >= '3.10'",
             "lmdb; python_version >= '3.7'",
             "matplotlib",
+            "mypy; python_version >= '3.10'",
+            "pandas; python_version >= '3.10'",
+            "pillow",
             "pyarrow; python_version >= '3.10'",
             "pytest",
             "pytest-timeout",
@@ -51,13 +64,17 @@ setup(
             "ruff; python_version >= '3.7'",
             "scikit-image; python_version >= '3.10'",
             "scikit-learn",
+            "shtab; python_version >= '3.7'",
+            "types-PyYAML; python_version >= '3.10'",
+            "types-requests; python_version >= '3.10'",
+            "types-tqdm; python_version >= '3.10'",
             "vermin",
         ],
     },
     entry_points={
         "console_scripts": [
-            "prototxt-tools = prototxt_tools.cli:main",
-            "caffe-gradcam = caffe_gradcam.cli:main",
+            "prototxt-tools = prototxt_tools.commands.cli:main",
+            "caffe-gradcam = caffe_gradcam.commands.cli:main",
         ]
     },
     classifiers=[

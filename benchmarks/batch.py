@@ -30,15 +30,16 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "batch")]
 
 from processes import family, kill  # noqa: E402
 
-from caffe_gradcam.batch.plan import Plan  # noqa: E402
-from caffe_gradcam.batch.status import problems  # noqa: E402
+from caffe_gradcam.batch.output.plan import Plan  # noqa: E402
+from caffe_gradcam.batch.output.status import problems  # noqa: E402
 from caffe_gradcam.batch.storage import open_folder  # noqa: E402
-from caffe_gradcam.explain import Explainer  # noqa: E402
-from caffe_gradcam.model import Model  # noqa: E402
-from caffe_gradcam.preprocess import prepare  # noqa: E402
+from caffe_gradcam.engines import Running  # noqa: E402
+from caffe_gradcam.explaining.explainer import Explainer  # noqa: E402
+from caffe_gradcam.model.model import LoadedModel  # noqa: E402
+from caffe_gradcam.model.preprocess import prepare  # noqa: E402
 
 ENVIRONMENT = dict(os.environ, PYTHONPATH=str(ROOT))
-ROLES = {"batch.decode:serve": "decoders", "batch.net:serve": "net"}
+ROLES = {"batch.pipeline.decoders:serve": "decoders", "batch.pipeline.net:serve": "net"}
 _HERTZ = os.sysconf("SC_CLK_TCK")
 
 
@@ -86,15 +87,16 @@ def write_images(folder, count, side):
     for index in range(count):
         coarse = rng.randint(0, 256, (side // 8, side // 8, 3)).astype(np.uint8)
         picture = cv2.resize(coarse, (side, side), interpolation=cv2.INTER_CUBIC)
-        cv2.imwrite(str(folder / "{:06d}.jpg".format(index)), picture)
+        cv2.imwrite(str(folder / f"{index:06d}.jpg"), picture)
 
 
 def alone(options, source):
     """The engine in batches of the same size: images per second, processor seconds per 1000."""
-    model = Model.load(options.model)
+    model = LoadedModel.load(options.model)
     paths = sorted(source.iterdir())[:options.alone]
     ready = [prepare(cv2.imread(str(path)), model.inputs) for path in paths]
-    with Explainer.open(model, options.engine, device=options.device, isolated=False) as explainer:
+    running = Running(engine=options.engine, device=options.device, isolated=False)
+    with Explainer.open(model, running=running) as explainer:
         explainer.explain_prepared(ready[:options.batch])
         started, worked = time.perf_counter(), time.process_time()
         for start in range(0, len(ready), options.batch):
@@ -174,7 +176,7 @@ def sample(pid, samples, over):
 
 def role_of(pid):
     try:
-        text = pathlib.Path("/proc/{}/cmdline".format(pid)).read_text()
+        text = pathlib.Path(f"/proc/{pid}/cmdline").read_text()
     except OSError:
         return "main"
     return next((role for mark, role in ROLES.items() if mark in text), "main")
@@ -182,7 +184,7 @@ def role_of(pid):
 
 def seconds_of(pid):
     try:
-        fields = pathlib.Path("/proc/{}/stat".format(pid)).read_text().rsplit(")", 1)[1].split()
+        fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / float(_HERTZ)
     except OSError:
         return 0.0
@@ -191,7 +193,7 @@ def seconds_of(pid):
 def resident(pid):
     """Bytes of memory, shared ones too."""
     try:
-        text = pathlib.Path("/proc/{}/smaps_rollup".format(pid)).read_text()
+        text = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text()
         return 1024 * next(int(line.split()[1]) for line in text.splitlines()
                            if line.startswith("Rss:"))
     except (OSError, StopIteration):

@@ -24,11 +24,12 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 import stock_caffe  # noqa: E402
 
-from prototxt_tools import check, rewrite, shapes  # noqa: E402
-from prototxt_tools.audit import audit  # noqa: E402
-from prototxt_tools.document import Document  # noqa: E402
+from prototxt_tools import rewrite, shapes  # noqa: E402
 from prototxt_tools.errors import InputError  # noqa: E402
-from prototxt_tools.net import Net  # noqa: E402
+from prototxt_tools.net.net import Net  # noqa: E402
+from prototxt_tools.reports import check  # noqa: E402
+from prototxt_tools.reports.audit import audit  # noqa: E402
+from prototxt_tools.text.document import Document  # noqa: E402
 
 _TABLES = (".tsv", ".csv", ".md", ".json")
 _SECONDS, _BYTES = 60, 6 << 30
@@ -95,7 +96,7 @@ def try_all(path, with_caffe):
         net = Net.parse(document)
         row = row._replace(is_net=True, converts=False)
         check.strangers(document)
-        converted = rewrite.force_backward(rewrite.strip_softmax(document).document).document
+        converted = rewrite.strip_softmax(document).then(rewrite.force_backward).document
         row = row._replace(converts=True)
     except InputError as error:
         return row._replace(reason=_without_path(error, path))
@@ -149,15 +150,15 @@ def report(rows):
         ("load after conversion", _asked(rows, "loads_after"), _those(rows, "loads_after")),
         ("have Caffe's shapes", _asked(rows, "shapes_agree"), _those(rows, "shapes_agree")),
     ):
-        yield "{:<34}{:>5} of {:>5}".format(title, len(yes), len(asked))
+        yield f"{title:<34}{len(yes):>5} of {len(asked):>5}"
     kinds = collections.Counter(_kind(row) for row in rows)
     yield ""
     for kind, count in kinds.most_common():
-        yield "{:<34}{:>5}".format(kind, count)
+        yield f"{kind:<34}{count:>5}"
     yield ""
     for row in rows:
         if row.reason:
-            yield "{}: {}: {}".format(row.name, _kind(row), row.reason)
+            yield f"{row.name}: {_kind(row)}: {row.reason}"
 
 
 def _asked(rows, column):
@@ -214,7 +215,7 @@ def main(arguments):
         return 0 if arguments in (["-h"], ["--help"]) else 2
     folder = pathlib.Path(arguments[0])
     if not folder.is_dir():
-        print(_printable("{} is no folder".format(folder)), file=sys.stderr)
+        print(_printable(f"{folder} is no folder"), file=sys.stderr)
         return 2
     with_caffe = importlib.util.find_spec("caffe") is not None
     if with_caffe:

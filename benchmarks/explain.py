@@ -77,7 +77,7 @@ class Worker:
         print(json.dumps(message), file=self._process.stdin, flush=True)
         answer = self._process.stdout.readline()
         if not answer:
-            sys.exit("explain.py: a worker ended while it did {}".format(message))
+            sys.exit(f"explain.py: a worker ended while it did {message}")
         return json.loads(answer)
 
     def close(self):
@@ -100,15 +100,15 @@ def main():
                 for way, times in seconds.items()}), file=sys.stderr, flush=True)
         for kind in ("caffe", "torch"):
             if kind in workers:
-                profiles["{}, {}".format(name, kind)] = workers[kind].ask("profile")
+                profiles[f"{name}, {kind}"] = workers[kind].ask("profile")
     for worker in workers.values():
         worker.close()
     report = "\n\n".join(
-        ["A 2048 x 2048 matrix product reaches {:.0f} GFLOP/s here.".format(peak / 1e9)]
-        + ["Batch of {}:\n\n".format(batch) + table(
+        [f"A 2048 x 2048 matrix product reaches {peak / 1e9:.0f} GFLOP/s here."]
+        + [f"Batch of {batch}:\n\n" + table(
             {name: cells for (name, one), cells in columns.items() if one == batch})
            for batch in options.batches]
-        + ["Forward pass by type of layer, batch of {}:\n\n".format(options.batches[-1]) + table(
+        + [f"Forward pass by type of layer, batch of {options.batches[-1]}:\n\n" + table(
             {title: shares(taken) for title, taken in profiles.items()}),
            "Start-up, loading and memory:\n\n" + table(costs(options, started))])
     print(report)
@@ -144,7 +144,7 @@ def parse():
                         "time instead of the clock's: for a machine with other work to do")
     options = parser.parse_args()
     if options.write and not options.write.read_text().partition(BEGIN)[2].count(END):
-        parser.error("{}: no lines {} and {}".format(options.write, BEGIN, END))
+        parser.error(f"{options.write}: no lines {BEGIN} and {END}")
     return options
 
 
@@ -180,13 +180,12 @@ def column(name, batch, seconds, peak):
     for title, way, other in RATIOS:
         if way in seconds and other in seconds:
             ratio = statistics.median(a / b for a, b in zip(seconds[way], seconds[other]))
-            cells[title] = "{:.2f}".format(ratio)
+            cells[title] = f"{ratio:.2f}"
     for way in ("caffe", "torch", "openvino"):
         if way in seconds:
             rate = operations(NETS[name][0]) * batch / statistics.median(seconds[way + " forward"])
-            cells[way + ": images per second"] = "{:.1f}".format(
-                batch / statistics.median(seconds[way]))
-            cells[way + ": share of matrix product"] = "{:.0%}".format(rate / peak)
+            cells[way + ": images per second"] = f"{batch / statistics.median(seconds[way]):.1f}"
+            cells[way + ": share of matrix product"] = f"{rate / peak:.0%}"
     return cells
 
 
@@ -194,7 +193,7 @@ def shares(taken):
     """Type of layer -> its share of the time, where that is worth a line."""
     total = sum(taken.values())
     found = sorted(taken.items(), key=lambda item: -item[1])
-    return {name: "{:.0%}".format(time / total) for name, time in found if time > 0.02 * total}
+    return {name: f"{time / total:.0%}" for name, time in found if time > 0.02 * total}
 
 
 def costs(options, started):
@@ -204,14 +203,14 @@ def costs(options, started):
         for batch in options.batches if kind in started else ():
             output = subprocess.check_output(
                 started[kind] + [COSTS, kind, "VGG-16", str(batch)], cwd=str(ROOT))
-            columns["VGG-16, {}, {}".format(batch, kind)] = json.loads(output.decode())
+            columns[f"VGG-16, {batch}, {kind}"] = json.loads(output.decode())
     taken = []
     for _ in range(5):
         begin = time.perf_counter()
         subprocess.check_call([sys.executable, "-m", "caffe_gradcam", "--help"], cwd=str(ROOT),
                               stdout=subprocess.DEVNULL)
         taken.append(time.perf_counter() - begin)
-    columns["caffe-gradcam --help"] = {"seconds": "{:.2f}".format(statistics.median(taken))}
+    columns["caffe-gradcam --help"] = {"seconds": f"{statistics.median(taken):.2f}"}
     return columns
 
 

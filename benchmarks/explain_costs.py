@@ -20,11 +20,11 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "benchmarks")]
 import numpy as np  # noqa: E402
 from definitions import write_model  # noqa: E402
 from nets import NETS  # noqa: E402
+from opened import open_net  # noqa: E402
 
-from caffe_gradcam.engines.base import open_here  # noqa: E402
 from prototxt_tools import rewrite, shapes  # noqa: E402
-from prototxt_tools.document import Document  # noqa: E402
-from prototxt_tools.net import Net  # noqa: E402
+from prototxt_tools.net.net import Net  # noqa: E402
+from prototxt_tools.text.document import Document  # noqa: E402
 
 
 def memory(field):
@@ -61,8 +61,7 @@ def measure(kind, name, batch, folder):
     libraries = memory("VmRSS")
     reading = apart(path.read_bytes)
     begin = time.perf_counter()
-    engine = open_here(kind, prototxt=document.text(), weights=str(path), scores=[score],
-                       targets=[target])
+    engine = open_net(kind, document.text(), path, [score], [target], isolated=False)
     opening = time.perf_counter() - begin
     net = Net.parse(document).at("TEST")
     data = np.zeros((batch,) + tuple(net.inputs[0].shape[1:]), np.float32)
@@ -70,10 +69,10 @@ def measure(kind, name, batch, folder):
     blobs = shapes.infer(net, {"data": data.shape})
     needed = path.stat().st_size + sum(4 * np.prod(shape) for shape in blobs.values())
     peak = memory("VmHWM")
-    return {"opening / reading the file": "{:.1f}".format(opening / reading),
-            "seconds": "{:.2f}".format(opening),
-            "peak / weights and blobs": "{:.2f}".format(peak / needed),
-            "without libraries": "{:.2f}".format((peak - libraries) / needed)}
+    return {"opening / reading the file": f"{opening / reading:.1f}",
+            "seconds": f"{opening:.2f}",
+            "peak / weights and blobs": f"{peak / needed:.2f}",
+            "without libraries": f"{(peak - libraries) / needed:.2f}"}
 
 
 def main():

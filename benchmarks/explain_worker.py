@@ -20,12 +20,11 @@ import cv2  # noqa: E402
 import numpy as np  # noqa: E402
 from definitions import random_input, write_model  # noqa: E402
 from nets import NETS  # noqa: E402
+from opened import open_net  # noqa: E402
 
-from caffe_gradcam.engines import open_engine  # noqa: E402
-from caffe_gradcam.engines.base import open_here  # noqa: E402
-from caffe_gradcam.methods.gradients import grad_cam  # noqa: E402
+from caffe_gradcam.explaining.methods.gradients import grad_cam  # noqa: E402
 from prototxt_tools import rewrite, weights  # noqa: E402
-from prototxt_tools.document import Document  # noqa: E402
+from prototxt_tools.text.document import Document  # noqa: E402
 
 
 class Session:
@@ -38,12 +37,12 @@ class Session:
         self.text = rewrite.strip_softmax(Document.parse(text)).document.text()
         size = 227 if "227" in text[:200] else 224
         self.data = random_input((batch, 3, size, size))
-        self.engine = self.open(open_here)
+        self.engine = self.open()
         self.others = {}
 
-    def open(self, how, text=None, path=None):
-        return how(self.kind, prototxt=text or self.text, weights=path or self.weights,
-                   scores=[self.score], targets=[self.target])
+    def open(self, text=None, path=None, isolated=False):
+        return open_net(self.kind, text or self.text, path or self.weights, [self.score],
+                        [self.target], isolated=isolated)
 
     def other(self, name, make):
         """A second engine or net, made when it is first asked for."""
@@ -73,13 +72,13 @@ class Session:
         self.forward(self.other("folded", self._fold))
 
     def _fold(self):
-        document, learned = rewrite.fold(Document.parse(self.text), weights.load(self.weights))
+        folded = rewrite.fold(Document.parse(self.text), weights.load(self.weights))
         path = self.weights + ".folded"
-        weights.save(path, learned)
-        return self.open(open_here, document.document.text(), path)
+        weights.save(path, folded.weights)
+        return self.open(folded.document.text(), path)
 
     def isolated(self):
-        self.explain(self.other("isolated", lambda: self.open(open_engine)))
+        self.explain(self.other("isolated", lambda: self.open(isolated=True)))
 
     def blog(self):
         """The recipe of the pycaffe script: full backward, one image at a time."""

@@ -25,15 +25,19 @@ import numpy as np  # noqa: E402
 from definitions import write_model  # noqa: E402
 from nets import NETS  # noqa: E402
 
+from caffe_gradcam.engines import Running  # noqa: E402
 from caffe_gradcam.engines.torch.trunk import PATIENCE  # noqa: E402
-from caffe_gradcam.evidence import MOST  # noqa: E402
-from caffe_gradcam.explain import Explainer  # noqa: E402
-from caffe_gradcam.methods import METHODS  # noqa: E402
-from caffe_gradcam.model import Model  # noqa: E402
-from caffe_gradcam.preprocess import prepare  # noqa: E402
+from caffe_gradcam.explaining.explainer import Explainer  # noqa: E402
+from caffe_gradcam.explaining.methods import METHODS  # noqa: E402
+from caffe_gradcam.explaining.settings import Explaining  # noqa: E402
+from caffe_gradcam.model.model import LoadedModel  # noqa: E402
+from caffe_gradcam.model.preprocess import prepare  # noqa: E402
 
 # What takes longer, in seconds, is not warmed up, nor measured again.
 LONG = 60
+# Images in a batch, as many as methods run together.
+TOGETHER = 16
+TORCH = Running(engine="torch")
 DEFAULT = ("SqueezeNet v1.1", "GoogLeNet", "ResNet-50")
 
 
@@ -67,7 +71,8 @@ def timed(function, repeats=1):
 
 def measure(model, name, photograph, samples, repeats):
     """Seconds of one method, and how many rows it runs through the net and the head."""
-    with Explainer.open(model, "torch", [name], samples=samples) as explainer:
+    explaining = Explaining(methods=(name,), samples=samples)
+    with Explainer.open(model, explaining, TORCH) as explainer:
         explainer.engine = counted = Counted(explainer.engine)
         seconds = timed(lambda: explainer.explain([photograph], [0]))
         rows, head_rows = counted.rows, counted.head_rows
@@ -80,16 +85,16 @@ def measure(model, name, photograph, samples, repeats):
 
 
 def forwards(model, photograph, repeats):
-    """Seconds of a forward pass: of one image alone, and of one image among MOST."""
+    """Seconds of a forward pass: of one image alone, and of one image among TOGETHER."""
     data = prepare(photograph, model.inputs).blobs
-    many = {name: np.repeat(blob, MOST, axis=0) for name, blob in data.items()}
-    with Explainer.open(model, "torch") as explainer:
+    many = {name: np.repeat(blob, TOGETHER, axis=0) for name, blob in data.items()}
+    with Explainer.open(model, running=TORCH) as explainer:
         engine, score = explainer.engine, [model.score]
         for inputs in (data, many) * (PATIENCE + 1):
             engine.forward(inputs, score)
         alone = timed(lambda: engine.forward(data, score), repeats * 3)
         among = timed(lambda: engine.forward(many, score), repeats)
-    return alone, tuple(one / MOST for one in among)
+    return alone, tuple(one / TOGETHER for one in among)
 
 
 def main():
@@ -107,31 +112,30 @@ def main():
         text, score, target = NETS[net]
         with tempfile.TemporaryDirectory() as folder:
             path, _ = write_model(pathlib.Path(folder), text)
-            model = Model.load(path, score=score, target=target)
+            model = LoadedModel.load(path, score=score, layers=target)
             alone, among = forwards(model, photograph, options.repeats)
-            print("| {} | one forward pass: {:.0f} ms; of {} together {:.0f} ms each | | | 1 | 1 |"
-                  " |".format(net, alone[0] * 1e3, MOST, among[0] * 1e3))
+            print(f"| {net} | one forward pass: {alone[0] * 1e3:.0f} ms; of {TOGETHER} together "
+                  f"{among[0] * 1e3:.0f} ms each | | | 1 | 1 | |")
             for name in options.method or METHODS:
                 report(net, model, name, photograph, options, (alone, among))
 
 
 def report(net, model, name, photograph, options, costs):
     """Print one line of the table."""
-    (alone, among), channels = costs, model.shapes[model.targets[0]][1]
+    (alone, among), channels = costs, model.shapes[model.layers[0]][1]
     try:
         seconds, rows, head_rows = measure(
             model, name, photograph, options.samples, options.repeats)
     except ValueError as error:
-        print("| {} | {} | | | | | {} |".format(net, name, error))
+        print(f"| {net} | {name} | | | | | {error} |")
         return
     own = ""
     if head_rows:
-        own = "{:.3f} of {} full runs".format(
-            seconds[0] / (channels * among[0]), channels)
-    elif rows > MOST:
-        own = "{:.2f}".format(seconds[0] / (rows * among[0]))
-    print("| {} | {} | {} | {} | {:.1f} | {:.1f} | {} |".format(
-        net, name, rows, head_rows, seconds[0] / alone[0], seconds[1] / alone[1], own), flush=True)
+        own = f"{seconds[0] / (channels * among[0]):.3f} of {channels} full runs"
+    elif rows > TOGETHER:
+        own = f"{seconds[0] / (rows * among[0]):.2f}"
+    print(f"| {net} | {name} | {rows} | {head_rows} | {seconds[0] / alone[0]:.1f} "
+          f"| {seconds[1] / alone[1]:.1f} | {own} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -4,8 +4,8 @@ import definitions
 from definitions import Builder
 
 from prototxt_tools import shapes
-from prototxt_tools.document import Document
-from prototxt_tools.net import Net
+from prototxt_tools.net.net import Net
+from prototxt_tools.text.document import Document
 
 
 def squeezenet(classes=1000):
@@ -14,13 +14,13 @@ def squeezenet(classes=1000):
     x = b.pool("pool1", b.conv_relu("conv1", "data", 64, 3, stride=2), 3, 2)
     widths = [(16, 64), (16, 64), (32, 128), (32, 128), (48, 192), (48, 192), (64, 256), (64, 256)]
     for index, (squeeze, expand) in enumerate(widths, 2):
-        name = "fire{}/".format(index)
+        name = f"fire{index}/"
         x = b.conv_relu(name + "squeeze1x1", x, squeeze, 1)
         x = b.layer("Concat", name + "concat", [
             b.conv_relu(name + "expand1x1", x, expand, 1),
             b.conv_relu(name + "expand3x3", x, expand, 3, pad=1)])
         if index in (3, 5):
-            x = b.pool("pool{}".format(index), x, 3, 2)
+            x = b.pool(f"pool{index}", x, 3, 2)
     x = b.conv_relu("conv10", b.dropout(x), classes, 1)
     b.softmax(b.global_average("pool10", x))
     return b.text()

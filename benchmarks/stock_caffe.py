@@ -1,6 +1,6 @@
 """Ask real Caffe about a net, in a child process: what it refuses kills the process.
 
-Only for nets that ``prototxt_tools.audit`` finds nothing about: Caffe runs what a net names.
+Only for nets that ``prototxt_tools.reports.audit`` has no findings for: Caffe runs what a net names.
 """
 
 import faulthandler
@@ -13,7 +13,7 @@ import tempfile
 import time
 from typing import Dict, List, NamedTuple, Optional, Tuple
 
-from prototxt_tools.edits import Edits
+from prototxt_tools.text.edits import Edits
 
 _FILLERS = ("weight_filler", "bias_filler", "filler")
 _PARAMETERS = ("convolution_param", "inner_product_param", "scale_param", "embed_param")
@@ -33,7 +33,7 @@ def build(document, phase="TEST"):
 
     Parameters
     ----------
-    document : prototxt_tools.document.Document
+    document : prototxt_tools.text.document.Document
     phase : str
 
     Returns
@@ -109,9 +109,9 @@ def in_child(folder, work, seconds=SECONDS):
     if data:
         return json.loads(data.decode()), ""
     if data is None:
-        return None, "no answer in {} s".format(seconds)
+        return None, f"no answer in {seconds} s"
     errors.seek(0)
-    return None, _last_words(errors.read()) or "died without a word, status {}".format(status)
+    return None, _last_words(errors.read()) or f"died without a word, status {status}"
 
 
 def _run_and_exit(folder, work, writer, errors):
@@ -126,7 +126,7 @@ def _run_and_exit(folder, work, writer, errors):
             pipe.write(answer)
         os._exit(0)
     except BaseException as error:  # an exception must not run on as a second parent
-        os.write(2, "{}: {}\n".format(type(error).__name__, error).encode())
+        os.write(2, f"{type(error).__name__}: {error}\n".encode())
     finally:
         os._exit(1)
 

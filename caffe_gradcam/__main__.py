@@ -2,6 +2,6 @@
 
 import sys
 
-from caffe_gradcam.cli import main
+from caffe_gradcam.commands.cli import main
 
 sys.exit(main())

@@ -15,9 +15,9 @@ def main():
     parts = list(debian()) + sorted(wheels(), key=lambda one: one["name"].lower())
     lines = ",\n".join("  " + json.dumps(part, ensure_ascii=False) for part in parts)
     head = {"type": "container", "name": "caffe-gradcam:" + sys.argv[1]}
-    print('{{"bomFormat": "CycloneDX", "specVersion": "1.5", "version": 1,\n'
-          ' "metadata": {{"component": {}}},\n'
-          ' "components": [\n{}\n]}}'.format(json.dumps(head), lines))
+    print('{"bomFormat": "CycloneDX", "specVersion": "1.5", "version": 1,\n'
+          f' "metadata": {{"component": {json.dumps(head)}}},\n'
+          f' "components": [\n{lines}\n]}}')
 
 
 def component(name, version, purl, licenses):
@@ -36,8 +36,7 @@ def debian():
         name, version, architecture, status = line.split("\t")
         if status.startswith("ii"):
             escaped = version.replace("+", "%2B").replace(":", "%3A")
-            purl = "pkg:deb/{}/{}@{}?arch={}&distro={}".format(
-                distribution, name, escaped, architecture, release)
+            purl = f"pkg:deb/{distribution}/{name}@{escaped}?arch={architecture}&distro={release}"
             yield component(name, version, purl, copyrights(name))
 
 

@@ -2,6 +2,6 @@
 
 import sys
 
-from prototxt_tools.cli import main
+from prototxt_tools.commands.cli import main
 
 sys.exit(main())

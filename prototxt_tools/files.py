@@ -4,21 +4,24 @@ import contextlib
 import os
 import shutil
 import uuid
+from typing import BinaryIO, Iterator, Union
 
 from prototxt_tools.errors import InputError
 
+Path = Union[str, "os.PathLike[str]"]
+
 
 @contextlib.contextmanager
-def replacing(path):
-    """Open a file to write that takes its place when all of it is written.
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """Open a file for writing that replaces the old one when all of it is written.
 
-    Until then it has a temporary name beside the place; where writing fails nothing is left.
-    What is there and no file, a pipe or ``/dev/null``, is written to as it is.
+    Until then it has a temporary name in the same folder; where writing fails nothing is left
+    behind. What exists and is not a file, such as a pipe or ``/dev/null``, is written directly.
 
     Parameters
     ----------
     path : str or os.PathLike
-        The file; its folder is made when it is missing. The mode of an older file stays.
+        The file; its folder is made if it does not exist. The mode of an older file stays.
 
     Yields
     ------
@@ -48,10 +51,10 @@ def replacing(path):
             if os.path.exists(temporary):
                 os.remove(temporary)
     except OSError as error:
-        raise InputError("{}: cannot be written: {}".format(path, error.strerror)) from None
+        raise InputError(f"{path}: cannot be written: {error.strerror}", subject=path) from None
 
 
-def write_bytes(path, data):
+def write_bytes(path: Path, data: bytes) -> None:
     """Write a whole file; raises InputError as ``replacing`` does.
 
     Parameters

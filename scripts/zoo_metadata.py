@@ -94,7 +94,7 @@ def main(arguments):
     differ = [slug for slug in sorted(set(there) | set(readmes))
               if slug not in OURS and there.get(slug) != readmes.get(slug)]
     for slug in differ:
-        print("models/{}/readme.md does not say what the facts say".format(slug))
+        print(f"models/{slug}/readme.md does not say what the facts say")
     return 1 if differ else 0
 
 
@@ -159,7 +159,7 @@ def readme(fact, slug):
     front["gradcam"] = gradcam(fact)
     front["zoo"] = zoo(fact, urls)
     text = yaml.dump(kept(front), Dumper=Dumper, sort_keys=False, width=10000, allow_unicode=True)
-    return "---\n{}---\n{}".format(text, body(fact, slug))
+    return f"---\n{text}---\n{body(fact, slug)}"
 
 
 class Dumper(yaml.SafeDumper):
@@ -206,9 +206,9 @@ def gradcam(fact):
     if (fact["mean"] or []) and not any(fact["mean"]):
         given["mean"] = "none"
     return {
-        "input": kept(given),
+        "inputs": kept(given),
         "score": fact["score_blob"],
-        "target": fact["gradcam_target_blob"],
+        "layer": fact["gradcam_target_blob"],
         "labels": "names.txt" if fact["label_order"] == "names.txt in archive" else None,
     }
 
@@ -345,7 +345,7 @@ def kept(mapping):
 def body(fact, slug):
     lines = ["{}: {}.".format(fact["architecture"] or fact["name"], fact["task"]), "",
              "What is known of a public model; the model itself does not lie here:", "",
-             "    caffe-gradcam models fetch {}".format(slug)]
+             f"    caffe-gradcam models fetch {slug}"]
     notes = [traceable(note.replace(" Good rewriter fixture.", "")) for note in fact["notes"]
              if not UNSAID.search(note)]
     if notes:

@@ -16,6 +16,11 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     # One worker for each core already; threads of theirs would only wait for one another.
     for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(threads, "1")
+if "FUZZ_EXAMPLES" in os.environ:
+    import hypothesis
+
+    hypothesis.settings.register_profile("long", max_examples=int(os.environ["FUZZ_EXAMPLES"]))
+    hypothesis.settings.load_profile("long")
 
 
 @pytest.fixture(scope="session")

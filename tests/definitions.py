@@ -6,8 +6,8 @@ The weights are random but the same on every machine and numpy: RandomState's st
 import numpy as np
 
 from prototxt_tools import shapes
-from prototxt_tools.document import Document
-from prototxt_tools.net import Net
+from prototxt_tools.net.net import Net
+from prototxt_tools.text.document import Document
 
 # Random numbers that are drawn at a time.
 PART = 1 << 18
@@ -23,21 +23,19 @@ class Builder:
 
     def __init__(self, name, shape, form="V2"):
         self.form = form
-        dims = " ".join("input_dim: {}".format(size) for size in shape)
+        dims = " ".join(f"input_dim: {size}" for size in shape)
         if form == "V2":
             dims = "input_shape {{ {} }}".format(dims.replace("input_dim", "dim"))
-        self.lines = ['name: "{}"'.format(name), 'input: "data"', dims]
+        self.lines = [f'name: "{name}"', 'input: "data"', dims]
 
     def layer(self, kind, name, bottoms, top=None, params=""):
         bottoms = [bottoms] if isinstance(bottoms, str) else bottoms
         top = top or name
         word = "layer" if self.form == "V2" else "layers"
-        said = '"{}"'.format(kind) if self.form == "V2" else self.V1_TYPES[kind]
-        reads = " ".join('bottom: "{}"'.format(bottom) for bottom in bottoms)
+        said = f'"{kind}"' if self.form == "V2" else self.V1_TYPES[kind]
+        reads = " ".join(f'bottom: "{bottom}"' for bottom in bottoms)
         self.lines.append(
-            '{} {{\n  name: "{}"\n  type: {}\n  {} top: "{}"\n  {}\n}}'.format(
-                word, name, said, reads, top, params
-            )
+            f'{word} {{\n  name: "{name}"\n  type: {said}\n  {reads} top: "{top}"\n  {params}\n}}'
         )
         return top
 
@@ -47,7 +45,7 @@ class Builder:
             "Convolution", name, bottom,
             params=params.format(
                 outputs, kernel, stride, pad,
-                "group: {} ".format(group) if group > 1 else "",
+                f"group: {group} " if group > 1 else "",
                 "" if bias else "bias_term: false ",
             ),
         )
@@ -59,9 +57,7 @@ class Builder:
         return self.relu(self.conv(name, *args, **kwargs))
 
     def pool(self, name, bottom, kernel, stride=1, pad=0, method="MAX"):
-        params = "pooling_param {{ pool: {} kernel_size: {} stride: {} pad: {} }}".format(
-            method, kernel, stride, pad
-        )
+        params = f"pooling_param {{ pool: {method} kernel_size: {kernel} stride: {stride} pad: {pad} }}"
         return self.layer("Pooling", name, bottom, params=params)
 
     def global_average(self, name, bottom):
@@ -75,7 +71,7 @@ class Builder:
         )
 
     def fc(self, name, bottom, outputs):
-        params = "inner_product_param {{ num_output: {} }}".format(outputs)
+        params = f"inner_product_param {{ num_output: {outputs} }}"
         return self.layer("InnerProduct", name, bottom, params=params)
 
     def dropout(self, blob):
@@ -130,7 +126,7 @@ def googlenet(classes=1000):
     x = b.conv_relu("conv2/3x3", x, 192, 3, pad=1)
     x = b.pool("pool2/3x3_s2", b.lrn("conv2/norm2", x), 3, 2)
     for block, (one, r3, three, r5, five, pooled) in sorted(widths.items()):
-        p = "inception_{}/".format(block)
+        p = f"inception_{block}/"
         branches = [
             b.conv_relu(p + "1x1", x, one, 1),
             b.conv_relu(p + "3x3", b.conv_relu(p + "3x3_reduce", x, r3, 1), three, 3, pad=1),
@@ -139,7 +135,7 @@ def googlenet(classes=1000):
         ]
         x = b.layer("Concat", p + "output", branches)
         if block in ("3b", "4e"):
-            x = b.pool("pool{}/3x3_s2".format(int(block[0])), x, 3, 2)
+            x = b.pool(f"pool{int(block[0])}/3x3_s2", x, 3, 2)
     x = b.dropout(b.pool("pool5/7x7_s1", x, 7, 1, method="AVE"))
     b.softmax(b.fc("loss3/classifier", x, classes))
     return b.text()
@@ -148,12 +144,12 @@ def googlenet(classes=1000):
 def vgg(depth=16, classes=1000, form="V1"):
     """VGG-16 and VGG-19: Simonyan and Zisserman 2014."""
     repeats = {16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}[depth]
-    b = Builder("VGG-{}".format(depth), (1, 3, 224, 224), form)
+    b = Builder(f"VGG-{depth}", (1, 3, 224, 224), form)
     x = "data"
     for stage, (count, width) in enumerate(zip(repeats, (64, 128, 256, 512, 512)), 1):
         for index in range(1, count + 1):
-            x = b.conv_relu("conv{}_{}".format(stage, index), x, width, 3, pad=1)
-        x = b.pool("pool{}".format(stage), x, 2, 2)
+            x = b.conv_relu(f"conv{stage}_{index}", x, width, 3, pad=1)
+        x = b.pool(f"pool{stage}", x, 2, 2)
     for name in ("fc6", "fc7"):
         x = b.dropout(b.relu(b.fc(name, x, 4096)))
     b.softmax(b.fc("fc8", x, classes))
@@ -163,7 +159,7 @@ def vgg(depth=16, classes=1000, form="V1"):
 def resnet(depth=50, classes=1000):
     """ResNet-18 and ResNet-50: He et al. 2015."""
     repeats = {18: (2, 2, 2, 2), 50: (3, 4, 6, 3)}[depth]
-    b = Builder("ResNet-{}".format(depth), (1, 3, 224, 224))
+    b = Builder(f"ResNet-{depth}", (1, 3, 224, 224))
     x = b.relu(b.batch_norm(b.conv("conv1", "data", 64, 7, 2, 3, bias=depth == 50)))
     x = b.pool("pool1", x, 3, 2)
     for stage, count in enumerate(repeats):
@@ -171,7 +167,7 @@ def resnet(depth=50, classes=1000):
             name = "res{}{}".format(stage + 2, "abcdef"[index])
             stride = 2 if stage and not index else 1
             x = _residual(b, name, x, 64 << stage, stride, depth == 50, not index)
-    b.softmax(b.fc("fc{}".format(classes), b.pool("pool5", x, 7, 1, method="AVE"), classes))
+    b.softmax(b.fc(f"fc{classes}", b.pool("pool5", x, 7, 1, method="AVE"), classes))
     return b.text()
 
 
@@ -197,15 +193,15 @@ def densenet(classes=10, growth=12, blocks=(3, 3, 3), size=32):
     x, width = b.conv("conv1", "data", 16, 3, pad=1, bias=False), 16
     for stage, count in enumerate(blocks, 1):
         for index in range(1, count + 1):
-            name = "conv{}_{}".format(stage, index)
+            name = f"conv{stage}_{index}"
             y = b.relu(b.batch_norm(x, in_place=False, top=name + "/bn"))
             y = b.conv(name, y, growth, 3, pad=1, bias=False)
-            x = b.layer("Concat", "concat_{}_{}".format(stage, index), [x, y])
+            x = b.layer("Concat", f"concat_{stage}_{index}", [x, y])
             width += growth
-        name = "conv{}_blk".format(stage)
+        name = f"conv{stage}_blk"
         x = b.relu(b.batch_norm(x, in_place=False, top=name + "/bn"))
         if stage < len(blocks):
-            x = b.pool("pool{}".format(stage), b.conv(name, x, width, 1), 2, 2, method="AVE")
+            x = b.pool(f"pool{stage}", b.conv(name, x, width, 1), 2, 2, method="AVE")
     b.softmax(b.fc("fc", b.global_average("pool_last", x), classes))
     return b.text()
 
@@ -225,11 +221,11 @@ def nin(classes=1000):
     x = "data"
     stages = [(96, 11, 4, 0), (256, 5, 1, 2), (384, 3, 1, 1), (1024, 3, 1, 1)]
     for stage, (width, kernel, stride, pad) in enumerate(stages, 1):
-        x = b.conv_relu("conv{}".format(stage), x, width, kernel, stride, pad)
-        x = b.conv_relu("cccp{}".format(stage * 2 - 1), x, width, 1)
-        x = b.conv_relu("cccp{}".format(stage * 2), x, classes if stage == 4 else width, 1)
+        x = b.conv_relu(f"conv{stage}", x, width, kernel, stride, pad)
+        x = b.conv_relu(f"cccp{stage * 2 - 1}", x, width, 1)
+        x = b.conv_relu(f"cccp{stage * 2}", x, classes if stage == 4 else width, 1)
         if stage < 4:
-            x = b.pool("pool{}".format(stage), x, 3, 2)
+            x = b.pool(f"pool{stage}", x, 3, 2)
     b.softmax(b.global_average("pool4", x))
     return b.text()
 

@@ -1,11 +1,13 @@
-"""Nets for tests of the methods, photographs for them, and their maps."""
+"""Nets for tests of the methods, images for them, and their maps."""
 
 import cv2
 import numpy as np
 from definitions import Builder, write_model
 
-from caffe_gradcam.explain import Explainer
-from caffe_gradcam.model import Model
+from caffe_gradcam.engines.running import Running
+from caffe_gradcam.explaining.explainer import Explainer
+from caffe_gradcam.explaining.settings import Explaining
+from caffe_gradcam.model.model import LoadedModel
 
 # Noisy copies, masks and steps: enough to see a difference.
 SAMPLES = 3
@@ -61,34 +63,40 @@ def pooled_convolution():
 
 
 def load(folder, text, seed=0, **overrides):
-    """A Model with random weights; pixels go from -1 to 1 if nothing else is said."""
+    """A Model with random weights; pixels go from -1 to 1 by default."""
     folder.mkdir(exist_ok=True)
     path, _ = write_model(folder, text, seed)
     fields = dict({"mean": 127.5, "scale": 1 / 127.5}, **overrides)
-    return Model.load(path, **fields)
+    return LoadedModel.load(path, **fields)
 
 
 def photographs(count=3, size=(16, 20)):
     """Soft blots of colour, others on each."""
     random = np.random.RandomState(3)
-    made = [cv2.resize(random.randint(0, 256, (4, 5, 3)).astype(np.float32), size[::-1],
-                       interpolation=cv2.INTER_CUBIC) for _ in range(count)]
-    return [np.uint8(np.clip(one, 0, 255)) for one in made]
+    images = [cv2.resize(random.randint(0, 256, (4, 5, 3)).astype(np.float32), size[::-1],
+                         interpolation=cv2.INTER_CUBIC) for _ in range(count)]
+    return [np.uint8(np.clip(image, 0, 255)) for image in images]
 
 
-def explain(model, kind, pictures, methods=("grad-cam",), questions=(0,), **options):
-    """For each picture {(method, question, target): Explanation}."""
+def open_explainer(model, kind, methods=("grad-cam",), **options):
+    """An Explainer on an engine of a kind."""
+    return Explainer.open(model, Explaining(tuple(methods), **options), Running(kind))
+
+
+def explain(model, kind, images, methods=("grad-cam",), questions=(0,), **options):
+    """For each image {(method, question, layer): Explanation}."""
     options.setdefault("samples", SAMPLES)
-    with Explainer.open(model, kind, methods=methods, **options) as explainer:
-        return named(explainer.explain(pictures, questions))
+    with open_explainer(model, kind, methods, **options) as explainer:
+        return named(explainer.explain(images, questions))
 
 
-def named(results):
-    for result in results:
-        if isinstance(result, Exception):
-            raise result
-    return [{(one.method, one.question, one.target): one for one in result.explanations}
-            for result in results]
+def results(outcomes):
+    return [outcome.unwrap() for outcome in outcomes]
+
+
+def named(outcomes):
+    return [{(explanation.method, explanation.question, explanation.layer): explanation
+             for explanation in result.explanations} for result in results(outcomes)]
 
 
 def difference(found, expected):

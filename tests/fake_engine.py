@@ -29,7 +29,7 @@ def write_model(folder):
     (folder / "deploy.prototxt").write_text(DEPLOY)
     (folder / "colours.caffemodel").write_bytes(b"")
     (folder / "labels.txt").write_text("blue, azure\ngreen\nneither\n")
-    (folder / "readme.md").write_text("---\ngradcam:\n  input: {mean: none, scale: 0.01}\n---\n")
+    (folder / "readme.md").write_text("---\ngradcam:\n  inputs: {mean: none, scale: 0.01}\n---\n")
     return folder
 
 

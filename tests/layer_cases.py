@@ -117,12 +117,12 @@ def convolutions():
                "kernel_size: 2 dilation: 1 dilation: 3")
     for kind, window, group in itertools.product(
             ("Convolution", "Deconvolution"), windows, ("", "group: 3 bias_term: false")):
-        yield kind, "convolution_param {{ num_output: 6 {} {} }}".format(window, group), [X], 1
+        yield kind, f"convolution_param {{ num_output: 6 {window} {group} }}", [X], 1
     for axes in (1, 3):
         shape = (2, 3, 6, 7, 5)[:2 + axes]
         yield "Convolution", "convolution_param { num_output: 4 kernel_size: 3 pad: 1 }", [shape], 1
     for window in windows:
-        yield "Im2col", "convolution_param {{ {} }}".format(window), [X], 1
+        yield "Im2col", f"convolution_param {{ {window} }}", [X], 1
     yield "Convolution", "convolution_param { num_output: 4 kernel_size: 3 }", [X, X], 2
     yield ("Convolution", "convolution_param { num_output: 4 kernel_size: 3 axis: 2 }",
            [(2, 3, 4, 7, 9)], 1)
@@ -136,9 +136,9 @@ def poolings():
                "kernel_size: 3 stride: 2 round_mode: FLOOR",
                "kernel_size: 3 stride: 2 pad: 1 round_mode: FLOOR")
     for pool, window, size in itertools.product(("MAX", "AVE"), windows, ((7, 9), (8, 6), (5, 10))):
-        yield "Pooling", "pooling_param {{ pool: {} {} }}".format(pool, window), [(2, 3) + size], 1
+        yield "Pooling", f"pooling_param {{ pool: {pool} {window} }}", [(2, 3) + size], 1
     for window in windows[:6]:
-        yield "Pooling", "pooling_param {{ {} }}".format(window), [X], 2
+        yield "Pooling", f"pooling_param {{ {window} }}", [X], 2
     # The last windows begin outside the image. (With MAX Caffe's backward writes out of bounds.)
     yield "Pooling", "pooling_param { pool: AVE kernel_size: 1 stride: 4 }", [(2, 3, 6, 10)], 1
 
@@ -185,15 +185,15 @@ def net_text(kind, parameters, bottoms, tops, wanted):
     """A one-layer net that propagates to the wanted bottoms: a learned factor stands below them."""
     text = ""
     for name, bottom in bottoms.items():
-        dims = " ".join("dim: {}".format(size) for size in bottom.shape)
+        dims = " ".join(f"dim: {size}" for size in bottom.shape)
         source = name + ("_input" if name in wanted else "")
-        text += 'layer {{ name: "{0}" type: "Input" top: "{0}" '.format(source)
-        text += "input_param {{ shape {{ {} }} }} }}\n".format(dims)
+        text += f'layer {{ name: "{source}" type: "Input" top: "{source}" '
+        text += f"input_param {{ shape {{ {dims} }} }} }}\n"
         if name in wanted:
             text += 'layer {{ name: "{0}" type: "Scale" bottom: "{1}" top: "{0}" {2} }}\n'.format(
                 name, source, "scale_param { axis: 0 num_axes: 0 }")
-    blobs = ['bottom: "{}"'.format(name) for name in bottoms]
-    blobs += ['top: "{}"'.format(name) for name in tops]
+    blobs = [f'bottom: "{name}"' for name in bottoms]
+    blobs += [f'top: "{name}"' for name in tops]
     blobs += ["loss_weight: 1"] * len(tops) if wanted else []
     return text + 'layer {{ name: "it" type: "{}" {} {} }}\n'.format(
         kind, " ".join(blobs), parameters)

@@ -23,7 +23,7 @@ class Choose:
         return self.one_of(fields) + " " if self.random.random() < chance else ""
 
     def axis(self, chance=0.5, name="axis"):
-        return self.maybe(chance, "{}: {}".format(name, self.number(-4, 4)))
+        return self.maybe(chance, f"{name}: {self.number(-4, 4)}")
 
 
 SAME = "AbsVal BatchNorm BNLL Dropout ELU Exp Log Power ReLU Sigmoid TanH Threshold Swish".split()
@@ -49,19 +49,19 @@ def text(kind, parameters, bottoms, tops):
     """A net of Input layers b0, b1, ... and the layer l with tops t0, t1, ..."""
     lines = []
     for index, shape in enumerate(bottoms):
-        dims = " ".join("dim: {}".format(size) for size in shape)
+        dims = " ".join(f"dim: {size}" for size in shape)
         form = 'layer {{ name: "i{0}" type: "Input" top: "b{0}" input_param {{ {1} }} }}'
-        lines.append(form.format(index, "shape {{ {} }}".format(dims)))
-    reads = " ".join('bottom: "b{}"'.format(index) for index in range(len(bottoms)))
-    makes = " ".join('top: "t{}"'.format(index) for index in range(tops))
+        lines.append(form.format(index, f"shape {{ {dims} }}"))
+    reads = " ".join(f'bottom: "b{index}"' for index in range(len(bottoms)))
+    makes = " ".join(f'top: "t{index}"' for index in range(tops))
     form = 'layer {{ name: "l" type: "{}" {} {} {} }}'
     return "\n".join(lines + [form.format(kind, reads, makes, parameters)])
 
 
 def _window(c):
-    kernels = ["kernel_size: {}".format(c.number(0, 4))] * 4 + [
-        "kernel_h: {} kernel_w: {}".format(c.number(1, 3), c.number(1, 3)),
-        "kernel_size: {} kernel_size: {}".format(c.number(1, 3), c.number(1, 3)),
+    kernels = [f"kernel_size: {c.number(0, 4)}"] * 4 + [
+        f"kernel_h: {c.number(1, 3)} kernel_w: {c.number(1, 3)}",
+        f"kernel_size: {c.number(1, 3)} kernel_size: {c.number(1, 3)}",
         "kernel_size: 2 kernel_size: 1 kernel_size: 3",
         "",
     ]
@@ -99,12 +99,12 @@ def _pooling(c):
 
 def _spp(c):
     height = c.maybe(0.95, "pyramid_height: %d" % c.number(0, 3))
-    return "spp_param {{ {}}}".format(height), [c.shape(4, 1, 9)]
+    return f"spp_param {{ {height}}}", [c.shape(4, 1, 9)]
 
 
 def _lrn(c):
     region = c.maybe(0.4, "norm_region: WITHIN_CHANNEL")
-    return "lrn_param {{ local_size: {} {}}}".format(c.number(1, 6), region), [c.shape()]
+    return f"lrn_param {{ local_size: {c.number(1, 6)} {region}}}", [c.shape()]
 
 
 def _mvn(c):
@@ -116,7 +116,7 @@ def _prelu(c):
 
 
 def _softmax(c):
-    return "softmax_param {{ {}}}".format(c.axis()), [c.shape()]
+    return f"softmax_param {{ {c.axis()}}}", [c.shape()]
 
 
 def _clip(c):
@@ -144,21 +144,21 @@ def _reshape(c):
     dims = "".join("dim: %d " % c.one_of([0, 0, -1, 1, 2, 3, 4, 6]) for _ in range(c.number(0, 4)))
     more = c.axis(0.4) + c.maybe(0.4, "num_axes: %d" % c.number(-2, 3))
     bottom = tuple(c.one_of([1, 2, 3, 4, 6]) for _ in range(c.number(1, 4)))
-    return "reshape_param {{ shape {{ {}}} {}}}".format(dims, more), [bottom]
+    return f"reshape_param {{ shape {{ {dims}}} {more}}}", [bottom]
 
 
 def _reduction(c):
-    return "reduction_param {{ {}}}".format(c.axis()), [c.shape()]
+    return f"reduction_param {{ {c.axis()}}}", [c.shape()]
 
 
 def _argmax(c):
     more = c.maybe(0.5, "top_k: %d" % c.number(0, 5)) + c.maybe(0.5, "out_max_val: true")
-    return "argmax_param {{ {}{}}}".format(c.axis(), more), [c.shape()]
+    return f"argmax_param {{ {c.axis()}{more}}}", [c.shape()]
 
 
 def _tile(c):
     tiles = c.maybe(0.9, "tiles: %d" % c.number(0, 3))
-    return "tile_param {{ {}{}}}".format(c.axis(), tiles), [c.shape()]
+    return f"tile_param {{ {c.axis()}{tiles}}}", [c.shape()]
 
 
 def _factors(c, name, more):
@@ -167,7 +167,7 @@ def _factors(c, name, more):
     if c.random.random() < 0.4:
         bottoms.append(shape[c.number(0, len(shape) - 1) :][: c.number(0, 3)])
     axes = c.axis() + c.maybe(0.5, "num_axes: %d" % c.number(-1, 3))
-    return "{} {{ {}{}}}".format(name, axes, more), bottoms
+    return f"{name} {{ {axes}{more}}}", bottoms
 
 
 def _scale(c):
@@ -185,20 +185,20 @@ def _several(c):
 
 def _concat(c):
     old = c.maybe(0.15, "concat_dim: %d" % c.number(0, 3))
-    return "concat_param {{ {}{}}}".format(c.axis(), old), _several(c)
+    return f"concat_param {{ {c.axis()}{old}}}", _several(c)
 
 
 def _eltwise(c):
     operation = c.maybe(0.5, "operation: PROD", "operation: MAX", "operation: SUM")
     coefficients = c.maybe(0.3, "coeff: [1, 2]", "coeff: 1")
-    return "eltwise_param {{ {}{}}}".format(operation, coefficients), _several(c)
+    return f"eltwise_param {{ {operation}{coefficients}}}", _several(c)
 
 
 def _slice(c):
     points = sorted(c.number(0, 6) for _ in range(c.one_of([0, 0, 1, 2])))
     said = c.axis() + c.maybe(0.15, "slice_dim: %d" % c.number(0, 3))
     said += "".join("slice_point: %d " % point for point in points)
-    return "slice_param {{ {}}}".format(said), [c.shape(None, 1, 7)], c.number(1, 3)
+    return f"slice_param {{ {said}}}", [c.shape(None, 1, 7)], c.number(1, 3)
 
 
 def _crop(c):
@@ -206,7 +206,7 @@ def _crop(c):
     offsets = "".join("offset: %d " % c.number(0, 2) for _ in range(c.one_of([0, 1, 2])))
     bottom = tuple(size + c.number(0, 3) for size in like)
     more = () if c.random.random() < 0.9 else (2,)
-    return "crop_param {{ {}{}}}".format(c.axis(), offsets), [bottom, like + more]
+    return f"crop_param {{ {c.axis()}{offsets}}}", [bottom, like + more]
 
 
 def _split(c):
@@ -263,14 +263,14 @@ def _labels(c, shape):
 
 def _softmaxwithloss(c):
     shape = c.shape(None, 1, 4)
-    return "softmax_param {{ {}}}".format(c.axis()), [shape, _labels(c, shape)], c.one_of([1, 1, 2])
+    return f"softmax_param {{ {c.axis()}}}", [shape, _labels(c, shape)], c.one_of([1, 1, 2])
 
 
 def _accuracy(c):
     shape = c.shape(None, 1, 4)
     top_k = c.maybe(0.4, "top_k: %d" % c.number(0, 5))
     bottoms = [shape, _labels(c, shape)]
-    return "accuracy_param {{ {}{}}}".format(c.axis(), top_k), bottoms, c.one_of([1, 1, 2])
+    return f"accuracy_param {{ {c.axis()}{top_k}}}", bottoms, c.one_of([1, 1, 2])
 
 
 def _infogainloss(c):
@@ -288,13 +288,13 @@ def _dummydata(c):
     old = ("num: 2 channels: 3 height: 1 width: 4", "num: [1, 2] channels: 3 height: 1 width: 2",
            "num: 1 channels: 2")
     new = ("shape { dim: 2 dim: 3 }", "shape { dim: 2 } shape { dim: 4 }")
-    parameters = "dummy_data_param {{ {}{}}}".format(c.maybe(0.5, *old), c.maybe(0.5, *new))
+    parameters = f"dummy_data_param {{ {c.maybe(0.5, *old)}{c.maybe(0.5, *new)}}}"
     return parameters, [], c.number(1, 2)
 
 
 def _memorydata(c):
     batch = c.maybe(0.9, "batch_size: 2")
-    return "memory_data_param {{ {}channels: 1 height: 2 width: 3 }}".format(batch), [], 2
+    return f"memory_data_param {{ {batch}channels: 1 height: 2 width: 3 }}", [], 2
 
 
 KINDS = sorted(

@@ -7,8 +7,8 @@ import ctypes
 import re
 
 _STRING = "NSt7__cxx1112basic_stringIcSt11char_traitsIcESaIcEEE"
-_PARSE = "_ZN6google8protobuf10TextFormat15ParseFromStringERK{}PNS0_7MessageE".format(_STRING)
-_LOG = "_ZN6google8protobuf13SetLogHandlerEPFvNS0_8LogLevelEPKciRK{}E".format(_STRING)
+_PARSE = f"_ZN6google8protobuf10TextFormat15ParseFromStringERK{_STRING}PNS0_7MessageE"
+_LOG = f"_ZN6google8protobuf13SetLogHandlerEPFvNS0_8LogLevelEPKciRK{_STRING}E"
 _NEW = "_ZN5caffe12NetParameterC1EPN6google8protobuf5ArenaE"
 _DELETE = "_ZN5caffe12NetParameterD1Ev"
 _HANDLER = ctypes.CFUNCTYPE(
@@ -68,4 +68,4 @@ def _library(name):
         for line in file:
             if "/" + name in line:
                 return ctypes.CDLL(line.split()[-1])
-    raise OSError("{} is not loaded".format(name))
+    raise OSError(f"{name} is not loaded")

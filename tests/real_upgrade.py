@@ -6,7 +6,7 @@ import os
 
 from real_parser import _NEW, _ROOM, _STRING, _library, _String
 
-_READ = "_ZN5caffe30ReadNetParamsFromTextFileOrDieERK{}PNS_12NetParameterE".format(_STRING)
+_READ = f"_ZN5caffe30ReadNetParamsFromTextFileOrDieERK{_STRING}PNS_12NetParameterE"
 _WRITE = "_ZN5caffe20WriteProtoToTextFileERKN6google8protobuf7MessageEPKc"
 
 

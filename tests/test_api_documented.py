@@ -15,9 +15,9 @@ def place(tmp_path, monkeypatch):
     """A folder in which models/ is found and files may be written."""
     os.symlink(os.path.join(ROOT, "models"), str(tmp_path / "models"))
     monkeypatch.chdir(tmp_path)
-    from caffe_gradcam.methods import METHODS
+    from caffe_gradcam.explaining.methods import METHODS
 
-    monkeypatch.setattr("caffe_gradcam.methods.METHODS", METHODS)
+    monkeypatch.setattr("caffe_gradcam.explaining.methods.METHODS", METHODS)
     yield tmp_path
     METHODS.pop("max-cam", None)
 
@@ -48,7 +48,7 @@ def test_the_notebook_runs_from_top_to_bottom(place):
 
 
 def test_a_notebook_is_shown_a_list_as_pictures(place):
-    from caffe_gradcam.model import Model
+    from caffe_gradcam.model.model import Model
 
     model = Model.load("models/digits")
     shown = model.explain("models/digits/scenes/3-5.png", classes=[3, 5])._repr_html_()

@@ -8,9 +8,9 @@ import definitions
 import numpy as np
 import pytest
 
-from caffe_gradcam.cli import main as caffe_gradcam
-from prototxt_tools.cli import main as prototxt_tools
-from prototxt_tools.net import Net
+from caffe_gradcam.commands.cli import main as caffe_gradcam
+from prototxt_tools.commands.cli import main as prototxt_tools
+from prototxt_tools.net.net import Net
 
 # name: (text, target blob, its map's shape)
 PIPELINES = {

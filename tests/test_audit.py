@@ -6,8 +6,8 @@ import sys
 import definitions
 import pytest
 
-from prototxt_tools.audit import audit
-from prototxt_tools.net import Net
+from prototxt_tools.net.net import Net
+from prototxt_tools.reports.audit import audit
 
 BIG = ('input: "d" input_shape { dim: 1 dim: 100000 } layer { name: "fc" type: "InnerProduct" '
        'bottom: "d" top: "fc" inner_product_param { num_output: %d } }')
@@ -20,10 +20,10 @@ def found(text):
 @pytest.mark.parametrize("kind, deed", [
     ("Python", "runs Python code"), ("ImageData", "reads files"), ("Data", "reads a database"),
     ("HDF5Data", "reads files"), ("HDF5Output", "writes a file"), ("WindowData", "reads files"),
-    ("AnnotatedData", "may read files"),
+    ("AnnotatedData", "reads a database"), ("VideoData", "may read files"),
 ])
 def test_layers_that_run_code_or_touch_files_are_named(kind, deed):
-    findings = audit(Net.parse('layer {{ name: "evil"\n type: "{}" }}'.format(kind)))
+    findings = audit(Net.parse(f'layer {{ name: "evil"\n type: "{kind}" }}'))
     assert [finding.layer for finding in findings] == ["evil"]
     assert findings[0].kind == ("code" if kind == "Python" else "file")
     assert deed in findings[0].sentence and "line 1" in findings[0].sentence
@@ -43,7 +43,7 @@ def test_code_and_files_are_named_with_the_layer():
 def test_places_outside_the_folder_are_named(path):
     text = 'layer {\n name: "d" type: "Data"\n data_param { source: "%s" } }' % path
     assert [kind for kind, _ in found(text)] == ["file", "path"]
-    assert "layer d (line 3) names a place outside its folder in source: " in found(text)[1][1]
+    assert "layer d (line 3) names a path outside its folder in source: " in found(text)[1][1]
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ import os
 import numpy as np
 import pytest
 
-from caffe_gradcam import boxes
-from caffe_gradcam.boxes import Box
+from caffe_gradcam.pictures import boxes
+from caffe_gradcam.pictures.boxes import Box
 from prototxt_tools.errors import InputError
 
 # Two hot parts and a faint pixel.
@@ -45,8 +45,8 @@ def test_small_parts_are_left_out():
 
 
 def test_parts_that_touch_at_a_corner_are_one():
-    found, = boxes.find(np.eye(5, dtype=np.float32), 0.5)
-    assert found == Box(0, 0, 5, 5, 1.0, 1.0, 5)
+    box, = boxes.find(np.eye(5, dtype=np.float32), 0.5)
+    assert box == Box(0, 0, 5, 5, 1.0, 1.0, 5)
 
 
 def test_of_equally_hot_parts_the_largest_goes_first():
@@ -77,9 +77,9 @@ def test_what_is_negative_is_never_hot():
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        ((HEAT, 0), "threshold goes from above 0 to 1, not 0"),
-        ((HEAT, 50), "threshold goes from above 0 to 1, not 50"),
-        ((HEAT, 0.5, 30), "least area goes from 0 to 1, not 30"),
+        ((HEAT, 0), "threshold of boxes must be greater than 0 and at most 1, not 0"),
+        ((HEAT, 50), "threshold of boxes must be greater than 0 and at most 1, not 50"),
+        ((HEAT, 0.5, 30), "least area must be between 0 and 1, not 30"),
         ((HEAT * np.nan, 0.5), "NaN or infinity"),
     ],
 )
@@ -120,27 +120,30 @@ def test_another_extension_is_refused_and_nothing_is_written(tmp_path):
     assert os.listdir(str(tmp_path)) == []
 
 
-def overlap(one, other):
+def overlap(box, other):
     """Intersection over union of two boxes (x, y, width, height, ...)."""
-    width = min(one[0] + one[2], other[0] + other[2]) - max(one[0], other[0])
-    height = min(one[1] + one[3], other[1] + other[3]) - max(one[1], other[1])
+    width = min(box[0] + box[2], other[0] + other[2]) - max(box[0], other[0])
+    height = min(box[1] + box[3], other[1] + other[3]) - max(box[1], other[1])
     both = max(width, 0) * max(height, 0)
-    return both / float(one[2] * one[3] + other[2] * other[3] - both)
+    return both / float(box[2] * box[3] + other[2] * other[3] - both)
 
 
+@pytest.mark.slow
 def test_the_default_threshold_fits_the_digits_better_than_a_higher_one(torch, models):
     pytest.importorskip("sklearn", reason="the digits come from scikit-learn")
     import digit_scenes
+    from explaining import open_explainer, results
 
-    from caffe_gradcam.explain import Explainer
-    from caffe_gradcam.model import Model
+    from caffe_gradcam.model.model import LoadedModel
 
     fits = {boxes.THRESHOLD: [], 0.3: []}
-    with Explainer.open(Model.load(models / "digits"), engine="torch") as explainer:
+    with open_explainer(LoadedModel.load(models / "digits"), "torch") as explainer:
         for scene in digit_scenes.evaluation_scenes(20):
-            photograph = np.repeat(scene.image[:, :, np.newaxis], 3, axis=2)
-            result, = explainer.explain([photograph], [label for label, _ in scene.digits])
+            image = np.repeat(scene.image[:, :, np.newaxis], 3, axis=2)
+            result, = results(explainer.explain(
+                [image], [label for label, _ in scene.digits]))
             for explanation, (_, ink) in zip(result.explanations, scene.digits):
                 for threshold, fit in fits.items():
-                    fit.append(overlap(boxes.find(explanation.heatmap, threshold)[0], ink))
+                    box = boxes.find(explanation.heatmap, threshold)[0]
+                    fit.append(overlap(box.rectangle, ink))
     assert np.mean(fits[boxes.THRESHOLD]) > 0.5 > 0.45 > np.mean(fits[0.3])

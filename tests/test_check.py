@@ -2,10 +2,10 @@
 
 import pytest
 
-from prototxt_tools import check
-from prototxt_tools.document import Document
 from prototxt_tools.errors import PrototxtError
-from prototxt_tools.net import Net
+from prototxt_tools.net.net import Net
+from prototxt_tools.reports import check
+from prototxt_tools.text.document import Document
 
 INPUT = 'input: "d" input_shape { dim: 1 dim: 3 dim: 8 dim: 8 }\n'
 CONV = ('layer { name: "%s" type: "Convolution" bottom: "%s" top: "%s" '
@@ -17,8 +17,8 @@ def problems(text, phase="TEST"):
 
 
 def layer(kind, *blobs, **more):
-    bottoms = " ".join('bottom: "{}"'.format(blob) for blob in blobs)
-    tops = " ".join('top: "{}"'.format(blob) for blob in more.get("tops", ["t"]))
+    bottoms = " ".join(f'bottom: "{blob}"' for blob in blobs)
+    tops = " ".join(f'top: "{blob}"' for blob in more.get("tops", ["t"]))
     form = 'layer {{ name: "l" type: "{}" {} {} {} }}\n'
     return form.format(kind, bottoms, tops, more.get("params", ""))
 
@@ -32,26 +32,26 @@ def test_a_sound_net_has_none():
     [
         ("\ufeff" + INPUT, "n.prototxt:1:1: a byte order mark, which stock Caffe refuses"),
         (INPUT + layer("Pooling", "d", params="pooling_param { ceil_mode: false }"),
-         "n.prototxt:2:72: stock Caffe knows no field ceil_mode in PoolingParameter; "
+         "n.prototxt:2:72: stock Caffe does not know the field ceil_mode in PoolingParameter; "
          "a fork with Torch's pooling does"),
         (INPUT + layer("ReLU", "d", params="relu_param { engine: MKLDNN }"),
-         "n.prototxt:2:66: stock Caffe knows no engine MKLDNN in ReLUParameter; Intel Caffe does"),
+         "n.prototxt:2:66: stock Caffe does not know engine MKLDNN in ReLUParameter; Intel Caffe does"),
         ('layers { type: ROI_POOLING } layers { type: "Softmax" } layers { type: ROI_POOLING }',
-         "n.prototxt:1:10: stock Caffe knows no type ROI_POOLING in V1LayerParameter; "
+         "n.prototxt:1:10: stock Caffe does not know type ROI_POOLING in V1LayerParameter; "
          "Fast R-CNN (rbgirshick/caffe-fast-rcnn) does (2 times)"),
-        (INPUT + "quantum: 1", "n.prototxt:2:1: stock Caffe knows no field quantum in Net"),
+        (INPUT + "quantum: 1", "n.prototxt:2:1: stock Caffe does not know the field quantum in Net"),
         (INPUT + layer("Axpy", "d"),
          "n.prototxt:2:1: layer l (Axpy) is of a type that stock Caffe does not know; "
          "SENet (hujie-frank/SENet) does"),
-        (INPUT + layer("", "d"), "n.prototxt:2:1: layer l (no type) has none"),
-        (INPUT + layer("ReLU", "x"), "reads x, which no layer before makes"),
-        (INPUT + layer("ReLU", "d", "d"), "layer l (ReLU) has 2 bottoms and wants 1"),
-        (INPUT + layer("Slice", "d", tops=[]), "has 0 tops and wants 1+"),
+        (INPUT + layer("", "d"), "n.prototxt:2:1: layer l has no type"),
+        (INPUT + layer("ReLU", "x"), "reads x, which no layer before it makes"),
+        (INPUT + layer("ReLU", "d", "d"), "layer l (ReLU) has 2 bottoms and needs 1"),
+        (INPUT + layer("Slice", "d", tops=[]), "has 0 tops and needs 1+"),
         (INPUT + layer("ReLU", "d") * 2, "n.prototxt:3:1: layer l (ReLU) makes t once more"),
         (INPUT + layer("ReLU", "d", tops=["a"]) + layer("ReLU", "d", tops=["d"]),
          "changes d in place, but others read d before"),
         (INPUT + CONV % ("c", "d", "c", "param { } " * 3), "has 3 param and 2 weights"),
-        (INPUT + CONV % ("c", "d", "c", "loss_weight: 1 " * 2), "has 2 loss_weight and wants 1"),
+        (INPUT + CONV % ("c", "d", "c", "loss_weight: 1 " * 2), "has 2 loss_weight and needs 1"),
         (INPUT + CONV % ("c", "d", "c", "propagate_down: 1 " * 2), "has 2 propagate_down"),
         (INPUT + layer("BatchNorm", "d", params="param { }"), "learns its statistics"),
         (INPUT + layer("ReLU", "d", params="include { } exclude { }"), "both include and exclude"),
@@ -83,7 +83,7 @@ def test_what_caffe_refuses_is_said_with_its_place(text, problem):
 
 def test_inputs_without_any_shape_are_dropped_as_caffe_drops_them():
     text = 'input: "d"\n' + layer("ReLU", "d")
-    assert "reads d, which no layer before makes" in problems(text)[0]
+    assert "reads d, which no layer before it makes" in problems(text)[0]
 
 
 def test_a_phase_is_judged_alone_but_its_text_is_not():
@@ -95,9 +95,9 @@ def test_a_phase_is_judged_alone_but_its_text_is_not():
 def test_every_layer_that_no_parser_accepts_is_named():
     text = 'layer { name: 1 }\nlayer { }\nlayer { top: "a" type: "a" type: "b" }\nname: 2'
     assert [line.split(": ", 1)[1] for line in problems(text)] == [
-        'name wants quotes: "2"',
-        'name wants quotes: "1"',
-        "type is given twice and may stand only once",
+        'name needs quotes: "2"',
+        'name needs quotes: "1"',
+        "type is given twice, but may be given only once",
     ]
 
 
@@ -109,7 +109,7 @@ def test_strangers_raise_at_what_no_parser_accepts():
 def test_a_list_that_only_a_fork_takes_is_a_stranger():
     text = INPUT + layer("Pooling", "d", params="pooling_param { kernel_size: [1, 2, 2] }")
     assert problems(text) == [
-        "n.prototxt:2:72: stock Caffe knows no list for kernel_size in PoolingParameter; "
+        "n.prototxt:2:72: stock Caffe does not know a list for kernel_size in PoolingParameter; "
         "yjxiong/caffe does",
     ]
 

@@ -74,7 +74,7 @@ def test_lean_names_the_blobs_it_found(tmp_path):
     assert code == 0
     assert "score blob ip2" in notes and "target blob conv2" in notes
     assert "loss_weight: 1" in output and "force_backward" not in output
-    assert convert(path, "--backward", "lean", "--target", "conv1")[1].count("lr_mult: 0") == 6
+    assert convert(path, "--backward", "lean", "--layer", "conv1")[1].count("lr_mult: 0") == 6
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ def test_a_table_says_how_many_files_pass_each_step_and_every_refusal_its_reason
         "deep/data.pt": "not tried: layer db (line 1) of type Data reads a database",
         "solver.prototxt": "refused: not a net: 1:1: a solver",
         "twice.prototxt": "refused: no parser accepts it: 2:11: name is given twice",
-        "template": "refused: not a prototxt: 1:14: '$' belongs to no prototxt",
+        "template": "refused: not a prototxt: 1:14: '$' is not part of the prototxt format",
     }.items():
         assert any(line.startswith(name + ": ") and reason in line for line in lines), name
 
@@ -72,7 +72,7 @@ def test_a_file_that_is_no_folder_and_a_folder_that_is_not_there_are_named(folde
     for path in (folder / "fine.prototxt", folder / "nowhere"):
         result = subprocess.run([sys.executable, str(BENCHMARK), str(path)], stderr=subprocess.PIPE)
         assert result.returncode == 2
-        assert result.stderr.decode() == "{} is no folder\n".format(path)
+        assert result.stderr.decode() == f"{path} is no folder\n"
 
 
 def test_names_of_every_kind_have_a_row_and_pipes_have_none(tmp_path):
@@ -139,7 +139,7 @@ def test_a_file_that_crashes_the_program_is_a_row_and_the_next_one_another(
 
 
 def test_a_reader_that_has_enough_ends_it_quietly(folder):
-    command = "'{}' '{}' '{}' | head -1".format(sys.executable, BENCHMARK, folder)
+    command = f"'{sys.executable}' '{BENCHMARK}' '{folder}' | head -1"
     result = subprocess.run(command, shell=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert (len(result.stdout.splitlines()), result.stderr) == (1, b"")
 

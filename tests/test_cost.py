@@ -1,16 +1,19 @@
 """Parameters and multiply-adds."""
 
+from dataclasses import astuple
+
 import definitions
 import pytest
 
-from prototxt_tools import cost, shapes
-from prototxt_tools.net import Net
+from prototxt_tools import shapes
+from prototxt_tools.net.net import Net
+from prototxt_tools.reports import cost
 
 
 def spent(text):
     net = Net.parse(text).at("TEST")
     sizes = shapes.infer(net, problems=[])
-    return cost.costs(net, sizes), cost.total(net, sizes)
+    return list(map(astuple, cost.costs(net, sizes))), astuple(cost.total(net, sizes))
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,8 @@
 import definitions
 import pytest
 
-from prototxt_tools.diff import differences
-from prototxt_tools.net import Net
+from prototxt_tools.net.net import Net
+from prototxt_tools.reports.diff import differences
 
 NET = """name: "n"
 input: "data" input_dim: 1 input_dim: 3 input_dim: 8 input_dim: 8
@@ -101,7 +101,7 @@ def test_whole_architectures():
     found = said(definitions.vgg(16, form="V2"), definitions.vgg(19, form="V2"))
     added = [line for line in found if line.startswith("+")]
     assert added == [
-        "+ layer {}conv{}_4 ({})".format(prefix, stage, kind)
+        f"+ layer {prefix}conv{stage}_4 ({kind})"
         for stage in (3, 4, 5) for prefix, kind in (("", "Convolution"), ("relu_", "ReLU"))
     ]
     assert len(found) - len(added) == 4

@@ -8,9 +8,9 @@ import digit_scenes
 import numpy as np
 import pytest
 
-from caffe_gradcam.folder import read_front_matter
-from prototxt_tools.document import Document
-from prototxt_tools.net import Net
+from caffe_gradcam.model.folder import read_front_matter
+from prototxt_tools.net.net import Net
+from prototxt_tools.text.document import Document
 
 # Of evaluation_scenes(5), from NumPy 1.13, 1.19 and 2.4.
 CHECKSUM = "f237f0ff5efb3516a9e11ea6e413557f554c537a"

@@ -6,7 +6,8 @@ import os
 import numpy as np
 import pytest
 
-from caffe_gradcam import cli, doctor
+from caffe_gradcam import doctor
+from caffe_gradcam.commands import cli
 from caffe_gradcam.doctor import machine, running
 from caffe_gradcam.doctor.findings import Finding
 from caffe_gradcam.doctor.machine import Card, Probe
@@ -15,7 +16,7 @@ H100 = Card("NVIDIA H100", (9, 0), "550.54")
 
 
 def said(findings):
-    return ["{0.severity} {0.check}: {0.what} -> {0.remedy}".format(one) for one in findings]
+    return [f"{one.severity} {one.check}: {one.what} -> {one.remedy}" for one in findings]
 
 
 def right(kind="torch", **build):
@@ -25,8 +26,7 @@ def right(kind="torch", **build):
 def test_packages_that_are_there_are_named_with_their_version():
     outcome = machine.probe(["packages", "numpy", "yaml"])
     assert outcome.answer["numpy"] == {"version": np.__version__}
-    assert said(machine.packages(outcome))[0] == "fine package numpy: {} -> ".format(
-        np.__version__)
+    assert said(machine.packages(outcome))[0] == f"fine package numpy: {np.__version__} -> "
 
 
 def test_a_package_that_is_missing_comes_with_its_cure():
@@ -34,7 +34,7 @@ def test_a_package_that_is_missing_comes_with_its_cure():
     found = said(machine.packages(Probe({"yaml": missing, "h5py": missing}, "")))
     assert found == [
         "error package PyYAML: ModuleNotFoundError: No module named 'x' -> pip install PyYAML",
-        "note package h5py: not installed: wanted for .caffemodel.h5 files -> pip install h5py"]
+        "note package h5py: not installed; needed for .caffemodel.h5 files -> pip install h5py"]
 
 
 def test_opencv_without_a_screen_comes_with_its_own_cure():
@@ -53,8 +53,7 @@ def test_torch_computes_right_in_a_process_of_its_own(torch):
     assert outcome.answer["off"] == 0
     assert machine.is_right(outcome)
     found = machine.judge_engine("torch", "cpu", outcome, [])
-    assert said(found) == ["fine engine torch on cpu: works: torch {} -> ".format(
-        torch.__version__)]
+    assert said(found) == [f"fine engine torch on cpu: works: torch {torch.__version__} -> "]
 
 
 def test_caffe_computes_right_in_a_process_of_its_own(caffe):
@@ -68,7 +67,7 @@ def test_caffe_built_for_the_cpu_is_told(caffe):
     if outcome.answer is not None:
         pytest.skip("this Caffe has a GPU")
     assert said(machine.judge_engine("caffe", "cuda", outcome, [H100])) == [
-        "note engine caffe on cuda: a build for the CPU only -> use --device cpu, or the torch "
+        "note engine caffe on cuda: built for the CPU only -> use --device cpu, or the torch "
         "engine"]
 
 
@@ -99,24 +98,24 @@ def test_an_engine_that_hangs_is_given_up(tmp_path, monkeypatch):
 
 
 def test_an_engine_that_computes_wrong_is_an_error():
-    outcome = right()._replace(answer=dict(right().answer, off=0.5))
+    outcome = Probe(dict(right().answer, off=0.5))
     found = machine.judge_engine("torch", "cpu", outcome, [])
     assert not machine.is_right(outcome)
-    assert found[0].severity == "error" and "computes wrong" in found[0].what
+    assert found[0].severity == "error" and "computes wrong results" in found[0].what
 
 
 def test_a_cpu_build_of_torch_beside_a_card_is_told():
     found = machine.judge_engine("torch", "cpu", right(cuda=None, cards=[]), [H100])
     assert said(found)[1] == (
-        "warning engine torch on cpu: this torch is built for the CPU only, so NVIDIA H100 idles "
-        "-> install the CUDA build of torch")
+        "warning engine torch on cpu: this torch is built for the CPU only, so NVIDIA H100 is not "
+        "used -> install the CUDA build of torch")
 
 
 @pytest.mark.parametrize("words, severity, what", [
     ("F0101 common.cpp:66] Cannot use GPU in CPU-only Caffe: check mode.", "note",
-     "a build for the CPU only"),
+     "built for the CPU only"),
     ("CUDA error: no kernel image is available for execution on the device", "warning",
-     "the build holds no code for this card"),
+     "the build has no code for this GPU"),
     ("CUDA error: out of memory", "warning", "fails in a process of its own"),
 ])
 def test_a_card_that_an_engine_cannot_use_is_told(words, severity, what):
@@ -138,7 +137,7 @@ def test_code_for_an_architecture_runs_on_cards_as_nvidia_says(capability, archs
 def test_a_card_that_a_build_of_torch_has_no_code_for_is_told():
     build = {"cuda": "12.1", "archs": ["sm_80", "sm_90"], "cards": [[12, 0]]}
     found = machine.judge_engine("torch", "cuda", right(**build), [H100])
-    assert "compute capability 12.0, but the build holds only sm_80, sm_90" in found[1].what
+    assert "compute capability 12.0, but the build has code for sm_80, sm_90 only" in found[1].what
 
 
 @pytest.mark.skipif(os.name == "nt", reason="wants a shell script")
@@ -147,10 +146,10 @@ def test_cards_are_asked_of_nvidia_smi(tmp_path, monkeypatch, old):
     tool = tmp_path / "nvidia-smi"
     line = "NVIDIA H100, 550.54" + ("" if old else ", 9.0")
     refuse = 'case "$1" in *compute_cap*) exit 2;; esac\n' if old else ""
-    tool.write_text("#!/bin/sh\n{}echo '{}'\n".format(refuse, line))
+    tool.write_text(f"#!/bin/sh\n{refuse}echo '{line}'\n")
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path) + os.pathsep + os.environ["PATH"])
-    assert machine.cards() == [H100._replace(capability=None if old else (9, 0))]
+    assert machine.cards() == [Card(H100.name, None if old else (9, 0), H100.driver)]
 
 
 def test_a_machine_without_an_engine_can_explain_nothing(monkeypatch):
@@ -191,9 +190,9 @@ def test_engines_that_differ_are_an_error_and_rounding_is_not():
 
 
 def test_another_engine_is_asked_for_the_same_pictures(models, torch, monkeypatch):
-    from caffe_gradcam.model import Model
+    from caffe_gradcam.model.model import LoadedModel
 
-    model = Model.load(str(models / "digits"))
+    model = LoadedModel.load(str(models / "digits"))
     opened = running.opened
     with opened(model, "torch", "cpu") as engine:
         case = running.Case(model, engine, [running.made_up()], False)

@@ -53,10 +53,11 @@ def setup(tmp_path, models):
 
 def diagnose(setup, working, pictures=None, **overrides):
     """Everything that is not well, as "severity check: what -> remedy"."""
-    found = doctor.examine_model(str(setup.folder), setup.pictures if pictures is None else
-                                 pictures, None, working, overrides)
-    bad = [one for one in found if one.severity in ("warning", "error")]
-    return ["{0.severity} {0.check}: {0.what} -> {0.remedy}".format(one) for one in bad]
+    findings = doctor.examine_model(
+        str(setup.folder), setup.pictures if pictures is None else pictures, None, working,
+        overrides)
+    bad = [one for one in findings if one.severity in ("warning", "error")]
+    return [f"{one.severity} {one.check}: {one.what} -> {one.remedy}" for one in bad]
 
 
 def only(lines):
@@ -89,13 +90,13 @@ def test_3_weights_of_another_net(setup, working):
     setup.reweigh(change)
     line = only(diagnose(setup, working))
     assert line.startswith("error weights: ") and "conv2" in line
-    assert "these weights are of another net" in line
+    assert "these weights belong to another net" in line
 
 
 def test_4_weights_whose_layers_were_renamed(setup, working):
     setup.reweigh(lambda weights: weights.update(score_new=weights.pop("score")))
     line = only(diagnose(setup, working))
-    assert "has none for 1 layers: score" in line and "score_new" in line
+    assert "has no weights for 1 layers: score" in line and "score_new" in line
 
 
 def test_5_weights_of_a_training_that_diverged(setup, working):
@@ -104,7 +105,7 @@ def test_5_weights_of_a_training_that_diverged(setup, working):
 
     setup.reweigh(change)
     line = only(diagnose(setup, working))
-    assert "error weights: layer conv3 holds 9 numbers that are NaN or infinite" in line
+    assert "error weights: layer conv3 holds 9 values that are NaN or infinite" in line
 
 
 def test_6_a_label_too_few(setup, working):
@@ -117,7 +118,7 @@ def test_6_a_label_too_few(setup, working):
 def test_7_a_net_for_training(setup, models, working):
     shutil.copy(str(models / "digits" / "train.prototxt"), str(setup.folder / "deploy.prototxt"))
     lines = diagnose(setup, working)
-    assert any("this is no deploy net -> prototxt-tools deploy" in line for line in lines)
+    assert any("this is not a deploy net -> prototxt-tools deploy" in line for line in lines)
 
 
 def test_8_a_brace_that_is_missing(setup, working):
@@ -146,19 +147,19 @@ def test_10_a_layer_that_runs_code(setup, working):
 
 def test_11_a_scale_that_was_forgotten(setup, working):
     line = only(diagnose(setup, working, scale=1.0))
-    assert "warning scale: the probabilities are all 1" in line
+    assert "warning scale: all probabilities are 1" in line
     assert "the scale of 1 is too large: with --scale 0.003922 the first class has 0.87" in line
 
 
 def test_12_a_scale_that_was_applied_twice(setup, working):
     line = only(diagnose(setup, working, scale=1 / 65536.0))
-    assert "warning scale: the answers hardly depend on the pictures" in line
+    assert "warning scale: the answers hardly depend on the images" in line
     assert "too small: with --scale 0.007812" in line
 
 
 def test_13_a_mean_that_was_forgotten(setup, working):
     line = only(diagnose(setup, working, mean="none"))
-    assert "warning mean: the mean is probably another" in line and "try --mean 128" in line
+    assert "warning mean: the mean is probably another one" in line and "try --mean 128" in line
 
 
 COLOURS = """
@@ -179,7 +180,8 @@ def colours(folder, head=None, relu_bias=0.0):
     folder.mkdir()
     (folder / "deploy.prototxt").write_text(COLOURS)
     (folder / "labels.txt").write_text("sky\na\nb\nc\n")
-    (folder / "readme.md").write_text("---\ngradcam:\n  input: {mean: none, resize: [8, 8]}\n---\n")
+    (folder / "readme.md").write_text(
+        "---\ngradcam:\n  inputs: {mean: none, resize: [8, 8]}\n---\n")
     if head is None:
         head = np.float32([[0.04, 0.01], [0, 0], [0, 0], [0, 0]])
     see = np.float32([[1, 0, -1], [0, 1, 0]]).reshape(2, 3, 1, 1)
@@ -190,7 +192,7 @@ def colours(folder, head=None, relu_bias=0.0):
 
 
 def picture(folder, name, blue, green, red):
-    from caffe_gradcam import images
+    from caffe_gradcam.model import images
 
     pixels = np.empty((16, 16, 3), np.uint8)
     pixels[:] = blue, green, red
@@ -226,7 +228,7 @@ def test_16_a_head_that_was_never_trained(tmp_path, working):
     lines = diagnose(setup, working, [picture(tmp_path, "1.png", 220, 90, 20)])
     assert any("warning weights: all weights are 0 in score" in line for line in lines)
     assert any("error gradients: all gradients at seen are 0: all weights of layer score, which "
-               "the score goes through, are 0" in line for line in lines)
+               "the score depends on, are 0" in line for line in lines)
 
 
 def test_17_the_softmax_named_as_score(setup, working):
@@ -236,7 +238,7 @@ def test_17_the_softmax_named_as_score(setup, working):
 
 
 def test_18_a_target_that_is_none(setup, working):
-    setup.edit("readme.md", "target: branches/concat", "target: pool")
+    setup.edit("readme.md", "layer: branches/concat", "layer: pool")
     line = only(diagnose(setup, working))
     assert line.startswith("error model: ") and "no spatial extent" in line
 
@@ -260,9 +262,9 @@ def test_20_other_weights_than_the_readme_says(setup, working):
 
 
 def test_21_a_field_misspelt_in_the_readme(setup, working):
-    setup.edit("readme.md", "target:", "targte:")
+    setup.edit("readme.md", "layer:", "lyaer:")
     line = only(diagnose(setup, working))
-    assert "did you mean target?" in line and line.endswith("correct the front matter")
+    assert "did you mean layer?" in line and line.endswith("correct the front matter")
 
 
 def test_22_a_mean_of_three_numbers_for_a_grey_net(setup, working):
@@ -287,7 +289,7 @@ def test_23_a_batchnorm_without_statistics(tmp_path, working):
 def test_24_a_picture_that_is_none(setup, working):
     (setup.folder / "not.png").write_text("hello")
     line = only(diagnose(setup, working, setup.pictures[:2] + [str(setup.folder / "not.png")]))
-    assert line.startswith("warning picture: ") and "not.png" in line
+    assert line.startswith("warning image: ") and "not.png" in line
 
 
 def test_25_a_softmax_that_is_merely_sure_is_a_note(tmp_path, working):

@@ -48,8 +48,8 @@ def place(tmp_path, monkeypatch):
 @pytest.mark.parametrize("page", [page for page in PAGES if commands(page)])
 def test_the_commands_of_a_page_run(page, place, capsys):
     pytest.importorskip("torch")
-    from caffe_gradcam import cli as gradcam
-    from prototxt_tools import cli as prototxt
+    from caffe_gradcam.commands import cli as gradcam
+    from prototxt_tools.commands import cli as prototxt
 
     mains = dict(zip(COMMANDS, (gradcam.main, prototxt.main)))
     for line in commands(page):
@@ -60,7 +60,7 @@ def test_the_commands_of_a_page_run(page, place, capsys):
         except SystemExit as end:
             code = end.code
         captured = capsys.readouterr()
-        assert code == 0, "{}: {}\n{}".format(page, line, captured.err)
+        assert code == 0, f"{page}: {line}\n{captured.err}"
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -68,7 +68,7 @@ def test_commands_that_are_not_run_here_are_known(page):
     unmarked = "\n".join(text for mark, text in FENCE.findall(read(page)) if mark == "")
     for line in unmarked.split("\n"):
         if line.split()[:1] and line.split()[0] in COMMANDS:
-            assert line.startswith(tuple(ELSEWHERE)), "{}: not marked sh: {}".format(page, line)
+            assert line.startswith(tuple(ELSEWHERE)), f"{page}: not marked sh: {line}"
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -79,7 +79,7 @@ def test_links_lead_to_files_and_headings_that_exist(page):
             continue
         path, _, heading = link.partition("#")
         target = os.path.normpath(os.path.join(ROOT, os.path.dirname(page), path)) if path else page
-        assert os.path.exists(os.path.join(ROOT, target)), "{}: {}".format(page, link)
+        assert os.path.exists(os.path.join(ROOT, target)), f"{page}: {link}"
         if heading:
             assert heading in anchors(read(os.path.relpath(os.path.join(ROOT, target), ROOT))), link
 

@@ -8,9 +8,10 @@ import sys
 import definitions
 import pytest
 
-from prototxt_tools import drawing, shapes
-from prototxt_tools.graph import Graph
-from prototxt_tools.net import Net
+from prototxt_tools import shapes
+from prototxt_tools.net.graph import Graph
+from prototxt_tools.net.net import Net
+from prototxt_tools.reports import drawing
 
 FAKE_DOT = """#!{}
 import sys
@@ -54,7 +55,7 @@ def test_layers_that_work_in_place_are_drawn_with_the_blob_they_change():
 
 def test_edges_say_which_blob_goes_and_its_shape():
     picture = drawn(definitions.lenet())
-    assert (0, 1, "data 1x1x28x28") in picture.edges
+    assert drawing.Edge(0, 1, "data 1x1x28x28") in picture.edges
     assert len(picture.edges) == len(picture.nodes) - 1
 
 
@@ -80,8 +81,8 @@ def test_streams_are_boxed_with_their_modules_inside():
     for name in "ab":
         text += 'input: "%s" input_shape { dim: 1 dim: 3 dim: 8 dim: 8 }' % name
         for index, bottom in enumerate([name, name + "/0"]):
-            text += ('layer {{ name: "m/{0}{1}" type: "TanH" bottom: "{2}" top: "{0}/{1}" }}'
-                     .format(name, index, bottom))
+            text += (f'layer {{ name: "m/{name}{index}" type: "TanH" bottom: "{bottom}" top: "{name}/{index}" }}'
+                     )
     text += 'layer { name: "end" type: "Concat" bottom: "a/1" bottom: "b/1" top: "end" }'
     assert [node.cluster for node in drawn(text).nodes] == [
         (), (), ("a", "m"), ("a", "m"), ("b", "m"), ("b", "m"), ()]

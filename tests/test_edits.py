@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prototxt_tools.document import Document
-from prototxt_tools.edits import Edits
 from prototxt_tools.errors import PrototxtError
+from prototxt_tools.text.document import Document
+from prototxt_tools.text.edits import Edits
 
 
 def removed(text, name):
@@ -132,5 +132,5 @@ def test_a_change_that_leaves_nothing_is_refused():
     document = Document.parse("layer { }  # all there is")
     edits = Edits(document)
     edits.remove(document.root.first("layer"))
-    with pytest.raises(PrototxtError, match="nothing of it would be left"):
+    with pytest.raises(PrototxtError, match="no field would be left"):
         edits.apply()

@@ -5,11 +5,15 @@ import numpy as np
 import pytest
 from fake_engine import FakeEngine, write_model
 
-from caffe_gradcam import comparison, evaluate
-from caffe_gradcam.evaluate import Bench, Settings
-from caffe_gradcam.explain import Explainer
-from caffe_gradcam.model import Model
-from prototxt_tools.errors import InputError
+from caffe_gradcam.engines.running import Running
+from caffe_gradcam.explaining.explainer import Explainer
+from caffe_gradcam.explaining.settings import Explaining
+from caffe_gradcam.measuring import bench as evaluate
+from caffe_gradcam.measuring import comparison
+from caffe_gradcam.measuring.bench import Bench
+from caffe_gradcam.measuring.measurement import Settings
+from caffe_gradcam.model.model import LoadedModel
+from prototxt_tools.errors import InputError, Outcome
 
 FAMILY = ("grad-cam", "grad-cam++", "xgrad-cam", "hirescam", "layer-cam")
 SCENES = 10
@@ -18,10 +22,10 @@ SCENES = 10
 @pytest.fixture
 def bench(tmp_path):
     """A function that makes a bench of the colour model, for some metrics."""
-    model = Model.load(write_model(tmp_path / "model"))
+    model = LoadedModel.load(write_model(tmp_path / "model"))
 
     def make(*metrics, **settings):
-        explainer = Explainer(model, FakeEngine(), ["grad-cam"], placement="stretch")
+        explainer = Explainer(model, FakeEngine(), Explaining(placement="stretch"))
         return Bench(explainer, Settings(metrics=metrics, **settings))
     return make
 
@@ -40,10 +44,8 @@ def softmax(*scores):
 
 def measure(bench, picture=None, boxes=None):
     picture = blue_corner() if picture is None else picture
-    outcome, = bench.measure(["a.png"], [picture], [0], [boxes or {}])
-    if isinstance(outcome, InputError):
-        raise outcome
-    return {one.method: one for one in outcome}
+    outcome, = bench.measure(["a.png"], [Outcome(picture)], [0], [boxes or {}])
+    return {measurement.method: measurement for measurement in outcome.unwrap()}
 
 
 def test_deletion_measures_the_probability_of_the_class(bench):
@@ -77,7 +79,7 @@ def test_pointing_wants_boxes_of_the_class_in_question(bench):
 def test_baselines_are_measured_beside_the_methods(bench):
     found = measure(bench("deletion"))
     assert list(found) == ["grad-cam", "random", "centre"]
-    assert found["random"].target == found["centre"].target == ""
+    assert found["random"].layer is found["centre"].layer is None
     assert found["grad-cam"].values["deletion"] < found["random"].values["deletion"]
 
 
@@ -95,18 +97,19 @@ def test_a_map_that_nothing_moves_has_no_sensitivity(bench):
 
 def test_one_picture_that_fails_does_not_spoil_the_others(bench):
     outcomes = bench("deletion").measure(
-        ["none.png", "a.png"], [InputError("no such file"), blue_corner()], [0])
-    assert str(outcomes[0]) == "no such file"
-    assert outcomes[1][0].path == "a.png"
+        ["none.png", "a.png"],
+        [Outcome(error=InputError("no such file")), Outcome(blue_corner())], [0])
+    assert str(outcomes[0].error) == "no such file"
+    assert outcomes[1].unwrap()[0].path == "a.png"
 
 
 def test_an_engine_that_fails_fails_each_picture(bench):
-    outcomes = bench("deletion").measure(["a.png"], [blue_corner(255)], [0])
-    assert str(outcomes[0]) == "too bright for the engine"
+    outcomes = bench("deletion").measure(["a.png"], [Outcome(blue_corner(255))], [0])
+    assert str(outcomes[0].error) == "too bright for the engine"
 
 
 def test_only_questions_about_a_class_are_measured():
-    from caffe_gradcam.questions import Class, Sum, Top
+    from caffe_gradcam.asking.questions import Class, Sum, Top
 
     evaluate.check_questions([Class(3), Top(2)])
     with pytest.raises(InputError, match="one class"):
@@ -114,8 +117,8 @@ def test_only_questions_about_a_class_are_measured():
 
 
 def test_layers_to_compare_are_the_last_of_each_resolution(tmp_path):
-    model = Model.load(write_model(tmp_path / "model"))
-    assert model.targets == ["smaller"]
+    model = LoadedModel.load(write_model(tmp_path / "model"))
+    assert model.layers == ("smaller",)
     assert evaluate.spread_layers(model) == ["smaller", "small"]
     assert evaluate.spread_layers(model, 1) == ["smaller"]
 
@@ -126,17 +129,18 @@ def digits(request, models):
     request.getfixturevalue(request.param)
     pytest.importorskip("sklearn", reason="the digits come from scikit-learn")
     scenes = digit_scenes.evaluation_scenes(SCENES)
-    with Explainer.open(Model.load(models / "digits"), request.param, methods=FAMILY) as explainer:
+    with Explainer.open(LoadedModel.load(models / "digits"), Explaining(methods=FAMILY),
+                        Running(engine=request.param)) as explainer:
         bench = Bench(explainer, Settings(
             ("deletion", "insertion", "pointing", "sanity"), steps=10))
         before = forward(explainer)
         outcomes = bench.measure(
-            ["{}.png".format(index) for index in range(SCENES)],
-            [np.repeat(scene.image[:, :, np.newaxis], 3, axis=2) for scene in scenes],
+            [f"{index}.png" for index in range(SCENES)],
+            [Outcome(np.repeat(scene.image[:, :, np.newaxis], 3, axis=2)) for scene in scenes],
             [[label for label, _ in scene.digits] for scene in scenes],
             [{label: [box] for label, box in scene.digits} for scene in scenes])
         after = forward(explainer)
-    measurements = [one for outcome in outcomes for one in outcome]
+    measurements = [entry for outcome in outcomes for entry in outcome.unwrap()]
     return bench, comparison.rows(measurements), measurements, (before, after)
 
 
@@ -179,33 +183,35 @@ def test_the_weights_of_the_net_are_back_after_the_check(digits):
 
 
 def test_the_verdict_names_one_of_the_methods(digits):
-    said = comparison.verdict(digits[1], digits[2])
-    assert said.method in FAMILY and said.target == "branches/concat" and said.column == "gap"
+    verdict = comparison.verdict(digits[1], digits[2])
+    assert verdict.method in FAMILY
+    assert verdict.layer == "branches/concat" and verdict.column == "gap"
 
 
 def test_methods_that_read_weights_themselves_take_other_ones_too(torch, models, tmp_path):
     # CAM reads those of the last layer, FullGrad all biases.
-    from caffe_gradcam.metrics.sanity import shuffled
+    from caffe_gradcam.measuring.metrics.sanity import shuffled
     from prototxt_tools import weights
 
-    model, rng = Model.load(models / "digits"), np.random.RandomState(0)
+    model, rng = LoadedModel.load(models / "digits"), np.random.RandomState(0)
     other = {name: shuffled(arrays, rng)
              for name, arrays in evaluate.loaded_weights(model).items()}
     weights.save(tmp_path / "other.caffemodel", other)
     picture = rng.randint(0, 256, (96, 96, 3)).astype(np.uint8)
 
     def cams(explainer):
-        return [one.cam for one in explainer.explain([picture], [3])[0].explanations]
+        result, = explainer.explain([picture], [3])
+        return [explanation.cam for explanation in result.unwrap().explanations]
 
-    methods = ["cam", "fullgrad"]
-    with Explainer.open(model, "torch", methods=methods) as explainer:
+    explaining, running = Explaining(methods=("cam", "fullgrad")), Running(engine="torch")
+    with Explainer.open(model, explaining, running) as explainer:
         before = cams(explainer)
         explainer.replace_weights(other)
         replaced = cams(explainer)
         explainer.replace_weights(evaluate.loaded_weights(model))
         back = cams(explainer)
-    there = Model.load(models / "digits", tmp_path / "other.caffemodel")
-    with Explainer.open(there, "torch", methods=methods) as explainer:
+    there = LoadedModel.load(models / "digits", tmp_path / "other.caffemodel")
+    with Explainer.open(there, explaining, running) as explainer:
         expected = cams(explainer)
     for one, other, wanted, again in zip(before, replaced, expected, back):
         assert np.abs(other - wanted).max() < 1e-5 * np.abs(wanted).max()
@@ -217,12 +223,13 @@ def test_each_stream_of_a_net_with_two_inputs_is_measured_on_its_own_picture(tor
     from definitions import write_model as write
 
     write(tmp_path, STREAMS)
-    model = Model.load(tmp_path)
+    model = LoadedModel.load(tmp_path)
     picture = np.random.RandomState(0).randint(0, 256, (20, 20, 3)).astype(np.uint8)
-    with Explainer.open(model, "torch", methods=["grad-cam"]) as explainer:
+    with Explainer.open(model, running=Running(engine="torch")) as explainer:
         bench = Bench(explainer, Settings(("deletion", "stability", "sanity"), steps=4))
-        found = {one.target: one for one in bench.measure(["a.png"], [picture], [1])[0]}
-    assert set(found) == {"conv_l", "conv_r", ""}
+        outcome, = bench.measure(["a.png"], [Outcome(picture)], [1])
+        found = {entry.layer: entry for entry in outcome.unwrap()}
+    assert set(found) == {"conv_l", "conv_r", None}
     left, right = found["conv_l"].curves["deletion"], found["conv_r"].curves["deletion"]
     # Both begin with the whole picture; then each loses another half of what the net reads.
     assert left[0] == pytest.approx(right[0]) and left[-1] != pytest.approx(right[-1])

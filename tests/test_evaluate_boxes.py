@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from caffe_gradcam import annotations, plots
+from caffe_gradcam.measuring import annotations
+from caffe_gradcam.pictures import plots
 from prototxt_tools.errors import InputError
 
 NAMES = ("cat", "dog")
@@ -15,7 +16,7 @@ def find_class(text):
     if text.isdigit():
         return int(text)
     if text not in NAMES:
-        raise InputError("no class {!r}".format(text))
+        raise InputError(f"no class {text!r}")
     return NAMES.index(text)
 
 
@@ -36,49 +37,49 @@ def test_boxes_by_photograph(models):
     assert found["2-7.png"] == {2: [(71, 31, 22, 22)], 7: [(39, 53, 19, 26)]}
 
 
-def test_photographs_are_found_by_path_then_by_name(tmp_path):
+def test_images_are_looked_up_by_path_then_by_name(tmp_path):
     found = read(tmp_path, "path,class,x,y,width,height\nx/a.jpg,cat,1,1,1,1\na.jpg,dog,2,2,2,2\n")
     assert annotations.boxes_of("x/a.jpg", found) == {0: [(1, 1, 1, 1)]}
     assert annotations.boxes_of("elsewhere/a.jpg", found) == {1: [(2, 2, 2, 2)]}
     assert annotations.boxes_of("b.jpg", found) == {}
 
 
-@pytest.mark.parametrize("text, said", [
-    ("path,class,x,y,width\n", "no column height"),
-    ("", "no column path"),
+@pytest.mark.parametrize("text, expected", [
+    ("path,class,x,y,width\n", "the column height is missing"),
+    ("", "the column path is missing"),
     ("path,class,x,y,width,height\n", "holds no boxes"),
     ("path,class,x,y,width,height\na.jpg,cow,1,2,3,4\n", "boxes.csv:2: no class 'cow'"),
-    ("path,class,x,y,width,height\na.jpg,cat,1,2,three,4\n", "boxes.csv:2: x, y, width and height"),
-    ("path,class,x,y,width,height\na.jpg,cat,1,2,0,4\n", "boxes.csv:2: a box is x, y, width and"),
-    ("path,class,x,y,width,height\na.jpg,cat,1,2,inf,4\n", "boxes.csv:2: a box is x, y, width and"),
-    ("path,class,x,y,width,height\na.jpg,cat,1,2\n", "boxes.csv:2: x, y, width and height"),
+    ("path,class,x,y,width,height\na.jpg,cat,1,2,three,4\n", "boxes.csv:2: a box needs four numbers"),
+    ("path,class,x,y,width,height\na.jpg,cat,1,2,0,4\n", "boxes.csv:2: the width and height of a box"),
+    ("path,class,x,y,width,height\na.jpg,cat,1,2,inf,4\n", "boxes.csv:2: the width and height of a box"),
+    ("path,class,x,y,width,height\na.jpg,cat,1,2\n", "boxes.csv:2: a box needs four numbers"),
 ])
-def test_a_table_that_makes_no_sense_is_refused_by_its_line(tmp_path, text, said):
+def test_a_table_that_makes_no_sense_is_refused_by_its_line(tmp_path, text, expected):
     with pytest.raises(InputError) as caught:
         read(tmp_path, text)
-    assert said in str(caught.value)
+    assert expected in str(caught.value)
 
 
-@pytest.mark.parametrize("document, said", [
-    ("{", "no JSON"),
-    ("[]", "wants an object"),
-    ('{"a.jpg": 3}', "a.jpg: wants a list of"),
-    ('{"a.jpg": [{"class": 0}]}', "a.jpg: wants a list of"),
-    ('{"a.jpg": [{"class": 0, "box": [1, 2, 3]}]}', "a.jpg: a box is"),
-    ('{"a.jpg": [{"class": 0, "box": 7}]}', "a.jpg: x, y, width and height want numbers"),
+@pytest.mark.parametrize("document, expected", [
+    ("{", "not a JSON file"),
+    ("[]", "must hold a JSON object"),
+    ('{"a.jpg": 3}', "a.jpg: must be a list of"),
+    ('{"a.jpg": [{"class": 0}]}', "a.jpg: must be a list of"),
+    ('{"a.jpg": [{"class": 0, "box": [1, 2, 3]}]}', "a.jpg: a box needs four numbers"),
+    ('{"a.jpg": [{"class": 0, "box": 7}]}', "a.jpg: a box needs four numbers"),
     ('{"a.jpg": [{"class": "cow", "box": [1, 2, 3, 4]}]}', "a.jpg: no class 'cow'"),
 ])
-def test_json_that_makes_no_sense_is_refused_by_its_photograph(tmp_path, document, said):
+def test_json_that_makes_no_sense_is_refused_by_its_image(tmp_path, document, expected):
     with pytest.raises(InputError) as caught:
         read(tmp_path, document, "boxes.json")
-    assert said in str(caught.value)
+    assert expected in str(caught.value)
 
 
 def test_a_file_that_is_not_there_or_no_text_is_refused(tmp_path):
     with pytest.raises(InputError, match="cannot be read"):
         annotations.read_boxes(tmp_path / "none.csv", find_class)
     (tmp_path / "boxes.csv").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(InputError, match="no text in UTF-8"):
+    with pytest.raises(InputError, match="not a text file in UTF-8"):
         annotations.read_boxes(tmp_path / "boxes.csv", find_class)
 
 

@@ -14,21 +14,23 @@ import numpy as np
 import pytest
 from fake_engine import FakeEngine, write_model
 
-import caffe_gradcam.engines
-from caffe_gradcam import cli, figures, outputs
-from caffe_gradcam.explanation import Explanation
+from caffe_gradcam.commands import cli
+from caffe_gradcam.engines.running import Running
+from caffe_gradcam.explaining import explainer
+from caffe_gradcam.explaining.explanation import Explanation
+from caffe_gradcam.pictures import figures, outputs
 
 
 @pytest.fixture
 def engines(monkeypatch):
-    """The engines that were opened, with what they were opened."""
+    """The engines that were opened, each with its net and how it was to run."""
     opened = []
 
-    def open_engine(kind, **wanted):
-        opened.append((FakeEngine(), dict(wanted, kind=kind)))
+    def open_engine(net, running):
+        opened.append((FakeEngine(), net, running))
         return opened[-1][0]
 
-    monkeypatch.setattr(caffe_gradcam.engines, "open_engine", open_engine, raising=False)
+    monkeypatch.setattr(explainer, "open_engine", open_engine)
     return opened
 
 
@@ -71,16 +73,16 @@ def refusal(capsys, *arguments):
 def test_a_figure_is_written_for_each_image(place, capsys):
     assert explain("blue.png", "green.png") == 0
     assert sorted(os.listdir("out")) == [
-        "blue.class-0-blue.smaller.png", "green.class-1-green.smaller.png",
+        "blue.class-0-blue.smaller.grad-cam.png", "green.class-1-green.smaller.grad-cam.png",
     ]
-    figure = os.path.join("out", "blue.class-0-blue.smaller.png")
-    said = capsys.readouterr().out.splitlines()
-    assert said[0] == "blue.png: 0 blue, azure at smaller -> " + figure
+    figure = os.path.join("out", "blue.class-0-blue.smaller.grad-cam.png")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"blue.png: 0 blue, azure (52.3 %), grad-cam at smaller -> {figure}"
 
 
 def test_in_the_figure_the_hottest_place_is_red_and_lies_on_the_colour(place):
     explain("blue.png")
-    figure = cv2.imread("out/blue.class-0-blue.smaller.png").astype(int)
+    figure = cv2.imread("out/blue.class-0-blue.smaller.grad-cam.png").astype(int)
     # 40 x 60 is enlarged by 6; the overlay begins behind margin, photograph and gap.
     overlay = figure[16:256, 16 + 360 + 8:16 + 720 + 8]
     redness = overlay[:, :, 2] - overlay[:, :, :2].max(axis=2)
@@ -95,7 +97,7 @@ def test_the_model_is_described_with_the_origin_of_each_value(place, capsys):
     table = capsys.readouterr().err
     assert re.search(r"size +8x8 +found: the net's input\n", table)
     assert re.search(r"scale +0\.01 +readme\.md\n", table)
-    assert re.search(r"target +smaller +found: the last blob with spatial extent", table)
+    assert re.search(r"layers +smaller +found: the last blob with spatial extent", table)
 
 
 def test_json_is_one_object_and_nothing_else(place, capsys):
@@ -106,28 +108,28 @@ def test_json_is_one_object_and_nothing_else(place, capsys):
     }
     image, = printed["images"]
     assert image["path"] == "blue.png"
-    assert [(row["class"], row["label"]) for row in image["top"]] == [
+    assert [(row["class"], row["class_name"]) for row in image["top"]] == [
         (0, "blue, azure"), (1, "green"), (2, "neither"),
     ]
     # Blue: a quarter of 150, three quarters of 90; a hundredth of that.
     assert image["top"][0]["score"] == pytest.approx(1.05)
     assert sum(row["probability"] for row in image["top"]) == pytest.approx(1)
-    base = os.path.join("out", "blue.class-1-green.smaller")
-    one, = image["explanations"]
-    assert one.pop("cam_max") == pytest.approx(0.225)
-    assert one.pop("positive_mass") == pytest.approx(0.9)
-    assert one.pop("score") == pytest.approx(0.9)
-    assert one.pop("probability") == image["top"][1]["probability"]
-    assert one == {
-        "question": "1 green", "class": 1, "label": "green", "method": "grad-cam",
-        "target": "smaller", "cam_shape": [2, 2], "status": "empty", "negative_mass": 0,
-        "figure": base + ".png", "npz": base + ".npz",
+    base = os.path.join("out", "blue.class-1-green.smaller.grad-cam")
+    entry, = image["explanations"]
+    assert entry.pop("cam_max") == pytest.approx(0.225)
+    assert entry.pop("positive_mass") == pytest.approx(0.9)
+    assert entry.pop("score") == pytest.approx(0.9)
+    assert entry.pop("probability") == image["top"][1]["probability"]
+    assert entry == {
+        "question": "1 green", "class": 1, "class_name": "green", "method": "grad-cam",
+        "layer": "smaller", "input": "data", "cam_shape": [2, 2], "status": "empty",
+        "negative_mass": 0, "figure": base + ".png", "npz": base + ".npz",
     }
 
 
 def test_npz_holds_the_arrays_behind_the_figure(place):
     explain("blue.png", "--npz", "-q")
-    with np.load("out/blue.class-0-blue.smaller.npz") as arrays:
+    with np.load("out/blue.class-0-blue.smaller.grad-cam.npz") as arrays:
         assert sorted(arrays) == ["cam", "heatmap", "scores"]
         assert arrays["cam"] == pytest.approx(np.array([[0.375, 0.225], [0.225, 0.225]]))
         assert arrays["heatmap"].shape == (40, 60)
@@ -140,14 +142,15 @@ def test_classes_and_layers_may_be_asked_for_together(place, capsys):
         capsys, "blue.png", "--class", "azure", "--class", "top:2", "--layer", "shrink",
         "--layer", "smaller",
     )
-    found = [(one["class"], one["target"]) for one in printed["images"][0]["explanations"]]
-    assert found == [(0, "small"), (0, "smaller"), (1, "small"), (1, "smaller")]
+    pairs = [(entry["class"], entry["layer"])
+             for entry in printed["images"][0]["explanations"]]
+    assert pairs == [(0, "small"), (0, "smaller"), (1, "small"), (1, "smaller")]
 
 
-def test_an_empty_map_says_so(place, capsys):
+def test_an_empty_map_is_reported(place, capsys):
     _, printed, _ = report(capsys, "blue.png", "--class", "2")
-    one, = printed["images"][0]["explanations"]
-    assert one["status"] == "empty" and one["cam_max"] < 0
+    entry, = printed["images"][0]["explanations"]
+    assert entry["status"] == "empty" and entry["cam_max"] < 0
 
 
 def test_images_go_through_the_net_in_batches(place, engines):
@@ -161,25 +164,21 @@ def test_equal_names_do_not_overwrite_each_other(place):
     picture("b/x.jpg", 0)
     explain("a/x.png", "b/x.jpg", "-q")
     assert sorted(os.listdir("out")) == [
-        "x-2.class-0-blue.smaller.png", "x.class-0-blue.smaller.png",
+        "x-2.class-0-blue.smaller.grad-cam.png", "x.class-0-blue.smaller.grad-cam.png",
     ]
 
 
 def test_the_engine_is_opened_as_asked_for(place, engines):
     explain("blue.png", "-q", "--engine", "torch", "--device", "cuda:1", "--gradient", "pre-relu",
             "--trust", "--precision", "tf32")
-    wanted = engines[0][1]
-    prototxt = wanted.pop("prototxt")
-    assert 'name: "colours"' in prototxt
-    assert os.path.basename(wanted.pop("weights")) == "colours.caffemodel"
-    assert wanted == {
-        "kind": "torch", "scores": ["score"], "targets": ["smaller"], "gradient": "pre-relu",
-        "device": "cuda:1", "verbose": False, "allow_missing": False, "trust": True,
-        "precision": "tf32",
-    }
+    _, net, running = engines[0]
+    assert 'name: "colours"' in net.prototxt
+    assert os.path.basename(net.weights) == "colours.caffemodel"
+    assert (net.scores, net.targets, net.gradient) == (("score",), ("smaller",), "pre-relu")
+    assert running == Running("torch", "cuda:1", "tf32", trust=True)
 
 
-def test_a_bad_image_is_one_line_and_the_others_are_done(place, capsys):
+def test_a_bad_image_is_one_line_and_the_others_are_explained(place, capsys):
     (place / "empty.jpg").write_bytes(b"")
     code, printed, err = report(capsys, "empty.jpg", "blue.png", "absent.png")
     assert code == 1
@@ -213,7 +212,7 @@ def test_only_bad_images_are_exit_code_2(place, capsys):
     (["blue.png", "--layer", "score"], "score (3) has no spatial extent"),
     (["blue.png", "--score", "prob"], "give --score score"),
     (["blue.png", "--weights", "absent"], "absent: no such weights file"),
-    (["blue.png", "--mean", "x"], "mean wants numbers, none, or a .npy or .binaryproto file"),
+    (["blue.png", "--mean", "x"], "mean must be numbers, none, or a .npy or .binaryproto file"),
     (["blue.png", "--labels", "absent"], "absent: cannot be read"),
 ])
 def test_what_cannot_be_done_is_one_sentence(place, capsys, engines, arguments, words):
@@ -243,21 +242,21 @@ def test_interrupting_is_exit_code_130(place, monkeypatch):
 @pytest.mark.parametrize("arguments, code", [(["--help"], 0), (["explain", "--help"], 0), ([], 2)])
 def test_help_imports_nothing_heavy(arguments, code):
     program = (
-        "import sys, caffe_gradcam.cli as cli\n"
-        "try: cli.main({!r})\n"
+        "import sys, caffe_gradcam.commands.cli as cli\n"
+        f"try: cli.main({arguments!r})\n"
         "except SystemExit as exit: code = exit.code\n"
-        "heavy = {{'cv2', 'numpy', 'torch', 'caffe', 'google.protobuf'}} & set(sys.modules)\n"
+        "heavy = {'cv2', 'numpy', 'torch', 'caffe', 'google.protobuf'} & set(sys.modules)\n"
         "print(code, sorted(heavy), file=sys.stderr)"
-    ).format(arguments)
+    )
     ran = subprocess.run(
         [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
-    assert ran.stderr.decode().splitlines()[-1] == "{} []".format(code)
+    assert ran.stderr.decode().splitlines()[-1] == f"{code} []"
 
 
 def test_what_c_libraries_write_stays_off_the_screen(capfd, monkeypatch):
     program = (
-        "import os, sys, types, caffe_gradcam.cli as cli\n"
+        "import os, sys, types, caffe_gradcam.commands.cli as cli\n"
         "with cli._quiet_libraries({}):\n"
         "    os.write(2, b'libpng warning\\n')\n"
         "    print('for people', file=sys.stderr)\n"
@@ -299,7 +298,7 @@ def test_names_that_are_no_text_can_be_said(place, capsys):
     os.rename("blue.png", name)
     assert explain(name) == 0
     assert "caf\\udce9.png: 0 blue" in capsys.readouterr().out
-    assert os.listdir("out") == ["caf_.class-0-blue.smaller.png"]
+    assert os.listdir("out") == ["caf_.class-0-blue.smaller.grad-cam.png"]
 
 
 def test_output_names_are_short_and_printable():
@@ -325,7 +324,7 @@ def test_the_title_says_class_and_probability_or_score(label, probability, title
     one = Explanation(question, 7, label, -1.5, probability, "grad-cam", "conv5",
                       np.zeros((1, 1)), None, None, "data")
     assert figures.title(one) == title
-    assert figures.note(one) == "grad-cam at conv5: empty, no place speaks for it"
+    assert figures.note(one) == "grad-cam at conv5: empty, no region stands out"
 
 
 def test_output_names_differ_even_where_case_does_not_count():

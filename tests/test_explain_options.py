@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from caffe_gradcam import cli
+from caffe_gradcam.commands import cli
 from prototxt_tools import weights
 
 pytest.importorskip("torch")
@@ -32,20 +32,20 @@ def report(tmp_path, capsys):
         if code:
             return captured.err
         printed, = json.loads(captured.out)["images"]
-        assert all(os.path.isfile(one["figure"]) for one in printed["explanations"])
+        assert all(os.path.isfile(entry["figure"]) for entry in printed["explanations"])
         return printed
 
     return run
 
 
 def questions(printed):
-    return [one["question"] for one in printed["explanations"]]
+    return [entry["question"] for entry in printed["explanations"]]
 
 
 def test_classes_may_be_asked_about_together(report):
     printed = report("--class", "three+5", "--class", "weighted:2")
     assert questions(printed) == ["3 three + 5 five", "top 2 weighted"]
-    assert [one["class"] for one in printed["explanations"]] == [None, None]
+    assert [entry["class"] for entry in printed["explanations"]] == [None, None]
 
 
 def test_one_class_may_be_set_against_another(report):
@@ -65,9 +65,9 @@ def test_the_counterfactual_turns_the_map_over(report):
 
 
 def test_a_probability_may_be_asked_for(report):
-    one, = report("--class", "3", "--probability")["explanations"]
-    assert one["question"] == "probability of 3 three"
-    assert one["score"] == pytest.approx(one["probability"], rel=1e-5)
+    entry, = report("--class", "3", "--probability")["explanations"]
+    assert entry["question"] == "probability of 3 three"
+    assert entry["score"] == pytest.approx(entry["probability"], rel=1e-5)
 
 
 def test_an_embedding_is_compared_with_that_of_another_image(report):
@@ -80,16 +80,16 @@ def test_an_embedding_is_compared_with_that_of_another_image(report):
 def test_methods_and_layers_are_combined(report):
     printed = report("--class", "3", "--method", "layer-cam,saliency", "--layer", "conv2",
                      "--layer", "conv3")
-    assert [(one["method"], one["target"]) for one in printed["explanations"]] == [
+    assert [(entry["method"], entry["layer"]) for entry in printed["explanations"]] == [
         ("layer-cam", "conv2"), ("layer-cam", "conv3"), ("saliency", "data")]
-    names = [os.path.basename(one["figure"]) for one in printed["explanations"]]
+    names = [os.path.basename(entry["figure"]) for entry in printed["explanations"]]
     assert names[0] == "3-5.class-3-three.conv2.layer-cam.png" and len(set(names)) == 3
 
 
 def test_layers_are_fused_into_one_map(report):
-    one, = report("--class", "3", "--layer", "conv1", "--layer", "conv3", "--fuse", "product")[
+    entry, = report("--class", "3", "--layer", "conv1", "--layer", "conv3", "--fuse", "product")[
         "explanations"]
-    assert one["target"] == "conv1+conv3" and one["cam_shape"] == [48, 48]
+    assert entry["layer"] == "conv1+conv3" and entry["cam_shape"] == [48, 48]
 
 
 def test_only_positive_gradients_may_count(report):
@@ -101,44 +101,44 @@ def test_only_positive_gradients_may_count(report):
 def test_a_part_is_asked_about_alone_and_shown_beside_the_whole(report):
     printed = report("--crop", "0,0,60,90")
     assert printed["crop"] == [0, 0, 60, 90]
-    one, = printed["explanations"]
+    entry, = printed["explanations"]
+    assert cv2.imread(entry["figure"]).shape[1] > 320 + 200
     whole = report()["explanations"][0]
-    assert one["cam_shape"] == whole["cam_shape"] and one["score"] != whole["score"]
-    assert cv2.imread(one["figure"]).shape[1] > 320 + 200
+    assert entry["cam_shape"] == whole["cam_shape"] and entry["score"] != whole["score"]
 
 
 def test_ten_crops_are_merged(report):
-    one, = report("--resize", "120", "--crop-size", "96x96", "--crops", "10")["explanations"]
+    entry, = report("--resize", "120", "--crop-size", "96x96", "--crops", "10")["explanations"]
     # A cell is 4 pixels of 120.
-    assert one["cam_shape"] == [30, 30]
+    assert entry["cam_shape"] == [30, 30]
 
 
 def test_boxes_are_drawn_and_listed(report):
-    printed = report("--class", "3", "--class", "5", "--boxes")
+    printed = report("--class", "3", "--class", "5", "--heat-boxes")
     folder = os.path.dirname(printed["explanations"][0]["figure"])
     with open(os.path.join(folder, "boxes.csv"), newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["question"] for row in rows if row["score"] == "1.0"] == ["3 three", "5 five"]
-    assert len(rows) == sum(len(one["boxes"]) for one in printed["explanations"])
+    assert len(rows) == sum(len(entry["boxes"]) for entry in printed["explanations"])
 
 
 @pytest.mark.parametrize("extension", ["jpg", "webp"])
 def test_the_format_may_be_chosen(report, extension):
-    one, = report("--format", extension, "--figure", "overlay")["explanations"]
-    assert one["figure"].endswith("." + extension)
-    assert cv2.imread(one["figure"]).shape == cv2.imread(SCENE).shape
+    entry, = report("--format", extension, "--figure", "overlay")["explanations"]
+    assert entry["figure"].endswith("." + extension)
+    assert cv2.imread(entry["figure"]).shape == cv2.imread(SCENE).shape
 
 
 def test_a_grid_is_one_figure_for_all_maps(report):
     printed = report("--class", "top:2", "--method", "grad-cam,random", "--figure", "grid")
-    assert len({one["figure"] for one in printed["explanations"]}) == 1
+    assert len({entry["figure"] for entry in printed["explanations"]}) == 1
     assert len(printed["explanations"]) == 4
 
 
 def test_signed_maps_show_what_speaks_against_in_blue(report):
-    one, = report("--versus", "3", "5", "--colour-map", "blue-white-red", "--style", "bare",
+    entry, = report("--versus", "3", "5", "--colormap", "blue-white-red", "--style", "bare",
                   "--figure", "overlay")["explanations"]
-    blue, _, red = cv2.split(cv2.imread(one["figure"]).astype(int))
+    blue, _, red = cv2.split(cv2.imread(entry["figure"]).astype(int))
     assert (blue - red).max() > 80 and (red - blue).max() > 80
 
 
@@ -149,15 +149,15 @@ def test_signed_maps_show_what_speaks_against_in_blue(report):
     (["--figure", "pair"], "there is no figure 'pair'"),
     (["--format", "gif"], "there is no format 'gif'"),
     (["--style", "fancy"], "there is no style 'fancy'"),
-    (["--colour-map", "jett"], "there is no colour map 'jett'; near: jet"),
+    (["--colormap", "jett"], "there is no colormap 'jett'; did you mean jet?"),
     (["--class", "3+3"], "'3+3' names a class twice"),
     (["--class", "1 versus 2 versus 3"], "more than two sides"),
-    (["--crop", "227x227"], "--crop wants X,Y,WIDTH,HEIGHT in whole pixels (the net's own is"),
-    (["--crop", "90,90,60,60"], "the crop 90,90,60,60 goes beyond the picture of 96x96"),
-    (["--at", "5"], "--at wants X,Y or X,Y,WIDTH,HEIGHT"),
-    (["--at", "5,5"], "cannot be asked about a region; cut that out of the picture instead"),
-    (["--class", "3+5", "--probability"], "a probability is asked of one class"),
-    (["--crops", "5"], "crops wants 1 or 10"),
+    (["--crop", "227x227"], "--crop needs X,Y,WIDTH,HEIGHT in whole pixels"),
+    (["--crop", "90,90,60,60"], "the crop 90,90,60,60 reaches beyond the image of 96x96"),
+    (["--at", "5"], "--at needs X,Y or X,Y,WIDTH,HEIGHT"),
+    (["--at", "5,5"], "cannot be asked about a region; cut the region out of the image instead"),
+    (["--class", "3+5", "--probability"], "only one class has a probability, not several together"),
+    (["--crops", "5"], "crops must be 1 or 10"),
     (["--layer", "conv1", "--layer", "score"], "blob score (10x1x1) has no spatial extent"),
 ])
 def test_what_makes_no_sense_is_one_sentence(report, arguments, message):
@@ -168,7 +168,7 @@ def test_what_makes_no_sense_is_one_sentence(report, arguments, message):
 def test_cam_is_refused_where_the_head_is_another(report, tmp_path):
     model = write_net(tmp_path / "net", TWO_LINEAR, ["data"])
     said = report("--method", "cam", model=model)
-    assert "cam wants scores made by average pooling and one linear layer at most" in said
+    assert "cam needs scores made by average pooling and at most one linear layer" in said
 
 
 TWO_LINEAR = """
@@ -208,8 +208,8 @@ INPUT = """layer {{ name: "{0}" type: "Input" top: "{0}"
 def write_net(folder, layers, inputs):
     """A net with random weights, in a folder."""
     from prototxt_tools import shapes
-    from prototxt_tools.document import Document
-    from prototxt_tools.net import Net
+    from prototxt_tools.net.net import Net
+    from prototxt_tools.text.document import Document
 
     folder.mkdir()
     text = "".join(INPUT.format(name) for name in inputs) + layers
@@ -224,9 +224,9 @@ def write_net(folder, layers, inputs):
 
 def test_a_net_with_a_map_of_scores_is_asked_about_one_place(report, tmp_path):
     model = write_net(tmp_path / "dense", DENSE, ["data"])
-    one, = report("--at", "10,80,3,3", "--class", "1", "--npz", model=model)["explanations"]
-    assert one["question"] == "1 at 10,80,3,3"
-    with np.load(one["npz"]) as arrays:
+    entry, = report("--at", "10,80,3,3", "--class", "1", "--npz", model=model)["explanations"]
+    assert entry["question"] == "1 at 10,80,3,3"
+    with np.load(entry["npz"]) as arrays:
         cam = arrays["cam"]
     # The scores at a place depend on that place alone: hires-cam would be zero elsewhere; the
     # mean gradient is what that place gives, spread over 64 cells.
@@ -242,9 +242,9 @@ def test_a_mask_chooses_places_too(report, tmp_path):
     mask[:48, 48:] = 255
     cv2.imwrite(str(tmp_path / "mask.png"), mask)
     model = write_net(tmp_path / "dense", DENSE, ["data"])
-    one, = report("--mask", str(tmp_path / "mask.png"), "--class", "2", "--npz", "--method",
+    entry, = report("--mask", str(tmp_path / "mask.png"), "--class", "2", "--npz", "--method",
                   "hirescam", model=model)["explanations"]
-    with np.load(one["npz"]) as arrays:
+    with np.load(entry["npz"]) as arrays:
         assert not arrays["cam"][4:].any() and not arrays["cam"][:, :4].any()
         assert arrays["cam"][:4, 4:].any()
 
@@ -253,10 +253,10 @@ def test_a_net_with_two_inputs_has_a_map_for_each(report, tmp_path):
     model = write_net(tmp_path / "pair", PAIR, ["left", "right"])
     other = os.path.join(DIGITS, "scenes", "9-0.png")
     printed = report(model=model, images=["left=" + SCENE, "right=" + other])
-    assert [one["target"] for one in printed["explanations"]] == ["conv_l", "conv_r"]
-    assert printed["path"] == "{} {}".format(SCENE, other)
+    assert [entry["layer"] for entry in printed["explanations"]] == ["conv_l", "conv_r"]
+    assert printed["path"] == f"{SCENE} {other}"
     said = report(model=model, images=["left=" + SCENE])
-    assert "give one image for each input: left=IMAGE right=IMAGE" in said
+    assert "the net needs an image for each input: left=IMAGE right=IMAGE" in said
 
 
 def test_a_public_model_may_be_named_and_is_not_fetched_offline(report, tmp_path, monkeypatch):

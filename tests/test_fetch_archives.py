@@ -86,7 +86,7 @@ def test_a_bomb_is_refused(make, name, tmp_path, folder, monkeypatch):
     monkeypatch.setattr(archives, "_SMALL", 1 << 20)
     archive = make(tmp_path / name, [("zeros", bytes(4 << 20))])
     assert os.path.getsize(archive) * archives.MOST_RATIO < 4 << 20
-    assert "grows beyond all measure" in refused(archive, folder)
+    assert "unpacks to far more bytes" in refused(archive, folder)
 
 
 def test_more_members_than_a_model_has_are_refused(tmp_path, folder, monkeypatch):
@@ -106,12 +106,12 @@ def test_a_truncated_archive_is_refused(make, name, tmp_path, folder):
     whole = open(archive, "rb").read()
     with open(archive, "wb") as file:
         file.write(whole[:len(whole) // 2])
-    assert "damaged" in refused(archive, folder) or "no tar or zip" in refused(archive, folder)
+    assert "damaged" in refused(archive, folder) or "not a tar or zip" in refused(archive, folder)
 
 
 def test_what_is_no_archive_is_refused(tmp_path, folder):
     (tmp_path / "a.tar.gz").write_bytes(b"<html>")
-    assert "no tar or zip archive" in refused(str(tmp_path / "a.tar.gz"), folder)
+    assert "not a tar or zip archive" in refused(str(tmp_path / "a.tar.gz"), folder)
 
 
 def test_one_member_can_be_read(tmp_path):
@@ -123,5 +123,5 @@ def test_one_member_can_be_read(tmp_path):
 
 def test_files_of_the_folder_s_own_are_left_alone(tmp_path, folder):
     archive = tar(tmp_path / "a.tar", [("x/fetched.json", b"lies"), ("x/net", b"1")], "w")
-    assert archives.unpack(archive, folder, but=("fetched.json",)) == ["net"]
+    assert archives.unpack(archive, folder, without=("fetched.json",)) == ["net"]
     assert os.listdir(folder) == ["net"]

@@ -1,5 +1,6 @@
 """One file over HTTP, from servers that fail in every way that servers fail."""
 
+import dataclasses
 import hashlib
 import os
 import socket
@@ -232,7 +233,7 @@ def test_a_429_is_waited_for_as_long_as_it_says(place, monkeypatch):
     monkeypatch.setattr(download.time, "sleep", pauses.append)
     answers = [Answer(b"", 429, {"Retry-After": "3"}), Answer(GOOD)]
     with serving({"/a": answers}) as server:
-        download.download(file(server.url + "/a"), place, HASTY._replace(longest_pause=60), True)
+        download.download(file(server.url + "/a"), place, dataclasses.replace(HASTY, longest_pause=60), True)
     assert pauses == [3]
 
 
@@ -267,7 +268,7 @@ def test_redirects_in_circles_are_given_up(place):
 def test_a_redirect_to_a_file_of_this_machine_is_not_followed(place):
     answer = Answer(b"", 302, {"Location": "file:///etc/passwd"})
     with serving({"/a": [answer]}) as server:
-        assert "none of http or https" in refusal(file(server.url + "/a"), place)
+        assert "neither http nor https" in refusal(file(server.url + "/a"), place)
 
 
 @pytest.mark.parametrize("headers", [{"Content-Type": "text/html"}, {}])
@@ -298,7 +299,7 @@ def test_a_claimed_length_that_never_comes_is_given_up(place):
 def test_a_host_that_is_not_there_is_given_up_soon(place):
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
-        url = "http://127.0.0.1:{}/a".format(closed.getsockname()[1])
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}/a"
         assert "127.0.0.1: cannot be reached" in refusal(file(url), place)
 
 

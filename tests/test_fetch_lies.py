@@ -1,5 +1,6 @@
 """Whatever servers do, in the end the right file is there, or none."""
 
+import dataclasses
 import hashlib
 import os
 import shutil
@@ -71,10 +72,10 @@ def test_certificates_are_those_that_the_environment_trusts(tmp_path, monkeypatc
     place = str(tmp_path / "net.caffemodel")
     with serving({"/a": [Answer(GOOD)]}) as server:
         server.socket = context.wrap_socket(server.socket, server_side=True)
-        url = "https://127.0.0.1:{}/a".format(server.server_address[1])
+        url = f"https://127.0.0.1:{server.server_address[1]}/a"
         wanted = File("weights", "net.caffemodel", (url,), (), len(GOOD), {})
         with pytest.raises(InputError, match="its certificate cannot be verified; REQUESTS_CA_BU"):
-            download.download(wanted, place, HASTY._replace(stall=2), quiet=True)
+            download.download(wanted, place, dataclasses.replace(HASTY, stall=2), quiet=True)
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", certificate)
-        download.download(wanted, place, HASTY._replace(stall=2), quiet=True)
+        download.download(wanted, place, dataclasses.replace(HASTY, stall=2), quiet=True)
     assert os.path.getsize(place) == len(GOOD)

@@ -18,7 +18,7 @@ pytest.importorskip("requests")
 from web_server import Answer, serving  # noqa: E402
 
 from caffe_gradcam import zoo  # noqa: E402
-from caffe_gradcam.model import Model  # noqa: E402
+from caffe_gradcam.model.model import LoadedModel  # noqa: E402
 from caffe_gradcam.zoo import cache, download, entries, fetching, labelsets, registry  # noqa: E402
 from prototxt_tools.errors import InputError  # noqa: E402
 
@@ -62,7 +62,7 @@ def front(server, digits, **weights):
     """What a readme.md would say of models/digits on the server."""
     return {
         "caffemodel": "digits.caffemodel", "caffemodel_url": server.url + "/digits.caffemodel",
-        "gradcam": {"input": {"mean": [128], "scale": 0.00390625}, "score": "score"},
+        "gradcam": {"inputs": {"mean": [128], "scale": 0.00390625}, "score": "score"},
         "zoo": {
             "weights": dict({"sha256": sha(digits["digits.caffemodel"]), "size": 102273},
                             **weights),
@@ -72,19 +72,18 @@ def front(server, digits, **weights):
     }
 
 
-def fetch(one, said=None, **options):
-    return fetching.fetch(one, policy=HASTY, quiet=True,
-                          say=(said if said is not None else []).append, **options)
+def fetch(one, **options):
+    return fetching.fetch(one, policy=HASTY, quiet=True, **options)
 
 
-def test_a_fetched_model_loads(tmp_path, server, digits, home):
-    said = []
-    folder = fetch(entry(tmp_path, front(server, digits)), said)
+def test_a_fetched_model_loads(tmp_path, server, digits, home, caplog):
+    caplog.set_level("INFO")
+    folder = fetch(entry(tmp_path, front(server, digits)))
     assert folder == str(home / "models" / "digits-away")
-    model = Model.load(folder)
-    assert model.score == "score" and model.targets == ["branches/concat"]
-    assert said == ["fetching digits.caffemodel (102 kB), deploy.prototxt (size unknown) into "
-                    + folder]
+    model = LoadedModel.load(folder)
+    assert model.score == "score" and model.layers == ("branches/concat",)
+    assert caplog.messages == ["fetching digits.caffemodel (102 kB), deploy.prototxt (size unknown) into "
+                               + folder]
 
 
 def test_a_second_fetch_asks_nothing_of_anybody(tmp_path, server, digits):
@@ -98,12 +97,12 @@ def test_a_second_fetch_asks_nothing_of_anybody(tmp_path, server, digits):
 
 def test_offline_what_is_there_is_used_and_what_is_not_is_named(tmp_path, server, digits):
     one = entry(tmp_path, front(server, digits))
-    with pytest.raises(InputError, match="digits.caffemodel, deploy.prototxt are not there, and "
+    with pytest.raises(InputError, match="digits.caffemodel, deploy.prototxt are missing, and "
                        "nothing is fetched offline; put them into"):
         fetch(one, offline=True)
     fetch(one)
     asked = len(server.requests)
-    assert fetch(one, offline=True) == fetching.place(one)
+    assert fetch(one, offline=True) == fetching.folder_of(one)
     assert len(server.requests) == asked
 
 
@@ -116,8 +115,8 @@ def test_the_environment_can_say_offline(tmp_path, server, digits, monkeypatch):
 
 def test_a_file_put_there_by_hand_is_verified_and_kept(tmp_path, server, digits):
     one = entry(tmp_path, front(server, digits))
-    os.makedirs(fetching.place(one))
-    with open(os.path.join(fetching.place(one), "digits.caffemodel"), "wb") as file:
+    os.makedirs(fetching.folder_of(one))
+    with open(os.path.join(fetching.folder_of(one), "digits.caffemodel"), "wb") as file:
         file.write(digits["digits.caffemodel"])
     fetch(one)
     assert [path for path, _ in server.requests] == ["/deploy.prototxt"]
@@ -125,11 +124,11 @@ def test_a_file_put_there_by_hand_is_verified_and_kept(tmp_path, server, digits)
 
 def test_a_wrong_file_put_there_by_hand_is_refused(tmp_path, server, digits):
     one = entry(tmp_path, front(server, digits, size=None))
-    os.makedirs(fetching.place(one))
-    path = os.path.join(fetching.place(one), "digits.caffemodel")
+    os.makedirs(fetching.folder_of(one))
+    path = os.path.join(fetching.folder_of(one), "digits.caffemodel")
     with open(path, "wb") as file:
         file.write(b"other weights")
-    with open(os.path.join(fetching.place(one), "deploy.prototxt"), "wb") as file:
+    with open(os.path.join(fetching.folder_of(one), "deploy.prototxt"), "wb") as file:
         file.write(digits["deploy.prototxt"])
     for offline in (False, True):
         with pytest.raises(InputError, match="digits.caffemodel: has the SHA-256 .*delete it"):
@@ -144,17 +143,18 @@ def test_a_file_that_changed_after_its_fetch_is_noticed(tmp_path, server, digits
         file.write(b"damage")
     os.utime(path, (1, 1))
     assert not fetching.is_ready(one)
-    with pytest.raises(InputError, match="delete it to have it fetched"):
+    with pytest.raises(InputError, match="delete it so that it is fetched again"):
         fetch(one)
     assert [name for name, wrong in fetching.check(one) if wrong] == ["digits.caffemodel"]
 
 
-def test_where_no_hash_is_known_the_first_fetch_sets_it(tmp_path, server, digits):
+def test_where_no_hash_is_known_the_first_fetch_sets_it(tmp_path, server, digits, caplog):
+    caplog.set_level("INFO")
     said = front(server, digits)
     del said["zoo"]["weights"]
-    one, sentences = entry(tmp_path, said), []
-    folder = fetch(one, sentences)
-    assert "no hash of digits.caffemodel is known" in sentences[1]
+    one = entry(tmp_path, said)
+    folder = fetch(one)
+    assert "no hash of digits.caffemodel is known" in caplog.messages[1]
     record = json.loads(open(os.path.join(folder, cache.RECORD)).read())
     assert record["files"]["digits.caffemodel"]["sha256"] == sha(digits["digits.caffemodel"])
     os.remove(os.path.join(folder, "digits.caffemodel"))
@@ -181,9 +181,9 @@ def test_a_model_without_a_net_is_said_before_its_weights_come(tmp_path, server,
     with pytest.raises(InputError, match="no address of its net is known; put a deploy.prototxt"):
         fetch(one)
     assert server.requests == []
-    with open(os.path.join(fetching.place(one), "deploy.prototxt"), "wb") as file:
+    with open(os.path.join(fetching.folder_of(one), "deploy.prototxt"), "wb") as file:
         file.write(digits["deploy.prototxt"])
-    assert Model.load(fetch(one)).score == "score"
+    assert LoadedModel.load(fetch(one)).score == "score"
 
 
 def test_an_archive_is_verified_and_unpacked(tmp_path, digits):
@@ -195,11 +195,11 @@ def test_an_archive_is_verified_and_unpacked(tmp_path, digits):
             archive.addfile(info, io.BytesIO(content))
     content = packed.getvalue()
     with serving({"/d.tar.gz": [Answer(content)]}) as server:
-        said = {"gradcam": {"input": {"mean": [128], "scale": 0.00390625}}, "zoo": {
+        said = {"gradcam": {"inputs": {"mean": [128], "scale": 0.00390625}}, "zoo": {
             "archive": {"url": server.url + "/d.tar.gz", "md5": sha(content, "md5")}}}
         one = entry(tmp_path, said)
         folder = fetch(one)
-        assert Model.load(folder).score == "score"
+        assert LoadedModel.load(folder).score == "score"
         assert sorted(os.listdir(folder)) == [
             ".lock", "deploy.prototxt", "digits.caffemodel", "fetched.json", "readme.md"]
         fetch(one)
@@ -216,12 +216,12 @@ def test_two_processes_that_fetch_one_model_do_not_trip(tmp_path, server, digits
         import sys
         from caffe_gradcam.zoo import download, entries, fetching
         print(fetching.fetch(entries.read(sys.argv[1]), quiet=True, policy=download.Policy(
-            stall=0.1, pause=0.01), say=lambda sentence: None))
+            stall=0.1, pause=0.01)))
     """)
     both = [subprocess.Popen([sys.executable, "-c", code, one.folder], stdout=subprocess.PIPE)
             for _ in range(2)]
     assert [process.communicate()[0].decode().strip() for process in both] == [
-        fetching.place(one)] * 2
+        fetching.folder_of(one)] * 2
     assert [path for path, _ in server.requests].count("/deploy.prototxt") == 1
     assert fetching.is_ready(one)
 
@@ -233,7 +233,7 @@ def test_a_killed_process_does_not_hold_the_folder(tmp_path):
            "with cache.locked(sys.argv[1]):\n    print('held', flush=True); time.sleep(60)"
     process = subprocess.Popen([sys.executable, "-c", code, folder], stdout=subprocess.PIPE)
     assert process.stdout.readline() == b"held\n"
-    with pytest.raises(InputError, match="another process held it"):
+    with pytest.raises(InputError, match="another process kept it locked"):
         with cache.locked(folder, timeout=0.2):
             pass
     process.kill()
@@ -267,13 +267,13 @@ def test_a_home_that_cannot_be_made_is_said(tmp_path, server, digits, monkeypatc
 @pytest.mark.parametrize("name", ["../evil", "/etc/passwd", "a/b.caffemodel", "readme.md", "..",
                                   "fetched.json"])
 def test_a_name_that_leads_out_of_the_folder_is_refused(name, tmp_path):
-    with pytest.raises(InputError, match="is no plain file name"):
+    with pytest.raises(InputError, match="is not a plain file name"):
         entry(tmp_path, {"caffemodel": name, "caffemodel_url": "http://x.invalid/y"})
 
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://x/y", "//x/y", "http:///y"])
 def test_an_address_other_than_of_the_web_is_refused(url, tmp_path):
-    with pytest.raises(InputError, match="is no http or https address"):
+    with pytest.raises(InputError, match="is not an http or https address"):
         entry(tmp_path, {"caffemodel": "a.caffemodel", "caffemodel_url": url})
 
 
@@ -311,29 +311,28 @@ def test_labels_out_of_an_archive_are_counted(tmp_path):
         archive.addfile(info, io.BytesIO(b"n01440764 tench\nn0"))
     with serving({"/aux.tar.gz": [Answer(packed.getvalue())]}) as server:
         known = {"url": server.url + "/aux.tar.gz", "count": 1000, "member": "synset_words.txt"}
-        with pytest.raises(InputError, match="2 labels came instead of 1000"):
+        with pytest.raises(InputError, match="2 labels were fetched instead of 1000"):
             labelsets.write(known, str(tmp_path / "synset_words.txt"), HASTY, True)
     assert os.listdir(str(tmp_path)) == []
 
 
-def test_labels_that_cannot_be_had_do_not_stop_a_fetch(tmp_path, server, digits, monkeypatch):
+def test_labels_that_cannot_be_had_do_not_stop_a_fetch(tmp_path, server, digits, monkeypatch, caplog):
     said = front(server, digits)
     said["zoo"]["labels"] = "mine"
     monkeypatch.setattr(labelsets, "load", lambda folder: {
         "mine": {"url": server.url + "/gone", "count": 10, "file": "labels.txt"}})
-    sentences = []
-    folder = fetch(entry(tmp_path, said), sentences)
-    assert sentences[-1].startswith("without labels: labels.txt: cannot be fetched")
-    assert Model.load(folder).labels is None
+    folder = fetch(entry(tmp_path, said))
+    assert caplog.messages[-1].startswith("without labels: labels.txt: cannot be fetched")
+    assert LoadedModel.load(folder).class_names is None
 
 
 def test_locate_gives_paths_as_they_are_and_fetches_names(tmp_path, server, digits, monkeypatch):
     one = entry(tmp_path, front(server, digits))
     monkeypatch.setattr(registry, "load", lambda: [one])
     assert zoo.locate(str(tmp_path)) == str(tmp_path)
-    assert zoo.locate("digits-away", quiet=True) == fetching.place(one)
+    assert zoo.locate("digits-away", quiet=True) == fetching.folder_of(one)
     asked = len(server.requests)
-    assert zoo.locate("Digits Away", quiet=True) == fetching.place(one)
+    assert zoo.locate("Digits Away", quiet=True) == fetching.folder_of(one)
     assert len(server.requests) == asked
     with pytest.raises(InputError, match="no model is called 'digit'; near: digits-away"):
         zoo.locate("digit")
@@ -350,6 +349,6 @@ def test_a_disk_that_is_too_full_is_said_before_anything_comes(tmp_path, server,
                                                                monkeypatch):
     monkeypatch.setattr(fetching.shutil, "disk_usage", lambda path: mock.Mock(free=70000000))
     one = entry(tmp_path, front(server, digits, size=10000000))
-    with pytest.raises(InputError, match="takes 10 MB, but only 70 MB are free; set CAFFE_GRAD"):
+    with pytest.raises(InputError, match="10 MB are needed, but only 70 MB are free; set CAFFE_GRAD"):
         fetch(one)
     assert server.requests == []

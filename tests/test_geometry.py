@@ -7,12 +7,12 @@ from definitions import Builder, write_model
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from caffe_gradcam import combine
-from caffe_gradcam.geometry import Geometry, Placement
-from caffe_gradcam.model import Model
-from caffe_gradcam.preprocess import Preprocessing, to_blobs
+from caffe_gradcam.explaining import combine
+from caffe_gradcam.model.geometry import Geometry, Placement
+from caffe_gradcam.model.model import LoadedModel
+from caffe_gradcam.model.preprocess import Preprocessing, to_blobs
 from prototxt_tools.errors import InputError
-from prototxt_tools.receptive import Field
+from prototxt_tools.reports.receptive import Field
 
 WHOLE = Geometry((8, 8), (0.0, 0.0, 8.0, 8.0))
 
@@ -20,19 +20,19 @@ WHOLE = Geometry((8, 8), (0.0, 0.0, 8.0, 8.0))
 def test_border_cells_go_on_to_the_edge_and_are_not_stretched_over_it():
     # Centres at 3 and 5 of 8 pixels.
     placement = Placement((0.5, 1.0), (0.375, 0.25))
-    placed = Geometry((1, 8), (0, 0, 8, 1)).to_photograph(np.float32([[0, 4]]), placement)
+    placed = Geometry((1, 8), (0, 0, 8, 1)).to_image(np.float32([[0, 4]]), placement)
     assert placed[0].tolist() == [0, 0, 0, 1, 3, 4, 4, 4]
 
 
 def test_centres_beyond_the_edge_are_cut_off():
     # Centres at -1, 3 and 7 of 6 pixels.
     placement = Placement((0.5, 1.0), (-1 / 6.0, 4 / 6.0))
-    placed = Geometry((1, 6), (0, 0, 6, 1)).to_photograph(np.float32([[0, 4, 8]]), placement)
+    placed = Geometry((1, 6), (0, 0, 6, 1)).to_image(np.float32([[0, 4, 8]]), placement)
     assert placed[0] == pytest.approx([1.5, 2.5, 3.5, 4.5, 5.5, 6.5])
 
 
 def test_a_mirrored_rectangle_turns_the_map_round():
-    placed = Geometry((1, 4), (4, 0, 0, 1)).to_photograph(np.float32([[1, 2, 3, 4]]))
+    placed = Geometry((1, 4), (4, 0, 0, 1)).to_image(np.float32([[1, 2, 3, 4]]))
     assert placed[0].tolist() == [4, 3, 2, 1]
 
 
@@ -53,19 +53,20 @@ def convolutions():
 @pytest.mark.parametrize("blob", ["conv1", "pool1", "wide", "pool2", "conv2"])
 def test_cells_stand_in_the_middle_of_the_pixels_that_move_them(torch, tmp_path, blob):
     """Each row and each column of the input is made bright, and the cells that move are noted."""
-    from caffe_gradcam.engines import open_engine
+    from opened import open_net
+
     from prototxt_tools import weights
 
     path, learned = write_model(tmp_path, convolutions())
     weights.save(learned, {name: [np.abs(one) + 0.01 for one in arrays]
                            for name, arrays in weights.load(learned).items()})
-    model = Model.load(path, mean="none")
+    model = LoadedModel.load(path, mean="none")
     lines = np.ones((61 + 77 + 1, 1, 61, 77), np.float32)
     for row in range(61):
         lines[row, :, row] = 100
     for column in range(77):
         lines[61 + column, :, :, column] = 100
-    with open_engine("torch", model.prototxt, learned, ["score"], [blob]) as engine:
+    with open_net("torch", model.prototxt, learned, ["score"], [blob]) as engine:
         cells = engine.forward({"data": lines}, [blob])[blob].max(axis=1)
     moved = np.abs(cells[:-1] - cells[-1]) > 1e-3 * cells[-1]
     centres = model.placements([blob])[blob].centres(cells.shape[1:])
@@ -122,7 +123,7 @@ def test_a_bright_spot_lands_where_it_is(name, height, width, across, down, stri
     if len(maps) and len(cells) > 1:
         maps.append(combine.merge(cells, geometries, placement))
     for cam, geometry, where in maps:
-        placed = geometry.to_photograph(cam, where)
+        placed = geometry.to_image(cam, where)
         rows, columns = np.nonzero(placed > 0.9 * placed.max())
         x0, y0, x1, y1 = geometries[0].rectangle
         cell_width, cell_height = (x1 - x0) / 48 * stride, (y1 - y0) / 48 * stride
@@ -136,7 +137,7 @@ def test_a_letterbox_puts_nothing_on_the_photograph_from_its_bars():
     assert geometries[0].rectangle == pytest.approx((0, -20, 80, 60))
     bars = np.ones((48, 48), np.float32)
     bars[12:36] = 0
-    placed = geometries[0].to_photograph(bars)
+    placed = geometries[0].to_image(bars)
     assert placed[2:-2].max() == 0 and blobs[0, 0, :12].max() == 0
 
 
@@ -185,10 +186,10 @@ def test_shares_of_a_region_sum_to_one(x, y, width, height, rows, columns):
 
 
 @pytest.mark.parametrize("region, problem", [
-    ((9, 0, 2, 2), "outside of the part"), ((-9, 0, 2, 2), "outside of the part"),
+    ((9, 0, 2, 2), "outside the part"), ((-9, 0, 2, 2), "outside the part"),
     (np.zeros((8, 8)), "mask is empty"),
-    (np.ones((8, 9)), "mask is 8x9, but the photograph is 8x8"),
-    ([1, 2, 3, 4], r"a region is \(x, y, width, height\) or a mask"),
+    (np.ones((8, 9)), "mask is 8x9, but the image is 8x8"),
+    ([1, 2, 3, 4], r"a region must be \(x, y, width, height\) or a mask"),
 ])
 def test_regions_that_are_not_on_the_picture_are_refused(region, problem):
     with pytest.raises(InputError, match=problem):

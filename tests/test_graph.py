@@ -8,10 +8,10 @@ import definitions
 import pytest
 
 from prototxt_tools import shapes
-from prototxt_tools.document import Document
-from prototxt_tools.graph import Graph
-from prototxt_tools.net import Net
-from prototxt_tools.streams import stream_targets
+from prototxt_tools.net.graph import Graph
+from prototxt_tools.net.net import Net
+from prototxt_tools.net.streams import stream_targets
+from prototxt_tools.text.document import Document
 
 
 def graph_and_shapes(text):
@@ -66,7 +66,7 @@ def test_softmax_heads_go_before_regression_and_later_ones_before_earlier():
     text = INPUT % "data" + CONV % ("c", "data", "c")
     text += FC % ("early", "c", "early") + FC % ("late", "c", "late") + FC % ("box", "c", "box")
     for head in ("early", "late"):
-        text += 'layer {{ name: "p{0}" type: "Softmax" bottom: "{0}" top: "p{0}" }}'.format(head)
+        text += f'layer {{ name: "p{head}" type: "Softmax" bottom: "{head}" top: "p{head}" }}'
     assert [s.blob for s in graph_and_shapes(text)[0].scores()] == ["late", "early", "box"]
 
 
@@ -100,7 +100,7 @@ TEN = "abcdefghij"
 
 
 def softmax(blob):
-    return 'layer {{ name: "p_{0}" type: "Softmax" bottom: "{0}" top: "p_{0}" }}'.format(blob)
+    return f'layer {{ name: "p_{blob}" type: "Softmax" bottom: "{blob}" top: "p_{blob}" }}'
 
 
 def test_the_auxiliary_heads_of_a_training_net_come_behind_the_main_one():
@@ -150,8 +150,8 @@ def test_a_siamese_net_has_a_target_on_each_side():
 def test_ten_streams_have_ten_targets():
     text = "".join(INPUT % name + CONV % ("c" + name, name, "c" + name) for name in TEN)
     text += "".join(FC % ("f" + name, "c" + name, "f" + name) for name in TEN)
-    reads = " ".join('bottom: "f{}"'.format(name) for name in TEN)
-    text += 'layer {{ name: "cat" type: "Concat" {} top: "cat" }}'.format(reads)
+    reads = " ".join(f'bottom: "f{name}"' for name in TEN)
+    text += f'layer {{ name: "cat" type: "Concat" {reads} top: "cat" }}'
     graph, sizes = graph_and_shapes(text + FC % ("score", "cat", "score"))
     assert sorted(target.blob for target in graph.targets("score", sizes)) == [
         "c" + name for name in TEN]
@@ -160,8 +160,8 @@ def test_ten_streams_have_ten_targets():
 
 def test_streams_that_are_added_have_one_target_the_sum():
     text = "".join(INPUT % name + CONV % ("c" + name, name, "c" + name) for name in TEN)
-    reads = " ".join('bottom: "c{}"'.format(name) for name in TEN)
-    text += 'layer {{ name: "sum" type: "Eltwise" {} top: "sum" }}'.format(reads)
+    reads = " ".join(f'bottom: "c{name}"' for name in TEN)
+    text += f'layer {{ name: "sum" type: "Eltwise" {reads} top: "sum" }}'
     graph, sizes = graph_and_shapes(text + FC % ("score", "sum", "score"))
     assert [target.blob for target in graph.targets("score", sizes)] == ["sum"]
 
@@ -278,3 +278,59 @@ def test_a_net_with_one_input_has_no_targets_of_streams():
         'input: "a" input_shape { dim: 1 dim: 3 dim: 8 dim: 8 }'
         'layer { name: "n" type: "ReLU" bottom: "a" top: "b" }'))
     assert stream_targets(Graph(net), "b", shapes.infer(net)) == {}
+
+
+UNKNOWN = """
+input: "data" input_shape { dim: 1 dim: 3 dim: 64 dim: 64 }
+layer { name: "stem" type: "Convolution" bottom: "data" top: "stem"
+        convolution_param { num_output: 8 kernel_size: 3 pad: 1 stride: 2 } }
+layer { name: "gate" type: "Sigmoid" bottom: "stem" top: "gate" }
+layer { name: "mul" type: "BroadcastMul" bottom: "stem" bottom: "gate" top: "mul" }
+layer { name: "conv" type: "Convolution" bottom: "mul" top: "conv"
+        convolution_param { num_output: 16 kernel_size: 3 } }
+layer { name: "fc" type: "InnerProduct" bottom: "conv" top: "fc"
+        inner_product_param { num_output: 10 } }
+layer { name: "prob" type: "Softmax" bottom: "fc" top: "prob" }
+"""
+
+
+def test_a_target_before_unknown_shapes_is_not_called_the_last():
+    graph, sizes = graph_and_shapes(UNKNOWN)
+    target = graph.targets("fc", sizes)[0]
+    assert target.unknown_from.name == "mul"
+    assert target.reason == ("the last blob of known shape with spatial extent before fc; shapes "
+                             "are unknown from layer mul (BroadcastMul) on")
+
+
+def test_with_the_shapes_of_an_engine_the_last_blob_is_the_last():
+    graph, sizes = graph_and_shapes(UNKNOWN)
+    sizes.update(mul=(1, 8, 32, 32), conv=(1, 16, 30, 30), fc=(1, 10), prob=(1, 10))
+    target = graph.targets("fc", sizes)[0]
+    assert (target.blob, target.unknown_from) == ("conv", None)
+    assert target.reason == "the last blob with spatial extent before fc"
+
+
+def test_unknown_shapes_on_another_branch_leave_the_target_the_last():
+    text = UNKNOWN.replace('bottom: "mul" top: "conv"', 'bottom: "gate" top: "conv"')
+    graph, sizes = graph_and_shapes(text)
+    target = graph.targets("fc", sizes)[0]
+    assert (target.blob, target.unknown_from) == ("conv", None)
+
+
+def test_a_stream_whose_shapes_end_says_so():
+    sides = "".join(
+        f'''
+        input: "{side}" input_shape {{ dim: 1 dim: 3 dim: 8 dim: 8 }}
+        layer {{ name: "conv_{side}" type: "Convolution" bottom: "{side}" top: "conv_{side}"
+                convolution_param {{ num_output: 4 kernel_size: 3 }} }}
+        layer {{ name: "end_{side}" type: "{kind}" bottom: "conv_{side}" top: "end_{side}" }}'''
+        for side, kind in (("left", "Warp"), ("right", "Flatten")))
+    graph, sizes = graph_and_shapes(sides + '''
+        layer { name: "both" type: "Concat" bottom: "end_left" bottom: "end_right" top: "both" }
+        layer { name: "fc" type: "InnerProduct" bottom: "both" top: "fc"
+                inner_product_param { num_output: 2 } }''')
+    targets = stream_targets(graph, "fc", sizes)
+    assert targets["left"].unknown_from.type == "Warp"
+    assert "unknown from layer end_left (Warp) on" in targets["left"].reason
+    assert targets["right"].reason == (
+        "the last blob with spatial extent of the stream of right")

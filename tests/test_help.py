@@ -10,7 +10,8 @@ from pathlib import Path
 import definitions
 import pytest
 
-from prototxt_tools import cli, weights
+from prototxt_tools import weights
+from prototxt_tools.commands import cli
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMANDS = (
@@ -63,7 +64,7 @@ PROGRAMS = {
 
 
 @pytest.fixture
-def place(tmp_path):
+def folder(tmp_path):
     """A folder with the files the examples name, and one with the programs they call."""
     (tmp_path / "bin").mkdir()
     for name, text in FILES.items():
@@ -102,41 +103,55 @@ def test_the_commands_are_those_tested_here(capsys):
     assert tuple(re.findall("^    ([a-z]+) ", capsys.readouterr().out, re.M)) == COMMANDS
 
 
+@pytest.mark.parametrize("command", [[]] + [[command] for command in COMMANDS])
+def test_a_help_fits_two_screens_of_50_lines(command, capsys):
+    with pytest.raises(SystemExit):
+        cli.main(command + ["--help"])
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) <= 100 and max(map(len, lines)) <= 100
+
+
+def test_the_help_lists_the_exit_codes(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["--help"])
+    assert "  2: the input is unusable\n" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("command", COMMANDS)
-def test_the_two_examples_of_each_help_run(command, place, capsys):
+def test_the_two_examples_of_each_help_run(command, folder, capsys):
     text = help_of(command, capsys).partition("examples:\n")[2].replace("\\\n", "")
     lines = re.findall("^  (?! ).*", text, re.M)
     assert len(lines) == 2
     for line in lines:
         assert "prototxt-tools " + command in line
-        said = run(line.strip(), place)
+        output = run(line.strip(), folder)
         written = re.search("(?:-o|>) ([a-z0-9_]+[.][a-z]+)", line)
         if written:
-            assert (place / written.group(1)).stat().st_size > 0
+            assert (folder / written.group(1)).stat().st_size > 0
         else:
-            assert said or command in ("audit", "diff")  # silent where they find nothing
+            assert output or command in ("audit", "diff")  # silent where they find nothing
 
 
 def blocks(language):
     """The code blocks of the manual in a language."""
     manual = (ROOT / "docs" / "prototxt.md").read_text()
-    found = re.findall("^```([a-z]*)\n(.*?)^```$", manual, re.M | re.S)
-    return [text for name, text in found if name == language]
+    fenced = re.findall("^```([a-z]*)\n(.*?)^```$", manual, re.M | re.S)
+    return [text for name, text in fenced if name == language]
 
 
-def test_the_commands_in_the_manual_run(place):
+def test_the_commands_in_the_manual_run(folder):
     lines = [line for text in blocks("") for line in text.splitlines()]
     commands = [line for line in lines if line.startswith("prototxt-tools ")]
     assert len(commands) > 0
     for line in commands:
-        run(line, place)
+        run(line, folder)
 
 
-def test_the_program_in_the_manual_runs(place):
+def test_the_program_in_the_manual_runs(folder):
     [program] = blocks("python")
-    (place / "program.py").write_text(program)
-    said = run('"{}" program.py'.format(sys.executable), place)
-    assert 'type: "Input"' in said and "Softmax" in said
+    (folder / "program.py").write_text(program)
+    output = run(f'"{sys.executable}" program.py', folder)
+    assert 'type: "Input"' in output and "Softmax" in output
 
 
 def test_the_callers_signals_are_left_as_they_are(tmp_path):

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from caffe_gradcam import images
+from caffe_gradcam.model import images
 from prototxt_tools.errors import InputError
 
 BLUE, GREEN, RED = (255, 0, 0), (0, 255, 0), (0, 0, 255)
@@ -111,7 +111,7 @@ def test_a_file_of_zero_bytes_is_refused(tmp_path):
 
 @pytest.mark.parametrize("data", [b"<html>not found</html>", b"\0" * 4096, b"\xff\xd8\xff\xd9"])
 def test_what_is_no_image_is_refused(tmp_path, data):
-    assert "no image that OpenCV can read" in refusal(stored(tmp_path, data))
+    assert "not an image that OpenCV can read" in refusal(stored(tmp_path, data))
 
 
 @pytest.mark.parametrize("keep", [0.2, 0.5, 0.9])
@@ -168,8 +168,8 @@ def test_an_unknown_extension_is_refused_and_nothing_is_written(tmp_path, name):
 
 @pytest.mark.parametrize("name, longest", [("long.webp", 16383), ("long.JPG", 65500)])
 def test_a_picture_too_large_for_its_format_is_refused(tmp_path, name, longest):
-    said = "{}x1 pixels are too many .* use .png".format(longest + 1)
-    with pytest.raises(InputError, match=said):
+    message = f"{longest + 1}x1 pixels is too large .* use .png"
+    with pytest.raises(InputError, match=message):
         images.write(tmp_path / name, np.zeros((1, longest + 1, 3), np.uint8))
     assert os.listdir(str(tmp_path)) == []
 

@@ -75,9 +75,9 @@ def test_shapes_that_no_file_says_can_be_given():
 
 
 @pytest.mark.parametrize("shape", ["data", "data=", "=1,2", "data=a", "data=0,1"])
-def test_a_shape_that_is_none_is_refused(shape):
+def test_a_shape_that_cannot_be_parsed_is_refused(shape):
     code, _, message = inspect(DATA % "TRAIN", "--shape", shape)
-    assert code == 2 and "is not like data=1,3,224,224" in message
+    assert code == 2 and "is not a blob and its shape, such as data=1,3,224,224" in message
 
 
 def test_a_shape_of_no_blob_is_refused():
@@ -101,7 +101,7 @@ def test_files_of_forks_are_shown_as_far_as_they_are_known():
     assert code == 0
     assert output.splitlines()[3].split() == ["w", "Warp", "d", "w", "?", "?", "?"]
     assert output.splitlines()[-1] == (
-        "problem: <stdin>:2:53: stock Caffe knows no field warp_param in LayerParameter")
+        "problem: <stdin>:2:53: stock Caffe does not know the field warp_param in LayerParameter")
 
 
 def test_names_cannot_break_the_table():
@@ -118,3 +118,12 @@ def test_what_is_no_net_gets_one_sentence():
 
 def test_help_teaches_with_examples():
     assert inspect("", "--help")[1].count("prototxt-tools inspect ") >= 2
+
+
+def test_where_shapes_end_is_told_in_the_table_and_in_json():
+    text = ('input: "d" input_shape { dim: 1 dim: 3 dim: 8 dim: 8 }\n'
+            'layer { name: "w" type: "Warp" bottom: "d" top: "w" }')
+    reason = "the shapes that a layer of type Warp gives are not known"
+    assert f"shapes are unknown from w (Warp, line 2) on: {reason}" in inspect(text)[1].splitlines()
+    assert json.loads(inspect(text, "--json")[1])["unknown_shapes"] == [
+        {"name": "w", "type": "Warp", "line": 2, "blobs": ["w"], "reason": reason}]

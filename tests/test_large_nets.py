@@ -2,12 +2,13 @@
 
 import pytest
 
-from prototxt_tools import check, rewrite, shapes
-from prototxt_tools.audit import audit
-from prototxt_tools.describe import describe
-from prototxt_tools.document import Document
-from prototxt_tools.graph import Graph
-from prototxt_tools.net import Net
+from prototxt_tools import rewrite, shapes
+from prototxt_tools.net.graph import Graph
+from prototxt_tools.net.net import Net
+from prototxt_tools.reports import check
+from prototxt_tools.reports.audit import audit
+from prototxt_tools.reports.describe import describe
+from prototxt_tools.text.document import Document
 
 LAYERS = 10000
 INPUT = 'input: "d" input_shape { dim: 1 dim: 3 dim: 8 dim: 8 }\n'
@@ -16,14 +17,14 @@ CONV = "convolution_param { num_output: 3 kernel_size: 1 }"
 
 
 def layer(kind, name, bottoms, top, params=""):
-    reads = " ".join('bottom: "{}"'.format(bottom) for bottom in bottoms)
+    reads = " ".join(f'bottom: "{bottom}"' for bottom in bottoms)
     form = 'layer {{ name: "{}" type: "{}" {} top: "{}" {} }}\n'
     return form.format(name, kind, reads, top, params)
 
 
 def chain():
     kinds = [("Convolution", CONV), ("ReLU", ""), ("Dropout", ""), ("LRN", "")]
-    tops = ["d"] + ["t{}".format(index) for index in range(LAYERS)]
+    tops = ["d"] + [f"t{index}" for index in range(LAYERS)]
     pieces = [
         layer(kinds[index % 4][0], top, [tops[index]], top, kinds[index % 4][1])
         for index, top in enumerate(tops[1:])
@@ -35,10 +36,10 @@ def test_a_net_of_ten_thousand_layers_is_understood_and_changed():
     document = Document.parse(INPUT + chain() + layer("Softmax", "p", ["fc"], "p"))
     net = Net.parse(document)
     sizes = shapes.infer(net.at("TEST"))
-    assert sizes["t{}".format(LAYERS - 1)] == (1, 3, 8, 8) and sizes["p"] == (1, 3)
+    assert sizes[f"t{LAYERS - 1}"] == (1, 3, 8, 8) and sizes["p"] == (1, 3)
     assert check.problems(net) == [] and audit(net) == []
     found = describe(net)
-    assert found["scores"][0]["targets"][0]["blob"] == "t{}".format(LAYERS - 1)
+    assert found["scores"][0]["targets"][0]["blob"] == f"t{LAYERS - 1}"
     assert found["total"]["parameters"] == LAYERS // 4 * 12 + 3 * 192 + 3
     stripped = rewrite.strip_softmax(document)
     assert stripped.document.text() == INPUT + chain()

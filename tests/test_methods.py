@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from caffe_gradcam.methods import METHODS, heatmap
-from caffe_gradcam.methods.gradients import grad_cam
+from caffe_gradcam.explaining.methods import METHODS, heatmap
+from caffe_gradcam.explaining.methods.gradients import grad_cam
 from prototxt_tools.errors import InputError
 
 ACTIVATIONS = np.float32([[[[1, 2], [3, 4]], [[10, 0], [0, 10]]]])

@@ -4,6 +4,7 @@ Both run on modules that know nothing of ours, so gradients and guided passes ar
 too. What is known to differ in them is said where it does.
 """
 
+import dataclasses
 import importlib
 import sys
 from unittest import mock
@@ -12,8 +13,8 @@ import numpy as np
 import pytest
 from explaining import explain, load, photographs, unpooled
 
-from caffe_gradcam.methods import METHODS
-from caffe_gradcam.preprocess import prepare
+from caffe_gradcam.explaining.methods import METHODS
+from caffe_gradcam.model.preprocess import prepare
 from prototxt_tools import weights
 
 pytest.importorskip("torch", reason="torch is not installed here")
@@ -54,7 +55,7 @@ def attr():
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    return load(tmp_path_factory.mktemp("net") / "unpooled", unpooled(), target="conv2")
+    return load(tmp_path_factory.mktemp("net") / "unpooled", unpooled(), layers="conv2")
 
 
 @pytest.fixture(scope="module")
@@ -181,8 +182,8 @@ def test_ablation_cam_is_theirs_times_the_score(library, net, data, ours):
 def test_score_cam_is_theirs_where_masks_need_no_enlarging(library, model, net, data):
     """They enlarge masks corner on corner, so the target here is as large as the input. Channels
     that are nowhere on get a part in their softmax, and none in ours, but add nothing."""
-    found = explain(model._replace(targets=["conv1"]), "torch", photographs(COUNT), ["score-cam"],
-                    [CLASS])
+    found = explain(dataclasses.replace(model, layers=("conv1",)), "torch", photographs(COUNT),
+                    ["score-cam"], [CLASS])
     from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
     cam = library.ScoreCAM(model=net, target_layers=[net[1]])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from caffe_gradcam.methods import METHODS
+from caffe_gradcam.explaining.methods import METHODS
 
 # One image, two channels of 2 x 2.
 ACTIVATIONS = np.float32([[[[1, 2], [3, 4]], [[10, 0], [0, 10]]]])
@@ -226,4 +226,4 @@ def test_all_methods_are_held_to_literals_here():
     of_colours = ["saliency", "guided-backprop", "deconvnet"]
     assert len(METHODS) == 23
     assert [name for name in METHODS
-            if 'call("{}"'.format(name) not in text and name not in of_colours] == []
+            if f'call("{name}"' not in text and name not in of_colours] == []

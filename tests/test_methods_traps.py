@@ -8,14 +8,15 @@ import inspect
 
 import numpy as np
 import pytest
+from explaining import results
 from fake_engine import FakeEngine, write_model
 
-from caffe_gradcam.explain import Explainer
-from caffe_gradcam.geometry import Geometry
-from caffe_gradcam.methods import METHODS, gradients, heatmap
-from caffe_gradcam.model import Model
-from caffe_gradcam.preprocess import Preprocessing, to_blobs
-from prototxt_tools.errors import InputError
+from caffe_gradcam.explaining.explainer import Explainer
+from caffe_gradcam.explaining.methods import METHODS, gradients, heatmap
+from caffe_gradcam.explaining.settings import Explaining
+from caffe_gradcam.model.geometry import Geometry
+from caffe_gradcam.model.model import LoadedModel
+from caffe_gradcam.model.preprocess import Preprocessing, to_blobs
 
 OF_TWO = [name for name, method in METHODS.items() if method.needs == ("activations", "gradients")]
 RANDOM = np.random.RandomState(0)
@@ -191,12 +192,12 @@ def test_4_images_of_a_batch_share_no_norm_and_maps_start_at_0(name):
 
 
 def test_6_a_score_that_a_softmax_would_saturate_is_explained_as_any_other(tmp_path):
-    model = Model.load(write_model(tmp_path / "model"))
+    model = LoadedModel.load(write_model(tmp_path / "model"))
     engine = FakeEngine()
     engine.weights = engine.weights * 1000
     image = np.zeros((8, 8, 3), np.uint8)
     image[:4, :4, 0] = 200
-    result, = Explainer(model, engine).explain([image])
+    result, = results(Explainer(model, engine).explain([image]))
     one, = result.explanations
     assert one.probability == 1 and one.status == "ok"
     assert one.cam.tolist() == [[500, 0], [0, 0]]
@@ -209,11 +210,11 @@ def test_9_arrays_of_an_explanation_are_not_views_of_an_engines(tmp_path):
             self.given = getattr(self, "given", []) + list(found.values())
             return found
 
-    model = Model.load(write_model(tmp_path / "model"))
+    model = LoadedModel.load(write_model(tmp_path / "model"))
     engine = Reusing()
     image = np.full((8, 8, 3), 200, np.uint8)
-    explainer = Explainer(model, engine, ["grad-cam", "hirescam"])
-    result, = explainer.explain([image], [0])
+    explainer = Explainer(model, engine, Explaining(("grad-cam", "hirescam")))
+    result, = results(explainer.explain([image], [0]))
     before = [one.cam.copy() for one in result.explanations]
     for array in engine.given:
         array[...] = 77
@@ -226,20 +227,20 @@ def test_10_zero_stays_zero_and_negative_values_do_not_come_back():
     """Subtracting the minimum moves the zero level; enlarging before the ReLU moves its edges."""
     cam = np.float32([[1, 2], [3, 4]])
     assert heatmap(cam).min() == 0.25
-    laid = Geometry((1, 4), (0, 0, 4, 1)).to_photograph(heatmap(np.float32([[-4, 4]])))
+    laid = Geometry((1, 4), (0, 0, 4, 1)).to_image(heatmap(np.float32([[-4, 4]])))
     assert laid.tolist() == [[0, 0.25, 0.75, 1]]
 
 
 def test_13_the_seed_of_a_regression_is_not_its_prediction(tmp_path):
     """Seeded by the predicted value, the map of a negative prediction is upside down."""
-    model = Model.load(write_model(tmp_path / "model"))
+    model = LoadedModel.load(write_model(tmp_path / "model"))
     maps = []
     for bright in (0, 200):
         image = np.full((8, 8, 3), 100, np.uint8)
         image[:, :, 0] = bright
         engine = FakeEngine()
         engine.weights = np.float32([[1, -1], [0, 0], [0, 0]])
-        result, = Explainer(model, engine).explain([image], [0])
+        result, = results(Explainer(model, engine).explain([image], [0]))
         assert np.sign(result.scores[0]) == (1 if bright else -1)
         maps.append(engine.seeds[0].tolist())
     assert maps[0] == maps[1] == [[1, 0, 0]]
@@ -250,32 +251,32 @@ def test_13_the_seed_of_a_regression_is_not_its_prediction(tmp_path):
 
 @pytest.mark.parametrize("values", [0, 3, -2])
 def test_row_10_a_flat_map_is_empty_and_not_all_red(tmp_path, values):
-    model = Model.load(write_model(tmp_path / "model"))
+    model = LoadedModel.load(write_model(tmp_path / "model"))
     engine = FakeEngine()
     engine.weights = np.float32([[values, 0], [0, 0], [0, 0]])
-    result, = Explainer(model, engine).explain([np.full((8, 8, 3), 100, np.uint8)], [0])
+    result, = results(Explainer(model, engine).explain([np.full((8, 8, 3), 100, np.uint8)], [0]))
     one, = result.explanations
     assert one.status == "empty" and not one.heatmap.any()
     assert one.cam.tolist() == [[values / 4.0] * 2] * 2
 
 
 def test_row_10_nan_is_an_error_and_no_picture(tmp_path):
-    model = Model.load(write_model(tmp_path / "model"))
+    model = LoadedModel.load(write_model(tmp_path / "model"))
     engine = FakeEngine()
     engine.backward = lambda score, seed, targets: {
         name: np.full((1, 2, 2, 2), np.inf, np.float32) for name in targets}
-    outcome, = Explainer(model, engine, ["hirescam"]).explain(
+    outcome, = Explainer(model, engine, Explaining(("hirescam",))).explain(
         [np.full((8, 8, 3), 100, np.uint8)], [0])
-    assert isinstance(outcome, InputError) and "NaN or infinity" in str(outcome)
+    assert "NaN or infinity" in str(outcome.error)
 
 
 def test_row_11_the_sign_is_kept_and_both_masses_are_reported(tmp_path):
-    model = Model.load(write_model(tmp_path / "model"))
+    model = LoadedModel.load(write_model(tmp_path / "model"))
     engine = FakeEngine()
     engine.weights = np.float32([[1, -1], [0, 0], [0, 0]])
     image = np.zeros((8, 8, 3), np.uint8)
     image[:4, :4, 0], image[4:, 4:, 1] = 200, 100
-    result, = Explainer(model, engine).explain([image], [0])
+    result, = results(Explainer(model, engine).explain([image], [0]))
     one, = result.explanations
     assert one.cam.tolist() == [[0.5, 0], [0, -0.25]]
     assert (one.positive_mass, one.negative_mass) == (0.5, 0.25)

@@ -8,7 +8,7 @@ import types
 import numpy as np
 import pytest
 
-from caffe_gradcam.metrics import curves, masking, road
+from caffe_gradcam.measuring.metrics import curves, masking, road
 from prototxt_tools.errors import InputError
 
 BLOB = np.float32([[[1, 2], [3, 4]]])
@@ -181,8 +181,8 @@ def test_pictures_of_nearly_one_colour_are_filled_with_it(level, spread):
     assert road.imputed(blob, removed, rng=random) == pytest.approx(blob, abs=1e-3)
 
 
-def test_a_picture_of_which_nothing_is_left_cannot_be_filled():
-    with pytest.raises(InputError, match="nothing is left"):
+def test_an_image_of_which_nothing_is_left_cannot_be_filled():
+    with pytest.raises(InputError, match="every pixel is removed"):
         road.imputed(BLOB, np.ones((2, 2), bool))
 
 

@@ -1,14 +1,18 @@
 """Model folders: what is said in them, found in them, and assumed."""
 
+import copy
+import dataclasses
 import hashlib
+import pickle
 
 import numpy as np
 import pytest
 
-from caffe_gradcam import labels
-from caffe_gradcam.model import Model
-from prototxt_tools import schema
+from caffe_gradcam.commands.describing import describe
+from caffe_gradcam.model import labels
+from caffe_gradcam.model.model import LoadedModel
 from prototxt_tools.errors import InputError
+from prototxt_tools.net import schema
 
 NET = """
 name: "tiny"
@@ -38,8 +42,8 @@ def folder(tmp_path):
 
 
 def say(folder, gradcam, front="caffemodel: tiny.caffemodel\n"):
-    section = "".join("  {}\n".format(line) for line in gradcam.splitlines())
-    text = "---\n{}gradcam:\n{}---\nProse.\n".format(front, section)
+    section = "".join(f"  {line}\n" for line in gradcam.splitlines())
+    text = f"---\n{front}gradcam:\n{section}---\nProse.\n"
     (folder / "readme.md").write_text(text)
     return folder
 
@@ -51,31 +55,37 @@ def write_binaryproto(path, mean):
     path.write_bytes(blob.SerializeToString())
 
 
+def values(preprocessing):
+    """All but the mean."""
+    return (preprocessing.size, preprocessing.channel_order, preprocessing.scale,
+            preprocessing.resize, preprocessing.crop, preprocessing.crops)
+
+
 def refusal(*arguments, **overrides):
     with pytest.raises(InputError) as caught:
-        Model.load(*arguments, **overrides)
+        LoadedModel.load(*arguments, **overrides)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
 
 def test_everything_has_a_default_and_says_where_it_comes_from(folder):
-    model = Model.load(folder)
+    model = LoadedModel.load(folder)
     assert model.name == "tiny"
-    assert (model.input, model.score, model.link, model.targets) == (
-        "data", "fc", "softmax", ["conv"]
+    assert (model.input, model.score, model.link, model.layers) == (
+        "data", "fc", "softmax", ("conv",)
     )
     assert model.preprocessing.size == model.preprocessing.resize == (8, 6)
     assert model.preprocessing.mean.tolist() == [104, 117, 123]
-    assert model.preprocessing[1:2] + model.preprocessing[3:4] == ("BGR", 1.0)
+    assert (model.preprocessing.channel_order, model.preprocessing.scale) == ("BGR", 1.0)
     assert model.origins == {
         "weights": "found: the only weights in the folder",
         "score": "found: Softmax prob reads it",
         "size": "found: the net's input",
-        "target": "found: the last blob with spatial extent before fc",
+        "layers": "found: the last blob with spatial extent before fc",
         "channel_order": "found: 3 channels",
         "mean": "assumed: BVLC's for ImageNet",
         "scale": "assumed: values from 0 to 255",
-        "resize": "assumed: the whole picture, warped",
+        "resize": "assumed: the whole image, warped",
         "crop": "assumed: nothing cut off",
         "crops": "assumed: the middle",
         "labels": "found: none",
@@ -84,83 +94,82 @@ def test_everything_has_a_default_and_says_where_it_comes_from(folder):
 
 def test_a_net_without_a_name_is_called_like_its_folder(folder):
     (folder / "deploy.prototxt").write_text((NET % 3).replace('name: "tiny"', ""))
-    assert Model.load(folder).name == folder.name
+    assert LoadedModel.load(folder).name == folder.name
 
 
-def test_a_grey_net_gets_grey_pictures_and_no_mean(folder):
+def test_a_grey_net_gets_grey_images_and_no_mean(folder):
     (folder / "deploy.prototxt").write_text(NET % 1)
-    preprocessing = Model.load(folder).preprocessing
+    preprocessing = LoadedModel.load(folder).preprocessing
     assert (preprocessing.channel_order, preprocessing.mean) == ("GRAY", None)
 
 
 def test_a_bare_prototxt_works_with_weights(folder, tmp_path):
     weights = tmp_path / "elsewhere.caffemodel"
     weights.write_bytes(b"")
-    model = Model.load(folder / "deploy.prototxt", weights)
+    model = LoadedModel.load(folder / "deploy.prototxt", weights)
     assert (model.score, model.weights) == ("fc", str(weights))
     assert model.origins["weights"] == "command line"
 
 
 def test_the_front_matter_goes_before_what_is_found(folder):
     say(folder, """\
-input: {channel_order: RGB, mean: [1, 2, 3], scale: 1e-2, resize: [10, 9], crop: [8, 6]}
+inputs: {channel_order: RGB, mean: [1, 2, 3], scale: 1e-2, resize: [10, 9], crop: [8, 6]}
 score: fc
-target: conv
+layer: conv
 labels: names.txt""", "name: Tiny net\ncaffemodel: tiny.caffemodel\n")
     (folder / "names.txt").write_text("a\nb\nc\n")
-    model = Model.load(folder)
+    model = LoadedModel.load(folder)
     assert model.name == "Tiny net"
     assert model.preprocessing.mean.tolist() == [1, 2, 3]
-    assert model.preprocessing._replace(mean=None) == (
-        (8, 6), "RGB", None, 0.01, (10, 9), (8, 6), 1)
-    assert model.labels == ["a", "b", "c"]
+    assert values(model.preprocessing) == ((8, 6), "RGB", 0.01, (10, 9), (8, 6), 1)
+    assert model.class_names == ("a", "b", "c")
     found = {name for name, origin in model.origins.items() if origin != "readme.md"}
     assert found == {"size", "crops"}
 
 
 def test_overrides_go_before_the_front_matter(folder):
-    say(folder, "input: {mean: [1, 2, 3], scale: 2.0}")
-    model = Model.load(folder, mean="5", scale="0.5", channel_order="rgb", resize="16", crop="8x6")
+    say(folder, "inputs: {mean: [1, 2, 3], scale: 2.0}")
+    model = LoadedModel.load(folder, mean="5", scale="0.5", channel_order="rgb", resize="16", crop="8x6")
     assert model.preprocessing.mean.tolist() == [5]
-    assert model.preprocessing._replace(mean=None) == ((8, 6), "RGB", None, 0.5, 16, (8, 6), 1)
+    assert values(model.preprocessing) == ((8, 6), "RGB", 0.5, 16, (8, 6), 1)
     assert model.origins["mean"] == "command line"
 
 
 def test_none_on_the_command_line_means_none(folder):
-    say(folder, "input: {mean: [1, 2, 3], crop: 8x6, resize: 9x9}")
-    preprocessing = Model.load(folder, mean="none", crop="none", resize="8x6").preprocessing
+    say(folder, "inputs: {mean: [1, 2, 3], crop: 8x6, resize: 9x9}")
+    preprocessing = LoadedModel.load(folder, mean="none", crop="none", resize="8x6").preprocessing
     assert (preprocessing.mean, preprocessing.crop) == (None, None)
 
 
 def test_a_larger_resize_is_followed_by_a_crop_of_the_nets_size(folder):
-    preprocessing = Model.load(folder, resize="12").preprocessing
+    preprocessing = LoadedModel.load(folder, resize="12").preprocessing
     assert (preprocessing.resize, preprocessing.crop) == (12, (8, 6))
 
 
 def test_another_input_size_changes_the_shapes(folder):
-    model = Model.load(folder, size="16x16")
+    model = LoadedModel.load(folder, size="16x16")
     assert model.preprocessing.size == (16, 16)
     assert model.shapes["conv"] == (1, 4, 14, 14)
 
 
 def test_a_mean_file_in_the_folder_is_used(folder):
     write_binaryproto(folder / "cifar_mean.binaryproto", np.arange(9.0).reshape(3, 1, 3))
-    model = Model.load(folder)
+    model = LoadedModel.load(folder)
     assert model.preprocessing.mean.tolist() == [[[0, 1, 2]], [[3, 4, 5]], [[6, 7, 8]]]
     assert model.origins["mean"] == "found: cifar_mean.binaryproto"
 
 
 def test_a_mean_file_may_be_named(folder):
     np.save(str(folder / "m.npy"), np.float64([1, 2, 3]))
-    say(folder, "input: {mean: m.npy}")
-    assert Model.load(folder).preprocessing.mean.tolist() == [1, 2, 3]
+    say(folder, "inputs: {mean: m.npy}")
+    assert LoadedModel.load(folder).preprocessing.mean.tolist() == [1, 2, 3]
 
 
 def test_what_the_training_net_subtracts_goes_before_a_stray_mean_file(folder):
     write_binaryproto(folder / "mean.binaryproto", np.ones((3, 8, 6)))
     transform = "scale: 0.25 mean_value: 1 mean_value: 2 mean_value: 3"
     (folder / "train_val.prototxt").write_text(TRAINING % transform)
-    model = Model.load(folder)
+    model = LoadedModel.load(folder)
     assert model.preprocessing.mean.tolist() == [1, 2, 3]
     assert model.preprocessing.scale == 0.25
     assert model.origins["scale"] == model.origins["mean"] == "found: train_val.prototxt"
@@ -168,7 +177,7 @@ def test_what_the_training_net_subtracts_goes_before_a_stray_mean_file(folder):
 
 def test_a_training_net_without_a_mean_means_none(folder):
     (folder / "train_test.prototxt").write_text(TRAINING % "scale: 0.5")
-    model = Model.load(folder)
+    model = LoadedModel.load(folder)
     assert model.preprocessing.mean is None
     assert model.origins["mean"] == "found: train_test.prototxt subtracts none"
 
@@ -177,7 +186,7 @@ def test_the_training_nets_mean_file_is_looked_for_beside_it(folder):
     write_binaryproto(folder / "right.binaryproto", np.ones((3, 8, 6)))
     write_binaryproto(folder / "other_mean.binaryproto", np.zeros((3, 8, 6)))
     (folder / "train_val.prototxt").write_text(TRAINING % 'mean_file: "/far/right.binaryproto"')
-    model = Model.load(folder)
+    model = LoadedModel.load(folder)
     assert model.preprocessing.mean.min() == 1
     assert model.origins["mean"] == "found: right.binaryproto"
 
@@ -195,10 +204,10 @@ def test_a_mean_of_other_channels_is_refused(folder):
 
 def test_a_wrong_checksum_is_a_warning(folder):
     right = hashlib.sha1(b"weights").hexdigest()
-    say(folder, "score: fc", "caffemodel: tiny.caffemodel\nsha1: {}\n".format(right))
-    assert Model.load(folder).warnings == []
+    say(folder, "score: fc", f"caffemodel: tiny.caffemodel\nsha1: {right}\n")
+    assert LoadedModel.load(folder).warnings == ()
     say(folder, "score: fc", "caffemodel: tiny.caffemodel\nsha1: {}\n".format("0" * 39 + "a"))
-    assert "tiny.caffemodel: its SHA-1 is not the one" in Model.load(folder).warnings[0]
+    assert "tiny.caffemodel: its SHA-1 is not the one" in LoadedModel.load(folder).warnings[0]
 
 
 def test_missing_weights_say_where_to_get_them(folder):
@@ -222,18 +231,18 @@ def test_no_weights_and_no_net_are_refused(folder):
 
 @pytest.mark.parametrize("gradcam, words", [
     ("scor: fc", "unknown key gradcam.scor; did you mean score?"),
-    ("input: {chanel_order: RGB}", "did you mean channel_order?"),
-    ("input: [1, 2]", "gradcam.input wants lines"),
-    ("input: {channel_order: BRG}", "channel-order wants one of BGR, RGB, GRAY"),
-    ("input: {channel_order: GRAY}", "GRAY has 1 channels, but the net's input has 3"),
-    ("input: {scale: fast}", "scale wants a number"),
-    ("input: {mean: [a, b]}", "mean wants numbers"),
-    ("input: {mean: absent.npy}", "absent.npy: cannot be read: No such file"),
-    ("input: {resize: [1, 2, 3]}", "resize wants HEIGHTxWIDTH"),
-    ("input: {resize: 12, crop: 7}", "crop makes pictures of 7x7, but the net's input is 8x6"),
-    ("input: {resize: 9x9, crop: null}", "resize makes pictures of 9x9"),
+    ("inputs: {chanel_order: RGB}", "did you mean channel_order?"),
+    ("inputs: [1, 2]", "gradcam.inputs must consist of"),
+    ("inputs: {channel_order: BRG}", "channel-order must be one of BGR, RGB, GRAY"),
+    ("inputs: {channel_order: GRAY}", "GRAY has 1 channels, but the net's input has 3"),
+    ("inputs: {scale: fast}", "scale must be a number"),
+    ("inputs: {mean: [a, b]}", "mean must be numbers"),
+    ("inputs: {mean: absent.npy}", "absent.npy: cannot be read: No such file"),
+    ("inputs: {resize: [1, 2, 3]}", "resize must be HEIGHTxWIDTH"),
+    ("inputs: {resize: 12, crop: 7}", "crop makes images of 7x7, but the net's input is 8x6"),
+    ("inputs: {resize: 9x9, crop: null}", "resize makes images of 9x9"),
     ("labels: absent.txt", "absent.txt: cannot be read"),
-    ("score: {a: b}", "score wants the name of a blob"),
+    ("score: {a: b}", "score must be the name of a blob"),
     ("score: [", "readme.md:4: the front matter"),
 ])
 def test_mistakes_in_the_front_matter_are_named(folder, gradcam, words):
@@ -242,7 +251,7 @@ def test_mistakes_in_the_front_matter_are_named(folder, gradcam, words):
 
 def test_a_readme_without_front_matter_is_prose(folder):
     (folder / "readme.md").write_text("# Tiny\n---\nscore: nonsense\n---\n")
-    assert Model.load(folder).score == "fc"
+    assert LoadedModel.load(folder).score == "fc"
 
 
 def test_a_layer_may_stand_for_the_blob_it_writes(folder):
@@ -250,12 +259,12 @@ def test_a_layer_may_stand_for_the_blob_it_writes(folder):
     for side in ("top", "bottom"):
         text = text.replace(side + ': "conv"', side + ': "maps"')
     (folder / "deploy.prototxt").write_text(text)
-    assert Model.load(folder, target=["conv"]).targets == ["maps"]
+    assert LoadedModel.load(folder, layers=["conv"]).layers == ("maps",)
 
 
 @pytest.mark.parametrize("overrides, words", [
-    ({"target": ["conf"]}, "no layer or blob 'conf'; near: conv"),
-    ({"target": ["fc"]}, "blob fc (3) has no spatial extent; the last before fc that has is conv"),
+    ({"layers": ["conf"]}, "no layer or blob 'conf'; near: conv"),
+    ({"layers": ["fc"]}, "blob fc (3) has no spatial extent; the last before fc that has is conv"),
     ({"score": "prob"}, "prob holds what Softmax made of the scores; give --score fc"),
     ({"score": "data"}, "data is an input of the net"),
 ])
@@ -263,11 +272,11 @@ def test_blobs_that_cannot_serve_are_refused(folder, overrides, words):
     assert words in refusal(folder, **overrides)
 
 
-def test_a_target_behind_the_score_is_refused(folder):
+def test_a_layer_behind_the_score_is_refused(folder):
     branch = 'layer { name: "side" type: "Pooling" bottom: "conv" top: "side" ' \
              "pooling_param { kernel_size: 2 } }"
     (folder / "deploy.prototxt").write_text(NET % 3 + branch)
-    assert "score fc does not depend on blob side" in refusal(folder, target=["side"])
+    assert "score fc does not depend on blob side" in refusal(folder, layers=["side"])
 
 
 def test_a_net_without_spatial_blobs_is_refused(folder):
@@ -288,25 +297,25 @@ def test_several_heads_are_said(folder):
            "inner_product_param { num_output: 2 } }\n" \
            'layer { name: "p%s" type: "Softmax" bottom: "%s" top: "p%s" }\n'
     (folder / "deploy.prototxt").write_text(NET % 3 + head % (("second",) * 5))
-    model = Model.load(folder)
+    model = LoadedModel.load(folder)
     assert model.score == "second"
     assert "others: fc; choose with --score" in model.warnings[0]
-    assert Model.load(folder, score="fc").warnings == []
+    assert LoadedModel.load(folder, score="fc").warnings == ()
 
 
 def test_labels_lose_their_wordnet_numbers(folder):
     (folder / "synset_words.txt").write_text(
         "n02119789 kit fox, Vulpes macrotis\nn02100735 English setter\nn02096294 terrier\n"
     )
-    model = Model.load(folder)
-    assert model.label(0) == "kit fox, Vulpes macrotis"
-    assert model.label(3) is None
-    assert model.warnings == []
+    model = LoadedModel.load(folder)
+    assert model.class_name(0) == "kit fox, Vulpes macrotis"
+    assert model.class_name(3) is None
+    assert model.warnings == ()
 
 
 def test_labels_that_do_not_fit_are_a_warning(folder):
     (folder / "labels.txt").write_text("a\nb\n")
-    assert "2 labels for 3 classes" in Model.load(folder).warnings[0]
+    assert "2 labels for 3 classes" in LoadedModel.load(folder).warnings[0]
 
 
 KNOWN = ["tench, Tinca tinca", "tiger cat", "tiger, Panthera tigris", "cougar, Puma", "kit fox"]
@@ -339,8 +348,210 @@ def test_without_labels_only_numbers_name_classes():
 
 
 def test_squeezenets_folder_says_it_all(shared):
-    model = Model.load(shared / "models" / "squeezenet_v1.1")
-    assert (model.score, model.link, model.targets) == ("pool10", "softmax", ["fire9/concat"])
+    model = LoadedModel.load(shared / "models" / "squeezenet_v1.1")
+    assert (model.score, model.link, model.layers) == ("pool10", "softmax", ("fire9/concat",))
     assert model.preprocessing.mean == pytest.approx([103.53, 116.28, 123.675])
-    assert model.find_class("kit fox") == 278 and model.label(243) == "bull mastiff"
-    assert model.warnings == []
+    assert model.find_class("kit fox") == 278 and model.class_name(243) == "bull mastiff"
+    assert "rename input to inputs and target to layer" in " ".join(model.warnings)
+
+
+GATED = """
+input: "data" input_shape { dim: 1 dim: 3 dim: 16 dim: 16 }
+layer { name: "stem" type: "Convolution" bottom: "data" top: "stem"
+        convolution_param { num_output: 4 kernel_size: 3 } }
+layer { name: "gate" type: "BroadcastMul" bottom: "stem" top: "gated" }
+layer { name: "conv" type: "Convolution" bottom: "gated" top: "conv"
+        convolution_param { num_output: 4 kernel_size: 3 } }
+layer { name: "fc" type: "InnerProduct" bottom: "conv" top: "fc"
+        inner_product_param { num_output: 3 } }
+"""
+FULL_SHAPES = {"stem": (1, 4, 14, 14), "gated": (1, 4, 14, 14), "conv": (1, 4, 12, 12),
+               "fc": (1, 3)}
+
+
+@pytest.fixture
+def gated(folder):
+    """A net whose shapes are unknown from a layer of another Caffe on."""
+    (folder / "deploy.prototxt").write_text(GATED)
+    return folder
+
+
+def test_where_shapes_end_is_told_and_the_layer_is_not_certain(gated):
+    model = LoadedModel.load(gated)
+    assert model.layers == ("stem",) and not model.layers_are_certain
+    assert "the shapes of blobs are unknown from layer gate (BroadcastMul) on" in model.warnings[0]
+    assert "the last blob of known shape" in model.origins["layers"]
+    assert model.class_count is None
+
+
+def test_shapes_that_an_engine_found_settle_the_layer(gated):
+    model = LoadedModel.load(gated).with_shapes(FULL_SHAPES)
+    assert model.layers == ("conv",) and model.layers_are_certain
+    assert model.origins["layers"] == "found: the last blob with spatial extent before fc"
+    assert model.class_count == 3
+
+
+def test_a_layer_that_was_given_stays(gated):
+    model = LoadedModel.load(gated, layers="gated")
+    assert model.layers_are_certain and model.warnings == ()
+    assert model.with_shapes(FULL_SHAPES).layers == ("gated",)
+
+
+def test_shapes_that_do_not_matter_may_be_unknown(folder):
+    text = (NET % 3).replace('bottom: "conv" top: "fc"', 'bottom: "rois" top: "fc"') + """
+        layer { name: "propose" type: "Python" bottom: "conv" top: "boxes" }"""
+    text = text.replace('layer { name: "fc"', """
+        layer { name: "propose" type: "Python" bottom: "conv" top: "boxes" }
+        layer { name: "pool" type: "ROIPooling" bottom: "conv" bottom: "boxes" top: "rois"
+                roi_pooling_param { pooled_h: 2 pooled_w: 2 } }
+        layer { name: "fc\"""", 1)
+    (folder / "deploy.prototxt").write_text(text)
+    model = LoadedModel.load(folder)
+    assert model.layers == ("conv",) and model.layers_are_certain and model.warnings == ()
+
+
+def test_without_any_known_spatial_blob_a_layer_is_asked_for(folder):
+    (folder / "deploy.prototxt").write_text(GATED.replace('"Convolution" bottom: "data"',
+                                                          '"Strange" bottom: "data"'))
+    assert "unknown from layer stem (Strange) on" in refusal(folder)
+    assert LoadedModel.load(folder, layers="conv").layers == ("conv",)
+
+
+TWO_INPUTS = """
+input: "left" input_shape { dim: 1 dim: 3 dim: 8 dim: 8 }
+input: "right" input_shape { dim: 1 dim: 1 dim: 6 dim: 6 }
+layer { name: "a" type: "Convolution" bottom: "left" top: "a"
+        convolution_param { num_output: 4 kernel_size: 3 } }
+layer { name: "b" type: "Convolution" bottom: "right" top: "b"
+        convolution_param { num_output: 4 kernel_size: 3 } }
+layer { name: "fa" type: "InnerProduct" bottom: "a" top: "fa"
+        inner_product_param { num_output: 3 } }
+layer { name: "fb" type: "InnerProduct" bottom: "b" top: "fb"
+        inner_product_param { num_output: 3 } }
+layer { name: "sum" type: "Eltwise" bottom: "fa" bottom: "fb" top: "sum" }
+"""
+
+
+@pytest.fixture
+def pair(folder):
+    (folder / "deploy.prototxt").write_text(TWO_INPUTS)
+    return folder
+
+
+def test_each_input_may_have_its_own_preprocessing(pair):
+    say(pair, """\
+inputs:
+  left: {channel_order: RGB, mean: [1, 2, 3]}
+  right: {mean: none, scale: 0.5}""")
+    model = LoadedModel.load(pair)
+    left, right = model.inputs["left"], model.inputs["right"]
+    assert (left.channel_order, left.mean.tolist(), left.scale) == ("RGB", [1, 2, 3], 1.0)
+    assert (right.channel_order, right.mean, right.scale) == ("GRAY", None, 0.5)
+    assert (left.size, right.size) == ((8, 8), (6, 6))
+    assert model.origins["channel_order"] == "readme.md"
+    assert model.origins["right.channel_order"] == "found: 1 channel"
+    assert model.layers == ("a", "b")
+
+
+def test_fields_for_all_inputs_go_to_each(pair):
+    say(pair, "inputs: {mean: 7, scale: 2}")
+    model = LoadedModel.load(pair)
+    assert [(entry.mean.tolist(), entry.scale) for entry in model.inputs.values()] == [
+        ([7], 2.0)] * 2
+    assert model.origins["mean"] == model.origins["right.mean"] == "readme.md"
+
+
+@pytest.mark.parametrize("gradcam, words", [
+    ("inputs: {lfet: {mean: 1}}", "unknown key gradcam.inputs.lfet; did you mean left?"),
+    ("inputs: {left: {maen: 1}}", "unknown key gradcam.inputs.left.maen; did you mean mean?"),
+    ("inputs: {left: {mean: 1}, scale: 2}", "unknown key gradcam.inputs.left"),
+])
+def test_mistakes_in_the_fields_of_one_input_are_named(pair, gradcam, words):
+    assert words in refusal(say(pair, gradcam))
+
+
+def test_keys_of_the_first_version_are_read_with_one_warning(folder):
+    say(folder, "input: {mean: [1, 2, 3]}\ntarget: conv")
+    model = LoadedModel.load(folder)
+    assert model.preprocessing.mean.tolist() == [1, 2, 3] and model.layers == ("conv",)
+    assert model.warnings == (f"{folder / 'readme.md'}: gradcam uses keys of an older version; "
+                              "rename input to inputs and target to layer",)
+    say(folder, "target: conv\nlayer: conv")
+    assert "has both an old and a new key; rename target to layer" in refusal(folder)
+
+
+@pytest.mark.parametrize("keyword, words", [
+    ("means", "Model.load has no keyword 'means'; did you mean 'mean'?"),
+    ("layer", "Model.load has no keyword 'layer'; did you mean 'layers'?"),
+    ("zzz", "Model.load has no keyword 'zzz'; known are weights, size, channel_order"),
+])
+def test_an_unknown_keyword_is_refused_with_a_near_name(folder, keyword, words):
+    assert words in refusal(folder, **{keyword: 1})
+
+
+@pytest.mark.parametrize("keywords, field, value", [
+    ({"mean": 128}, "mean", [128]), ({"mean": [128]}, "mean", [128]),
+    ({"mean": np.float32([1, 2, 3])}, "mean", [1, 2, 3]),
+    ({"mean": (1.5, 2, 3)}, "mean", [1.5, 2, 3]),
+    ({"mean": np.zeros((3, 1, 1))}, "mean", [[[0]]] * 3),
+    ({"size": (16, 16)}, "size", (16, 16)), ({"size": 16}, "size", (16, 16)),
+    ({"size": np.int64(16)}, "size", (16, 16)),
+    ({"scale": 0.5}, "scale", 0.5), ({"crop": (8, 6), "resize": (9, 9)}, "crop", (8, 6)),
+    ({"resize": "none", "crop": "none"}, "resize", None),
+])
+def test_values_of_python_are_taken(folder, keywords, field, value):
+    found = getattr(LoadedModel.load(folder, **keywords).preprocessing, field)
+    assert (found.tolist() if isinstance(found, np.ndarray) else found) == value
+
+
+def test_labels_may_be_given_as_names(folder):
+    model = LoadedModel.load(folder, labels=["red", "green", "blue"])
+    assert model.class_names == ("red", "green", "blue") and model.find_class("green") == 1
+    assert model.origins["labels"] == "command line"
+    assert "2 labels for 3 classes" in LoadedModel.load(folder, labels=["a", "b"]).warnings[0]
+
+
+@pytest.mark.parametrize("key", ["labels: ", "inputs: {mean: "])
+@pytest.mark.parametrize("name", ["/etc/secret.npy", "../secret.npy", "a/../../secret.npy"])
+def test_a_readme_names_files_of_its_own_folder_only(folder, key, name):
+    line = key + name + ("}" if "{" in key else "")
+    assert "must name a file in the model's folder" in refusal(say(folder, line))
+
+
+def test_a_model_is_a_value_with_identity(folder):
+    model, other = LoadedModel.load(folder), LoadedModel.load(folder)
+    assert model != other and model == model and len({model, other}) == 2
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        model.score = "other"
+
+
+def test_a_models_repr_is_one_line(folder):
+    assert repr(LoadedModel.load(folder)) == (
+        "<LoadedModel 'tiny': data 8x6 BGR -> fc (3 classes), layer conv>")
+
+
+@pytest.mark.parametrize("again", [
+    copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
+def test_a_model_pickles(folder, again):
+    model = LoadedModel.load(folder, mean="1,2,3")
+    twin = again(model)
+    assert twin.preprocessing.mean.tolist() == [1, 2, 3]
+    assert (twin.shapes, twin.layers, twin.prototxt) == (
+        model.shapes, model.layers, model.prototxt)
+    assert [layer.name for layer in twin.graph.net.layers] == ["data", "conv", "relu", "fc", "prob"]
+    assert twin.with_layers(["conv"]).layers == ("conv",)
+
+
+def test_the_table_of_a_model_has_what_differs_between_inputs(pair):
+    say(pair, """\
+inputs:
+  left: {mean: 7, channel_order: RGB}
+  right: {mean: none}""")
+    lines = describe(LoadedModel.load(pair)).splitlines()
+    assert [line.split() for line in lines[1:5]] == [
+        ["weights", str(pair / "tiny.caffemodel"), "readme.md"],
+        ["size", "8x8", "found:", "the", "net's", "inputs"],
+        ["channel-order", "RGB", "readme.md"], ["mean", "7", "readme.md"]]
+    assert [line.split()[:2] for line in lines if "right." in line] == [
+        ["right.size", "6x6"], ["right.channel-order", "GRAY"], ["right.mean", "none"],
+        ["right.resize", "6x6"]]

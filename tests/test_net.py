@@ -1,10 +1,12 @@
 """One view over the forms V0, V1 and V2."""
 
+import pickle
+
 import pytest
 
-from prototxt_tools.document import Document
 from prototxt_tools.errors import PrototxtError
-from prototxt_tools.net import Net
+from prototxt_tools.net.net import Net
+from prototxt_tools.text.document import Document
 
 V2 = """
 name: "n" input: "data" input_shape { dim: 1 dim: 3 dim: 8 dim: 8 }
@@ -104,7 +106,7 @@ def test_fields_of_forks_are_kept_aside():
         ("net: 'train.prototxt' base_lr: 0.1", "a solver, not a net"),
         ("item { name: 'x' }", "no layers"),
         ("# only words\n", "only comments"),
-        ("layer: 5", "wants braces"),
+        ("layer: 5", "needs braces"),
         ("input: 'a' input_dim: x", "whole number"),
     ],
 )
@@ -115,5 +117,22 @@ def test_what_is_no_net_is_refused(text, problem):
 
 def test_a_value_that_does_not_fit_names_its_line():
     net = Net.parse('layer { name: "p"\n type: "Pooling" pooling_param {\n pool: MAXX } }')
-    with pytest.raises(PrototxtError, match=":3:2: pool wants one of MAX"):
+    with pytest.raises(PrototxtError, match=":3:2: pool needs one of MAX"):
         net.layers[0].message  # noqa: B018
+
+
+def test_a_document_is_read_once_and_so_is_each_of_its_phases():
+    document = Document.parse('input: "d" layer { name: "r" type: "ReLU" bottom: "d" top: "r" }')
+    net = Net.parse(document)
+    assert Net.parse(document) is net
+    assert net.at("TEST") is Net.parse(document).at() is not net.at("TRAIN")
+    assert net.at("TEST", ["deploy"]) is not net.at("TEST")
+    assert net.at("TEST").layers[0] is net.layers[0]
+
+
+def test_a_net_can_be_pickled_with_what_was_worked_out():
+    net = Net.parse('layer { name: "r" type: "ReLU" relu_param { negative_slope: 0.5 } }')
+    assert net.layers[0].message.relu_param.negative_slope == 0.5
+    copy = pickle.loads(pickle.dumps(net.at("TEST")))
+    assert copy.layers[0].message.relu_param.negative_slope == 0.5
+    assert copy.document.text() == net.document.text()

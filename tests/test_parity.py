@@ -11,13 +11,13 @@ import cv2
 import definitions
 import numpy as np
 import pytest
+from opened import open_net
 
-from caffe_gradcam.engines import open_engine
-from caffe_gradcam.methods.gradients import grad_cam
-from caffe_gradcam.model import Model
+from caffe_gradcam.explaining.methods.gradients import grad_cam
+from caffe_gradcam.model.model import LoadedModel
 from prototxt_tools import rewrite
-from prototxt_tools.document import Document
-from prototxt_tools.net import Net
+from prototxt_tools.net.net import Net
+from prototxt_tools.text.document import Document
 
 GOLDEN = pathlib.Path(__file__).parent / "golden"
 # name: (text, score, target)
@@ -73,7 +73,7 @@ def test_blobs_gradients_and_cams_equal_plain_pycaffe(kind, name, tmp_path):
     blobs = blobs_of(text, score)
     assert len(blobs) == sum(key.startswith("data:") for key in golden.files)
     data = definitions.random_input((2,) + Net.parse(text).inputs[0].shape[1:])
-    with open_engine(kind, text, caffemodel, [score], [target]) as engine:
+    with open_net(kind, text, caffemodel, [score], [target]) as engine:
         values = engine.forward({"data": data}, blobs)
         seed = one_hot(values[score], [3, 5])
         gradient = engine.backward(score, seed, [target])[target]
@@ -91,8 +91,8 @@ def test_blobs_gradients_and_cams_equal_plain_pycaffe(kind, name, tmp_path):
 def real_model(request):
     """A net with learned weights."""
     if request.param == "digits":
-        return Model.load(request.getfixturevalue("models") / "digits")
-    return Model.load(request.getfixturevalue("shared") / "models" / request.param)
+        return LoadedModel.load(request.getfixturevalue("models") / "digits")
+    return LoadedModel.load(request.getfixturevalue("shared") / "models" / request.param)
 
 
 def test_both_engines_agree_on_every_blob_of_learned_nets(caffe, torch, real_model):
@@ -101,7 +101,7 @@ def test_both_engines_agree_on_every_blob_of_learned_nets(caffe, torch, real_mod
     data = definitions.random_input((2,) + real_model.shapes["data"][1:])
     results = []
     for engine_kind in ("caffe", "torch"):
-        with open_engine(engine_kind, text, real_model.weights, [score], [target]) as engine:
+        with open_net(engine_kind, text, real_model.weights, [score], [target]) as engine:
             values = engine.forward({"data": data}, blobs)
             seed = one_hot(values[score], [1, 2])
             results.append((values, engine.backward(score, seed, [target])[target]))
@@ -117,7 +117,7 @@ def test_real_photographs_give_the_scores_and_maps_of_plain_pycaffe(kind, shared
     folder = shared / "models" / "squeezenet_v1.1"
     golden = np.load(str(GOLDEN / "squeezenet.npz"))
     text, weights = (folder / "deploy.prototxt").read_text(), folder / "squeezenet_v1.1.caffemodel"
-    with open_engine(kind, text, str(weights), ["pool10"], ["fire9/concat"]) as engine:
+    with open_net(kind, text, str(weights), ["pool10"], ["fire9/concat"]) as engine:
         for name in ("cat.jpg", "cat_dog.png", "fish-bike.jpg"):
             image = cv2.imread(str(shared / "images" / name)).astype(np.float32)
             image = cv2.resize(image, (227, 227)) - np.float32([103.53, 116.28, 123.675])

@@ -6,7 +6,7 @@ import pathlib
 import numpy as np
 import pytest
 
-from caffe_gradcam.cli import main
+from caffe_gradcam.commands.cli import main
 
 # Rows and columns of cat_dog.png (224 x 224), read off the photograph.
 DOG_HEAD = (slice(8, 75), slice(78, 142))

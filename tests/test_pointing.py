@@ -3,9 +3,9 @@
 import digit_scenes
 import numpy as np
 import pytest
+from explaining import open_explainer
 
-from caffe_gradcam.explain import Explainer
-from caffe_gradcam.model import Model
+from caffe_gradcam.model.model import LoadedModel
 
 SCENES = 200
 
@@ -17,20 +17,21 @@ def kind(request):
     return request.param
 
 
+@pytest.mark.slow
 def test_the_peak_falls_on_the_digit_that_was_asked_for(kind, models, record_property):
     pytest.importorskip("sklearn", reason="the digits come from scikit-learn")
     hits, chance = [], []
-    with Explainer.open(Model.load(models / "digits"), engine=kind) as explainer:
+    with open_explainer(LoadedModel.load(models / "digits"), kind) as explainer:
         for scene in digit_scenes.evaluation_scenes(SCENES):
             photograph = np.repeat(scene.image[:, :, np.newaxis], 3, axis=2)
             classes = [label for label, _ in scene.digits]
-            result = explainer.explain([photograph], classes)[0]
+            result = explainer.explain([photograph], classes)[0].unwrap()
             for explanation, (label, box) in zip(result.explanations, scene.digits):
                 assert explanation.class_index == label
                 hits.append(peak_in(explanation.heatmap, box))
                 chance.append(box[2] * box[3] / scene.image.size)
     rate = np.mean(hits)
-    record_property("pointing", "{:.3f} at a chance of {:.3f}".format(rate, np.mean(chance)))
+    record_property("pointing", f"{rate:.3f} at a chance of {np.mean(chance):.3f}")
     assert len(hits) == 2 * SCENES
     assert np.mean(chance) < 0.1
     assert rate >= 0.9

@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from caffe_gradcam.geometry import Geometry
-from caffe_gradcam.preprocess import Preprocessing, to_blobs
+from caffe_gradcam.model.geometry import Geometry
+from caffe_gradcam.model.preprocess import Preprocessing, to_blobs
 from prototxt_tools.errors import InputError
 
 
@@ -99,7 +99,7 @@ def test_resize_by_the_short_side_then_crop():
         plain(360, 480), Preprocessing(size=(227, 227), resize=256, crop=(227, 227))
     )
     x, y = 480 / 341.0, 360 / 256.0
-    assert geometry.photograph == (360, 480)
+    assert geometry.image_size == (360, 480)
     assert geometry.rectangle == pytest.approx((57 * x, 14 * y, 284 * x, 241 * y))
 
 
@@ -135,26 +135,26 @@ def test_a_smaller_mean_image_is_resized():
 
 
 def test_one_cell_fills_its_rectangle_and_nothing_else():
-    placed = Geometry((4, 6), (1, 1, 5, 3)).to_photograph(np.ones((1, 1), np.float32))
+    placed = Geometry((4, 6), (1, 1, 5, 3)).to_image(np.ones((1, 1), np.float32))
     expected = np.zeros((4, 6))
     expected[1:3, 1:5] = 1
     assert np.array_equal(placed, expected)
 
 
 def test_cells_stand_at_their_centres_and_are_joined_by_straight_lines():
-    placed = Geometry((1, 8), (0, 0, 8, 1)).to_photograph(np.array([[0.0, 1.0]]))
+    placed = Geometry((1, 8), (0, 0, 8, 1)).to_image(np.array([[0.0, 1.0]]))
     assert placed[0] == pytest.approx([0, 0, 0.125, 0.375, 0.625, 0.875, 1, 1])
 
 
 def test_a_rectangle_may_begin_between_pixels():
-    placed = Geometry((1, 6), (0.75, 0, 4.75, 1)).to_photograph(np.array([[0.0, 4.0]]))
+    placed = Geometry((1, 6), (0.75, 0, 4.75, 1)).to_image(np.array([[0.0, 4.0]]))
     # Centres of the cells at 1.75 and 3.75; pixels 1..4 have their centres inside.
     assert placed[0] == pytest.approx([0, 0, 1.5, 3.5, 4, 0])
 
 
 def test_over_the_whole_photograph_it_is_cv2_resize():
     cells = np.random.RandomState(0).randn(13, 14).astype(np.float32)
-    placed = Geometry((360, 480), (0, 0, 480, 360)).to_photograph(cells)
+    placed = Geometry((360, 480), (0, 0, 480, 360)).to_image(cells)
     assert placed.dtype == np.float32
     assert np.abs(placed - cv2.resize(cells, (480, 360))).max() < 1e-5
 
@@ -165,6 +165,6 @@ def test_there_and_back_a_point_lands_where_it_was():
     blob, geometry = the_only_view(
         photograph, Preprocessing(size=(56, 56), resize=64, crop=(56, 56), channel_order="GRAY")
     )
-    back = geometry.to_photograph(blob[0])
+    back = geometry.to_image(blob[0])
     rows, columns = np.nonzero(back > 128)
     assert abs(columns.mean() - 250) < 1 and abs(rows.mean() - 120) < 1

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from caffe_gradcam.questions import (
+from caffe_gradcam.asking.grammar import parse
+from caffe_gradcam.asking.questions import (
     Against,
     At,
     Class,
@@ -13,10 +14,9 @@ from caffe_gradcam.questions import (
     Sum,
     Top,
     Weighted,
-    parse,
     resolve,
 )
-from caffe_gradcam.seeds import score_vectors, to_probabilities
+from caffe_gradcam.asking.seeds import score_vectors, to_probabilities
 from prototxt_tools.errors import InputError
 
 SCORES = np.array([0.5, 2.0, -1.0, 1.0])
@@ -214,11 +214,11 @@ def test_two_masks_and_two_references_are_different_questions():
     (Class(4), "softmax", "no class 4; the net's classes are 0 to 3"),
     (-1, "softmax", "no class -1"),
     (Sum(((0, 1.0), (9, -1.0))), "softmax", "no class 9"),
-    (Probability(Class(0)), "none", "makes no probabilities of its scores"),
-    (Probability(Sum(((0, 1.0), (1, 1.0)))), "softmax", "one class, not of several"),
-    (Probability(Weighted(2)), "softmax", "one class, not of several"),
-    (Probability(Like(REFERENCE)), "softmax", "one class, not of several"),
-    (At(Class(0), (0, 0, 1, 1)), "softmax", "one score per class, not a map of them"),
+    (Probability(Class(0)), "none", "does not turn its scores into probabilities"),
+    (Probability(Sum(((0, 1.0), (1, 1.0)))), "softmax", "only one class has a probability"),
+    (Probability(Weighted(2)), "softmax", "only one class has a probability"),
+    (Probability(Like(REFERENCE)), "softmax", "only one class has a probability"),
+    (At(Class(0), (0, 0, 1, 1)), "softmax", "one score per class, not a map of scores"),
     (Like(REFERENCE[:3]), "softmax", "another shape"),
 ])
 def test_questions_without_an_answer_are_refused(question, link, problem):
@@ -227,7 +227,7 @@ def test_questions_without_an_answer_are_refused(question, link, problem):
 
 
 def test_likeness_is_not_asked_of_a_region():
-    with pytest.raises(InputError, match="the whole score blob, not of a region"):
+    with pytest.raises(InputError, match="the whole score blob, not a region"):
         resolve([At(Like(DENSE), (0, 0, 1, 1))], context(DENSE))
 
 

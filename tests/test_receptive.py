@@ -4,8 +4,9 @@ import definitions
 import numpy as np
 import pytest
 
-from prototxt_tools import receptive, shapes
-from prototxt_tools.net import Net
+from prototxt_tools import shapes
+from prototxt_tools.net.net import Net
+from prototxt_tools.reports import receptive
 
 INPUT = 'input: "d" input_shape { dim: 1 dim: 1 dim: 40 dim: 36 }\n'
 LAYER = 'layer { name: "%s" type: "%s" %s top: "%s" %s }\n'
@@ -13,7 +14,7 @@ CONV = 'convolution_param { num_output: 2 %s weight_filler { type: "constant" va
 
 
 def layer(kind, name, bottoms, params=""):
-    reads = " ".join('bottom: "{}"'.format(bottom) for bottom in bottoms.split())
+    reads = " ".join(f'bottom: "{bottom}"' for bottom in bottoms.split())
     return LAYER % (name, kind, reads, name, params)
 
 
@@ -49,15 +50,15 @@ def test_well_known_nets_see_what_the_literature_says(text, blob, size, stride):
 def test_the_offset_is_the_centre_of_the_first_cell():
     # An 11 x 11 window without padding is centred at pixel 5; conv5 of CaffeNet follows at 17.
     fields, _ = fields_of(definitions.caffenet())
-    assert fields["conv1"] == ((11, 11), (4, 4), (5, 5))
+    assert fields["conv1"] == receptive.Field((11, 11), (4, 4), (5, 5))
     assert fields["conv5"].offset == (17, 17)
     # Padding of half a window keeps the first cell over the first pixel.
-    assert fields_of(definitions.vgg(16))[0]["conv1_2"] == ((5, 5), (1, 1), (0, 0))
+    assert fields_of(definitions.vgg(16))[0]["conv1_2"] == receptive.Field((5, 5), (1, 1), (0, 0))
 
 
 def test_every_cell_behind_a_fully_connected_layer_sees_all():
     text = INPUT + layer("InnerProduct", "fc", "d", "inner_product_param { num_output: 3 }")
-    assert fields_of(text)[0]["fc"] == ((40, 36), (0, 0), (19.5, 17.5))
+    assert fields_of(text)[0]["fc"] == receptive.Field((40, 36), (0, 0), (19.5, 17.5))
 
 
 def test_global_context_added_to_a_map_lets_each_cell_see_all():
@@ -66,7 +67,7 @@ def test_global_context_added_to_a_map_lets_each_cell_see_all():
     text += layer("Flatten", "f", "p") + layer("Scale", "s", "c f", "scale_param { axis: 0 }")
     fields = fields_of(text)[0]
     assert fields["p"].size == (42, 38)
-    assert fields["s"] == ((42, 38), (0, 0), (19.5, 17.5))
+    assert fields["s"] == receptive.Field((42, 38), (0, 0), (19.5, 17.5))
 
 
 def test_branches_of_different_stride_have_no_common_field():

@@ -4,8 +4,9 @@ import cv2
 import numpy as np
 import pytest
 
-from caffe_gradcam import images, render
-from caffe_gradcam.render import Look, Panel, layout, text
+from caffe_gradcam.model import images
+from caffe_gradcam.pictures import render
+from caffe_gradcam.pictures.render import Look, Panel, layout, text
 
 
 def grey(height=40, width=60, level=128):
@@ -28,21 +29,22 @@ def arranged(sheet):
     return layout.arrange(sheet, lambda line, style: 8 * len(line))
 
 
-def places(sheet):
+def rectangles(sheet):
     """(x, y, width, height) of each picture."""
-    return [(x, y) + p.shape[1::-1] for x, y, p in arranged(sheet).pictures]
+    return [(picture.x, picture.y) + picture.pixels.shape[1::-1]
+            for picture in arranged(sheet).pictures]
 
 
-def said(sheet):
+def lines(sheet):
     """(text, x, y, room) of each line."""
-    return [(one.text, one.x, one.y, one.room) for one in arranged(sheet).words]
+    return [(words.text, words.x, words.y, words.room) for words in arranged(sheet).words]
 
 
 @pytest.mark.parametrize("extension", ["png", "jpg", "webp", "PNG"])
 def test_in_the_written_file_the_hottest_place_is_red(tmp_path, extension):
     path = tmp_path / ("figure." + extension)
     images.write(path, render.figure(grey(), spot(), "title", "note"))
-    # Panels are enlarged by 6: 16 px margin, 360 px photograph, 8 px gap, then the overlay.
+    # Panels are enlarged by 6: 16 px margin, 360 px image, 8 px gap, then the overlay.
     overlay = cv2.imread(str(path)).astype(int)[16:256, 384:744]
     redness = overlay[:, :, 2] - overlay[:, :, :2].max(axis=2)
     row, column = np.unravel_index(redness.argmax(), redness.shape)
@@ -50,22 +52,22 @@ def test_in_the_written_file_the_hottest_place_is_red(tmp_path, extension):
     assert redness.max() > 60
 
 
-def test_the_left_panel_is_the_photograph_itself():
-    photograph = noise(400, 500)
-    figure = render.figure(photograph, spot(400, 500), "title", "note")
-    assert np.array_equal(figure[16:416, 16:516], photograph)
+def test_the_left_panel_is_the_image_itself():
+    image = noise(400, 500)
+    figure = render.figure(image, spot(400, 500), "title", "note")
+    assert np.array_equal(figure[16:416, 16:516], image)
 
 
 def test_the_right_panel_is_the_overlay_itself():
-    photograph, heat, look = noise(400, 500), spot(400, 500), Look.of("half", opacity=0.3)
-    figure = render.figure(photograph, heat, look=look)
-    assert np.array_equal(figure[16:416, 524:1024], render.overlay(photograph, heat, look))
+    image, heat, look = noise(400, 500), spot(400, 500), Look("half", opacity=0.3)
+    figure = render.figure(image, heat, look=look)
+    assert np.array_equal(figure[16:416, 524:1024], render.overlay(image, heat, look))
 
 
-def test_a_small_photograph_is_enlarged_by_a_whole_factor():
-    photograph = noise(28, 28)
-    figure = render.figure(photograph, spot(28, 28), "title", "note")
-    assert np.array_equal(figure[16:16 + 336:12, 16:16 + 336:12], photograph)
+def test_a_small_image_is_enlarged_by_a_whole_factor():
+    image = noise(28, 28)
+    figure = render.figure(image, spot(28, 28), "title", "note")
+    assert np.array_equal(figure[16:16 + 336:12, 16:16 + 336:12], image)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +81,7 @@ def test_a_small_photograph_is_enlarged_by_a_whole_factor():
 )
 def test_panels_stay_between_readable_bounds(size, panel):
     sheet = render.side_by_side(grey(*size), np.zeros(size, np.float32))
-    first, second, _ = places(sheet)
+    first, second, _ = rectangles(sheet)
     assert first == (16, 16, panel[1], panel[0])
     assert second == (16 + panel[1] + 8, 16, panel[1], panel[0])
 
@@ -110,19 +112,19 @@ def test_the_scale_shows_the_colours_from_one_down_to_zero():
     figure = render.figure(grey(400, 400), spot(400, 400), "t", "n")
     x = 16 + 400 + 8 + 400 + 16
     assert figure[16, x].tolist() == [0, 0, 128] and figure[415, x + 11].tolist() == [128, 0, 0]
-    assert [one[0] for one in said(render.side_by_side(grey(), spot()))] == ["1", "0.5", "0"]
+    assert [line[0] for line in lines(render.side_by_side(grey(), spot()))] == ["1", "0.5", "0"]
 
 
 def test_the_scale_of_a_signed_map_goes_down_to_minus_one():
-    look = Look.of(colour_map="blue-white-red")
+    look = Look(colormap="blue-white-red")
     sheet = render.side_by_side(grey(), spot(), look=look)
-    assert [one[0] for one in said(sheet)] == ["1", "0", "-1"]
+    assert [line[0] for line in lines(sheet)] == ["1", "0", "-1"]
     bar = arranged(sheet).pictures[-1].pixels
     assert bar[[0, -1], 0].tolist() == [[20, 0, 150], [130, 40, 10]]
 
 
 def test_a_style_without_colours_has_no_scale():
-    assert len(places(render.side_by_side(grey(), spot(), look=Look.of("masked")))) == 2
+    assert len(rectangles(render.side_by_side(grey(), spot(), look=Look("masked")))) == 2
 
 
 def test_boxes_are_drawn_with_their_outer_edge_on_the_box():
@@ -154,30 +156,30 @@ def panels_of(*sizes):
 
 def test_a_grid_lines_up_panels_of_any_sizes():
     rows = [panels_of((100, 300), (200, 150)), panels_of((300, 300), (300, 200))]
-    assert places(render.grid(rows, look=Look.of("masked"))) == [
+    assert rectangles(render.grid(rows, look=Look("masked"))) == [
         (16, 16, 300, 100), (324, 16, 150, 200), (16, 224, 300, 300), (324, 224, 200, 300),
     ]
 
 
-def test_a_grid_may_have_empty_places():
+def test_a_grid_may_have_empty_cells():
     first, second = panels_of((300, 300), (300, 300))
-    sheet = render.grid([[first, None], [None, second]], look=Look.of("masked"))
-    assert places(sheet) == [(16, 16, 300, 300), (324, 324, 300, 300)]
+    sheet = render.grid([[first, None], [None, second]], look=Look("masked"))
+    assert rectangles(sheet) == [(16, 16, 300, 300), (324, 324, 300, 300)]
 
 
 def test_the_panels_of_a_wide_grid_are_smaller():
-    sheet = render.grid([panels_of(*[(400, 400)] * 10)], look=Look.of("masked"))
-    assert {place[2:] for place in places(sheet)} == {(160, 160)}
+    sheet = render.grid([panels_of(*[(400, 400)] * 10)], look=Look("masked"))
+    assert {rectangle[2:] for rectangle in rectangles(sheet)} == {(160, 160)}
 
 
 def test_captions_stand_above_columns_and_beside_the_middle_of_rows():
     sheet = render.grid(
         [panels_of((300, 300), (300, 300))], rows=[("cat", "93 %")], columns=["one", "two"],
-        look=Look.of("masked"),
+        look=Look("masked"),
     )
     # The row's caption takes 4 letters of 8 pixels and a gap of 16; a header line takes 18.
-    assert [place[:2] for place in places(sheet)] == [(64, 34), (372, 34)]
-    assert said(sheet) == [
+    assert [rectangle[:2] for rectangle in rectangles(sheet)] == [(64, 34), (372, 34)]
+    assert lines(sheet) == [
         ("one", 64, 28, 300), ("two", 372, 28, 300),
         ("cat", 16, 179, 32), ("93 %", 16, 197, 32),
     ]
@@ -186,43 +188,46 @@ def test_captions_stand_above_columns_and_beside_the_middle_of_rows():
 def test_a_heading_spans_the_columns_that_share_it():
     columns = [("conv4", "a"), ("conv4", "b"), ("conv5", "a")]
     sheet = render.grid(
-        [panels_of((300, 300), (300, 300), (300, 300))], columns=columns, look=Look.of("masked")
+        [panels_of((300, 300), (300, 300), (300, 300))], columns=columns, look=Look("masked")
     )
-    headings = [one for one in said(sheet) if one[0].startswith("conv")]
+    headings = [line for line in lines(sheet) if line[0].startswith("conv")]
     assert headings == [("conv4", 16, 28, 608), ("conv5", 632, 28, 300)]
 
 
 def test_a_panels_caption_stands_below_it_and_makes_room():
     rows = [[Panel(grey(300, 300), caption="empty")], panels_of((300, 300))]
-    sheet = render.grid(rows, look=Look.of("masked"))
-    assert said(sheet) == [("empty", 16, 330, 300)]
-    assert [place[1] for place in places(sheet)] == [16, 16 + 300 + 18 + 8]
+    sheet = render.grid(rows, look=Look("masked"))
+    assert lines(sheet) == [("empty", 16, 330, 300)]
+    assert [rectangle[1] for rectangle in rectangles(sheet)] == [16, 16 + 300 + 18 + 8]
 
 
-def test_a_panels_own_look_goes_before_the_grids():
+def test_a_panels_own_look_wins_over_the_grids():
     heat = spot(300, 300)
-    rows = [[Panel(grey(300, 300), heat), Panel(grey(300, 300), heat, look=Look.of("half"))]]
-    first, second, _ = arranged(render.grid(rows, look=Look.of("added"))).pictures
-    assert np.array_equal(first.pixels, render.overlay(grey(300, 300), heat, Look.of("added")))
-    assert np.array_equal(second.pixels, render.overlay(grey(300, 300), heat, Look.of("half")))
+    rows = [[Panel(grey(300, 300), heat), Panel(grey(300, 300), heat, look=Look("half"))]]
+    first, second, _ = arranged(render.grid(rows, look=Look("added"))).pictures
+    assert np.array_equal(first.pixels, render.overlay(grey(300, 300), heat, Look("added")))
+    assert np.array_equal(second.pixels, render.overlay(grey(300, 300), heat, Look("half")))
 
 
 def test_a_crop_stands_beside_the_whole_that_shows_its_rectangle():
-    photograph, heat = noise(400, 500), spot(320, 400)
-    sheet = render.crop_and_whole(photograph, (50, 40, 400, 320), heat, ("whole", "crop"))
+    image, heat = noise(400, 500), spot(320, 400)
+    sheet = render.crop_and_whole(
+        Panel(image, boxes=[(50, 40, 400, 320)]), Panel(image[40:360, 50:450], heat),
+        ("whole", "crop"))
     whole, crop, _ = arranged(sheet).pictures
-    rows, columns = np.nonzero((whole.pixels != photograph).any(axis=2))
+    rows, columns = np.nonzero((whole.pixels != image).any(axis=2))
     assert (columns.min(), columns.max() + 1, rows.min(), rows.max() + 1) == (50, 450, 40, 360)
-    assert np.array_equal(whole.pixels[60:340, 70:430], photograph[60:340, 70:430])
-    assert np.array_equal(crop.pixels, render.overlay(photograph[40:360, 50:450], heat))
-    assert [one[0] for one in said(sheet)][:2] == ["whole", "crop"]
+    assert np.array_equal(whole.pixels[60:340, 70:430], image[60:340, 70:430])
+    assert np.array_equal(crop.pixels, render.overlay(image[40:360, 50:450], heat))
+    assert [line[0] for line in lines(sheet)][:2] == ["whole", "crop"]
 
 
 def test_the_whole_may_have_an_overlay_of_its_own():
-    photograph, heat = noise(400, 500), spot(400, 500, 200, 250)
-    sheet = render.crop_and_whole(photograph, (0, 0, 50, 40), heat[:40, :50], heatmap=heat)
+    image, heat = noise(400, 500), spot(400, 500, 200, 250)
+    sheet = render.crop_and_whole(Panel(image, heat, boxes=[(0, 0, 50, 40)]),
+                                  Panel(image[:40, :50], heat[:40, :50]))
     whole = arranged(sheet).pictures[0].pixels
-    assert np.array_equal(whole[50:, 60:], render.overlay(photograph, heat)[50:, 60:])
+    assert np.array_equal(whole[50:, 60:], render.overlay(image, heat)[50:, 60:])
 
 
 def test_text_that_does_not_fit_is_cut_with_dots():

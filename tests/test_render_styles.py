@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from caffe_gradcam import render
-from caffe_gradcam.render import STYLES, Look
+from caffe_gradcam.pictures import render
+from caffe_gradcam.pictures.render import STYLES, Look
 from prototxt_tools.errors import InputError
 
 # Two pixels, the left one cold, (128, 0, 0) in jet, the right one hot, (0, 0, 128).
@@ -14,8 +14,8 @@ HEAT = np.float32([[0, 1]])
 COLOURED = [style for style in STYLES if style not in ("masked", "blurred")]
 
 
-def painted(style, photograph=PIXELS, heat=HEAT, **settings):
-    return render.overlay(photograph, heat, Look.of(style, **settings))[0].tolist()
+def painted(style, image=PIXELS, heat=HEAT, **settings):
+    return render.overlay(image, heat, Look(style, **settings))[0].tolist()
 
 
 def noise(height=40, width=60):
@@ -67,30 +67,30 @@ def test_what_is_clipped_does_not_wrap_around():
 
 
 def test_sixty_forty_is_what_opencv_blends():
-    photograph, heat = noise(), cone(40, 60, 10, 45, 20)[0]
+    image, heat = noise(), cone(40, 60, 10, 45, 20)[0]
     colours = cv2.applyColorMap(np.uint8(np.rint(255 * heat)), cv2.COLORMAP_JET)
-    blend = cv2.addWeighted(photograph, 0.6, colours, 0.4, 0).astype(int)
+    blend = cv2.addWeighted(image, 0.6, colours, 0.4, 0).astype(int)
     # OpenCV may round the other way where a sum ends in one half.
-    assert np.abs(render.overlay(photograph, heat, Look.of("60-40")) - blend).max() <= 1
+    assert np.abs(render.overlay(image, heat, Look("60-40")) - blend).max() <= 1
 
 
-def test_opacity_and_colour_map_are_settings():
+def test_opacity_and_colormap_are_settings():
     # 0.75 * (100, 50, 200); 0.75 * (10, 20, 30) + 0.25 * 255
     expected = [[75, 38, 150], [71, 79, 86]]
-    assert painted("half", opacity=0.25, colour_map="bone") == expected
+    assert painted("half", opacity=0.25, colormap="bone") == expected
 
 
-def test_the_photograph_is_unchanged_where_the_heat_is_zero():
-    photograph, heat = noise(), cone(40, 60, 10, 45, 20)[0]
-    out = render.overlay(photograph, heat)
-    assert np.array_equal(out[heat == 0], photograph[heat == 0])
-    assert (out[heat > 0.5] != photograph[heat > 0.5]).any(axis=1).all()
+def test_the_image_is_unchanged_where_the_heat_is_zero():
+    image, heat = noise(), cone(40, 60, 10, 45, 20)[0]
+    out = render.overlay(image, heat)
+    assert np.array_equal(out[heat == 0], image[heat == 0])
+    assert (out[heat > 0.5] != image[heat > 0.5]).any(axis=1).all()
 
 
 def test_a_signed_map_is_clear_at_zero_blue_below_and_red_above():
     grey = np.full((1, 3, 3), 100, np.uint8)
     below, zero, above = painted(
-        "fade", grey, np.float32([[-1, 0, 1]]), opacity=0.5, colour_map="blue-white-red"
+        "fade", grey, np.float32([[-1, 0, 1]]), opacity=0.5, colormap="blue-white-red"
     )
     assert zero == [100, 100, 100]
     assert below == [115, 70, 55] and above == [60, 50, 125]
@@ -100,42 +100,42 @@ def test_a_signed_map_is_clear_at_zero_blue_below_and_red_above():
 @pytest.mark.parametrize("level", [0, 1, 0.4, -0.3])
 def test_a_flat_map_draws_as_nothing(style, level):
     flat = np.full((40, 60), level, np.float32)
-    assert np.array_equal(render.overlay(noise(), flat, Look.of(style)), noise())
+    assert np.array_equal(render.overlay(noise(), flat, Look(style)), noise())
 
 
 @pytest.mark.parametrize("style", COLOURED)
 def test_an_all_negative_map_draws_as_nothing(style):
     negative = cone(40, 60)[0] - 2
-    assert np.array_equal(render.overlay(noise(), negative, Look.of(style)), noise())
+    assert np.array_equal(render.overlay(noise(), negative, Look(style)), noise())
 
 
 @pytest.mark.parametrize("level", [0, 1, -0.3])
 def test_a_mask_keeps_nothing_of_a_flat_map(level):
     flat = np.full((40, 60), level, np.float32)
-    masked = render.overlay(noise(), flat, Look.of("masked", opacity=1))
+    masked = render.overlay(noise(), flat, Look("masked", opacity=1))
     assert (masked == 0).all()
 
 
 @pytest.mark.parametrize("style", ["masked", "blurred"])
 def test_a_mask_keeps_what_is_at_least_the_threshold(style):
-    photograph, heat = noise(100, 120), cone()[0]
-    out = render.overlay(photograph, heat, Look.of(style, threshold=0.3))
-    kept = (out == photograph).all(axis=2)
+    image, heat = noise(100, 120), cone()[0]
+    out = render.overlay(image, heat, Look(style, threshold=0.3))
+    kept = (out == image).all(axis=2)
     assert kept[heat >= 0.3].all() and not kept[heat < 0.3].any()
 
 
 def test_what_is_out_of_focus_is_grey_and_smooth():
     heat = cone()[0]
-    out = render.overlay(noise(100, 120), heat, Look.of("blurred")).astype(int)
+    out = render.overlay(noise(100, 120), heat, Look("blurred")).astype(int)
     assert np.ptp(out, axis=2)[heat < 0.5].max() == 0
     assert np.abs(np.diff(out[:5, :, 0], axis=1)).max() < 30
 
 
 def test_a_contour_runs_where_the_heat_crosses_its_level():
     heat, distance = cone()
-    photograph = np.full((100, 120, 3), 255, np.uint8)
-    out = render.overlay(photograph, heat, Look.of("contours", levels=(0.5,)))
-    changed = (out != photograph).any(axis=2)
+    image = np.full((100, 120, 3), 255, np.uint8)
+    out = render.overlay(image, heat, Look("contours", levels=(0.5,)))
+    changed = (out != image).any(axis=2)
     # Level 0.5 of a cone of radius 40 is a circle of radius 20; the line has soft edges.
     assert np.abs(distance[changed] - 20).max() < 3.5
     assert changed[np.abs(distance - 20) < 0.3].all()
@@ -144,11 +144,11 @@ def test_a_contour_runs_where_the_heat_crosses_its_level():
 def test_a_contour_lies_between_pixels_where_the_heat_says_so():
     # Heat x / 100 crosses 0.5 at column 50 and 0.505 halfway to the next.
     heat = np.tile(np.arange(100, dtype=np.float32) / 100, (60, 1))
-    photograph = np.full((60, 100, 3), 255, np.uint8)
+    image = np.full((60, 100, 3), 255, np.uint8)
 
     def darkness(level):
-        look = Look.of("contours", levels=(level,), colour_map="bone")
-        row = render.overlay(photograph, heat, look)[30, :90].astype(float)
+        look = Look("contours", levels=(level,), colormap="bone")
+        row = render.overlay(image, heat, look)[30, :90].astype(float)
         weight = 255 - row.mean(axis=1)
         return (weight * np.arange(90)).sum() / weight.sum()
 
@@ -158,16 +158,16 @@ def test_a_contour_lies_between_pixels_where_the_heat_says_so():
 
 def test_each_contour_has_the_colour_of_its_level():
     heat, distance = cone()
-    out = render.overlay(np.zeros((100, 120, 3), np.uint8), heat, Look.of("contours"))
+    out = render.overlay(np.zeros((100, 120, 3), np.uint8), heat, Look("contours"))
     for level in (0.25, 0.5, 0.75):
         on_line = np.abs(distance - 40 * (1 - level)) < 0.3
-        colour = render.colours(np.float32([[level]]))[0, 0].astype(float)
+        colour = render.apply_colormap(np.float32([[level]]))[0, 0].astype(float)
         assert np.abs(out[on_line].mean(axis=0) - colour).max() < 60
 
 
 def test_a_signed_map_has_contours_below_zero_too():
     heat = np.concatenate([cone()[0], -cone()[0]], axis=1)
-    look = Look.of("contours", levels=(0.5,), colour_map="blue-white-red")
+    look = Look("contours", levels=(0.5,), colormap="blue-white-red")
     out = render.overlay(np.zeros((100, 240, 3), np.uint8), heat, look).astype(int)
     left, right = out[:, :120].sum(axis=(0, 1)), out[:, 120:].sum(axis=(0, 1))
     assert left[2] > 1.5 * left[0] and right[0] > 1.5 * right[2]
@@ -176,29 +176,29 @@ def test_a_signed_map_has_contours_below_zero_too():
 @pytest.mark.parametrize(
     "arguments, settings, message",
     [
-        (["neon"], {}, "no style 'neon'; take one of fade, added, clipped, half"),
-        (["masked"], {"colour_map": "jet"}, "'masked' takes no colour map; it takes opacity and"),
-        (["half"], {"threshold": 0.5}, "'half' takes no threshold"),
-        (["half"], {"opacity": 40}, "opacity goes from 0 to 1, not 40"),
-        (["half"], {"opacity": float("nan")}, "opacity goes from 0 to 1, not nan"),
-        (["contours"], {"levels": (0.5, 2)}, "levels goes from 0 to 1"),
-        (["contours"], {"levels": (0, 0.5)}, "a level above 0"),
-        (["half"], {"colour_map": "virids"}, "no colour map 'virids'"),
+        (["neon"], {}, "no style 'neon'; known: fade, added, clipped, half"),
+        (["masked"], {"colormap": "jet"}, "'masked' does not use colormap; it uses opacity and"),
+        (["half"], {"threshold": 0.5}, "'half' does not use threshold"),
+        (["half"], {"opacity": 40}, "opacity must be between 0 and 1, not 40"),
+        (["half"], {"opacity": float("nan")}, "opacity must be between 0 and 1, not nan"),
+        (["contours"], {"levels": (0.5, 2)}, "levels must be between 0 and 1"),
+        (["contours"], {"levels": (0, 0.5)}, "levels of contours must be above 0"),
+        (["half"], {"colormap": "virids"}, "no colormap 'virids'"),
     ],
 )
 def test_a_look_that_cannot_be_is_refused(arguments, settings, message):
     with pytest.raises(InputError, match=message):
-        Look.of(*arguments, **settings)
+        Look(*arguments, **settings)
 
 
 def test_a_setting_of_none_is_the_styles_own():
-    assert Look.of("half", opacity=None, threshold=None) == Look("half", {})
+    assert Look("half", opacity=None, threshold=None).settings == {}
 
 
 @pytest.mark.parametrize(
     "heat, message",
     [
-        (np.zeros((60, 40), np.float32), "the map is 60x40, the photograph 40x60"),
+        (np.zeros((60, 40), np.float32), "the map is 60x40 and the image 40x60"),
         (np.full((40, 60), np.nan, np.float32), "NaN"),
         (np.full((40, 60), np.inf, np.float32), "infinity"),
     ],

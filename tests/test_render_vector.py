@@ -8,16 +8,16 @@ import cv2
 import numpy as np
 import pytest
 
-from caffe_gradcam import render
-from caffe_gradcam.render.vector import vector
+from caffe_gradcam.pictures import render
+from caffe_gradcam.pictures.render.vector import vector
 from prototxt_tools.errors import InputError
 
 HEAT = np.tile(np.linspace(0, 1, 400, dtype=np.float32), (320, 1))
-PHOTOGRAPH = np.random.RandomState(0).randint(0, 256, (320, 400, 3)).astype(np.uint8)
+IMAGE = np.random.RandomState(0).randint(0, 256, (320, 400, 3)).astype(np.uint8)
 
 
 def sheet(title="title"):
-    return render.side_by_side(PHOTOGRAPH, HEAT, title, "grad-cam at conv5")
+    return render.side_by_side(IMAGE, HEAT, title, "grad-cam at conv5")
 
 
 @pytest.fixture
@@ -25,12 +25,12 @@ def matplotlib():
     return pytest.importorskip("matplotlib", reason="vector figures need Matplotlib")
 
 
-def svg(one):
-    return ElementTree.fromstring(vector(one, "svg").decode("utf-8"))
+def svg(drawn):
+    return ElementTree.fromstring(vector(drawn, "svg").decode("utf-8"))
 
 
 def texts(root):
-    return ["".join(one.itertext()) for one in root.iter("{http://www.w3.org/2000/svg}text")]
+    return ["".join(text.itertext()) for text in root.iter("{http://www.w3.org/2000/svg}text")]
 
 
 def test_text_stays_text_in_any_language(matplotlib):
@@ -55,16 +55,16 @@ def test_the_pictures_are_embedded_pixel_by_pixel(matplotlib):
         decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
         # Matplotlib may store a picture upside down and turn it in the drawing.
         embedded.append(decoded)
-    overlay = render.overlay(PHOTOGRAPH, HEAT)
-    for expected in (PHOTOGRAPH, overlay):
+    overlay = render.overlay(IMAGE, HEAT)
+    for expected in (IMAGE, overlay):
         assert any(
-            np.array_equal(one, expected) or np.array_equal(one[::-1], expected)
-            for one in embedded
+            np.array_equal(picture, expected) or np.array_equal(picture[::-1], expected)
+            for picture in embedded
         )
 
 
 def test_the_picture_stands_upright_with_hot_red(matplotlib):
-    from caffe_gradcam.render.vector import _plot
+    from caffe_gradcam.pictures.render.vector import _plot
 
     figure = _plot(sheet())
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -88,7 +88,7 @@ def test_the_same_sheet_gives_the_same_bytes(matplotlib, kind):
     assert vector(sheet(), kind) == vector(sheet(), kind)
 
 
-def test_without_matplotlib_it_is_said_what_to_install(monkeypatch):
+def test_without_matplotlib_the_message_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(InputError, match="SVG figures need Matplotlib; run: pip install"):
         vector(sheet(), "svg")

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from prototxt_tools import rewrite, shapes
-from prototxt_tools.document import Document
 from prototxt_tools.errors import InputError
-from prototxt_tools.graph import Graph
-from prototxt_tools.net import Net
+from prototxt_tools.net.graph import Graph
+from prototxt_tools.net.net import Net
+from prototxt_tools.text.document import Document
 
 NET = """# head comment
 name: "n"  # the name
@@ -48,20 +48,36 @@ def strip(text):
 def test_a_softmax_at_the_end_goes_and_nothing_else():
     result = strip(NET + SOFTMAX)
     assert result.document.text() == NET
-    assert result.notes == ["removed Softmax prob (line 22)"]
+    assert list(result.notes) == ["removed Softmax prob (line 22)"]
+
+
+def test_then_applies_one_rewrite_after_another_and_joins_their_notes():
+    document = Document.parse(NET + SOFTMAX)
+    result = rewrite.strip_softmax(document).then(rewrite.batch_size, 2).then(
+        rewrite.cut, ["fc"], phase="TEST")
+    assert result.document.text() == NET.replace("dim: 1 ", "dim: 2 ")
+    assert result.notes == (
+        "removed Softmax prob (line 22)", "set the batch size of input data to 2")
+
+
+def test_then_keeps_what_a_rewrite_gives_besides():
+    document = Document.parse(NET + SOFTMAX)
+    result = rewrite.strip_softmax(document).then(rewrite.fold, {"fc": [np.ones((4, 3))]})
+    assert list(result.weights) == ["fc"]
+    assert result.notes == ("removed Softmax prob (line 22)",)
 
 
 def test_a_net_without_softmax_is_no_error():
     result = strip(NET)
     assert result.document.text() == NET
-    assert result.notes == []
+    assert list(result.notes) == []
 
 
-def test_a_softmax_that_later_layers_read_stays_and_is_said():
+def test_a_softmax_that_later_layers_read_stays_with_a_note():
     reader = 'layer { name: "r" type: "Reshape" bottom: "prob" top: "r" }\n'
     result = strip(NET + SOFTMAX + reader)
     assert result.document.text() == NET + SOFTMAX + reader
-    assert result.notes == ["left Softmax prob (line 22): Reshape r (line 28) reads it"]
+    assert list(result.notes) == ["left Softmax prob (line 22): Reshape r (line 28) reads it"]
 
 
 @pytest.mark.parametrize("kind", ["Sigmoid", "SoftmaxWithLoss", "SigmoidCrossEntropyLoss"])

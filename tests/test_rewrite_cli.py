@@ -7,7 +7,7 @@ import definitions
 import pytest
 
 from prototxt_tools import weights
-from prototxt_tools.net import Net
+from prototxt_tools.net.net import Net
 
 TRAIN_VAL = """name: "n"
 layer { name: "data" type: "Data" top: "data" top: "label" transform_param { crop_size: 9 } }
@@ -36,7 +36,7 @@ def file(tmp_path):
     return write
 
 
-def test_upgrade_writes_v2_and_says_so(file):
+def test_upgrade_writes_v2_and_a_note(file):
     assert tools("upgrade", file(V1)) == (0, V2, "upgraded the V1 layers to V2\n")
 
 
@@ -59,8 +59,8 @@ def test_deploy_asks_for_a_shape_and_takes_it(file, tmp_path):
     code, output, message = tools("deploy", path, "-o", tmp_path / "out.prototxt")
     assert (code, output) == (2, "")
     assert message == (
-        "prototxt-tools: {}: nothing says the size of the images of data, so give the shape of "
-        "data: --input-shape data=1,3,224,224, say\n".format(path)
+        f"prototxt-tools: {path}: the size of the images of data is not in the file; give the "
+        "shape of data, for example --input-shape data=1,3,224,224\n"
     )
     assert not (tmp_path / "out.prototxt").exists()
     for shape in ("2,1,4,5", "data=2,1,4,5"):
@@ -69,9 +69,9 @@ def test_deploy_asks_for_a_shape_and_takes_it(file, tmp_path):
 
 
 @pytest.mark.parametrize("shape", ["1,x", "", "1,0,3", "data="])
-def test_a_shape_that_is_none_is_refused(file, shape):
+def test_an_input_shape_that_cannot_be_parsed_is_refused(file, shape):
     code, _, message = tools("deploy", file(TRAIN_VAL), "--input-shape", shape)
-    assert code == 2 and "wants positive whole numbers" in message
+    assert code == 2 and "are not positive whole numbers" in message
 
 
 def test_cut_keeps_what_the_named_blobs_need(file):
@@ -80,9 +80,9 @@ def test_cut_keeps_what_the_named_blobs_need(file):
     assert code == 0
     assert [layer.name for layer in Net.parse(output).layers] == ["conv1", "pool1", "conv2"]
     assert notes.count("removed ") == 5
-    found = tools("cut", path)
-    assert "score blob ip2 (Softmax prob reads it)" in found[2]
-    assert Net.parse(found[1]).outputs() == ["ip2"]
+    _, output, notes = tools("cut", path)
+    assert "score blob ip2 (Softmax prob reads it)" in notes
+    assert Net.parse(output).outputs() == ["ip2"]
     assert tools("cut", path, "--blob", "nope")[0] == 2
 
 
@@ -113,14 +113,14 @@ def test_rewrite_makes_several_changes_at_once(file):
     )
 
 
-def test_diff_says_what_differs_and_exits_1(file):
-    one = file(TRAIN_VAL)
-    two = file(TRAIN_VAL.replace("crop_size: 9", "crop_size: 8"), "two.prototxt")
-    assert tools("diff", one, one) == (0, "", "")
+def test_diff_lists_what_differs_and_exits_1(file):
+    before = file(TRAIN_VAL)
+    after = file(TRAIN_VAL.replace("crop_size: 9", "crop_size: 8"), "after.prototxt")
+    assert tools("diff", before, before) == (0, "", "")
     expected = "~ layer data transform_param.crop_size: 9 -> 8\n"
-    assert tools("diff", one, two) == (1, expected, "")
-    assert tools("diff", "-", two, input=TRAIN_VAL.encode()) == (1, expected, "")
-    assert tools("diff", one, one.parent / "absent")[0] == 2
+    assert tools("diff", before, after) == (1, expected, "")
+    assert tools("diff", "-", after, input=TRAIN_VAL.encode()) == (1, expected, "")
+    assert tools("diff", before, before.parent / "absent")[0] == 2
 
 
 def test_a_device_as_output_is_written_to_and_not_replaced(file):

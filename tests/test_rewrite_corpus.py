@@ -9,11 +9,11 @@ sys.path.append(str(Path(__file__).resolve().parents[1] / "benchmarks"))
 
 import stock_caffe  # noqa: E402
 
-from prototxt_tools import rewrite, schema
-from prototxt_tools.document import Document
+from prototxt_tools import layers, rewrite
 from prototxt_tools.errors import InputError
-from prototxt_tools.graph import Graph
-from prototxt_tools.net import Net
+from prototxt_tools.net.graph import Graph
+from prototxt_tools.net.net import Net
+from prototxt_tools.text.document import Document
 
 
 def cut_at_scores(document):
@@ -93,8 +93,8 @@ def test_a_stock_net_that_caffe_loads_still_loads_after_all_rewrites(caffe, shar
 
     loaded = 0
     for index, (original, document) in enumerate(nets(files(shared))):
-        layers = Net.parse(document).layers
-        if index % 2 != half or any(x.type not in schema.LAYER_TYPES for x in layers):
+        types = {layer.type for layer in Net.parse(document).layers}
+        if index % 2 != half or not types <= layers.stock_types():
             continue
         if loads(document):
             loaded += 1

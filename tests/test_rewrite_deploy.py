@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from prototxt_tools import rewrite
-from prototxt_tools.document import Document
 from prototxt_tools.errors import InputError
-from prototxt_tools.net import Net
+from prototxt_tools.net.net import Net
+from prototxt_tools.text.document import Document
 
 TRAIN_VAL = """# training
 name: "n"
@@ -91,7 +91,7 @@ def deploy(text, input_shape=None):
 def test_data_losses_and_phases_go():
     result = deploy(TRAIN_VAL)
     assert result.document.text() == DEPLOY
-    assert result.notes == [
+    assert list(result.notes) == [
         "made Data data (line 11) an Input: data is 1 x 3 x 9 x 9 (crop_size, as many channels as "
         "mean_value)",
         "Data data (line 11) prepared images with mean_value: 104, mean_value: 117, "
@@ -107,7 +107,7 @@ def test_data_losses_and_phases_go():
 def test_a_deploy_net_stays_as_it_is():
     result = deploy(DEPLOY)
     assert result.document.text() == DEPLOY
-    assert result.notes == []
+    assert list(result.notes) == []
 
 
 FC = 'layer { name: "fc" type: "InnerProduct" bottom: "data" top: "fc" inner_product_param ' \
@@ -132,14 +132,15 @@ FC = 'layer { name: "fc" type: "InnerProduct" bottom: "data" top: "fc" inner_pro
     ],
 )
 def test_the_shape_is_what_the_data_layer_says(source, shape, reason):
-    result = deploy('layer {{ name: "d" top: "data" top: "label" {} }}\n'.format(source) + FC)
-    assert [tuple(entry) [:2] for entry in Net.parse(result.document).inputs] == [("data", shape)]
-    assert "({})".format(reason) in result.notes[0]
+    result = deploy(f'layer {{ name: "d" top: "data" top: "label" {source} }}\n' + FC)
+    inputs = Net.parse(result.document).inputs
+    assert [(entry.blob, entry.shape) for entry in inputs] == [("data", shape)]
+    assert f"({reason})" in result.notes[0]
 
 
 @pytest.mark.parametrize("source", ['type: "Data"', 'type: "HDF5Data"', 'type: "Python"'])
 def test_a_shape_that_nothing_says_is_asked_for(source):
-    text = 'layer {{ name: "d" top: "data" top: "label" {} }}\n'.format(source) + FC
+    text = f'layer {{ name: "d" top: "data" top: "label" {source} }}\n' + FC
     with pytest.raises(InputError, match="--input-shape data=1,3,224,224"):
         deploy(text)
     for shape in ((2, 5), {"data": (2, 5)}):
@@ -167,8 +168,7 @@ def outputs(text):
 
 
 def loss(kind, bottom, name="loss", more=""):
-    return 'layer {{ name: "{2}" type: "{0}" bottom: "{1}" bottom: "label" {3} }}\n'.format(
-        kind, bottom, name, more)
+    return f'layer {{ name: "{name}" type: "{kind}" bottom: "{bottom}" bottom: "label" {more} }}\n'
 
 
 def test_a_loss_without_a_top_becomes_a_layer_with_one():
@@ -233,7 +233,7 @@ def test_an_old_form_is_upgraded_first():
 
 
 def test_a_file_without_a_net_in_it_is_refused():
-    with pytest.raises(InputError, match="nothing but data and losses"):
+    with pytest.raises(InputError, match="only data layers and losses"):
         deploy(DATA + loss("EuclideanLoss", "data"))
 
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from prototxt_tools import rewrite, weights
-from prototxt_tools.document import Document
-from prototxt_tools.net import Net
+from prototxt_tools.net.net import Net
+from prototxt_tools.text.document import Document
 
 HEAD = """input: "data" input_shape { dim: 2 dim: 3 dim: 6 dim: 6 }
 layer {
@@ -32,13 +32,13 @@ def folded(text):
 
 
 def test_the_layers_go_and_the_convolution_has_a_bias():
-    (document, notes), values = folded(HEAD + BATCH_NORM + SCALE + TAIL)
-    assert document.text() == HEAD.replace("    bias_term: false\n", "") + TAIL
-    assert notes == [
+    result = folded(HEAD + BATCH_NORM + SCALE + TAIL)
+    assert result.document.text() == HEAD.replace("    bias_term: false\n", "") + TAIL
+    assert list(result.notes) == [
         "folded BatchNorm bn (line 13) into Convolution conv (line 2)",
         "folded Scale scale (line 14) into Convolution conv (line 2)",
     ]
-    assert [(name, [blob.shape for blob in blobs]) for name, blobs in values.items()] == [
+    assert [(name, [blob.shape for blob in blobs]) for name, blobs in result.weights.items()] == [
         ("conv", [(4, 3, 3, 3), (4,)])
     ]
 
@@ -46,7 +46,7 @@ def test_the_layers_go_and_the_convolution_has_a_bias():
 def test_the_weights_are_those_of_the_formula():
     text = HEAD.replace("bias_term: false", "bias_term: true") + BATCH_NORM + SCALE + TAIL
     before = definitions.random_weights(text)
-    (_, _), after = rewrite.fold(Document.parse(text), before)
+    after = rewrite.fold(Document.parse(text), before).weights
     weight, bias = before["conv"]
     mean, variance, factor = before["bn"]
     gamma, beta = before["scale"]
@@ -58,7 +58,7 @@ def test_the_weights_are_those_of_the_formula():
 
 def test_a_top_of_its_own_becomes_that_of_the_convolution():
     apart = BATCH_NORM.replace('top: "conv"', 'top: "bn"')
-    (document, _), _ = folded(HEAD + apart + TAIL.replace('"conv"', '"bn"'))
+    document = folded(HEAD + apart + TAIL.replace('"conv"', '"bn"')).document
     tops = [(layer.name, layer.tops) for layer in Net.parse(document).layers]
     assert tops == [("conv", ["bn"]), ("relu", ["out"])]
 
@@ -82,16 +82,17 @@ READER = 'layer { name: "other" type: "TanH" bottom: "conv" top: "other" }\n'
 def test_what_would_change_the_outputs_stays(text, obstacle):
     values = {"conv": [np.ones((4, 3, 3, 3))], "bn": [np.ones(4)] * 2 + [np.ones(1)],
               "scale": [np.ones(4), np.ones(4)]}
-    (document, notes), after = rewrite.fold(Document.parse(text), values)
-    assert document.text() == text
-    assert len(notes) == 1 and notes[0].startswith("left") and obstacle in notes[0]
-    assert after == values
+    result = rewrite.fold(Document.parse(text), values)
+    assert result.document.text() == text
+    [note] = result.notes
+    assert note.startswith("left") and obstacle in note
+    assert result.weights == values
 
 
 def test_layers_without_weights_stay():
-    (document, notes), after = rewrite.fold(Document.parse(HEAD + BATCH_NORM), {})
-    assert document.text() == HEAD + BATCH_NORM
-    assert notes == ["left BatchNorm bn (line 13): there are no weights for bn"]
+    result = rewrite.fold(Document.parse(HEAD + BATCH_NORM), {})
+    assert result.document.text() == HEAD + BATCH_NORM
+    assert list(result.notes) == ["left BatchNorm bn (line 13): there are no weights for bn"]
 
 
 SMALL = """input: "data" input_shape { dim: 2 dim: 3 dim: 6 dim: 6 }
@@ -118,9 +119,9 @@ layer { name: "b2" type: "BatchNorm" bottom: "g" top: "g" }
     ids=["small", "resnet18", "resnet50"],
 )
 def test_caffe_gives_the_same_outputs(caffe, tmp_path, text, fewer, blobs):
-    (document, _), values = folded(text)
+    result = folded(text)
     before = caffe_net(caffe, tmp_path, text.encode(), definitions.random_weights(text))
-    after = caffe_net(caffe, tmp_path, document.encode(), values)
+    after = caffe_net(caffe, tmp_path, result.document.encode(), result.weights)
     assert len(before.layers) - len(after.layers) == fewer
     image = np.random.RandomState(0).uniform(-9, 9, before.blobs["data"].data.shape)
     before.forward(data=image)
@@ -139,16 +140,16 @@ def caffe_net(caffe, folder, definition, values):
 
 
 def test_a_net_that_normalises_before_its_convolutions_stays():
-    (document, notes), _ = folded(definitions.densenet())
-    assert document.text() == definitions.densenet()
-    assert len(notes) == 24 and all(note.startswith("left") for note in notes)
+    result = folded(definitions.densenet())
+    assert result.document.text() == definitions.densenet()
+    assert len(result.notes) == 24 and all(note.startswith("left") for note in result.notes)
 
 
 def test_legacy_weights_with_four_axes_fold_as_well():
     values = definitions.random_weights(SMALL)
     weight, bias = values["g"]
     legacy = dict(values, g=[weight.reshape(1, 1, 3, 5), bias.reshape(1, 1, 1, 3)])
-    (_, _), plain = rewrite.fold(Document.parse(SMALL), values)
-    (_, _), old = rewrite.fold(Document.parse(SMALL), legacy)
+    plain = rewrite.fold(Document.parse(SMALL), values).weights
+    old = rewrite.fold(Document.parse(SMALL), legacy).weights
     assert np.array_equal(plain["g"][0].ravel(), old["g"][0].ravel())
     assert np.array_equal(plain["g"][1], old["g"][1])

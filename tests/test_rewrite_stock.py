@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from prototxt_tools import rewrite, shapes
-from prototxt_tools.document import Document
-from prototxt_tools.net import Net
+from prototxt_tools.net.net import Net
+from prototxt_tools.text.document import Document
 
 
 def stock(text):
@@ -55,8 +55,7 @@ def test_a_depthwise_layer_becomes_a_convolution_with_a_group_per_channel(kind):
     assert result.document.text() == HEAD + expected.replace("size: 3 }", "size: 3 group: 4 }")
     unknown = stock(layer % kind)
     assert unknown.document.text() == layer % kind
-    assert unknown.notes[0] == "left {} w (line 1): how many channels it reads is not known".format(
-        kind)
+    assert unknown.notes[0] == f"left {kind} w (line 1): how many channels it reads is not known"
 
 
 def test_what_cannot_be_said_is_listed_with_its_line():
@@ -64,8 +63,8 @@ def test_what_cannot_be_said_is_listed_with_its_line():
         "order: 0 } }\nlayer { type: \"Pooling\" pooling_param { pool: AVE\n avg_include_pad: 1 } }"
     result = stock(text)
     assert result.document.text() == text
-    assert result.notes == [
-        "left Permute x (line 2): no type of stock Caffe",
+    assert list(result.notes) == [
+        "left Permute x (line 2): stock Caffe has no such layer type",
         "left avg_include_pad (line 7): stock Caffe's PoolingParameter has no such field or value",
     ]
 

@@ -3,10 +3,10 @@
 import pytest
 
 from prototxt_tools import rewrite
-from prototxt_tools.diff import differences
-from prototxt_tools.document import Document
 from prototxt_tools.errors import InputError
-from prototxt_tools.net import Net
+from prototxt_tools.net.net import Net
+from prototxt_tools.reports.diff import differences
+from prototxt_tools.text.document import Document
 
 V1 = """# head
 name: "n"  # the name
@@ -176,7 +176,7 @@ def test_inputs_that_stand_behind_layers_come_first():
     [
         ('layers { layer { type: "locally_connected" } }', ":1:1: .* no V0 layer of type"),
         ('input: "a" input: "b" input_dim: [1, 2, 3, 4] layer { }', "input b has no shape"),
-        ('layers { layer { type: "conv" num_output: x } }', "num_output wants a whole number"),
+        ('layers { layer { type: "conv" num_output: x } }', "num_output needs a whole number"),
     ],
 )
 def test_what_no_form_can_say_is_refused(text, problem):
@@ -235,7 +235,7 @@ layers { name: "c" type: CONVOLUTION param: "w" param: "b" blob_share_mode: [PER
     kernel_size: 5 } bottom: "d" top: "c" loss_weight: 0.5 }
 layers { type: SIGMOID_CROSS_ENTROPY_LOSS loss_param { normalize: false } bottom: "c" }
 """ + "".join(
-    'layers {{ name: "n{0}" type: {0} bottom: "c" }}\n'.format(number) for number in range(40)
+    f'layers {{ name: "n{number}" type: {number} bottom: "c" }}\n' for number in range(40)
 )
 
 

@@ -8,10 +8,11 @@ import sys
 
 import pytest
 
-from prototxt_tools import schema
-from prototxt_tools.document import Document
+from prototxt_tools import layers
 from prototxt_tools.errors import PrototxtError
-from prototxt_tools.schema import tables
+from prototxt_tools.net import schema
+from prototxt_tools.net.schema import tables
+from prototxt_tools.text.document import Document
 
 # A value, and whether protobuf's C++ parser, which Caffe uses, takes it.
 VALUES = [
@@ -157,14 +158,14 @@ def test_a_bool_is_taken_or_refused(text, accepted):
         layer, _ = parse("inner_product_param { bias_term: " + text + " }")
         assert layer.inner_product_param.bias_term is (text[0] in "tT1" or text == "0x1")
     else:
-        assert "bias_term wants true or false" in error_of(
+        assert "bias_term needs true or false" in error_of(
             "inner_product_param { bias_term: " + text + " }"
         )
 
 
 def test_an_unknown_enum_name_is_refused_with_place_and_choices():
     assert error_of("pooling_param {\n  pool: MAXX\n}") == (
-        'deploy.prototxt:2:3: pool wants one of MAX, AVE, STOCHASTIC, not "MAXX"'
+        'deploy.prototxt:2:3: pool needs one of MAX, AVE, STOCHASTIC, not "MAXX"'
     )
 
 
@@ -175,28 +176,28 @@ def test_the_choices_offered_are_those_of_stock_caffe():
 
 def test_a_number_out_of_range_is_refused():
     assert error_of("pooling_param { stride: -1 }") == (
-        'deploy.prototxt:1:17: stride wants a whole number from 0 to 4294967295, not "-1"'
+        'deploy.prototxt:1:17: stride needs a whole number from 0 to 4294967295, not "-1"'
     )
 
 
 def test_a_word_for_a_string_is_refused():
-    assert error_of("name: resnet_50") == 'deploy.prototxt:1:1: name wants quotes: "resnet_50"'
+    assert error_of("name: resnet_50") == 'deploy.prototxt:1:1: name needs quotes: "resnet_50"'
 
 
 def test_a_singular_field_given_twice_is_refused_at_the_second():
     assert error_of('name: "a"\nname: "a"') == (
-        "deploy.prototxt:2:1: name is given twice and may stand only once"
+        "deploy.prototxt:2:1: name is given twice, but may be given only once"
     )
     assert "given twice" in error_of("relu_param { } relu_param { }")
 
 
 def test_braces_and_values_are_not_mistaken_for_each_other():
-    assert "pooling_param wants braces: pooling_param { ... }" in error_of("pooling_param: 1")
-    assert "name wants a value, not braces" in error_of("name { }")
+    assert "pooling_param needs braces: pooling_param { ... }" in error_of("pooling_param: 1")
+    assert "name needs a value, not braces" in error_of("name { }")
 
 
 def test_a_required_field_must_be_given():
-    assert error_of("clip_param { min: 0 }") == "deploy.prototxt:1:1: clip_param must say max"
+    assert error_of("clip_param { min: 0 }") == "deploy.prototxt:1:1: clip_param must give max"
 
 
 def test_a_string_of_bytes_that_are_no_utf8_is_kept_apart_from_others():
@@ -249,9 +250,9 @@ def test_old_forms_have_v2_names():
     assert schema.V1_TYPES["SOFTMAX_LOSS"] == "SoftmaxWithLoss"
     assert schema.V0_TYPES["innerproduct"] == "InnerProduct"
     assert schema.V0_TYPES["softmax_loss"] == "SoftmaxWithLoss"
-    assert len(schema.LAYER_TYPES) == 61
+    assert len(layers.stock_types()) == 61
     assert set(schema.V0_TYPES.values()) <= set(schema.V1_TYPES.values())
-    assert set(schema.V1_TYPES.values()) - {""} <= set(schema.LAYER_TYPES)
+    assert set(schema.V1_TYPES.values()) - {""} <= layers.stock_types()
 
 
 def test_every_v1_and_v0_type_of_the_tables_is_known():
@@ -276,7 +277,7 @@ def test_the_tables_are_those_of_the_installed_caffe(caffe):
     assert schema.SOLVER_FIELDS == (
         set(theirs["SolverParameter"].fields_by_name) - set(theirs["NetParameter"].fields_by_name)
     )
-    assert set(schema.LAYER_TYPES) == set(caffe.layer_type_list())
+    assert layers.stock_types() == set(caffe.layer_type_list())
 
 
 def stock_fields(descriptor):

@@ -4,9 +4,9 @@ import definitions
 import pytest
 
 from prototxt_tools import shapes
-from prototxt_tools.document import Document
 from prototxt_tools.errors import InputError, PrototxtError
-from prototxt_tools.net import Net
+from prototxt_tools.net.net import Net
+from prototxt_tools.text.document import Document
 
 
 def shape_of(layer, *bottoms):
@@ -14,8 +14,8 @@ def shape_of(layer, *bottoms):
         'input: "b{}" input_shape {{ {} }} '.format(i, " ".join("dim: %d" % d for d in shape))
         for i, shape in enumerate(bottoms)
     )
-    reads = " ".join('bottom: "b{}"'.format(i) for i in range(len(bottoms)))
-    net = Net.parse(text + 'layer {{ name: "l" {} top: "t" {} }}'.format(reads, layer))
+    reads = " ".join(f'bottom: "b{i}"' for i in range(len(bottoms)))
+    net = Net.parse(text + f'layer {{ name: "l" {reads} top: "t" {layer} }}')
     sizes = shapes.infer(net)
     return sizes["t"], shapes.parameters(net, sizes).get("l")
 
@@ -230,3 +230,51 @@ def assert_same_shapes(caffe, folder, document):
     assert theirs == sizes
     blobs = {name: [tuple(b.data.shape) for b in params] for name, params in net.params.items()}
     assert shapes.parameters(ours, sizes) == blobs
+
+
+UNKNOWN = """
+input: "data" input_shape { dim: 1 dim: 3 dim: 64 dim: 64 }
+layer { name: "stem" type: "Convolution" bottom: "data" top: "stem"
+        convolution_param { num_output: 8 kernel_size: 3 pad: 1 stride: 2 } }
+layer { name: "gate" type: "Sigmoid" bottom: "stem" top: "gate" }
+layer { name: "mul" type: "BroadcastMul" bottom: "stem" bottom: "gate" top: "mul" }
+layer { name: "conv" type: "Convolution" bottom: "mul" top: "conv"
+        convolution_param { num_output: 16 kernel_size: 3 } }
+layer { name: "warp" type: "Warp" bottom: "mul" top: "warp" }
+"""
+
+
+def ends(text, phase="TEST"):
+    net = Net.parse(text).at(phase)
+    return [str(end) for end in shapes.unknown(net, shapes.infer(net, problems=[]))]
+
+
+def test_where_shapes_end_is_told_with_the_layer_its_type_and_line():
+    assert ends(UNKNOWN) == ["mul (BroadcastMul, line 6): the shapes that a layer of type "
+                             "BroadcastMul gives are not known"]
+
+
+def test_two_branches_end_at_a_layer_each():
+    text = UNKNOWN.replace('bottom: "mul" top: "warp"', 'bottom: "stem" top: "warp"')
+    assert [end.split(":")[0] for end in ends(text)] == ["mul (BroadcastMul, line 6)",
+                                                        "warp (Warp, line 9)"]
+
+
+def test_no_shape_ends_in_a_net_of_known_layers():
+    assert ends(definitions.googlenet()) == []
+
+
+@pytest.mark.parametrize("text, end", [
+    ('input: "data" layer { name: "r" type: "ReLU" bottom: "data" top: "r" }',
+     "data (input, line 1): it has no shape"),
+    ('layer { name: "d" type: "Data" top: "data" data_param { batch_size: 2 } }',
+     "d (Data, line 1): the file does not give the size of its data"),
+    ('layer { name: "r" type: "ReLU" bottom: "x" top: "r" }',
+     "r (ReLU, line 1): it reads x, which no layer before it writes"),
+    ('input: "data" input_shape { dim: 1 dim: 4 } layer { name: "c" type: "Convolution" '
+     'bottom: "data" top: "c" }',
+     "c (Convolution, line 1): layer c (Convolution) cannot be built on (1, 4): it has no "
+     "num_output"),
+])
+def test_the_reason_for_an_unknown_shape_is_given(text, end):
+    assert ends(text) == [end]

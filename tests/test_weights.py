@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from weight_files import error_of, old_net, shape, tagged, v2_file, written
 
-from prototxt_tools import schema, weights
+from prototxt_tools import weights
 from prototxt_tools.errors import InputError
+from prototxt_tools.net import schema
 
 
 @pytest.mark.parametrize("form", ["V0", "V1"])
@@ -116,7 +117,7 @@ def hdf5_file(tmp_path, blobs):
 
 
 def test_hdf5_is_read_whatever_the_layer_is_called(tmp_path):
-    blobs = {"data/inception_3a/1x1/{}".format(index): [float(index)] for index in range(11)}
+    blobs = {f"data/inception_3a/1x1/{index}": [float(index)] for index in range(11)}
     blobs["data/conv1/0"] = np.ones((2, 3), np.float64)
     path = hdf5_file(tmp_path, blobs)
     os.rename(path, str(tmp_path / "renamed.caffemodel"))
@@ -174,14 +175,14 @@ def test_without_h5py_the_sentence_says_what_to_install(tmp_path, monkeypatch):
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "a Git LFS pointer"),
         (b"\n\n<!DOCTYPE html>\n<html>" + b"\xc3\xa9" * 200, "a web page saved in place"),
         (b"<html><body>404</body></html>", "a web page saved in place"),
-        (b'name: "AlexNet"\nlayer { name: "data" }\n', "text, a prototxt perhaps"),
-        (b"PK\x03\x04" + bytes(40), "a zip archive, such as PyTorch writes"),
+        (b'name: "AlexNet"\nlayer { name: "data" }\n', "text, perhaps a prototxt"),
+        (b"PK\x03\x04" + bytes(40), "a zip archive, such as those that PyTorch writes"),
         (b"\x1f\x8b\x08" + bytes(40), "a gzip archive; unpack it first"),
-        (b"\x93NUMPY\x01\x00" + bytes(40), "an array of NumPy"),
-        (b"\xff\xd8\xff\xe0\x00\x10JFIF", "the bytes at 0 make no sense"),
-        (b"\x89PNG\r\n\x1a\n" + bytes(40), "make no sense"),
-        (bytes(100), "the bytes at 0 make no sense"),
-        (tagged(1, b"only a name"), "no layers in it, so it is no caffemodel"),
+        (b"\x93NUMPY\x01\x00" + bytes(40), "a NumPy array"),
+        (b"\xff\xd8\xff\xe0\x00\x10JFIF", "not written by Caffe, or damaged at byte 0"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(40), "not written by Caffe, or damaged"),
+        (bytes(100), "not written by Caffe, or damaged at byte 0"),
+        (tagged(1, b"only a name"), "no layers in it, so it is not a caffemodel"),
     ],
 )
 def test_what_is_no_weight_file_is_named(tmp_path, content, sentence):
@@ -232,7 +233,7 @@ def test_damaged_blobs_are_refused(tmp_path, blob):
     path = v2_file(tmp_path, blob)
     with open(path, "ab") as file:
         file.write(tagged(100, tagged(1, b"next")))
-    assert "make no sense" in error_of(weights.load, path)
+    assert "damaged at byte" in error_of(weights.load, path)
 
 
 SMALL = {"conv1": [np.arange(6.0).reshape(2, 3), np.ones(2)], "fc": [np.zeros((2, 2))]}

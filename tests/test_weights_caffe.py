@@ -13,7 +13,8 @@ sys.path.append(str(Path(__file__).resolve().parents[1] / "benchmarks"))
 
 import stock_caffe  # noqa: E402
 
-from prototxt_tools import schema, weights  # noqa: E402
+from prototxt_tools import weights  # noqa: E402
+from prototxt_tools.net import schema  # noqa: E402
 
 
 def verified(shared):
@@ -68,7 +69,7 @@ def test_weights_that_caffe_dies_on_are_found(caffe, shared):
     net = caffe.Net(str(folder / "deploy_b.prototxt"), caffe.TEST)
     found = weights.check(shapes_of(net), weights.load(folder / "weights.caffemodel"))
     assert found.problems[0] == (
-        "layer Convolution8, blob 0: the net wants 32 x 128 x 1 x 1 "
+        "layer Convolution8, blob 0: the net needs 32 x 128 x 1 x 1 "
         "and the weights hold 128 x 128 x 1 x 1"
     )
 
@@ -79,7 +80,7 @@ def parameter_net(tmp_path, shapes):
         "layer {{ name: '{0}' type: 'Parameter' top: '{0}' parameter_param {{ shape {{ {1} }} }} }}"
     )
     layers = "".join(
-        layer.format(name, " ".join("dim: {}".format(size) for size in sizes))
+        layer.format(name, " ".join(f"dim: {size}" for size in sizes))
         for name, sizes in shapes.items()
     )
     path = tmp_path / "net.prototxt"

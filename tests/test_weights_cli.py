@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from weight_files import shape, tagged, v2_file
 
-from prototxt_tools import schema, weights
+from prototxt_tools import weights
+from prototxt_tools.net import schema
 
 
 def run(*arguments):
@@ -66,7 +67,7 @@ def test_weights_that_fit_a_net_exit_0_and_others_1(model, tmp_path):
     other = saved(tmp_path / "o.caffemodel", {"conv": [[1, 2, 3]], "more": [[1]]})
     code, output, _ = run(other, "--net", prototxt)
     assert code == 1
-    assert "problem: layer conv wants 2 blobs and the weights hold 1" in output
+    assert "problem: layer conv needs 2 blobs and the weights hold 1" in output
     assert "layer score: not in the file" in output and "layer more: not in the net" in output
 
 

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from weight_files import error_of, old_net, written
 
-from prototxt_tools import schema, weights
+from prototxt_tools import weights
+from prototxt_tools.net import schema
 
 shapes = st.lists(st.integers(0, 4), max_size=5)
 bits = st.integers(0, 2**32 - 1)
@@ -113,14 +114,14 @@ def test_the_first_layer_that_does_not_fit_comes_first_with_both_shapes():
         {"ip": arrays((1, 2, 1, 16)), "a": arrays((1,)), "conv1": arrays((64, 3, 7, 7), (64,))},
     )
     assert found.problems == [
-        "layer conv1, blob 0: the net wants 96 x 3 x 11 x 11 and the weights hold 64 x 3 x 7 x 7",
-        "layer ip, blob 0: the net wants 2 x 16 and the weights hold 1 x 2 x 1 x 16",
+        "layer conv1, blob 0: the net needs 96 x 3 x 11 x 11 and the weights hold 64 x 3 x 7 x 7",
+        "layer ip, blob 0: the net needs 2 x 16 and the weights hold 1 x 2 x 1 x 16",
     ]
 
 
 def test_another_number_of_blobs_is_a_problem():
     found = weights.check({"bn": [(4,), (4,), (1,)]}, {"bn": arrays((4,))})
-    assert found.problems == ["layer bn wants 3 blobs and the weights hold 1 blob"]
+    assert found.problems == ["layer bn needs 3 blobs and the weights hold 1 blob"]
 
 
 def test_equal_counts_in_another_shape_do_not_fit():
@@ -132,7 +133,7 @@ def test_only_legacy_blobs_of_a_file_may_have_leading_axes_of_size_1(tmp_path):
     weights.save(tmp_path / "net.caffemodel", {"ip": arrays((1, 1, 2, 16))})
     found = weights.check({"ip": [(2, 16)]}, weights.load(tmp_path / "net.caffemodel"))
     assert found.problems == [
-        "layer ip, blob 0: the net wants 2 x 16 and the weights hold 1 x 1 x 2 x 16"
+        "layer ip, blob 0: the net needs 2 x 16 and the weights hold 1 x 1 x 2 x 16"
     ]
     old = weights.load(written(tmp_path, old_net("V1")))
     assert weights.check({"ip": [(2, 4)]}, old).problems == []
@@ -142,7 +143,7 @@ def test_a_layer_stored_without_its_blobs_does_not_fit(tmp_path):
     weights.save(tmp_path / "net.caffemodel", {"ip": [], "relu": []})
     read = weights.load(tmp_path / "net.caffemodel")
     found = weights.check({"ip": [(2, 4)], "relu": []}, read)
-    assert found == weights.Check(["layer ip wants 1 blob and the weights hold 0 blobs"], [], [])
+    assert found == weights.Check(["layer ip needs 1 blob and the weights hold 0 blobs"], [], [])
 
 
 def test_each_of_the_layers_that_share_a_name_has_to_fit(tmp_path):
@@ -151,7 +152,7 @@ def test_each_of_the_layers_that_share_a_name_has_to_fit(tmp_path):
         net.layer.add(name="x").blobs.add(data=[1] * count).shape.dim.append(count)
     read = weights.load(written(tmp_path, net))
     assert weights.check({"x": [(2,)]}, read).problems == [
-        "layer x, blob 0: the net wants 2 and the weights hold 1"
+        "layer x, blob 0: the net needs 2 and the weights hold 1"
     ]
 
 
@@ -159,7 +160,8 @@ def test_halves_are_compared_and_described_as_doubles():
     halves = np.full(70000, 300, np.float16)
     [found] = weights.describe({"x": [halves]})
     assert (found.mean, found.std, found.infs) == (300, 0, 0)
-    assert weights.compare({"x": [halves]}, {"x": [halves * np.float32(1.5)]}) == [("x", 0, 0.5)]
+    larger = {"x": [halves * np.float32(1.5)]}
+    assert weights.compare({"x": [halves]}, larger) == [weights.Difference("x", 0, 0.5)]
 
 
 def test_missing_and_extra_layers_are_listed_apart():
@@ -173,10 +175,10 @@ def test_the_distance_is_the_relative_l2_norm_of_the_difference():
     a = {"x": [np.array([3.0, 4.0]), np.array([1.0])], "y": arrays((2,))}
     b = {"x": [np.array([3.0, 4.5]), np.array([1.0])], "y": [np.ones(2)], "z": arrays((1,))}
     assert weights.compare(a, b) == [
-        ("x", 0, 0.1),
-        ("x", 1, 0.0),
-        ("y", 0, math.inf),
-        ("z", 0, math.inf),
+        weights.Difference("x", 0, 0.1),
+        weights.Difference("x", 1, 0.0),
+        weights.Difference("y", 0, math.inf),
+        weights.Difference("z", 0, math.inf),
     ]
     assert weights.compare({"x": arrays((2, 3))}, {"x": arrays((3, 2))})[0].distance == math.inf
 

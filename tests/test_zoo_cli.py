@@ -6,8 +6,8 @@ import shutil
 
 import pytest
 
-from caffe_gradcam import cli
-from caffe_gradcam.model import Model
+from caffe_gradcam.commands import cli
+from caffe_gradcam.model.model import LoadedModel
 from caffe_gradcam.zoo import add, cache, fetching, registry
 from prototxt_tools.errors import InputError
 
@@ -47,7 +47,7 @@ def test_list_json_is_a_list_of_objects(capsys):
     assert code == 0
     assert [one["id"] for one in found] == ["shufflenet-v2-x0.5", "squeezenet-v1.0",
                                             "squeezenet-v1.1"]
-    assert found[2]["score"] == "pool10" and found[2]["target"] == "fire9/concat"
+    assert found[2]["score"] == "pool10" and found[2]["layer"] == "fire9/concat"
     assert found[2]["size"] == 4959758 and found[2]["here"] is False
     assert found[0]["needs"] == ["layer type ShuffleChannel",
                                  "field LayerParameter.shuffle_channel_param"]
@@ -86,7 +86,7 @@ def test_fetch_counts_failures(capsys):
     code, lines, err = run(capsys, "fetch", "-q", "--offline", "digits", "squeezenet-v1.1")
     assert code == 1
     assert lines == [os.path.join(registry.shipped(), "digits")]
-    assert "squeezenet-v1.1: squeezenet_v1.1.caffemodel, deploy.prototxt are not there" in err
+    assert "squeezenet-v1.1: squeezenet_v1.1.caffemodel, deploy.prototxt are missing" in err
     assert run(capsys, "fetch", "-q", "--offline", "squeezenet-v1.1")[0] == 2
 
 
@@ -103,8 +103,7 @@ def test_fetch_of_what_is_here_verifies_and_writes_nothing(capsys, models, mine)
 
 def test_check_finds_nothing_wrong_with_what_comes_along(capsys):
     code, lines, _ = run(capsys, "check")
-    assert (code, lines) == (0, ["{} models, 1 files here, 0 problems".format(
-        len(registry.load()))])
+    assert (code, lines) == (0, [f"{len(registry.load())} models, 1 files here, 0 problems"])
 
 
 def test_check_finds_a_damaged_file(capsys, mine):
@@ -121,10 +120,10 @@ def test_check_finds_a_damaged_file(capsys, mine):
 
 def test_an_added_folder_has_a_name_and_stays_where_it_is(capsys, mine):
     code, lines, _ = run(capsys, "add", str(mine))
-    assert (code, lines) == (0, ["my-digits -> {}".format(mine)])
+    assert (code, lines) == (0, [f"my-digits -> {mine}"])
     path = fetching.locate("my-digits")
     assert path == str(mine)
-    assert Model.load(path).score == "score"
+    assert LoadedModel.load(path).score == "score"
     assert run(capsys, "remove", "my-digits")[0] == 0
     assert mine.is_dir()
     assert run(capsys, "show", "my-digits")[0] == 2
@@ -147,15 +146,15 @@ def test_a_folder_that_is_gone_hides_no_other_model(capsys, mine):
 
 def test_a_taken_name_is_refused(mine):
     add.add(str(mine))
-    with pytest.raises(InputError, match="a model called my-digits is known already"):
+    with pytest.raises(InputError, match="there is already a model called my-digits"):
         add.add(str(mine))
-    with pytest.raises(InputError, match="a model called digits is known already"):
+    with pytest.raises(InputError, match="there is already a model called digits"):
         add.add(str(mine), "Digits")
 
 
 @pytest.mark.parametrize("name", ["..", "///", " "])
 def test_a_name_that_is_none_is_refused(mine, name):
-    with pytest.raises(InputError, match="is no name for a model"):
+    with pytest.raises(InputError, match="cannot be the name of a model"):
         add.add(str(mine), name)
 
 
@@ -184,8 +183,8 @@ def test_a_gist_is_fetched_from_its_readme_alone(tmp_path, models, monkeypatch):
         monkeypatch.setattr(links, "gist", lambda number: server.url + "/gist")
         readme = tmp_path / "readme.md"
         readme.write_text("---\nname: Gist Digits\ngist_id: 1f2e\ncaffemodel: w.caffemodel\n"
-                          "caffemodel_url: {}/w\nsha1: ca9f3cac2034b2ebacb0f413fbf611eff69d6c70\n"
-                          "---\n".format(server.url))
+                          f"caffemodel_url: {server.url}/w\nsha1: ca9f3cac2034b2ebacb0f413fbf611eff69d6c70\n"
+                          "---\n")
         entry = add.add(str(readme))
         assert entry.id == "gist-digits"
         assert [file.name for file in fetching.missing(entry)] == ["w.caffemodel", "gist.zip"]
@@ -193,7 +192,7 @@ def test_a_gist_is_fetched_from_its_readme_alone(tmp_path, models, monkeypatch):
         asked = len(server.requests)
         assert fetching.locate("gist-digits", quiet=True) == path
         assert len(server.requests) == asked == 2
-    assert Model.load(path).score == "score"
+    assert LoadedModel.load(path).score == "score"
 
 
 def test_a_readme_that_names_no_weights_is_refused(tmp_path):
@@ -201,7 +200,7 @@ def test_a_readme_that_names_no_weights_is_refused(tmp_path):
     with pytest.raises(InputError, match="names no caffemodel with its caffemodel_url"):
         add.add(str(tmp_path / "readme.md"))
     (tmp_path / "readme.md").write_text("# no front matter")
-    with pytest.raises(InputError, match="wants a readme.md that begins with a front matter"):
+    with pytest.raises(InputError, match="not a readme.md that begins with a front matter"):
         add.add(str(tmp_path / "readme.md"))
 
 
@@ -209,7 +208,7 @@ def test_help_imports_nothing_heavy(tmp_path):
     import subprocess
     import sys
 
-    code = ("import sys\nfrom caffe_gradcam import cli\n"
+    code = ("import sys\nfrom caffe_gradcam.commands import cli\n"
             "try:\n    cli.main(['models', '--help'])\nexcept SystemExit:\n    pass\n"
             "print(sorted({'numpy', 'cv2', 'requests', 'yaml', 'torch'} & set(sys.modules)))")
     out = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE).stdout.decode()

@@ -29,7 +29,7 @@ def test_the_folder_models_is_installed_where_the_registry_looks(metadata):
 
     assert metadata["package_dir"][PACKAGE] == "models"
     assert PACKAGE in metadata["packages"]
-    assert registry._PLACES[0] == os.path.join(ROOT, "caffe_gradcam", "zoo", "models")
+    assert registry._SHIPPED[0] == os.path.join(ROOT, "caffe_gradcam", "zoo", "models")
 
 
 def test_every_entry_and_the_labels_are_among_the_package_s_data(metadata):

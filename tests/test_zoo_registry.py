@@ -10,13 +10,14 @@ import sys
 
 import pytest
 
-from caffe_gradcam.model import READERS, Model
-from caffe_gradcam.zoo import cache, entries, labelsets, registry
+from caffe_gradcam.model.fields import OF_INPUT
+from caffe_gradcam.model.model import LoadedModel
+from caffe_gradcam.zoo import cache, checks, entries, labelsets, registry
 from prototxt_tools import shapes
-from prototxt_tools.document import Document
 from prototxt_tools.errors import InputError
-from prototxt_tools.graph import Graph
-from prototxt_tools.net import Net
+from prototxt_tools.net.graph import Graph
+from prototxt_tools.net.net import Net
+from prototxt_tools.text.document import Document
 
 
 @pytest.fixture(autouse=True)
@@ -49,8 +50,8 @@ def nets(shared, known):
 
 
 def test_every_entry_holds_together(known):
-    assert {entry.id: entries.problems(entry) for entry in known if entry.facts
-            and entries.problems(entry)} == {}
+    assert {entry.id: checks.problems(entry) for entry in known if entry.facts
+            and checks.problems(entry)} == {}
 
 
 def test_there_are_the_models_that_people_look_for(known):
@@ -98,7 +99,8 @@ def test_every_label_set_holds_together_and_every_entry_names_one_that_is_there(
 def test_the_gradcam_section_has_only_fields_that_a_model_reads(known):
     for entry in known:
         given = dict(entry.front.get("gradcam") or {})
-        assert set(given.pop("input", {})) | set(given) <= set(READERS), entry.id
+        assert set(given.pop("inputs", {})) <= set(OF_INPUT), entry.id
+        assert set(given) <= {"score", "layer", "labels"}, entry.id
 
 
 def test_score_and_target_are_those_that_prototxt_tools_finds(nets):
@@ -109,8 +111,8 @@ def test_score_and_target_are_those_that_prototxt_tools_finds(nets):
         score = graph.scores()[0].blob
         if given.get("score"):
             assert score == given["score"], entry.id
-        if given.get("target"):
-            assert graph.targets(score, shapes.infer(graph.net))[0].blob == given["target"]
+        if given.get("layer"):
+            assert graph.targets(score, shapes.infer(graph.net))[0].blob == given["layer"]
 
 
 def test_form_layers_and_input_are_those_of_the_net(nets):
@@ -144,8 +146,8 @@ def test_an_entry_beside_its_files_is_a_model(known, shared, tmp_path):
     (tmp_path / "deploy.prototxt").write_bytes((source / "deploy.prototxt").read_bytes())
     (tmp_path / entry.front["caffemodel"]).write_bytes(
         (source / "squeezenet_v1.1.caffemodel").read_bytes())
-    model = Model.load(str(tmp_path))
-    assert (model.score, model.targets) == ("pool10", ["fire9/concat"])
+    model = LoadedModel.load(str(tmp_path))
+    assert (model.score, model.layers) == ("pool10", ("fire9/concat",))
     assert model.preprocessing.resize == (256, 256) and model.preprocessing.crop == (227, 227)
     assert "SHA-1 is not the one in readme.md" in " ".join(model.warnings)
 
@@ -185,7 +187,7 @@ def test_a_model_is_found_by_any_of_its_names(known, name, meant):
 def test_a_name_that_is_none_comes_with_near_ones(known):
     with pytest.raises(InputError, match="no model is called 'squeezenet'; near: squeezenet-v1"):
         registry.find("squeezenet", known)
-    with pytest.raises(InputError, match="models list` has all"):
+    with pytest.raises(InputError, match="models list` lists them all"):
         registry.find("qqqq", known)
 
 
@@ -201,19 +203,19 @@ def test_filters_let_through_what_fits(known, options, ids):
 
 
 @pytest.mark.parametrize("change, problem", [
-    ({"task": "poetry"}, "no task 'poetry'"),
-    ({"sources": None}, "says nowhere where the facts were read"),
+    ({"task": "poetry"}, "unknown task 'poetry'"),
+    ({"sources": None}, "does not tell where the facts were read"),
     ({"colour": "red"}, "unknown key zoo.colour"),
     ({"weights": {"colour": "red"}}, "unknown key zoo.weights.colour"),
-    ({"net": {"form": "V9", "layers": {"ReLU": 1}}}, "no form 'V9'"),
-    ({"net": {"form": "V2", "layers": {}}}, "wants the number of layers"),
+    ({"net": {"form": "V9", "layers": {"ReLU": 1}}}, "unknown form 'V9'"),
+    ({"net": {"form": "V2", "layers": {}}}, "must give the number of layers"),
     ({"net": {"form": "V2", "layers": {"ReLU": 1}, "softmax": "p"}}, "has no Softmax"),
     ({"net": {"form": "V2", "layers": {"ReLU": 1}, "outputs": ["other"]}},
      "score fc is not the net's output other"),
     ({"net": {"form": "V2", "layers": {"Softmax": 1}, "softmax": "fc"}},
      "score fc is the net's input or its Softmax"),
     ({"net": {"form": "V2", "layers": {"ReLU": 1}, "shape": [1, 3, 8, 9], "outputs": ["fc"]}},
-     "pictures end as .8, 8., but the net's input is .8, 9."),
+     "images end as .8, 8., but the net's input is .8, 9."),
     ({"net": {"form": "V2", "layers": {"ReLU": 1}, "shape": [1, 1, 8, 8], "outputs": ["fc"]}},
      "the mean has 3 numbers for 1 channels"),
     ({"needs": ["layer type Axpy"]}, "needs layer type Axpy, which its net does not have"),
@@ -223,9 +225,9 @@ def test_an_entry_that_contradicts_itself_is_told(change, problem, tmp_path):
            "net": {"form": "V2", "layers": {"ReLU": 1}, "outputs": ["fc"], "input": "data"}}
     zoo.update(change)
     front = {"caffemodel": "a.caffemodel", "caffemodel_url": "http://x.invalid/a", "zoo": zoo,
-             "gradcam": {"score": "fc", "input": {"mean": [1, 2, 3], "crop": [8, 8]}}}
-    (tmp_path / "readme.md").write_text("---\n{}\n---\n".format(json.dumps(front)))
-    found = entries.problems(entries.read(str(tmp_path)))
+             "gradcam": {"score": "fc", "inputs": {"mean": [1, 2, 3], "crop": [8, 8]}}}
+    (tmp_path / "readme.md").write_text(f"---\n{json.dumps(front)}\n---\n")
+    found = checks.problems(entries.read(str(tmp_path)))
     assert len(found) == 1
 
     assert re.search(problem, found[0])
@@ -234,20 +236,20 @@ def test_an_entry_that_contradicts_itself_is_told(change, problem, tmp_path):
 @pytest.mark.parametrize("digits", ["12", "g" * 40, "A" * 39])
 def test_a_hash_that_is_none_is_refused(digits, tmp_path):
     front = {"caffemodel": "a.caffemodel", "sha1": digits}
-    (tmp_path / "readme.md").write_text("---\n{}\n---\n".format(json.dumps(front)))
-    with pytest.raises(InputError, match="sha1 wants 40 hexadecimal digits"):
+    (tmp_path / "readme.md").write_text(f"---\n{json.dumps(front)}\n---\n")
+    with pytest.raises(InputError, match="sha1 must have 40 hexadecimal digits"):
         entries.read(str(tmp_path))
 
 
 @pytest.mark.parametrize("zoo, sentence", [
-    ("text", "zoo wants lines of `key: value`"),
-    ({"weights": "text"}, "weights: wants lines of `key: value`"),
-    ({"weights": {"size": "big"}}, "weights: size wants a number of bytes, not 'big'"),
-    ({"prototxt": {"url": "ftp://x/y"}}, "prototxt: 'ftp://x/y' is no http or https address"),
+    ("text", "zoo must consist of `key: value` lines"),
+    ({"weights": "text"}, "weights: must consist of `key: value` lines"),
+    ({"weights": {"size": "big"}}, "weights: size must be a number of bytes, not 'big'"),
+    ({"prototxt": {"url": "ftp://x/y"}}, "prototxt: 'ftp://x/y' is not an http or https address"),
 ])
 def test_an_entry_that_cannot_be_read_is_told(zoo, sentence, tmp_path):
     front = {"caffemodel": "a.caffemodel", "zoo": zoo}
-    (tmp_path / "readme.md").write_text("---\n{}\n---\n".format(json.dumps(front)))
+    (tmp_path / "readme.md").write_text(f"---\n{json.dumps(front)}\n---\n")
     with pytest.raises(InputError) as caught:
         entries.read(str(tmp_path))
     assert str(caught.value) == "{}: {}".format(tmp_path / "readme.md", sentence)

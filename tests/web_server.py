@@ -52,11 +52,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             start = int(wanted[len("bytes="):-1])
             if start >= len(body):
                 status, body = 416, b""
-                extra["Content-Range"] = "bytes */{}".format(len(answer.body))
+                extra["Content-Range"] = f"bytes */{len(answer.body)}"
             else:
                 status, body = 206, body[start:]
-                extra.setdefault("Content-Range", "bytes {}-{}/{}".format(
-                    start, len(answer.body) - 1, len(answer.body)))
+                extra.setdefault("Content-Range", f"bytes {start}-{len(answer.body) - 1}/{len(answer.body)}")
         self.send_response(status)
         for name, value in extra.items():
             self.send_header(name, value)
@@ -96,7 +95,7 @@ def serving(answers):
     """
     server = _Server(("127.0.0.1", 0), _Handler)
     server.answers, server.served, server.requests = answers, {}, []
-    server.url = "http://127.0.0.1:{}".format(server.server_address[1])
+    server.url = f"http://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.daemon = True
     thread.start()

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from prototxt_tools import schema
 from prototxt_tools.errors import InputError
+from prototxt_tools.net import schema
 
 
 def tagged(number, payload):

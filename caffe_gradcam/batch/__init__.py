@@ -1,19 +1,37 @@
-"""Explain folders, lists, tables, LMDBs and tars of images into part files of rows."""
+"""Explain folders, lists, tables and archives of images into part files of rows."""
 
 import importlib
 import sys
 import types
+from typing import TYPE_CHECKING, Any
 
-# What the package offers, and where it is: taken from there when somebody asks, since a run's
-# processes need little of it and start often.
-_HOMES = {"Summary": "job", "explain_batch": "flow", "run": "job"}
-__all__ = sorted(_HOMES)
+if TYPE_CHECKING:
+    from caffe_gradcam.batch.options import (
+        Drawing,
+        Options,
+        Parts,
+        Pipeline,
+        Ray,
+        Reporting,
+    )
+    from caffe_gradcam.batch.row_batches import explain_batch
+    from caffe_gradcam.batch.runs import Summary, run
+    from caffe_gradcam.batch.sources import open_source
+
+__all__ = ["Drawing", "Options", "Parts", "Pipeline", "Ray", "Reporting", "Summary",
+           "explain_batch", "open_source", "run"]
+
+# Where each is: taken from there when somebody asks, since a run's processes need little of it and
+# start often.
+_HOMES = {"Summary": "runs", "explain_batch": "row_batches", "open_source": "sources",
+          "run": "runs", **dict.fromkeys(
+              ("Drawing", "Options", "Parts", "Pipeline", "Ray", "Reporting"), "options")}
 
 
 class _Package(types.ModuleType):
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         if name not in _HOMES:
-            raise AttributeError("module {} has no attribute {}".format(self.__name__, name))
+            raise AttributeError(f"module {self.__name__} has no attribute {name}")
         return getattr(importlib.import_module(self.__name__ + "." + _HOMES[name]), name)
 
 

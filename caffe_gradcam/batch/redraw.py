@@ -1,96 +1,114 @@
-"""Figures of rows that were explained before: no net is needed, only the photographs."""
+"""Figures of rows that were explained before: no net is needed, only the images."""
 
+import itertools
 from multiprocessing.connection import wait
+from typing import Dict, Iterator, List, Optional, Tuple
 
-from caffe_gradcam.batch import parts
-from caffe_gradcam.batch.arena import Arena
-from caffe_gradcam.batch.decode import Decoders, Task
-from caffe_gradcam.batch.drawing import errand
-from caffe_gradcam.batch.lane import default_workers
-from caffe_gradcam.batch.rows import to_explanation
+from caffe_gradcam.batch.options import Drawing
+from caffe_gradcam.batch.output import parts
+from caffe_gradcam.batch.output.plan import Plan
+from caffe_gradcam.batch.output.rows import Row, to_explanation
+from caffe_gradcam.batch.output.where import Where
+from caffe_gradcam.batch.pipeline.decoders import Decoders, Task
+from caffe_gradcam.batch.pipeline.figures import Artist, Figures
+from caffe_gradcam.batch.pipeline.lane import default_decoders
+from caffe_gradcam.batch.storage import Folder
+from caffe_gradcam.processes.memory import SharedMemory
+from prototxt_tools.errors import Outcome
 
-_TIMEOUT, _TICK = 60.0, 0.5
+_TICK = 0.5
 # Figures that are being drawn or wait for it, per decoder.
 _WAITING = 4
 
 
-def redraw(plan, where, folder, look, limit=None, workers=None):
+def redraw(plan: Plan, where: Optional[Where], folder: Folder, drawing: Drawing,
+           limit: Optional[int] = None, decoders: Optional[int] = None) -> Tuple[int, List[str]]:
     """Draw the rows that fulfil a condition.
 
     Parameters
     ----------
     plan : Plan
     where : Where or None
-        All rows that have a map without.
+        None: all rows that have a map.
     folder : LocalFolder or UrlFolder
-    look : dict
-        See ``drawing.LOOK``.
+    drawing : Drawing
     limit : int, optional
         Images to draw.
-    workers : int, optional
+    decoders : int, optional
+        Processes that read and draw; without it, as many as there are cores.
 
     Returns
     -------
     drawn : int
         Images.
-    wrong : list of str
-        What could not be drawn, and why.
+    problems : list of str
+        A sentence for each image that could not be drawn.
     """
-    count = workers or default_workers(["cuda"])
+    count = decoders or default_decoders(["cuda"])
     folder.make()
-    arena = Arena(1, 1)
-    decoders = Decoders(count, {}, arena, _TIMEOUT, False, lambda seconds: None)
-    waiting, drawn, wrong = set(), [], []
-    try:
-        for index, arguments in enumerate(_errands(plan, where, folder, look)):
-            if index == limit:
-                break
-            _submit(decoders, arguments, waiting, drawn, wrong)
-            _run(decoders, waiting, _WAITING * count)
-        _run(decoders, waiting, 1)
-    finally:
-        decoders.close()
-        arena.close()
-    return len(drawn), wrong
+    with _Pool(count) as pool:
+        for figures in itertools.islice(_figures(plan, where, folder, drawing), limit):
+            pool.add(figures)
+            pool.work_until(_WAITING * count)
+        pool.work_until(1)
+    return pool.drawn, pool.problems
 
 
-def _errands(plan, where, folder, look):
-    for shard in sorted(plan.done()):
-        if where is not None and not any(map(where, parts.read(plan, shard, _columns(where)))):
+def _figures(plan: Plan, where: Optional[Where], folder: Folder, drawing: Drawing
+             ) -> Iterator[Figures]:
+    artist = Artist(drawing, plan.manifest)
+    for number in sorted(plan.done()):
+        if where is not None and not any(map(where, parts.read(plan, number, _columns(where)))):
             continue  # The maps are most of a part.
-        items = {one.number: one for one in plan.items(shard)}
-        wanted = {}
-        for row in parts.read(plan, shard):
+        items = {item.number: item for item in plan.items(number)}
+        wanted: Dict[int, List[Row]] = {}
+        for row in parts.read(plan, number):
             if row["cam_shape"] and (where is None or where(row)):
                 wanted.setdefault(row["item"], []).append(row)
-        for number, rows in wanted.items():
-            yield errand(items[number], rows[0]["sha256"], list(map(to_explanation, rows)), look,
-                         folder.path)
+        for item_number, rows in wanted.items():
+            yield artist.figures(items[item_number], rows[0]["sha256"],
+                                 list(map(to_explanation, rows)), folder.path)
 
 
-def _columns(where):
+def _columns(where: Where) -> List[str]:
     return sorted(where.columns) or ["item"]
 
 
-def _submit(decoders, arguments, waiting, drawn, wrong):
-    def done(answer):
-        waiting.discard(task)
-        if answer[0] == "refused":
-            wrong.append(answer[1][0])
+class _Pool:
+    """Decoders that draw figures."""
+
+    def __init__(self, count: int) -> None:
+        self.drawn = 0
+        self.problems: List[str] = []
+        self._memory = SharedMemory(1, 1)
+        self._decoders = Decoders(count, {}, self._memory)
+        self._waiting = 0
+
+    def __enter__(self) -> "_Pool":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._decoders.close()
+        self._memory.close()
+
+    def add(self, figures: Figures) -> None:
+        """Put figures into the queue."""
+        self._waiting += 1
+        self._decoders.add_figure(Task(("draw", figures), self._done))
+
+    def work_until(self, most: int) -> None:
+        """Let the decoders work until fewer than ``most`` tasks are left."""
+        self._decoders.assign()
+        while self._waiting >= most:
+            pipes = self._decoders.pipes
+            for pipe in wait(list(pipes), _TICK):
+                self._decoders.receive(pipes[pipe])  # type: ignore[index]
+            self._decoders.check()
+            self._decoders.assign()
+
+    def _done(self, outcome: "Outcome[None]") -> None:
+        self._waiting -= 1
+        if outcome.error is not None:
+            self.problems.append(str(outcome.error))
         else:
-            drawn.append(arguments[0].number)
-
-    task = Task(("draw",) + arguments, done)
-    waiting.add(task)
-    decoders.add(task)
-
-
-def _run(decoders, waiting, most):
-    """Let the decoders work until fewer than ``most`` tasks are left."""
-    decoders.assign()
-    while len(waiting) >= most:
-        pipes = decoders.pipes
-        for pipe in wait(list(pipes), _TICK):
-            decoders.receive(pipes[pipe])
-        decoders.check()
-        decoders.assign()
+            self.drawn += 1

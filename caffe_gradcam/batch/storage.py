@@ -1,8 +1,10 @@
-"""Places for what a batch reads and writes: a local folder, or any URL that fsspec knows."""
+"""Where a batch reads and writes: a local folder, or any URL that fsspec knows."""
 
 import os
 import posixpath
+import stat
 import uuid
+from typing import Any, Callable, List, Optional, Tuple, Union
 
 from prototxt_tools.errors import InputError
 
@@ -12,30 +14,32 @@ TEMPORARY = ".tmp-"
 _OBJECT_STORES = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oss", "oci", "memory"}
 
 
-def is_url(path):
-    """Say whether a path is for fsspec: ``s3://bucket/folder``."""
+def is_url(path: str) -> bool:
+    """Whether a path is for fsspec: ``s3://bucket/folder``."""
     return "://" in os.fsdecode(path)
 
 
-def open_folder(path):
+def open_folder(path: str) -> "Folder":
     """The ``LocalFolder`` or ``UrlFolder`` of a path."""
     path = os.fspath(path)
     return UrlFolder(path) if is_url(path) else LocalFolder(path)
 
 
-def file_system(url):
+def file_system(url: str) -> Tuple[Any, str]:
     """fsspec's file system for a URL, and the path within it."""
     try:
         import fsspec
     except ImportError:
-        raise InputError("{}: URLs need fsspec; pip install fsspec".format(url)) from None
+        raise InputError(f"{url}: URLs need fsspec; pip install fsspec", url) from None
     try:
-        return fsspec.core.url_to_fs(url)
+        system, inner = fsspec.core.url_to_fs(url)
+        return system, inner
     except (ImportError, ValueError) as error:
-        raise InputError("{}: {}".format(url, error)) from None
+        raise InputError(f"{url}: {error}", url) from None
 
 
-def read(path, offset=0, size=None, limit=None):
+def read(path: str, offset: int = 0, size: Optional[int] = None, limit: Optional[int] = None
+         ) -> bytes:
     """The bytes of a file, or of a span of it.
 
     Parameters
@@ -50,81 +54,93 @@ def read(path, offset=0, size=None, limit=None):
     Raises
     ------
     InputError
-        Missing, no regular file, too long, or unreadable.
+        Missing, not a regular file, too long, or unreadable.
     """
     try:
         if is_url(path):
-            file_system_, inner = file_system(path)
-            length = size or file_system_.size(inner) or 0
-            _check_length(path, length, limit)
-            return file_system_.cat_file(inner, offset, offset + size if size else None)
+            system, inner = file_system(path)
+            _check_length(path, size or system.size(inner) or 0, limit)
+            data: bytes = system.cat_file(inner, offset, offset + size if size else None)
+            return data
         return _read_local(path, offset, size, limit)
     except FileNotFoundError:
-        raise InputError("{}: no such file".format(path)) from None
+        raise InputError(f"{path}: no such file", path) from None
     except IsADirectoryError:
-        raise InputError("{}: a folder, not an image".format(path)) from None
+        raise InputError(f"{path}: a folder, not an image", path) from None
     except OSError as error:
-        raise InputError("{}: cannot be read: {}".format(path, reason(error))) from None
+        raise InputError(f"{path}: cannot be read: {reason(error)}", path) from None
 
 
-def _read_local(path, offset, size, limit):
+def _read_local(path: str, offset: int, size: Optional[int], limit: Optional[int]) -> bytes:
     # O_NONBLOCK: to open a pipe that nobody writes to would wait for ever.
     with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
         status = os.fstat(file.fileno())
-        if os.path.stat.S_ISDIR(status.st_mode):
+        if stat.S_ISDIR(status.st_mode):
             raise IsADirectoryError
-        if not os.path.stat.S_ISREG(status.st_mode):
-            raise InputError("{}: not a regular file".format(path))
+        if not stat.S_ISREG(status.st_mode):
+            raise InputError(f"{path}: not a regular file", path)
         _check_length(path, size or status.st_size, limit)
         file.seek(offset)
         return file.read() if size is None else file.read(size)
 
 
-def _check_length(path, length, limit):
+def _check_length(path: str, length: int, limit: Optional[int]) -> None:
     if limit is not None and length > limit:
-        raise InputError("{}: {} bytes are more than the limit of {}".format(path, length, limit))
+        raise InputError(f"{path}: {length} bytes are more than the limit of {limit}", path)
 
 
-def reason(error):
+def reason(error: Exception) -> str:
     """What an OSError says, without the path."""
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
 class LocalFolder:
-    """A folder of this machine or of a file system mounted on it."""
+    """A folder of this machine or of a file system mounted on it.
 
-    # Whether the kernel's locks hold here; see ``lock``.
+    Parameters
+    ----------
+    path : str
+
+    Attributes
+    ----------
+    locks : bool
+        Whether the kernel's locks hold here; see ``output.lock``.
+    """
+
     locks = True
 
-    def __init__(self, path):
+    def __init__(self, path: str) -> None:
         self.path = path
 
-    def place(self, name):
+    def locate(self, name: str) -> str:
+        """The path of a file within, whose name has slashes between its folders."""
         return os.path.join(self.path, *name.split("/")) if name else self.path
 
-    def make(self, *names):
-        """Make the folder, and the ones of these names in it."""
+    def make(self, *names: str) -> None:
+        """Make the folder, and the ones with these names in it."""
         for name in names or ("",):
-            place = self.place(name)
+            path = self.locate(name)
             try:
-                os.makedirs(place, exist_ok=True)
+                os.makedirs(path, exist_ok=True)
             except OSError as error:
-                raise InputError("{}: cannot be made: {}".format(place, reason(error))) from None
+                raise InputError(f"{path}: cannot be made: {reason(error)}", path) from None
 
-    def exists(self, name):
-        return os.path.exists(self.place(name))
+    def exists(self, name: str) -> bool:
+        """Whether there is a file or folder of this name."""
+        return os.path.exists(self.locate(name))
 
-    def names(self, folder):
+    def names(self, folder: str) -> List[str]:
         """The sorted names of the files in a folder within, none where it is missing."""
         try:
-            return sorted(os.listdir(self.place(folder)))
+            return sorted(os.listdir(self.locate(folder)))
         except FileNotFoundError:
             return []
 
-    def read(self, name):
-        return read(self.place(name))
+    def read(self, name: str) -> bytes:
+        """A whole file; raises InputError as :func:`read` does."""
+        return read(self.locate(name))
 
-    def write(self, name, data):
+    def write(self, name: str, data: bytes) -> None:
         """Write a whole file, so that after a crash it is there whole or not at all.
 
         The file's folder is never made anew: if it went away in the middle of a run, so did
@@ -135,8 +151,8 @@ class LocalFolder:
         InputError
             It cannot be written: disk full, permission lost, the folder gone.
         """
-        place = self.place(name)
-        folder, last = os.path.split(place)
+        path = self.locate(name)
+        folder, last = os.path.split(path)
         temporary = os.path.join(folder, TEMPORARY + last + "-" + uuid.uuid4().hex[:8])
         try:
             try:
@@ -144,22 +160,23 @@ class LocalFolder:
                     file.write(data)
                     file.flush()
                     os.fsync(file.fileno())
-                os.replace(temporary, place)
+                os.replace(temporary, path)
             finally:
                 if os.path.exists(temporary):
                     os.remove(temporary)
             _sync_folder(folder)
         except OSError as error:
-            raise InputError("{}: cannot be written: {}".format(place, reason(error))) from None
+            raise InputError(f"{path}: cannot be written: {reason(error)}", path) from None
 
-    def remove(self, name):
+    def remove(self, name: str) -> None:
+        """Remove a file, if it is there."""
         try:
-            os.remove(self.place(name))
+            os.remove(self.locate(name))
         except FileNotFoundError:
             pass
 
 
-def _sync_folder(folder):
+def _sync_folder(folder: str) -> None:
     """Make a rename last, as far as the file system can."""
     handle = os.open(folder, os.O_RDONLY)
     try:
@@ -171,31 +188,31 @@ def _sync_folder(folder):
 
 
 class UrlFolder:
-    """A folder behind a URL of fsspec."""
+    """A folder behind a URL of fsspec, with the methods of ``LocalFolder``."""
 
     locks = False
 
-    def __init__(self, url):
+    def __init__(self, url: str) -> None:
         self.path = url.rstrip("/")
         self._fs, self._root = file_system(self.path)
         protocol = self._fs.protocol
         protocols = {protocol} if isinstance(protocol, str) else set(protocol)
         self._is_object_store = bool(protocols & _OBJECT_STORES)
 
-    def place(self, name):
+    def locate(self, name: str) -> str:
         return posixpath.join(self.path, name)
 
-    def _inner(self, name):
+    def _inner(self, name: str) -> str:
         return posixpath.join(self._root, name) if name else self._root
 
-    def make(self, *names):
+    def make(self, *names: str) -> None:
         for name in names or ("",):
             self._guard(name, self._fs.makedirs, self._inner(name), exist_ok=True)
 
-    def exists(self, name):
-        return self._guard(name, self._fs.exists, self._inner(name))
+    def exists(self, name: str) -> bool:
+        return bool(self._guard(name, self._fs.exists, self._inner(name)))
 
-    def names(self, folder):
+    def names(self, folder: str) -> List[str]:
         self._fs.invalidate_cache()
         try:
             listed = self._fs.ls(self._inner(folder), detail=False)
@@ -203,10 +220,10 @@ class UrlFolder:
             return []
         return sorted(posixpath.basename(path.rstrip("/")) for path in listed)
 
-    def read(self, name):
-        return read(self.place(name))
+    def read(self, name: str) -> bytes:
+        return read(self.locate(name))
 
-    def write(self, name, data):
+    def write(self, name: str, data: bytes) -> None:
         """As ``LocalFolder.write``; an object store shows an object when all of it is there."""
         if self._is_object_store:
             self._guard(name, self._fs.pipe_file, self._inner(name), data)
@@ -221,12 +238,16 @@ class UrlFolder:
                 self._fs.rm(temporary)
             raise
 
-    def remove(self, name):
+    def remove(self, name: str) -> None:
         if self._fs.exists(self._inner(name)):
             self._guard(name, self._fs.rm, self._inner(name))
 
-    def _guard(self, name, function, *arguments, **options):
+    def _guard(self, name: str, function: Callable[..., Any], *arguments: Any, **options: Any
+               ) -> Any:
         try:
             return function(*arguments, **options)
         except Exception as error:  # each file system has errors of its own
-            raise InputError("{}: {}".format(self.place(name), reason(error))) from None
+            raise InputError(f"{self.locate(name)}: {reason(error)}", self.locate(name)) from None
+
+
+Folder = Union[LocalFolder, UrlFolder]

@@ -1,12 +1,20 @@
 """caffe-gradcam doctor: what is wrong, and what to do about it."""
 
 import argparse
+import dataclasses
 import json
 import sys
+from typing import TYPE_CHECKING, Any, Dict
+
+from caffe_gradcam.commands import options as shared
+from caffe_gradcam.commands import recipes
+
+if TYPE_CHECKING:
+    from caffe_gradcam.doctor import Finding
 
 DESCRIPTION = """\
-Look at this machine, and at a model and pictures if they are named, and say in plain words what is
-well, what is doubtful and what is wrong. Each engine is tried in a process of its own.
+Examine this machine and, if they are given, a model and images, and report in plain words what is
+fine, what is doubtful and what is wrong. Each engine is tried in a process of its own.
 """
 
 EXAMPLES = """\
@@ -16,53 +24,56 @@ examples:
   caffe-gradcam doctor models/digits models/digits/scenes/*.png
       and whether weights, labels, mean, scale and channel order fit together
 
-exit codes: 0 all is well, 1 something is doubtful, 2 nothing can be explained
+exit codes: 0: everything is fine; 1: something is doubtful; 2: nothing can be explained
 """
 _MARKS = {"fine": "ok", "note": "note", "warning": "WARNING", "error": "ERROR"}
 
 
-def add(commands):
+def add(commands: Any) -> None:
     """Add the subcommand's parser."""
-    from caffe_gradcam.commands import options as shared
-
-    parser = commands.add_parser(
-        "doctor", help="say what is wrong with the installation or a model",
+    parser = shared.add_command(
+        commands, "doctor", "find what is wrong with the installation or a model",
         description=DESCRIPTION, epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", metavar="MODEL", nargs="?",
-                        help="a model folder, a prototxt, or a name (see caffe-gradcam models)")
+        rest="images", usage="caffe-gradcam doctor [MODEL [IMAGE ...]] [option ...]")
+    parser.add_argument("model.path", metavar="MODEL", nargs="?",
+                        help="a model folder, a prototxt, or the name of a public model")
     parser.add_argument("images", metavar="IMAGE", nargs="*",
-                        help="pictures that the net should know")
-    parser.add_argument("--device", metavar="cpu|cuda[:N]", default="cpu")
+                        help="images that the net should recognise")
+    shared.add_device(parser)
     parser.add_argument("--json", action="store_true", help="print a list of objects")
-    shared.add_talk(parser, quiet="print what is not well only")
+    shared.add_verbosity(parser, quiet="print only what is not fine")
     shared.add_model(parser.add_argument_group(
-        "the model, where its folder says nothing or is wrong"))
+        "the model, where its folder does not specify it"))
     parser.set_defaults(run=run)
 
 
-def run(options):
+def run(options: argparse.Namespace) -> int:
     """Run the subcommand; the result is the exit code."""
     from caffe_gradcam import doctor, zoo
-    from caffe_gradcam.model import READERS
 
-    path = options.model and zoo.locate(options.model, options.offline, options.quiet)
-    overrides = {name: getattr(options, name) for name in READERS if hasattr(options, name)}
-    findings = doctor.examine(path, options.images, options.weights, options.device, overrides)
+    recipes.check_one_device(options)
+    name = getattr(options, "model.path")
+    path = name and zoo.locate(name, options.offline, options.quiet)
+    overrides: Dict[str, Any] = {
+        dest.partition(".")[2]: value for dest, value in vars(options).items()
+        if dest.startswith("overrides.") and value is not None}
+    device = (recipes.devices_of(options) or ("cpu",))[0]
+    findings = doctor.examine(
+        path, options.images, getattr(options, "model.weights"), device, overrides)
     if options.json:
-        print(json.dumps([one._asdict() for one in findings], indent=2))
+        print(json.dumps([dataclasses.asdict(finding) for finding in findings], indent=2))
     else:
-        for one in findings:
-            say(one, options.quiet)
+        for finding in findings:
+            show(finding, options.quiet)
     return doctor.exit_code(findings)
 
 
-def say(one, quiet=False):
+def show(finding: "Finding", quiet: bool = False) -> None:
     """Print a finding."""
-    if quiet and one.severity in ("fine", "note"):
+    if quiet and finding.severity in ("fine", "note"):
         return
-    text = "{:7}  {}: {}".format(_MARKS[one.severity], one.check, one.what)
-    if one.remedy:
-        text += "\n{:9}-> {}".format("", one.remedy)
+    text = f"{_MARKS[finding.severity]:7}  {finding.check}: {finding.what}"
+    if finding.remedy:
+        text += f"\n{'':9}-> {finding.remedy}"
     encoding = sys.stdout.encoding or "utf-8"
     print(text.encode(encoding, "backslashreplace").decode(encoding))

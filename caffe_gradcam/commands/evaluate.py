@@ -1,100 +1,120 @@
 """caffe-gradcam evaluate: which method and layer can be trusted for this model."""
 
 import argparse
+import dataclasses
 import json
 import math
 import os
 import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 from caffe_gradcam.commands import options as shared
-from prototxt_tools.errors import InputError
+from prototxt_tools.errors import InputError, Outcome, QuestionError
+
+if TYPE_CHECKING:
+    from caffe_gradcam.asking.questions import Question
+    from caffe_gradcam.batch.sources import Item
+    from caffe_gradcam.explaining.recipe import Recipe
+    from caffe_gradcam.measuring.annotations import ClassBoxes
+    from caffe_gradcam.measuring.bench import Bench
+    from caffe_gradcam.measuring.comparison import Row, Verdict
+    from caffe_gradcam.measuring.measurement import Measurement
+    from caffe_gradcam.model.model import LoadedModel
+
+    Measured = Outcome[List[Measurement]]
 
 DESCRIPTION = """\
-Measure the maps of several methods at several layers of a model over some images, and say which
+Measure the maps of several methods at several layers of a model over some images, and report which
 method and layer can be trusted.
 """
 
-EXAMPLES = """\
+EXAMPLES = f"""\
 examples:
   caffe-gradcam evaluate models/digits models/digits/scenes \\
       --boxes models/digits/scenes/boxes.json -o evaluation
       the usual methods at up to three layers, by everything that can be measured
-  caffe-gradcam evaluate models/squeezenet photographs --layer fire9/concat --methods all \\
+  caffe-gradcam evaluate models/squeezenet photos --layer fire9/concat --method all \\
       --metrics deletion,insertion --limit 50
       all methods at one layer, by two metrics, on the first fifty images of a folder
 
-metrics (+: high is good, -: low is, 0: near 0 is; in the table all are in hundredths):
-  deletion    - the class's probability while the hottest pixels turn into the mean colour: the
-                area under the curve
-  insertion   + the same while the hottest pixels come into a blurred picture; gap + is insertion
+metrics (+: high is good, -: low is good, 0: near 0 is good; the table has hundredths):
+  deletion    - the probability of the class while the hottest pixels turn into the mean colour:
+                the area under the curve
+  insertion   + the same while the hottest pixels appear in a blurred image; gap + is insertion
                 minus deletion
-  drop        - part of the probability lost where only the map is shown; increase + is how often
-                it rises instead
-  road        + probability with the coldest pixels filled from their neighbours, less that with
-                the hottest
-  pointing    + how often the hottest pixel is in a box (with --boxes); energy + is the part of the
-                heat there
+  drop        - the fraction of the probability that is lost where only the map is shown; increase
+                + is how often it rises instead
+  road        + the probability with the coldest pixels filled in from their neighbours, minus
+                that with the hottest
+  pointing    + how often the hottest pixel is in a box (with --boxes); energy + is the fraction of
+                the heat there
   sanity      0 rank correlation with the map of the same net with random weights
-  stability   - how far noise nobody sees moves the map: column moved
+  stability   - how far invisible noise moves the map: column moved
 
-Each number stands with its 95 % interval over the images. * is the best of a column, = shows no
-significant difference from it. Random and centre are baselines that know nothing of the net.
+Each number has its 95 % interval over the images. * is the best of a column, = is not
+significantly different from it. Random and centre are baselines that ignore the net.
 
-exit codes: 0 all done, 1 some images failed, 2 nothing could be done
+{shared.EXIT_CODES}
 """
 
-# What takes a forward pass and little more, on any net.
+# Methods that need one forward pass and little more, on any net.
 USUAL = ("grad-cam", "grad-cam++", "xgrad-cam", "hirescam", "element-wise", "layer-cam",
          "eigen-cam", "eigen-grad-cam")
-_EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
+ALL = "all"
 
 
-def add(commands):
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """An image to measure.
+
+    Attributes
+    ----------
+    item : Item
+    questions : list of question
+    boxes : dict
+        Class index -> boxes of that class.
+    """
+
+    item: "Item"
+    questions: "List[Question]"
+    boxes: "ClassBoxes"
+
+
+def add(commands: Any) -> None:
     """Add the subcommand's parser."""
-    parser = commands.add_parser(
-        "evaluate",
-        help="measure which method and layer can be trusted",
-        description=DESCRIPTION,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("model", metavar="MODEL", help="a model folder or a prototxt")
-    parser.add_argument("images", metavar="IMAGE|FOLDER", nargs="+",
-                        help="an image file, or a folder with some")
+    parser = shared.add_command(
+        commands, "evaluate", "measure which method and layer can be trusted",
+        description=DESCRIPTION, epilog=EXAMPLES,
+        rest="images", usage="caffe-gradcam evaluate MODEL IMAGE [IMAGE ...] [option ...]")
+    parser.add_argument("model.path", metavar="MODEL",
+                        help="a model folder, a prototxt, or the name of a public model")
+    parser.add_argument("images", metavar="IMAGE", nargs="*",
+                        help="files, folders, lists, archives or -, as for explain")
     parser.add_argument("-o", dest="folder", metavar="DIR",
                         help="for evaluate.json, deletion.png and insertion.png")
-    _add_comparison(parser.add_argument_group("what to compare"))
+    comparing = parser.add_argument_group("what to compare")
+    shared.add_methods(
+        comparing, "names, or all; commas or repeatable (default: the usual ones, which need "
+        "little more than one pass)",
+        "commas or repeatable (default: the last blob with spatial extent before the scores, and "
+        "the last of each of two finer resolutions)")
+    shared.add_classes(comparing, "what to ask about each image, by number, name or top:K; "
+                       "repeatable (default: the classes of its boxes, otherwise top:1)")
     _add_measuring(parser.add_argument_group("how to measure"))
     shared.add_running(parser.add_argument_group("how to run"))
     shared.add_model(parser.add_argument_group(
-        "the model, where its folder says nothing or is wrong"))
+        "the model, where its folder does not specify it"))
     output = parser.add_argument_group("output")
     output.add_argument("--json", action="store_true",
-                        help="print what evaluate.json would hold, nothing else")
-    shared.add_talk(output, quiet="no progress bar")
+                        help="print the content of evaluate.json, nothing else")
+    shared.add_config(output)
+    shared.add_verbosity(output, quiet="show no progress")
     parser.set_defaults(run=run)
 
 
-def _add_comparison(group):
-    group.add_argument("--methods", metavar="A,B,C|all", default=",".join(USUAL),
-                       help="default: " + ", ".join(USUAL))
-    group.add_argument("--layer", dest="target", metavar="NAME", action="append",
-                       help="repeatable (default: the last blob with spatial extent before the "
-                       "scores, and the last of each of two finer resolutions)")
-    group.add_argument("--class", dest="classes", metavar="ID|LABEL|top:K", action="append",
-                       help="what to ask of each image; repeatable (default: the classes of its "
-                       "boxes, else top:1)")
-    group.add_argument("--score", metavar="NAME",
-                       help="the blob or layer of scores, before any Softmax")
-    group.add_argument("--gradient", choices=["post", "pre-relu", "positive"], default="post",
-                       help="see explain --help")
-    group.add_argument("--placement", metavar="HOW", default="centres", help="see explain --help")
-    group.add_argument("--samples", metavar="N", type=shared.positive,
-                       help="noisy copies, masks or steps, for methods that take some")
-
-
-def _add_measuring(group):
-    group.add_argument("--metrics", metavar="A,B,C", help="default: all, pointing with --boxes")
+def _add_measuring(group: shared.Group) -> None:
+    group.add_argument("--metrics", metavar="A,B,C", help="default: all; pointing with --boxes")
     group.add_argument("--boxes", metavar="FILE",
                        help=".csv with path, class, x, y, width, height; or .json, image -> list "
                        "of {class, box}; only images with boxes are measured")
@@ -102,188 +122,211 @@ def _add_measuring(group):
                        help="by which pointing may miss a box (default: 0; often 15)")
     group.add_argument("--steps", metavar="N", type=shared.positive, default=20,
                        help="of deletion and insertion (default: 20)")
-    group.add_argument("--limit", metavar="N", type=shared.positive, help="the first N images")
+    group.add_argument("--limit", metavar="N", type=shared.positive,
+                       help="measure only the first N images")
     group.add_argument("--seed", metavar="N", type=_seed, default=0,
                        help="of everything random (default: 0)")
 
 
-def _pixels(text):
+def _pixels(text: str) -> float:
     try:
         value = float(text)
     except ValueError:
         value = -1
     if not 0 <= value < math.inf:
-        raise argparse.ArgumentTypeError("a number of pixels, not {!r}".format(text))
+        raise argparse.ArgumentTypeError(f"expected a number of pixels, not {text!r}")
     return value
 
 
-def _seed(text):
+def _seed(text: str) -> int:
     if not text.isdigit() or int(text) >= 2 ** 32:
-        raise argparse.ArgumentTypeError("a whole number below 2**32, not {!r}".format(text))
+        raise argparse.ArgumentTypeError(f"expected a whole number below 2**32, not {text!r}")
     return int(text)
 
 
-def run(options):
+def run(options: argparse.Namespace) -> int:
     """Run the subcommand; the result is the exit code."""
-    from caffe_gradcam import comparison, evaluate
+    from caffe_gradcam.commands import recipes
+    from caffe_gradcam.measuring import comparison
+    from caffe_gradcam.measuring.bench import Bench
+    from caffe_gradcam.measuring.measurement import Settings
 
-    model = shared.load_model(options)
-    if not options.target:
-        model = model._replace(targets=evaluate.spread_layers(model))
-    settings = evaluate.Settings(_metrics(options), options.steps, options.tolerance, options.seed)
-    items = _items(options, model)
-    with shared.open_explainer(model, options, _methods(options, model)) as explainer:
-        bench = evaluate.Bench(explainer, settings)
-        outcomes = list(_measure_all(bench, items, options))
-        ran = explainer.engine.description
-    measurements = [one for outcome in outcomes if not isinstance(outcome, InputError)
-                    for one in outcome]
-    failed = sum(isinstance(one, InputError) for one in outcomes)
+    recipes.check_one_device(options)
+    recipe, model = _recipe(options)
+    settings = Settings(_metrics(options), options.steps, options.tolerance, options.seed)
+    subjects = _subjects(options, recipe, model)
+    with recipes.open_explainer(recipe, model) as explainer:
+        bench = Bench(explainer, settings)
+        outcomes = list(_measure_all(bench, subjects, options))
+        engine = explainer.engine.description
+    measurements = [measurement for outcome in outcomes if outcome.ok
+                    for measurement in outcome.unwrap()]
+    failed = sum(not outcome.ok for outcome in outcomes)
     if failed == len(outcomes):
         return 2
     rows = comparison.rows(measurements, options.seed)
     verdict = comparison.verdict(rows, measurements, options.seed)
-    report = dict({"model": model.name, "engine": ran["engine"], "device": ran["device"]},
-                  **comparison.report(rows, verdict, settings, bench.stages))
-    report["images"] = [_image_entry(item, one) for item, one in zip(items, outcomes)]
-    _say(report, rows, verdict, options)
+    report = {"model": model.name, "engine": engine["engine"], "device": engine["device"],
+              "recipe": recipe.to_dict(),
+              **comparison.report(rows, verdict, settings, bench.stages)}
+    report["images"] = [_image_entry(subject.item.path, outcome)
+                        for subject, outcome in zip(subjects, outcomes)]
+    _print(report, rows, verdict, options)
     if options.folder:
         _write(report, rows, model, options)
     return 1 if failed else 0
 
 
-def _methods(options, model):
-    """The methods asked for, each once; "all" are those that have a meaning for the net."""
-    from caffe_gradcam import heads
-    from caffe_gradcam.methods import METHODS
+def _recipe(options: argparse.Namespace) -> "Tuple[Recipe, LoadedModel]":
+    """The recipe with the methods and layers to compare, and its model."""
+    from caffe_gradcam.commands import recipes
+    from caffe_gradcam.measuring.bench import spread_layers
 
-    named = shared.names(options.methods)
-    if named == ["all"]:
-        named = list(METHODS)
-        try:
-            heads.pooled_blob(model.graph, model.score, model.shapes)
-        except InputError:
-            named.remove("cam")
+    names: Optional[List[str]] = getattr(options, "explaining.methods")
+    if names == [ALL] or (names is None and not options.config):
+        setattr(options, "explaining.methods", list(USUAL))
+    recipe = recipes.from_options(options)
+    if not options.images:
+        raise QuestionError("there is no image to measure; give at least one")
+    model = recipes.load_model(recipe, options)
+    methods = allowed_methods(model) if names == [ALL] else recipe.explaining.methods
     # The random baseline stands in every table.
-    named = [name for name in named if name != "random"]
-    if not named:
-        raise InputError("--methods names nothing but the baseline, which is there anyway")
-    return named
+    methods = tuple(name for name in methods if name != "random")
+    if not methods:
+        raise QuestionError("--method names only the random baseline, which is always measured; "
+                            "name a method to compare with it", "--method")
+    recipe = dataclasses.replace(
+        recipe, explaining=dataclasses.replace(recipe.explaining, methods=methods))
+    recipes.save(recipe, options)
+    if not recipe.explaining.layers:
+        layers = tuple(spread_layers(model))
+        recipe = dataclasses.replace(
+            recipe, explaining=dataclasses.replace(recipe.explaining, layers=layers))
+        model = model.with_layers(layers)
+    return recipe, model
 
 
-def _metrics(options):
-    from caffe_gradcam import choices
-    from caffe_gradcam.evaluate import METRICS
+def allowed_methods(model: "LoadedModel") -> Tuple[str, ...]:
+    """All methods that have a meaning for a net: CAM needs a pooled head."""
+    from caffe_gradcam.explaining import heads
+    from caffe_gradcam.explaining.methods import METHODS
+
+    pooled = Outcome.of(heads.pooled_blob, model.graph, model.score, model.shapes)
+    return tuple(name for name in METHODS if pooled.ok or name != "cam")
+
+
+def _metrics(options: argparse.Namespace) -> Tuple[str, ...]:
+    from caffe_gradcam.measuring.measurement import METRICS
+    from caffe_gradcam.model import choices
 
     if options.metrics is None:
-        return tuple(one for one in METRICS if options.boxes or one != "pointing")
-    named = tuple(name.strip() for name in options.metrics.split(","))
-    choices.check(named, METRICS, "metric")
-    if "pointing" in named and not options.boxes:
-        raise InputError("the pointing game wants --boxes")
-    return named
+        return tuple(name for name in METRICS if options.boxes or name != "pointing")
+    names = tuple(name.strip() for name in options.metrics.split(","))
+    choices.check(names, METRICS, "metric")
+    if "pointing" in names and not options.boxes:
+        raise QuestionError("the metric pointing needs --boxes", "--metrics")
+    return names
 
 
-def _items(options, model):
-    """(path, questions, boxes) of each image to measure."""
-    from caffe_gradcam import annotations, evaluate
-    from caffe_gradcam.questions import Top, parse
+def _subjects(options: argparse.Namespace, recipe: "Recipe",
+              model: "LoadedModel") -> List[Subject]:
+    """The images to measure, with what is asked about each."""
+    from caffe_gradcam.asking.grammar import Asker, Asking
+    from caffe_gradcam.asking.questions import Class, Top
+    from caffe_gradcam.batch.sources import open_source
+    from caffe_gradcam.measuring import annotations, bench
 
     boxes = annotations.read_boxes(options.boxes, model.find_class) if options.boxes else {}
-    asked = [parse(text, model.find_class) for text in options.classes or []]
-    evaluate.check_questions(asked)
-    items = []
-    for path in _image_paths(options.images):
-        own = annotations.boxes_of(path, boxes)
-        if own or not boxes:
-            items.append((path, asked or sorted(own) or [Top(1)], own))
-    if not items:
-        raise InputError("{}: has no boxes of any of these images; names are compared as they "
-                         "are, then without their folders".format(options.boxes))
-    return items[:options.limit]
+    asker = Asker(recipe.asking, model)
+    asked = asker.questions() if recipe.asking != Asking() else []
+    bench.check_questions(asked)
+    subjects = []
+    for argument in options.images:
+        for item in open_source(argument, class_names=model.class_names):
+            item_boxes = annotations.boxes_of(item.path, boxes)
+            if boxes and not item_boxes:
+                continue
+            questions = asker.questions(item.questions) if item.questions else asked or [
+                Class(index) for index in sorted(item_boxes)] or [Top(1)]
+            subjects.append(Subject(item, questions, item_boxes))
+    if not subjects:
+        raise InputError(
+            f"{options.boxes}: has no boxes of any of these images; names are compared as they "
+            "are, then without their folders", options.boxes)
+    return subjects[:options.limit]
 
 
-def _image_paths(names):
-    """The files that are named, and the images in folders that are."""
-    paths = []
-    for name in names:
-        if not os.path.isdir(name):
-            paths.append(name)
-            continue
-        inside = [os.path.join(name, one) for one in sorted(os.listdir(name))
-                  if one.lower().endswith(_EXTENSIONS)]
-        if not inside:
-            raise InputError("{}: no images in this folder".format(name))
-        paths += inside
-    return list(dict.fromkeys(paths))
-
-
-def _measure_all(bench, items, options):
+def _measure_all(bench: "Bench", subjects: Sequence[Subject],
+                 options: argparse.Namespace) -> "Iterator[Measured]":
     """The outcome of each image, batch by batch."""
     from tqdm import tqdm
 
-    from caffe_gradcam import images
-    from caffe_gradcam.explain import attempt
+    from caffe_gradcam.batch.sources.reading import read_image
 
     hidden = True if options.quiet or options.json else None
-    with tqdm(total=len(items), unit="image", disable=hidden) as progress:
-        for start in range(0, len(items), options.batch):
-            part = items[start:start + options.batch]
-            paths = [path for path, _, _ in part]
-            outcomes = bench.measure(paths, [attempt(images.read, path) for path in paths],
-                                     [asked for _, asked, _ in part], [own for _, _, own in part])
-            for path, outcome in zip(paths, outcomes):
-                if isinstance(outcome, InputError):
-                    progress.write(_error_line(path, outcome), file=sys.stderr)
+    with tqdm(total=len(subjects), unit="image", disable=hidden) as progress:
+        for start in range(0, len(subjects), options.batch):
+            part = subjects[start:start + options.batch]
+            outcomes = bench.measure(
+                [subject.item.path for subject in part],
+                [Outcome.of(read_image, subject.item) for subject in part],
+                [subject.questions for subject in part], [subject.boxes for subject in part])
+            for subject, outcome in zip(part, outcomes):
+                if not outcome.ok:
+                    progress.write(_error_line(subject.item.path, outcome), file=sys.stderr)
                 progress.update()
                 yield outcome
 
 
-def _error_line(path, error):
-    """What the user reads of an image that failed."""
-    message = str(error)
-    return "caffe-gradcam: {}".format(message if path in message else path + ": " + message)
+def _error_line(path: str, outcome: "Measured") -> str:
+    """What is printed about an image that failed."""
+    message = str(outcome.error)
+    return "caffe-gradcam: " + (message if path in message else f"{path}: {message}")
 
 
-def _image_entry(item, outcome):
-    from caffe_gradcam.comparison import number
+def _image_entry(path: str, outcome: "Measured") -> Dict[str, Any]:
+    from caffe_gradcam.measuring.comparison import number
 
-    if isinstance(outcome, InputError):
-        return {"path": item[0], "error": str(outcome)}
-    return {"path": item[0], "maps": [
-        {"class": one.class_index, "method": one.method, "layer": one.target or None,
-         "values": {name: number(value) for name, value in one.values.items()}}
-        for one in outcome]}
+    if not outcome.ok:
+        return {"path": path, "error": str(outcome.error)}
+    return {"path": path, "maps": [
+        {"class": measurement.class_index, "method": measurement.method,
+         "layer": measurement.layer,
+         "values": {name: number(value) for name, value in measurement.values.items()}}
+        for measurement in outcome.unwrap()]}
 
 
-def _say(report, rows, verdict, options):
-    from caffe_gradcam import comparison
+def _print(report: Dict[str, Any], rows: "Sequence[Row]", verdict: "Verdict",
+           options: argparse.Namespace) -> None:
+    from caffe_gradcam.measuring import comparison
 
     if options.json:
         print(json.dumps(report, indent=2))
         return
-    lines = "{}\n\n{}".format(comparison.table(rows), verdict.text)
+    lines = f"{comparison.table(rows)}\n\n{verdict.text}"
+    encoding = sys.stdout.encoding or "utf-8"
     try:
-        lines.encode(sys.stdout.encoding or "utf-8")
+        lines.encode(encoding)
     except UnicodeEncodeError:
-        lines = lines.replace("±", "+-")
-        lines = lines.encode(sys.stdout.encoding, "backslashreplace").decode(sys.stdout.encoding)
+        lines = lines.replace("±", "+-").encode(encoding, "backslashreplace").decode(encoding)
     print(lines)
 
 
-def _write(report, rows, model, options):
-    from caffe_gradcam import images, plots
-    from caffe_gradcam.evaluate import COLUMNS
+def _write(report: Dict[str, Any], rows: "Sequence[Row]", model: "LoadedModel",
+           options: argparse.Namespace) -> None:
+    """Write the report and the plots of its curves."""
+    from caffe_gradcam.measuring.measurement import COLUMNS
+    from caffe_gradcam.model import images
+    from caffe_gradcam.pictures import plots
     from prototxt_tools.files import write_bytes
 
     text = json.dumps(report, indent=2) + "\n"
     write_bytes(os.path.join(options.folder, "evaluate.json"), text.encode("utf-8"))
     unit = "score of the class" if model.link == "none" else "probability of the class"
     for name in ("deletion", "insertion"):
-        lines = [plots.Line("{} {}".format(row.method, row.target).strip(), row.curves[name],
-                            row.cells[name].mean, not row.target)
+        lines = [plots.Line(f"{row.method} {row.layer or ''}".strip(), row.curves[name],
+                            row.cells[name].mean, not row.layer)
                  for row in rows if name in row.curves]
         if lines:
-            title = "{}: {}".format(model.name, name)
             images.write(os.path.join(options.folder, name + ".png"),
-                         plots.plot(title, lines, COLUMNS[name].better, unit))
+                         plots.plot(f"{model.name}: {name}", lines, COLUMNS[name].better, unit))

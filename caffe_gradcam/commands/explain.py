@@ -3,170 +3,173 @@
 import argparse
 import json
 import sys
+from typing import TYPE_CHECKING, Any, Dict, List
 
 from caffe_gradcam.commands import options as shared
-from prototxt_tools.errors import InputError
+from prototxt_tools.errors import QuestionError
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+    from caffe_gradcam.asking.grammar import Asker
+    from caffe_gradcam.commands.requests import Request
+    from caffe_gradcam.commands.writing import Writer
+    from caffe_gradcam.explaining.explainer import Explainer
+
+Row = Dict[str, Any]
 
 DESCRIPTION = """\
-Write, for each image and class, a figure that shows where the net found what speaks for the
-class (Grad-CAM): the photograph beside itself with the map laid over it.
+Write, for each image and class, a figure that shows which regions support the class (Grad-CAM):
+the image beside itself with the heatmap laid over it.
 """
 
-EXAMPLES = """\
+EXAMPLES = f"""\
 examples:
   caffe-gradcam explain models/digits scene.png -o figures
-      what is it, and why: the class with the highest score
-  caffe-gradcam explain models/squeezenet *.jpg -o figures --class "tiger cat" --class top:2 --npz
-      this class and the two likeliest of each photograph, with the arrays behind the figures
+      the class with the highest score, and why
+  caffe-gradcam explain models/squeezenet *.jpg -o figures --class "tiger cat" --class top:2
+      this class and the two best of each image
   caffe-gradcam explain models/squeezenet cat.jpg -o figures --versus tabby "tiger cat"
       what tells one class from the other
   caffe-gradcam explain models/squeezenet cat.jpg -o figures --class top:3 --figure grid \\
-      --method grad-cam,layer-cam,score-cam --layer fire5/concat --layer fire9/concat
+      --method grad-cam,layer-cam,score-cam --layer fire5/concat,fire9/concat
       classes, methods and layers in one table
 
-methods, by what they take besides the forward pass:
+{shared.EXIT_CODES}
+"""
+
+DETAILS = """\
+methods, by what they need besides the forward pass:
   nothing    cam (for pooled heads), eigen-cam, random (the baseline)
   gradients  grad-cam, grad-cam++, xgrad-cam, hirescam, element-wise, layer-cam, eigen-grad-cam,
              fullgrad; of the pixels: saliency, guided-backprop, deconvnet, guided-grad-cam
-  head       ablation-cam: the layers behind the target, once for each channel
+  head       ablation-cam: the layers behind the explained one, once for each channel
   net        score-cam, ss-cam, smooth-grad-cam++; of the pixels: smoothgrad,
              integrated-gradients, occlusion, rise: the whole net, many times
 
-A model is a folder with deploy.prototxt, a .caffemodel and a readme.md that says how pictures
-are prepared; or a prototxt, with --weights. What is not said is found in the net or the folder,
-or assumed, and shown; every value can be given here instead.
+MODEL is a folder with deploy.prototxt, a .caffemodel and a readme.md that specifies how images are
+prepared; a prototxt, with --weights; or the name of a public model. What is not specified is found
+in the net or the folder, or assumed, and printed; every value can be set here instead.
 
-exit codes: 0 all done, 1 some images failed, 2 nothing could be done
+IMAGE is an image file, a folder, a pattern, a list in Caffe's form, a .csv, .tsv, .jsonl or
+.parquet with a column path, an LMDB, a .tar, an HDF5 file, or - for paths on standard input.
 """
 
 
-def add(commands):
+def add(commands: Any) -> None:
     """Add the subcommand's parser."""
-    parser = commands.add_parser(
-        "explain",
-        help="show what the net looked at in some images",
-        description=DESCRIPTION,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("model", metavar="MODEL",
-                        help="a model folder, a prototxt, or a public model's name")
-    parser.add_argument("images", metavar="IMAGE", nargs="+",
-                        help="an image file; for a net with several inputs BLOB=IMAGE for each")
+    parser = shared.add_command(
+        commands, "explain", "show what the net looked at in some images",
+        description=DESCRIPTION, epilog=EXAMPLES, details=DETAILS,
+        rest="images", usage="caffe-gradcam explain MODEL IMAGE [IMAGE ...] -o DIR [option ...]")
+    parser.add_argument("model.path", metavar="MODEL",
+                        help="a model folder, a prototxt, or the name of a public model")
+    parser.add_argument("images", metavar="IMAGE", nargs="*",
+                        help="files, folders, lists, archives or -; for a net with several "
+                        "inputs, BLOB=IMAGE for each")
     parser.add_argument("-o", dest="folder", metavar="DIR", required=True, help="for the figures")
     asking = parser.add_argument_group("what to explain")
-    asking.add_argument("--crop", dest="region", metavar="X,Y,W,H",
-                        help="ask about this part of the photograph, and show both")
     shared.add_questions(asking)
-    shared.add_methods(parser.add_argument_group("how to explain it"))
+    asking.add_argument("--crop", metavar="X,Y,W,H",
+                        help="ask about this part of the image, and show both")
+    explaining = parser.add_argument_group("how to explain it")
+    shared.add_methods(explaining, "grad-cam (default) or another, see --help-all; commas or "
+                       "repeatable", shared.LAYER)
+    shared.add_fusion(explaining)
     shared.add_running(parser.add_argument_group("how to run"))
     shared.add_model(parser.add_argument_group(
-        "the model, where its folder says nothing or is wrong"))
-    _add_figures(parser.add_argument_group("figures"))
+        "the model, where its folder does not specify it"))
+    shared.add_look(
+        parser.add_argument_group("figures"),
+        "side-by-side (default), overlay (without the image beside it), or grid: a row for each "
+        "class, a column for each method and layer",
+        "png (default), jpg or webp; svg or pdf with Matplotlib")
     _add_output(parser.add_argument_group("output"))
     parser.set_defaults(run=run)
 
 
-def _add_figures(group):
-    group.add_argument("--figure", metavar="KIND", default="side-by-side",
-                       help="side-by-side (default), overlay (the bare picture), or grid: a row "
-                       "for each class, a column for each method and layer")
-    group.add_argument("--style", metavar="NAME", default="fade",
-                       help="fade (default), added, clipped, half, 60-40, bare, contours, masked "
-                       "or blurred")
-    group.add_argument("--colour-map", metavar="NAME",
-                       help="any of OpenCV's, such as jet (default) or viridis; blue-white-red "
-                       "and purple-white-green show what speaks against the class too")
-    group.add_argument("--opacity", metavar="X", type=float, help="of the colours, 0 to 1")
-    group.add_argument("--boxes", metavar="X", type=float, nargs="?", const=0.15,
-                       help="draw boxes around what has this part of the highest heat "
-                       "(without X: 0.15), and write them to boxes.csv")
-    group.add_argument("--format", metavar="EXT", default="png",
-                       help="png (default), jpg or webp; svg or pdf with Matplotlib")
-
-
-def _add_output(group):
+def _add_output(group: shared.Group) -> None:
     group.add_argument("--npz", action="store_true",
                        help="also write the arrays: cam, heatmap, scores")
     group.add_argument("--json", action="store_true", help="print one JSON object, nothing else")
-    shared.add_talk(group)
+    shared.add_config(group)
+    shared.add_verbosity(group)
 
 
-def run(options):
+def run(options: argparse.Namespace) -> int:
     """Run the subcommand; the result is the exit code."""
-    from caffe_gradcam.commands.pictures import Writer, items
+    from caffe_gradcam.asking.grammar import Asker, parse_box
+    from caffe_gradcam.commands import recipes
+    from caffe_gradcam.commands.describing import describe
+    from caffe_gradcam.commands.requests import requests
+    from caffe_gradcam.commands.writing import Writer
 
-    model = shared.load_model(options)
-    pictures, classes = items(options, model), shared.classes(options, model)
-    writer = Writer(options)
+    recipes.check_one_device(options)
+    recipe = recipes.from_options(options)
+    if not options.images:
+        raise QuestionError("there is no image to explain; give at least one")
+    crop = parse_box(options.crop, "--crop") if options.crop else None
+    figures = recipes.figure_options(options)
+    recipes.save(recipe, options)
+    model = recipes.load_model(recipe, options)
+    items = requests(options.images, model, crop)
+    Asker(recipe.asking, model)  # An unknown class is found before the engine opens.
+    writer = Writer(options.folder, recipe, figures, options.npz)
     if not (options.json or options.quiet):
-        print(shared.describe(model), file=sys.stderr)
-    methods = shared.methods(options)
-    with shared.open_explainer(model, options, methods, options.fuse) as explainer:
-        asked = shared.questions(classes, options, explainer)
-        rows = explain_all(explainer, pictures, asked, writer, options)
-        ran = explainer.engine.description
+        print(describe(model), file=sys.stderr)
+    with recipes.open_explainer(recipe, model) as explainer:
+        asker = Asker(recipe.asking, explainer.model, explainer.score_blob)
+        rows = _explain(explainer, asker, items, writer, options)
+        engine = explainer.engine.description
     writer.finish()
     if options.json:
-        report = {"model": model.name, "engine": ran["engine"], "device": ran["device"]}
-        print(json.dumps(dict(report, images=rows), indent=2))
+        print(json.dumps({
+            "model": model.name, "engine": engine["engine"], "device": engine["device"],
+            "recipe": recipe.to_dict(), "images": rows}, indent=2))
     failed = sum("error" in row for row in rows)
     return 0 if not failed else 2 if failed == len(rows) else 1
 
 
-def explain_all(explainer, pictures, asked, writer, options):
-    """Explain all pictures, batch by batch; gives the report's entries in their order."""
+def _explain(explainer: "Explainer", asker: "Asker", items: "List[Request]", writer: "Writer",
+             options: argparse.Namespace) -> List[Row]:
+    """Explain all images, batch by batch; the rows of the report."""
     from tqdm import tqdm
 
-    from caffe_gradcam import outputs
+    from caffe_gradcam.commands.requests import explain_all
+    from caffe_gradcam.pictures import outputs
 
-    names = outputs.stems([one.name for one in pictures])
+    stems = outputs.stems([request.name for request in items])
     rows = []
-    hidden = options.quiet or len(pictures) == 1
-    with tqdm(total=len(names), unit="image", disable=True if hidden else None) as progress:
-        for start in range(0, len(names), options.batch):
-            batch = pictures[start:start + options.batch]
-            for one, name, outcome in zip(batch, names[start:],
-                                          explain_batch(explainer, batch, asked)):
-                row = writer.write(one, name, outcome, explainer.model)
-                say(row, options, progress)
+    hidden = options.quiet or len(items) == 1
+    with tqdm(total=len(items), unit="image", disable=True if hidden else None) as progress:
+        for start in range(0, len(items), options.batch):
+            batch = items[start:start + options.batch]
+            outcomes = explain_all(explainer, asker, batch)
+            for request, stem, outcome in zip(batch, stems[start:], outcomes):
+                row = writer.write(request, stem, outcome, explainer.model)
+                _print(row, options, progress)
                 rows.append(row)
                 progress.update()
     return rows
 
 
-def explain_batch(explainer, batch, asked):
-    """What there is of each picture: (photographs, result or results), or an InputError.
-
-    A picture with a crop has two results, of the whole and of the crop.
-    """
-    from caffe_gradcam.explain import attempt
-
-    read = [attempt(one.read) for one in batch]
-    parts = [[] if isinstance(one, InputError) else one.asked for one in read]
-    flat = [part for own in parts for part in own]
-    try:
-        results = iter(explainer.explain(flat, asked) if flat else [])
-    except InputError as error:
-        results = iter([error] * len(flat))
-    outcomes = []
-    for one, own in zip(read, parts):
-        answers = [next(results) for _ in own]
-        errors = [answer for answer in answers + [one] if isinstance(answer, InputError)]
-        outcomes.append(errors[0] if errors else (one, answers))
-    return outcomes
-
-
-def say(row, options, progress):
-    """Tell the user what became of an image."""
+def _print(row: Row, options: argparse.Namespace, progress: "tqdm") -> None:
+    """Print what became of an image: a line for each figure, or the error."""
     if "error" in row:
         progress.write("caffe-gradcam: {}".format(row["error"]), file=sys.stderr)
     elif not (options.json or options.quiet):
-        for one in row["explanations"]:
-            method = "" if one["method"] == "grad-cam" else one["method"] + " "
-            line = "{}: {} {}at {} -> {}".format(
-                row["path"], one["question"], method, one["target"], one["figure"]
-            )
-            # File names may hold bytes, and labels letters, that the terminal's encoding has not.
+        for entry in row["explanations"]:
+            line = f"{row['path']}: {_answer(entry)} -> {entry['figure']}"
+            # File names may hold bytes, and class names letters, that the terminal cannot show.
             encoding = sys.stdout.encoding or "utf-8"
             progress.write(line.encode(encoding, "backslashreplace").decode(encoding))
+
+
+def _answer(entry: Row) -> str:
+    """``281 tabby (93.1 %), grad-cam at conv5``; of an empty map, that it is empty."""
+    from caffe_gradcam.pictures.figures import percent
+
+    value = (f"score {entry['score']:.4g}" if entry["probability"] is None
+             else percent(entry["probability"]))
+    text = f"{entry['question']} ({value}), {entry['method']} at {entry['layer']}"
+    return text + ", empty" if entry["status"] == "empty" else text

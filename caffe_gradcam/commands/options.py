@@ -1,248 +1,196 @@
-"""Options that several subcommands share, and what is made of them."""
+"""The options that several subcommands share.
+
+The destination of an option that is part of a recipe has a dot: ``running.device`` is the field
+``device`` of the section ``running``; see :mod:`caffe_gradcam.commands.recipes`.
+"""
 
 import argparse
 import re
-import sys
+from typing import Any, List, Optional, Sequence
 
-from prototxt_tools.errors import InputError
+from prototxt_tools.commands.parsing import Parser, Rare
+
+Group = argparse._ActionsContainer
+
+EXIT_CODES = "exit codes: 0: done; 1: some images failed; 2: the input is unusable"
 
 
-def add_questions(group):
+class Names(argparse.Action):
+    """Collects names between commas, from every occurrence of its option, each once."""
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace,
+                 values: Any, option_string: Optional[str] = None) -> None:
+        names: List[str] = list(getattr(namespace, self.dest) or [])
+        names += [name.strip() for name in values.split(",")]
+        if "" in names:
+            raise argparse.ArgumentError(self, f"expected names between commas, not {values!r}")
+        setattr(namespace, self.dest, list(dict.fromkeys(names)))
+
+
+class _Versus(argparse.Action):
+    """Collects pairs of classes as questions."""
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace,
+                 values: Any, option_string: Optional[str] = None) -> None:
+        texts = list(getattr(namespace, self.dest) or [])
+        setattr(namespace, self.dest, texts + [" versus ".join(values)])
+
+
+def add_flag(group: Group, name: str, dest: str, text: str) -> None:
+    """A switch of a recipe: None unless it is given, so that a configuration may set it."""
+    group.add_argument(name, dest=dest, action="store_const", const=True, help=text)
+
+
+def add_questions(group: Group) -> None:
     """What to explain."""
-    group.add_argument(
-        "--class", dest="classes", metavar="CLASS", action="append",
-        help="a class by number or label; top:K for the K with the highest scores, one by one; "
-        "weighted:K for them together; A+B for several together; repeatable (default: top:1)",
-    )
-    group.add_argument("--versus", nargs=2, metavar=("A", "B"), action="append", default=[],
-                       help="what tells class A from class B; repeatable")
-    group.add_argument("--counterfactual", action="store_true",
-                       help="what speaks against the class instead of for it")
-    group.add_argument("--probability", action="store_true",
-                       help="explain the class's probability instead of its score")
-    group.add_argument("--at", metavar="X,Y[,W,H]",
-                       help="for nets with a map of scores: one pixel or box of the photograph")
-    group.add_argument("--mask", metavar="FILE",
-                       help="the same for the white pixels of a mask of the photograph's size")
-    group.add_argument("--like", metavar="IMAGE",
-                       help="what makes the score blob (an embedding, say) like that of this image")
-    group.add_argument("--cosine", action="store_true",
-                       help="compare with --like by the cosine, not the dot product")
+    add_classes(group, "a class by number or name; top:K for the K best, one by one; weighted:K "
+                "for them together; A+B for several together; repeatable (default: top:1)")
+    group.add_argument("--versus", dest="asking.classes", nargs=2, metavar=("A", "B"),
+                       action=_Versus, help="what tells class A from class B; repeatable")
+    add_flag(group, "--counterfactual", "asking.counterfactual",
+             "what counts against the class instead of for it")
+    add_flag(group, "--probability", "asking.probability",
+             Rare("explain the probability of the class instead of its score"))
+    group.add_argument("--at", dest="asking.at", metavar="X,Y[,W,H]",
+                       help=Rare("for nets with a map of scores: one pixel or box of the image"))
+    group.add_argument("--mask", dest="asking.mask", metavar="FILE",
+                       help=Rare("the same for the white pixels of a mask of the image's size"))
+    group.add_argument("--like", dest="asking.like", metavar="IMAGE",
+                       help=Rare("what makes the score blob, such as an embedding, similar to "
+                                 "that of this image"))
+    add_flag(group, "--cosine", "asking.cosine",
+             Rare("compare with --like by the cosine instead of the dot product"))
 
 
-def add_methods(group):
-    """How to explain it."""
-    group.add_argument(
-        "--method", dest="methods", metavar="NAME", action="append",
-        help="grad-cam (default) or another, see below; repeatable",
-    )
-    group.add_argument(
-        "--layer", dest="target", metavar="NAME", action="append",
-        help="draw the map of this layer or blob; repeatable (default: the last blob with "
-        "spatial extent before the scores; one for each input)",
-    )
-    group.add_argument("--fuse", metavar="HOW",
-                       help="one map of all layers: mean, max or product")
-    group.add_argument(
-        "--score", metavar="NAME", help="the blob or layer of scores, before any Softmax"
-    )
-    group.add_argument(
-        "--gradient", choices=["post", "pre-relu", "positive"], default="post",
-        help="with respect to what the blob holds (default); to what it held before its "
-        "in-place layers, as scripts that run net.backward to the end do; or only where positive",
-    )
-    group.add_argument("--samples", metavar="N", type=positive,
-                       help="noisy copies, masks or steps, for methods that take some")
-    group.add_argument("--placement", metavar="HOW", default="centres",
-                       help="centres: cells lie where their receptive fields do (default); "
-                       "stretch: the map is pulled over the input, as other tools do")
+def add_classes(group: Group, text: str) -> None:
+    """``--class``."""
+    group.add_argument("--class", dest="asking.classes", metavar="CLASS", action="append",
+                       help=text)
 
 
-def add_running(group):
+def add_methods(group: Group, method: str, layer: str) -> None:
+    """How to explain it; the texts are the help of ``--method`` and ``--layer``."""
+    group.add_argument("--method", dest="explaining.methods", metavar="NAME", action=Names,
+                       help=method)
+    group.add_argument("--layer", dest="explaining.layers", metavar="NAME", action=Names,
+                       help=layer)
+    group.add_argument("--samples", dest="explaining.samples", metavar="N", type=positive,
+                       help=Rare("noisy copies, masks or steps, for methods that use them"))
+    group.add_argument("--gradient", dest="explaining.gradient", metavar="post|pre-relu|positive",
+                       help=Rare("of the blob's final content (post, the default); of its content "
+                                 "before its in-place layers, as in scripts that run net.backward "
+                                 "to the end; or post where it is positive"))
+    group.add_argument("--placement", dest="explaining.placement", metavar="centres|stretch",
+                       help=Rare("centres: each cell lies at the centre of its receptive field "
+                                 "(default); stretch: the map is stretched over the input, as in "
+                                 "other tools"))
+
+
+def add_fusion(group: Group) -> None:
+    """``--fuse``."""
+    group.add_argument("--fuse", dest="explaining.fuse", metavar="mean|max|product",
+                       help=Rare("merge the maps of all layers into one"))
+
+
+LAYER = ("draw the map of this layer or blob; commas or repeatable (default: the last blob with "
+         "spatial extent before the scores, one for each input)")
+
+
+def add_running(group: Group, several_devices: bool = False) -> None:
     """On what to run."""
-    group.add_argument("--engine", choices=["auto", "caffe", "torch"], default="auto",
-                       help="auto takes Caffe where pycaffe is installed")
-    group.add_argument("--device", metavar="cpu|cuda[:N]", default="cpu")
-    group.add_argument("--precision", choices=["fp32", "tf32", "bf16", "fp16"], default="fp32",
-                       help="of the torch engine's arithmetic (default: fp32, as Caffe's)")
-    group.add_argument("--trust", action="store_true",
-                       help="let the net run Python code and read files, if it has such layers")
-    group.add_argument("--allow-missing", action="store_true",
-                       help="fill layers that the weights file lacks as Caffe would")
+    group.add_argument("--engine", dest="running.engine", metavar="auto|caffe|torch",
+                       help="auto (default): Caffe if pycaffe is installed, otherwise torch")
+    add_device(group, several_devices)
     group.add_argument("--batch", metavar="N", type=positive, default=8,
                        help="images that go through the net together (default: 8)")
+    group.add_argument("--precision", dest="running.precision", metavar="fp32|tf32|bf16|fp16",
+                       help=Rare("of the torch engine (default: fp32, as in Caffe)"))
+    add_flag(group, "--allow-missing", "running.allow_missing",
+             Rare("fill layers that the weights file lacks as Caffe would"))
+    add_flag(group, "--trust", "running.trust",
+             Rare("let layers of the net run Python code and read files"))
+    group.add_argument("--plugin", dest="running.plugins", metavar="MODULE", action=Names,
+                       help=Rare("import a module that registers layers or methods of your own; "
+                                 "commas or repeatable"))
 
 
-def add_model(group):
-    """What the model's folder may leave open."""
+def add_device(group: Group, several: bool = False) -> None:
+    """``--device``."""
+    text = "each has a net of its own; commas or repeatable" if several else "the GPU by number"
+    group.add_argument("--device", dest="running.device", metavar="cpu|cuda|cuda:N", action=Names,
+                       help=f"{text} (default: cpu)")
+
+
+def add_model(group: Group) -> None:
+    """What the model's folder may not specify."""
+    group.add_argument("--weights", dest="model.weights", metavar="FILE",
+                       help="a .caffemodel or .caffemodel.h5")
+    group.add_argument("--labels", dest="overrides.labels", metavar="FILE",
+                       help="one class name per line, class 0 first")
+    group.add_argument("--score", dest="overrides.score", metavar="NAME",
+                       help="the blob or layer of the scores, before any Softmax")
+    group.add_argument("--mean", dest="overrides.mean", metavar="M[,M,M]|FILE|none",
+                       help="per channel in the net's order, 0 to 255; or a .npy or .binaryproto")
+    group.add_argument("--scale", dest="overrides.scale", metavar="X",
+                       help="the factor after the mean is subtracted")
+    group.add_argument("--channel-order", dest="overrides.channel_order", metavar="BGR|RGB|GRAY")
+    group.add_argument("--resize", dest="overrides.resize", metavar="HxW|N|letterbox|none",
+                       help="warp to HxW; or the short side to N; or fit in and pad with the mean")
+    group.add_argument("--crop-size", dest="overrides.crop", metavar="HxW|none",
+                       help="the net's crop, taken from the middle after resizing")
+    group.add_argument("--crops", dest="overrides.crops", metavar="1|10",
+                       help=Rare("10: middle, corners and their mirror images, merged"))
+    group.add_argument("--size", dest="overrides.size", metavar="HxW",
+                       help=Rare("of the net's input"))
     group.add_argument("--offline", action="store_true",
-                       help="never download a public model; take what was fetched before")
-    group.add_argument("--weights", metavar="FILE", help="a .caffemodel or .caffemodel.h5")
-    group.add_argument("--size", metavar="HxW", help="of the net's input")
-    group.add_argument("--channel-order", metavar="BGR|RGB|GRAY")
-    group.add_argument("--mean", metavar="M[,M,M]|FILE|none",
-                       help="per channel in the net's order, 0..255; or .npy, .binaryproto")
-    group.add_argument("--scale", metavar="X", help="factor after the mean was subtracted")
-    group.add_argument("--resize", metavar="HxW|N|letterbox|none",
-                       help="warp to HxW; or short side N; or fit in, the rest the mean colour")
-    group.add_argument("--crop-size", dest="crop", metavar="HxW|none",
-                       help="what is cut out of the middle after resizing")
-    group.add_argument("--crops", metavar="1|10",
-                       help="10: middle, corners and their mirror images, merged")
-    group.add_argument("--labels", metavar="FILE", help="one label per line, class 0 first")
+                       help=Rare("never download a public model; use what was fetched before"))
 
 
-def add_talk(group, quiet="print errors only"):
-    """How much is said."""
+def add_config(group: Group) -> None:
+    """Recipes from files, and to files."""
+    group.add_argument("--config", metavar="FILE",
+                       help="take the model and these options from a file; those given here win")
+    group.add_argument("--save-config", metavar="FILE",
+                       help="write the options of this run to a file (.yaml or .json)")
+
+
+def add_look(group: Group, kinds: str, formats: str) -> None:
+    """How figures look; the texts list the kinds of figures and the formats."""
+    group.add_argument("--figure", metavar="KIND", default="side-by-side", help=kinds)
+    group.add_argument("--style", metavar="NAME", default="fade",
+                       help="fade (default), added, clipped, half, 60-40, bare, contours, masked "
+                       "or blurred")
+    group.add_argument("--colormap", metavar="NAME",
+                       help="any of OpenCV's, such as jet (default) or viridis; blue-white-red and "
+                       "purple-white-green also show what counts against the class")
+    group.add_argument("--opacity", metavar="X", type=float, help=Rare("of the colours, 0 to 1"))
+    group.add_argument("--heat-boxes", metavar="X", type=float, nargs="?", const=0.15,
+                       help="boxes around what reaches this fraction of the highest heat (without "
+                       "X: 0.15)")
+    group.add_argument("--format", metavar="EXT", default="png", help=formats)
+
+
+def add_verbosity(group: Group, quiet: str = "print errors only") -> None:
+    """How much is printed."""
     group.add_argument("-q", "--quiet", action="store_true", help=quiet)
     group.add_argument("-v", "--verbose", action="store_true",
-                       help="let Caffe and the image libraries speak")
+                       help="also print what Caffe and the libraries log")
 
 
-def positive(text):
+def positive(text: str) -> int:
     """A whole number from 1 up, for argparse."""
-    if not re.match("[1-9][0-9]*$", text):
-        raise argparse.ArgumentTypeError("a whole number from 1 up, not {!r}".format(text))
+    if not re.match("[1-9][0-9]{0,17}$", text):
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1 up, not {text!r}")
     return int(text)
 
 
-def numbers(text, counts, what):
-    """Whole numbers between commas; InputError where their count is not among the counts."""
-    found = re.findall(r"-?\d+", text)
-    if len(found) not in counts or ",".join(found) != text.replace(" ", ""):
-        raise InputError("{}, not {!r}".format(what, text))
-    return tuple(int(one) for one in found)
+def add_command(commands: Any, name: str, summary: str, **settings: Any) -> Parser:
+    """The parser of a subcommand, with ``--help-all``."""
+    parser: Parser = commands.add_parser(name, help=summary, **settings)
+    parser.add_help_all()
+    return parser
 
 
-def load_model(options):
-    """The model that the options name, fetched if need be; warnings go to stderr."""
-    from caffe_gradcam import zoo
-    from caffe_gradcam.model import READERS, Model
-
-    options.model = zoo.locate(options.model, options.offline, options.quiet)
-    overrides = {name: getattr(options, name) for name in READERS}
-    model = Model.load(options.model, options.weights, **overrides)
-    for warning in model.warnings:
-        print("caffe-gradcam: warning: {}".format(warning), file=sys.stderr)
-    return model
-
-
-def open_explainer(model, options, methods, fuse=None):
-    """An Explainer as the options want it, for methods of these names."""
-    from caffe_gradcam.explain import Explainer
-
-    return Explainer.open(
-        model,
-        options.engine,
-        methods=methods,
-        samples=options.samples,
-        gradient=options.gradient,
-        placement=options.placement,
-        fuse=fuse,
-        device=options.device,
-        verbose=options.verbose,
-        allow_missing=options.allow_missing,
-        trust=options.trust,
-        precision=options.precision,
-    )
-
-
-def methods(options):
-    """The methods that --method names."""
-    return names(",".join(options.methods or ["grad-cam"]))
-
-
-def names(text):
-    """The names between commas, each once."""
-    return list(dict.fromkeys(name.strip() for name in text.split(",")))
-
-
-def classes(options, model):
-    """The questions about classes that the options ask."""
-    from caffe_gradcam.questions import parse
-
-    asked = [parse(text, model.find_class) for text in options.classes or []]
-    asked += [parse(" versus ".join(pair), model.find_class) for pair in options.versus]
-    return asked if asked or options.like else [parse("top:1", model.find_class)]
-
-
-def questions(asked, options, explainer):
-    """All that the options ask.
-
-    Parameters
-    ----------
-    asked : list of question
-        See :func:`classes`.
-    options : argparse.Namespace
-    explainer : caffe_gradcam.explain.Explainer
-        Runs the net on the image of ``--like``.
-
-    Returns
-    -------
-    list of question
-    """
-    from caffe_gradcam import images
-    from caffe_gradcam.questions import Against, At, Like, Probability
-
-    if options.like:
-        reference = explainer.score_blob(images.read(options.like))
-        asked = asked + [Like(reference, options.cosine)]
-    region = _region(options)
-    if region is not None:
-        asked = [At(one, region) for one in asked]
-    if options.probability:
-        asked = [Probability(one) for one in asked]
-    return [Against(one) for one in asked] if options.counterfactual else asked
-
-
-def _region(options):
-    if options.at:
-        wanted = "--at wants X,Y or X,Y,WIDTH,HEIGHT in whole pixels"
-        return (numbers(options.at, (2, 4), wanted) + (1, 1))[:4]
-    if options.mask:
-        from caffe_gradcam import images
-
-        return images.read(options.mask).max(axis=2) > 127
-    return None
-
-
-def describe(model):
-    """A table of what is known of a model, and how."""
-    shown = model.preprocessing
-    sizes = dict.fromkeys(_size(one.size) for one in model.inputs.values())
-    values = [
-        ("weights", model.weights),
-        ("size", ", ".join(sizes)),
-        ("channel_order", shown.channel_order),
-        ("mean", _mean(shown.mean)),
-        ("scale", "{:g}".format(shown.scale)),
-        ("resize", _size(shown.resize)),
-        ("crop", _size(shown.crop)),
-        ("score", model.score),
-        ("target", ", ".join(model.targets)),
-        ("labels", "{} labels".format(len(model.labels)) if model.labels else "none"),
-    ]
-    if shown.crops > 1:
-        values.insert(7, ("crops", str(shown.crops)))
-    width = min(60, max(len(value) for _, value in values))
-    lines = [
-        "  {:<13}  {:<{}}  {}".format(name.replace("_", "-"), value, width, model.origins[name])
-        for name, value in values
-    ]
-    return "\n".join([model.name] + lines)
-
-
-def _size(size):
-    if isinstance(size, tuple):
-        return "{}x{}".format(*size)
-    if isinstance(size, str):
-        return size
-    return "none" if size is None else "short side {}".format(size)
-
-
-def _mean(mean):
-    if mean is None:
-        return "none"
-    if mean.ndim == 3:
-        return "image of {}x{}".format(*mean.shape[1:])
-    return ", ".join("{:g}".format(value) for value in mean)
+def devices(names: Sequence[str]) -> List[str]:
+    """Devices as engines call them: ``1`` is ``cuda:1``."""
+    return ["cuda:" + name if name.isdigit() else name for name in names]

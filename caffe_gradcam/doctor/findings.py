@@ -1,22 +1,24 @@
-"""What the doctor has to say."""
+"""What the doctor reports."""
 
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Iterable
 
 # By weight. Notes are for information; an error means that nothing can be explained.
 SEVERITIES = ("fine", "note", "warning", "error")
 
 
-class Finding(NamedTuple):
-    """One thing found out.
+@dataclass(frozen=True)
+class Finding:
+    """The result of one check.
 
     Attributes
     ----------
     check : str
-        What was looked at, such as "weights" or "engine torch".
+        What was examined, such as "weights" or "engine torch".
     severity : str
         One of ``SEVERITIES``.
     what : str
-        What is so, in plain words.
+        What was seen, in plain words.
     remedy : str
         What to do about it; may be empty.
     """
@@ -27,23 +29,27 @@ class Finding(NamedTuple):
     remedy: str = ""
 
 
-def fine(check, what):
+def fine(check: str, what: str) -> Finding:
+    """A check that passed."""
     return Finding(check, "fine", what)
 
 
-def note(check, what, remedy=""):
+def note(check: str, what: str, remedy: str = "") -> Finding:
+    """Something worth knowing."""
     return Finding(check, "note", what, remedy)
 
 
-def warning(check, what, remedy=""):
+def warning(check: str, what: str, remedy: str = "") -> Finding:
+    """Something doubtful."""
     return Finding(check, "warning", what, remedy)
 
 
-def error(check, what, remedy=""):
+def error(check: str, what: str, remedy: str = "") -> Finding:
+    """Something that prevents every explanation."""
     return Finding(check, "error", what, remedy)
 
 
-def exit_code(findings):
+def exit_code(findings: Iterable[Finding]) -> int:
     """0 where all is well, 1 where something is doubtful, 2 where nothing can be explained."""
-    worst = max((SEVERITIES.index(one.severity) for one in findings), default=0)
+    worst = max((SEVERITIES.index(finding.severity) for finding in findings), default=0)
     return {2: 1, 3: 2}.get(worst, 0)

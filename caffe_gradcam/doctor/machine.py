@@ -1,4 +1,4 @@
-"""The machine: what is installed, what each engine does, and what the graphics card is."""
+"""The machine: what is installed, whether each engine computes correctly, and which GPUs exist."""
 
 import json
 import os
@@ -6,19 +6,20 @@ import re
 import shutil
 import subprocess
 import sys
-from typing import NamedTuple, Optional, Tuple
+from dataclasses import dataclass
+from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Tuple
 
-from caffe_gradcam.doctor.findings import error, fine, note, warning
+from caffe_gradcam.doctor.findings import Finding, error, fine, note, warning
 
-# Import name -> name to install, and what for.
+# Import name -> name of the package; for the optional ones also what they are for.
 NEEDED = {"numpy": "numpy", "cv2": "opencv-python", "google.protobuf": "protobuf",
           "yaml": "PyYAML", "tqdm": "tqdm"}
 OPTIONAL = {"requests": ("requests", "to fetch models by name"),
             "h5py": ("h5py", "for .caffemodel.h5 files")}
 ENGINES = {
     "caffe": "use the image (scripts/caffe-gradcam), on Debian 11 apt-get install python3-caffe, "
-             "or go on with the torch engine",
-    "torch": "pip install torch, or go on with Caffe",
+             "or stay with the torch engine",
+    "torch": "pip install torch, or stay with Caffe",
 }
 _PATIENCE = 120
 _EXACT = 1e-4
@@ -27,28 +28,35 @@ _NO_GPU = ("CPU-only", "CPU_ONLY", "Cannot use GPU", "no CUDA", "not compiled wi
 _NO_KERNEL = ("no kernel image", "invalid device function", "kernel image is")
 
 
-class Card(NamedTuple):
-    """A graphics card: its name, compute capability and driver, as nvidia-smi tells them."""
+@dataclass(frozen=True)
+class Card:
+    """A GPU: its name, compute capability and driver, as nvidia-smi reports them."""
 
     name: str
     capability: Optional[Tuple[int, int]]
     driver: str
 
 
-class Probe(NamedTuple):
-    """What a child process told: its answer, or its last words."""
+@dataclass(frozen=True)
+class Probe:
+    """The answer of a child process, or its last words."""
 
-    answer: Optional[dict]
-    words: str
+    answer: Optional[Dict[str, Any]]
+    words: str = ""
 
 
-def examine(devices=("cpu",), run=None):
-    """Look at the machine.
+# Runs a probe with some words in a child process.
+_Run = Callable[[List[str]], Probe]
+
+
+def examine(devices: Sequence[str] = ("cpu",), run: Optional[_Run] = None,
+            ) -> Tuple[List[Finding], List[Tuple[str, str]]]:
+    """Examine the machine.
 
     Parameters
     ----------
     devices : sequence of str
-        To try the engines on.
+        The devices to try the engines on.
     run : callable, optional
         Runs a probe in a child process; see ``probe``.
 
@@ -56,28 +64,29 @@ def examine(devices=("cpu",), run=None):
     -------
     findings : list of Finding
     working : list of (str, str)
-        The engines that compute right, and on what device.
+        The engines that compute correctly, each with its device.
     """
     run = run or probe
     findings = packages(run(["packages"] + list(NEEDED) + list(OPTIONAL)))
-    found = cards()
-    tried = {}
+    gpus = cards()
+    with_gpu = list(devices) + (["cuda"] if gpus and "cuda" not in devices else [])
+    probes: Dict[Tuple[str, str], Optional[Probe]] = {}
     for kind in ENGINES:
-        is_there = present(kind)
-        for device in list(devices) + (["cuda"] if found and "cuda" not in devices else []):
-            tried[kind, device] = run(["engine", kind, device]) if is_there else None
-    for (kind, device), outcome in tried.items():
-        findings += judge_engine(kind, device, outcome, found)
-    working = [key for key, outcome in tried.items() if is_right(outcome)]
+        installed = present(kind)
+        for device in with_gpu:
+            probes[kind, device] = run(["engine", kind, device]) if installed else None
+    for (kind, device), outcome in probes.items():
+        findings += judge_engine(kind, device, outcome, gpus)
+    working = [key for key, outcome in probes.items() if is_right(outcome)]
     if not working:
         findings.append(error("engines", "no engine works, so nothing can be explained",
                               "pip install torch"))
-    findings += judge_cards(found)
+    findings += judge_cards(gpus)
     return findings, working
 
 
-def present(kind):
-    """Whether an engine's library can be imported, as far as one sees without importing it."""
+def present(kind: str) -> bool:
+    """Whether an engine's library can be found, without importing it."""
     import importlib.util
 
     try:
@@ -86,122 +95,133 @@ def present(kind):
         return False
 
 
-def packages(outcome):
+def packages(outcome: Probe) -> List[Finding]:
     """Judge the packages that a probe imported."""
     if outcome.answer is None:
         return [error("packages", "importing the packages ends the process: " + outcome.words,
-                      "install them again in a fresh environment")]
+                      "reinstall them in a new environment")]
     findings = []
-    for name, said in outcome.answer.items():
-        own = NEEDED.get(name) or OPTIONAL[name][0]
-        if "error" not in said:
-            findings.append(fine("package " + own, said["version"] or "installed"))
+    for name, answer in outcome.answer.items():
+        package = NEEDED.get(name) or OPTIONAL[name][0]
+        if "error" not in answer:
+            findings.append(fine("package " + package, answer["version"] or "installed"))
         elif name in NEEDED:
-            findings.append(error("package " + own, _short(said["error"]), _cure(own, said)))
+            findings.append(error("package " + package, _short(answer["error"]),
+                                  _package_remedy(package, answer["error"])))
         else:
-            findings.append(note("package " + own, "not installed: wanted {}".format(
-                OPTIONAL[name][1]), "pip install " + own))
+            findings.append(note("package " + package,
+                                 f"not installed; needed {OPTIONAL[name][1]}",
+                                 "pip install " + package))
     return findings
 
 
-def _cure(own, said):
-    if "libGL" in said["error"] or "libgthread" in said["error"]:
-        return "a server has no screen: pip uninstall opencv-python, and install " \
-               "opencv-python-headless"
-    return "pip install " + own
+def _package_remedy(package: str, problem: str) -> str:
+    if "libGL" in problem or "libgthread" in problem:
+        return ("this machine has no display libraries: pip uninstall opencv-python, then "
+                "pip install opencv-python-headless")
+    return "pip install " + package
 
 
-def is_right(outcome):
+def is_right(outcome: Optional[Probe]) -> bool:
     """Whether a probe of an engine gave the right numbers."""
-    return bool(outcome and outcome.answer) and outcome.answer["off"] <= _EXACT
+    if outcome is None or outcome.answer is None:
+        return False
+    return bool(outcome.answer["off"] <= _EXACT)
 
 
-def judge_engine(kind, device, outcome, found):
+def judge_engine(kind: str, device: str, outcome: Optional[Probe],
+                 gpus: Sequence[Card]) -> List[Finding]:
     """What a probe of an engine means."""
-    check = "engine {} on {}".format(kind, device)
+    check = f"engine {kind} on {device}"
     if outcome is None:
         return [] if device != "cpu" else [note(check, "not installed", ENGINES[kind])]
     if outcome.answer is None:
         return _failed(check, kind, device, outcome.words)
-    said = outcome.answer
+    answer = outcome.answer
     if not is_right(outcome):
-        return [error(check, "computes wrong: a net that anybody can work out is off by "
-                      "{:.3g}".format(said["off"]), "do not trust this build; install another")]
-    what = "works: {} {}".format(kind, said["description"].get("version", ""))
+        return [error(check, "computes wrong results: the values of a net that can be worked "
+                      f"out by hand are off by {answer['off']:.3g}",
+                      "do not trust this build; install another one")]
+    what = "works: {} {}".format(kind, answer["description"].get("version", ""))
     findings = [fine(check, what)]
-    if kind == "torch" and device == "cpu" and found and not said["build"].get("cuda"):
+    if kind == "torch" and device == "cpu" and gpus and not answer["build"].get("cuda"):
         findings.append(warning(
-            check, "this torch is built for the CPU only, so {} idles".format(found[0].name),
+            check, f"this torch is built for the CPU only, so {gpus[0].name} is not used",
             "install the CUDA build of torch"))
-    return findings + _judge_archs(check, said["build"])
+    return findings + _judge_architectures(check, answer["build"])
 
 
-def _judge_archs(check, build):
-    """Whether the kernels of a build of torch fit the cards."""
-    findings, archs = [], build.get("archs") or []
-    for capability in {tuple(card) for card in build.get("cards") or []} if archs else ():
-        if not fits(capability, archs):
-            findings.append(warning(
-                check, "the card has compute capability {}.{}, but the build holds only {}".format(
-                    capability[0], capability[1], ", ".join(archs)),
-                "install a build of torch for this card"))
-    return findings
+def _judge_architectures(check: str, build: Dict[str, Any]) -> List[Finding]:
+    """Whether the kernels of a build of torch fit the GPUs."""
+    architectures = build.get("archs") or []
+    if not architectures:
+        return []
+    return [warning(
+        check, f"the GPU has compute capability {major}.{minor}, but the build has code for "
+        + ", ".join(architectures) + " only", "install a build of torch for this GPU")
+        for major, minor in sorted({tuple(card) for card in build.get("cards") or []})
+        if not fits((major, minor), architectures)]
 
 
-def fits(capability, archs):
-    """Whether kernels for some architectures run on a card.
+def fits(capability: Tuple[int, int], architectures: Iterable[str]) -> bool:
+    """Whether kernels for some architectures run on a GPU.
 
-    Machine code (``sm_XY``) runs on cards of the same major number and at least that minor one,
+    Machine code (``sm_XY``) runs on GPUs of the same major number and at least that minor number,
     PTX (``compute_XY``) on all that are not older.
 
     Parameters
     ----------
     capability : (int, int)
-    archs : iterable of str
+    architectures : iterable of str
         As ``torch.cuda.get_arch_list`` gives them.
     """
-    for arch in archs:
-        match = re.match(r"(sm|compute)_(\d+)(\d)([af]?)$", arch)
+    for architecture in architectures:
+        match = re.match(r"(sm|compute)_(\d+)(\d)([af]?)$", architecture)
         if not match:
             continue
-        own = int(match.group(2)), int(match.group(3))
+        needed = int(match.group(2)), int(match.group(3))
         if match.group(4):
-            # Code for one architecture alone runs on no other.
-            runs = capability == own
+            # Code that is specific to one architecture runs on no other.
+            runs = capability == needed
         elif match.group(1) == "compute":
-            runs = capability >= own
+            runs = capability >= needed
         else:
-            runs = capability[0] == own[0] and capability >= own
+            runs = capability[0] == needed[0] and capability >= needed
         if runs:
             return True
     return False
 
 
-def _failed(check, kind, device, words):
+def _failed(check: str, kind: str, device: str, words: str) -> List[Finding]:
     short = _short(words)
     if device != "cpu" and any(part in words for part in _NO_KERNEL):
-        return [warning(check, "the build holds no code for this card: " + short,
-                        "use the torch engine in a build for this card, or the CPU")]
+        return [warning(check, "the build has no code for this GPU: " + short,
+                        "use the torch engine in a build for this GPU, or the CPU")]
     if device != "cpu" and any(part in words for part in _NO_GPU):
-        return [note(check, "a build for the CPU only", "use --device cpu, or the torch engine")]
+        return [note(check, "built for the CPU only", "use --device cpu, or the torch engine")]
     if "No module named" in words or "ImportError" in words:
-        return [warning(check, "is there, but cannot be imported: " + short,
-                        "install it again; " + ENGINES[kind])]
+        return [warning(check, "installed, but cannot be imported: " + short,
+                        "reinstall it; " + ENGINES[kind])]
     return [warning(check, "fails in a process of its own: " + short,
-                    "install it again; " + ENGINES[kind])]
+                    "reinstall it; " + ENGINES[kind])]
 
 
-def judge_cards(found):
-    """What is to be said of the graphics cards."""
-    if not found:
-        return [note("graphics card", "none that nvidia-smi knows: all runs on the CPU")]
-    return [fine("graphics card", "{}{}, driver {}".format(
-        card.name, "" if card.capability is None else ", compute capability {}.{}".format(
-            *card.capability), card.driver)) for card in found]
+def judge_cards(gpus: Sequence[Card]) -> List[Finding]:
+    """What there is to report about the GPUs."""
+    if not gpus:
+        return [note("GPU", "nvidia-smi lists none: everything runs on the CPU")]
+    return [fine("GPU", f"{card.name}{_capability(card)}, driver {card.driver}")
+            for card in gpus]
 
 
-def cards():
-    """The graphics cards that nvidia-smi tells of: a list of Card."""
+def _capability(card: Card) -> str:
+    if card.capability is None:
+        return ""
+    return ", compute capability {}.{}".format(*card.capability)
+
+
+def cards() -> List[Card]:
+    """The GPUs that nvidia-smi lists."""
     tool = shutil.which("nvidia-smi")
     if not tool:
         return []
@@ -218,13 +238,14 @@ def cards():
     return []
 
 
-def _card(line):
+def _card(line: str) -> Card:
     parts = [part.strip() for part in line.split(",")]
     match = re.match(r"(\d+)\.(\d+)$", parts[2]) if len(parts) > 2 else None
-    return Card(parts[0], match and (int(match.group(1)), int(match.group(2))), parts[1])
+    capability = (int(match.group(1)), int(match.group(2))) if match else None
+    return Card(parts[0], capability, parts[1])
 
 
-def probe(words, timeout=_PATIENCE):
+def probe(words: List[str], timeout: float = _PATIENCE) -> Probe:
     """Run ``doctor.probe`` in a child process.
 
     Parameters
@@ -237,31 +258,30 @@ def probe(words, timeout=_PATIENCE):
     -------
     Probe
     """
-    code = "import sys; sys.path[:] = {!r}; sys.argv[1:] = {!r}; import runpy; " \
-           "runpy.run_module('caffe_gradcam.doctor.probe', run_name='__main__')".format(
-               sys.path, list(words))
+    code = (f"import sys; sys.path[:] = {sys.path!r}; sys.argv[1:] = {list(words)!r}; "
+            "import runpy; runpy.run_module('caffe_gradcam.doctor.probe', run_name='__main__')")
     try:
         result = subprocess.run(
             [sys.executable, "-c", code], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, timeout=timeout, env=dict(os.environ, GLOG_minloglevel="2"))
     except subprocess.TimeoutExpired:
-        return Probe(None, "no answer within {} seconds".format(timeout))
+        return Probe(None, f"no answer within {timeout} seconds")
     for line in reversed(result.stdout.decode("utf-8", "replace").splitlines()):
         if line.startswith("{"):
             return Probe(json.loads(line), "")
     return Probe(None, _last_words(result))
 
 
-def _last_words(result):
-    """Why a child ended: glog's fatal line, else the last line of a traceback, else its status."""
+def _last_words(result: "subprocess.CompletedProcess[bytes]") -> str:
+    """Why a child ended: glog's fatal line, the last line of a traceback, or its status."""
     lines = result.stderr.decode("utf-8", "replace").splitlines()
     fatal = [line for line in lines if re.match(r"F\d{4} ", line)]
     spoken = fatal[:1] or [line for line in lines if line.strip()][-1:]
     if result.returncode < 0:
-        spoken.append("killed by signal {}".format(-result.returncode))
-    return ": ".join(spoken) or "ended with status {}".format(result.returncode)
+        spoken.append(f"killed by signal {-result.returncode}")
+    return ": ".join(spoken) or f"ended with status {result.returncode}"
 
 
-def _short(text, longest=300):
+def _short(text: str, longest: int = 300) -> str:
     text = " ".join(text.split())
     return text if len(text) <= longest else text[:longest] + "..."

@@ -1,207 +1,192 @@
 """A model's files, before anything runs."""
 
 import os
+from typing import Any, Dict, Iterable, List, Optional, Sequence, Set, Tuple
 
 import numpy as np
 
-from caffe_gradcam import folder as model_folder
-from caffe_gradcam.doctor.findings import error, fine, note, warning
-from caffe_gradcam.model import Model
-from prototxt_tools import check as stock
-from prototxt_tools import shapes
+from caffe_gradcam.doctor.findings import Finding, error, fine, note, warning
+from caffe_gradcam.model import folder as model_folder
+from caffe_gradcam.model.model import LoadedModel
+from prototxt_tools import layers, shapes
 from prototxt_tools import weights as weight_files
-from prototxt_tools.audit import audit
-from prototxt_tools.document import Document
 from prototxt_tools.errors import InputError
-from prototxt_tools.graph import Graph
-from prototxt_tools.net import Net
+from prototxt_tools.net.graph import Graph
+from prototxt_tools.net.net import Net
+from prototxt_tools.reports import check as stock
+from prototxt_tools.reports.audit import audit
+from prototxt_tools.text.document import Document
 
 _MOST_SHOWN = 3
-_LOSSES = ("SoftmaxWithLoss", "EuclideanLoss", "SigmoidCrossEntropyLoss", "HingeLoss",
-           "InfogainLoss", "MultinomialLogisticLoss", "ContrastiveLoss")
+# What to do about each kind of finding of an audit.
+_AUDIT_REMEDIES = {
+    "code": "look at what it runs; explain needs --trust for it",
+    "file": "remove it, or make a deploy net: prototxt-tools deploy",
+    "size": "it may not fit the memory",
+}
 
 
-def examine(path, weights=None, overrides=None):
-    """Look at a model's files.
+def examine(path: str, weights: Optional[str] = None, overrides: Optional[Dict[str, Any]] = None,
+            ) -> Tuple[List[Finding], Optional[LoadedModel]]:
+    """Examine a model's files.
 
     Parameters
     ----------
     path : str
         A model folder or a prototxt.
     weights : str, optional
-        Instead of the folder's.
+        A weights file, instead of the folder's.
     overrides : dict, optional
-        For ``Model.load``.
+        Keywords of ``LoadedModel.load``.
 
     Returns
     -------
     findings : list of Finding
-    model : Model or None
-        None where the findings say why there is none.
+    model : LoadedModel or None
+        None where the findings explain why there is none.
     """
     try:
         prototxt = model_folder.find_prototxt(path)
-        document = Document.load(prototxt)
-        net = Net.parse(document)
+        net = Net.parse(Document.load(prototxt))
     except InputError as problem:
-        return [error("net", str(problem), _cure_of_text(str(problem)))], None
-    findings = [fine("net", "{}: {} layers, form {}".format(prototxt, len(net.layers), net.form))]
+        return [error("net", str(problem), _text_remedy(str(problem)))], None
+    findings = [fine("net", f"{prototxt}: {len(net.layers)} layers, form {net.form}")]
     findings += audited(net) + foreign(net) + purpose(net)
     try:
-        model = Model.load(path, weights, **(overrides or {}))
+        model = LoadedModel.load(path, weights, **(overrides or {}))
     except InputError as problem:
-        return findings + [error("model", str(problem), _cure_of_model(str(problem), net))], None
-    findings += warned(model)
-    findings += weighed(model)
-    return findings + labelled(model) + assumed(model), model
+        return findings + [error("model", str(problem), _model_remedy(str(problem), net))], None
+    findings += [warning("model", text) for text in model.warnings if " labels for " not in text]
+    findings += examine_weights(model)
+    return findings + examine_labels(model) + assumed(model), model
 
 
-def audited(net):
+def audited(net: Net) -> List[Finding]:
     """What the net may do beyond arithmetic."""
-    found = audit(net)
-    severe = {"code": "look at what it runs; explain wants --trust for it",
-              "file": "cut it out, or make a deploy net: prototxt-tools deploy",
-              "size": "it may not fit the memory"}
-    return [warning("audit", one.sentence, severe[one.kind]) if one.kind in severe
-            else note("audit", one.sentence) for one in found[:_MOST_SHOWN]]
+    return [warning("audit", entry.sentence, _AUDIT_REMEDIES[entry.kind])
+            if entry.kind in _AUDIT_REMEDIES else note("audit", entry.sentence)
+            for entry in audit(net)[:_MOST_SHOWN]]
 
 
-def foreign(net):
-    """Fields and layers that only forks of Caffe know."""
+def foreign(net: Net) -> List[Finding]:
+    """Fields and layers that only forks of Caffe understand."""
     try:
-        found = stock.strangers(net.document)
+        sentences = stock.strangers(net.document)
     except InputError as problem:
         return [error("stock Caffe", str(problem), "correct the line")]
-    return [warning("stock Caffe", sentence, "prototxt-tools rewrite says some of it in stock "
-                    "words; the torch engine knows many layers of forks")
-            for sentence in found[:_MOST_SHOWN]]
+    return [warning("stock Caffe", sentence, "prototxt-tools rewrite translates some of them for "
+                    "stock Caffe; the torch engine runs many layers of forks")
+            for sentence in sentences[:_MOST_SHOWN]]
 
 
-def purpose(net):
-    """Whether this is a net to train instead of one to deploy."""
-    layers = net.at("TEST").layers
-    data = [layer for layer in layers if layer.type.endswith("Data") and not layer.bottoms]
-    losses = [layer for layer in layers if layer.type in _LOSSES]
-    if data or losses:
-        one = (data or losses)[0]
-        return [warning("net", "layer {} of type {} belongs to training: this is no deploy "
-                        "net".format(one.name, one.type),
-                        "prototxt-tools deploy makes a deploy net of it")]
+def purpose(net: Net) -> List[Finding]:
+    """Whether this is a net for training instead of one to deploy."""
+    for layer in net.at("TEST").layers:
+        layer_type = layers.of(layer.type)
+        if layer_type.role == "loss" or layer_type.is_data and not layer.bottoms:
+            return [warning("net", f"layer {layer.name} of type {layer.type} belongs to training: "
+                            "this is not a deploy net",
+                            "prototxt-tools deploy turns it into one")]
     return []
 
 
-def warned(model):
-    """What ``Model.load`` found doubtful; labels are judged on their own."""
-    return [warning("model", one) for one in model.warnings if " labels for " not in one]
-
-
-def weighed(model):
-    """Weights against the net, and their numbers."""
+def examine_weights(model: LoadedModel) -> List[Finding]:
+    """Whether the weights fit the net, and whether their values make sense."""
     try:
         weights = weight_files.load(model.weights)
         net = model.graph.net
-        expected = shapes.parameters(net, model.shapes)
+        expected = shapes.parameters(net, dict(model.shapes))
     except InputError as problem:
         return [error("weights", str(problem), "fetch the file again")]
     fit = weight_files.check(expected, weights)
     needed = {net.layers[index].name for index in model.graph.ancestors([model.score])}
-    findings = _misfits(fit, needed) + _numbers(weights, needed)
+    findings = _misfits(fit, needed) + _values(weights, needed)
     if fit.extra and not fit.missing:
-        findings.append(note("weights", "{} layers of the file are not in the net: {}".format(
-            len(fit.extra), _some(fit.extra))))
-    if not findings or all(one.severity == "note" for one in findings):
-        findings.insert(0, fine("weights", "{}: all {} layers fit".format(
-            model.weights, sum(bool(blobs) for blobs in expected.values()))))
+        findings.append(note("weights", f"{len(fit.extra)} layers of the file are not in the net: "
+                             + _some(fit.extra)))
+    if all(finding.severity == "note" for finding in findings):
+        count = sum(bool(blobs) for blobs in expected.values())
+        findings.insert(0, fine("weights", f"{model.weights}: all {count} layers fit"))
     return findings
 
 
-def _misfits(fit, needed):
-    other = "these weights are of another net: take those that belong to this prototxt"
-    findings = [error("weights", problem, other) for problem in fit.problems[:_MOST_SHOWN]]
+def _misfits(fit: weight_files.Check, needed: Set[str]) -> List[Finding]:
+    findings = [error("weights", problem, "these weights belong to another net: use those that "
+                      "belong to this prototxt") for problem in fit.problems[:_MOST_SHOWN]]
     missing = [name for name in fit.missing if name in needed]
     if missing:
         findings.append(error(
-            "weights", "the file has none for {} layers: {}; Caffe would run them on random "
-            "numbers without a word".format(len(missing), _some(missing)),
-            "look whether layers were renamed ({} of the file are not in the net); prototxt-tools "
-            "weights lists them".format(_some(fit.extra) or "none") ))
+            "weights", f"the file has no weights for {len(missing)} layers: {_some(missing)}; "
+            "Caffe would run them on random numbers without a warning",
+            f"check whether layers were renamed (not in the net, but in the file: "
+            f"{_some(fit.extra) or 'none'}); prototxt-tools weights lists them"))
     return findings
 
 
-def _numbers(weights, needed):
+def _values(weights: Dict[str, List[np.ndarray]], needed: Set[str]) -> List[Finding]:
     findings = []
     for name, blobs in weights.items():
-        for blob in blobs:
-            if not np.isfinite(blob).all():
-                bad = int(np.size(blob) - np.isfinite(blob).sum())
-                findings.append(error(
-                    "weights", "layer {} holds {} numbers that are NaN or infinite".format(
-                        name, bad), "the training diverged or the file is damaged; take an "
-                    "earlier snapshot"))
-                break
+        bad = sum(int(np.size(blob) - np.isfinite(blob).sum()) for blob in blobs)
+        if bad:
+            findings.append(error(
+                "weights", f"layer {name} holds {bad} values that are NaN or infinite",
+                "the training diverged or the file is damaged; use an earlier snapshot"))
     dead = [name for name, blobs in weights.items()
             if name in needed and len(blobs) and np.size(blobs[0]) > 1 and not np.any(blobs[0])]
     if dead:
-        findings.append(warning("weights", "all weights are 0 in {}".format(_some(dead)),
-                                "it was never trained, or its filler left it so"))
+        findings.append(warning("weights", f"all weights are 0 in {_some(dead)}",
+                                "the layer was never trained, or its filler left it at 0"))
     return findings[:_MOST_SHOWN]
 
 
-def labelled(model):
-    """Labels against scores."""
+def examine_labels(model: LoadedModel) -> List[Finding]:
+    """Whether there are as many class names as scores."""
     count = model.class_count
-    if model.labels is None:
-        return [note("labels", "none: classes are numbers", "give --labels, or put a labels.txt "
-                     "into the folder")]
-    if count is not None and len(model.labels) != count:
-        hint = "take the labels that belong to this net"
-        if len(model.labels) == count - 1:
-            hint = "the net may have a background class, then the first line is missing"
-        if len(model.labels) == count + 1:
-            hint = "an empty or heading line may be too much"
-        return [warning("labels", "{} labels for {} scores: names may be those of other "
-                        "classes".format(len(model.labels), count), hint)]
-    return [fine("labels", "{} labels for as many scores".format(len(model.labels)))]
+    if model.class_names is None:
+        return [note("labels", "none: classes are shown as numbers",
+                     "give --labels, or put a labels.txt into the folder")]
+    names = len(model.class_names)
+    if count is not None and names != count:
+        hints = {count - 1: "the net may have a background class, whose line is then missing",
+                 count + 1: "there may be an empty line or a heading too many"}
+        return [warning("labels", f"{names} labels for {count} scores: names may belong to other "
+                        "classes", hints.get(names, "use the labels that belong to this net"))]
+    return [fine("labels", f"{names} labels for as many scores")]
 
 
-def assumed(model):
-    """What nobody said, and was assumed."""
+def assumed(model: LoadedModel) -> List[Finding]:
+    """Values that nobody gave, and that were assumed."""
     guesses = ["{} ({})".format(name.replace("_", "-"), origin[len("assumed: "):])
                for name, origin in sorted(model.origins.items())
                if origin.startswith("assumed") and name != "crops"]
     if not guesses:
         return []
+    readme = os.path.join(os.path.dirname(model.path) or ".", model_folder.README)
     return [note("preprocessing", "assumed: " + "; ".join(guesses),
-                 "say it in {}".format(os.path.join(os.path.dirname(model.path) or ".",
-                                                    model_folder.README)))]
+                 f"set the right values in {readme}")]
 
 
-def scores(path):
-    """The score blobs of a net, for messages."""
-    return [one.blob for one in Graph(Net.parse(Document.load(path)).at("TEST")).scores()]
-
-
-def _cure_of_text(sentence):
+def _text_remedy(sentence: str) -> str:
     if "no such model folder" in sentence:
-        return "`caffe-gradcam models list` has models by name"
+        return "`caffe-gradcam models list` lists models by name"
     if "web page" in sentence or "<html" in sentence:
         return "fetch the raw file"
     return "correct the line, or fetch the file again"
 
 
-def _cure_of_model(sentence, net):
+def _model_remedy(sentence: str, net: Net) -> str:
     if "named in readme.md, but missing" in sentence or "holds no .caffemodel" in sentence:
         return "put the weights into the folder, or give --weights"
     if "no input blob" in sentence or "data layer" in sentence:
-        return "make a deploy net of it: prototxt-tools deploy"
+        return "turn it into a deploy net: prototxt-tools deploy"
     if "readme.md" in sentence:
         return "correct the front matter"
     if "--score" in sentence:
-        names = [one.blob for one in Graph(net.at("TEST")).scores()]
-        return "score blobs of this net: {}".format(_some(names) or "none")
+        names = [score.blob for score in Graph(net.at("TEST")).scores()]
+        return f"the score blobs of this net: {_some(names) or 'none'}"
     return ""
 
 
-def _some(names):
-    names = list(names)
-    return ", ".join(names[:_MOST_SHOWN]) + (", ..." if len(names) > _MOST_SHOWN else "")
+def _some(names: Iterable[str]) -> str:
+    shown: Sequence[str] = list(names)
+    return ", ".join(shown[:_MOST_SHOWN]) + (", ..." if len(shown) > _MOST_SHOWN else "")

@@ -1,77 +1,88 @@
-"""A model at work: numbers, gradients, and whether the engines agree."""
+"""A model at work: its numbers, its gradients, and whether the engines agree."""
 
-from typing import Any, Dict, List, NamedTuple
+from dataclasses import dataclass
+from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
-from caffe_gradcam.doctor.findings import error, fine, note, warning
-from caffe_gradcam.engines import open_engine
-from caffe_gradcam.preprocess import prepare
-from caffe_gradcam.seeds import score_vectors, to_probabilities
+from caffe_gradcam.asking.seeds import score_vectors, to_probabilities
+from caffe_gradcam.doctor.findings import Finding, error, fine, note, warning
+from caffe_gradcam.engines.contract import Engine
+from caffe_gradcam.engines.opening import open_engine
+from caffe_gradcam.engines.running import NetToRun, Running
+from caffe_gradcam.model.model import LoadedModel
+from caffe_gradcam.model.preprocess import Preprocessing, prepare
+from prototxt_tools import layers
 from prototxt_tools import weights as weight_files
 from prototxt_tools.errors import InputError
+from prototxt_tools.net.graph import Graph
 
-# Engines differ by rounding alone: 1e-6 where nothing is wrong, and 1e-4 in deep nets on a GPU.
+# Engines that work differ by rounding only: by 1e-6, or by 1e-4 for deep nets on a GPU.
 AGREEMENT = 1e-3
 SATURATED = 0.9999
-# Scores of a net whose input is right are seldom further apart.
+# With correct inputs, the scores of a net are rarely further apart than this.
 _WIDE = 50
+_REMEDIES = {
+    "BatchNorm": "its variance or its scale factor is 0 or negative, so the statistics were never "
+                 "gathered; use the final snapshot",
+    "Log": "its input is 0 or negative",
+    "Power": "it takes a root of a negative number",
+}
 
 
-class Case(NamedTuple):
-    """A model on an engine, and what it is shown.
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A model on an engine, and the images that it is shown.
 
     Attributes
     ----------
-    model : caffe_gradcam.model.Model
-    engine : caffe_gradcam.engines.Engine
-    photographs : list of numpy.ndarray
+    model : LoadedModel
+    engine : Engine
+    images : list of numpy.ndarray
         H x W x 3 uint8, blue first.
     are_real : bool
         Whether a user gave them.
     """
 
-    model: Any
-    engine: Any
-    photographs: List[Any]
+    model: LoadedModel
+    engine: Engine
+    images: List[np.ndarray]
     are_real: bool
 
-    def inputs(self, preprocessings=None):
-        """Input blob -> the pictures, prepared as the model says or otherwise."""
+    def inputs(self, preprocessings: Optional[Mapping[str, Preprocessing]] = None,
+               ) -> Dict[str, np.ndarray]:
+        """Input blob -> the images, prepared as the model says or otherwise."""
         chosen = preprocessings or self.model.inputs
-        made = [prepare(one, chosen) for one in self.photographs]
-        return {name: np.concatenate([one.blobs[name] for one in made]) for name in chosen}
+        prepared = [prepare(image, chosen) for image in self.images]
+        return {name: np.concatenate([entry.blobs[name] for entry in prepared])
+                for name in chosen}
 
-    def scores(self, inputs):
-        """N x K scores of prepared pictures."""
+    def scores(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+        """N x K scores of prepared images."""
         with np.errstate(all="ignore"):
             return score_vectors(self.engine.forward(inputs, [self.model.score])[self.model.score])
 
 
-def opened(model, kind, device):
+def opened(model: LoadedModel, kind: str, device: str) -> Engine:
     """An engine for a model, opened as ``explain`` does."""
-    return open_engine(kind, prototxt=model.prototxt, weights=model.weights,
-                       scores=[model.score], targets=model.targets, device=device)
+    net = NetToRun(model.prototxt, model.weights, (model.score,), tuple(model.layers))
+    return open_engine(net, Running(engine=kind, device=device))
 
 
-def made_up():
-    """A picture for those who give none: coloured noise, the same each time."""
+def made_up() -> np.ndarray:
+    """An image for those who give none: coloured noise, the same each time."""
     small = np.random.RandomState(0).randint(0, 256, (24, 24, 3)).astype(np.uint8)
     return small.repeat(12, axis=0).repeat(12, axis=1)
 
 
-def examine(case):
-    """Numbers and gradients of a model.
-
-    Parameters
-    ----------
-    case : Case
+def examine(case: Case) -> Tuple[List[Finding], bool]:
+    """Examine the numbers and gradients of a model.
 
     Returns
     -------
     findings : list of Finding
     is_sound : bool
-        Whether there are numbers to go on with.
+        Whether the numbers are good enough for further checks.
     """
     inputs = case.inputs()
     blobs = run_through(case, inputs)
@@ -84,8 +95,8 @@ def examine(case):
     return findings, True
 
 
-def run_through(case, inputs):
-    """Blob -> its values, of every blob that the score depends on, in the order of the net."""
+def run_through(case: Case, inputs: Dict[str, np.ndarray]) -> Dict[str, np.ndarray]:
+    """The values of every blob that the score depends on, in the order of the net."""
     graph = case.model.graph
     needed = graph.ancestors([case.model.score])
     names = [top for index in sorted(needed) for top in graph.net.layers[index].tops]
@@ -94,73 +105,74 @@ def run_through(case, inputs):
         return case.engine.forward(inputs, names)
 
 
-def infinite(model, blobs):
-    """The first blob that holds NaN or infinity, and why that may be."""
+def infinite(model: LoadedModel, blobs: Dict[str, np.ndarray]) -> List[Finding]:
+    """The first blob that holds NaN or infinity, and a possible cause."""
     for name, values in blobs.items():
         if np.isfinite(values).all():
             continue
         maker = model.graph.maker(name)
-        what = "blob {}, which layer {} of type {} makes, holds {}; all before it are " \
-            "numbers".format(name, maker.name, maker.type,
-                             "NaN" if np.isnan(values).any() else "infinity")
-        remedy = {"BatchNorm": "its variance or its scale factor is 0 or negative: the statistics "
-                               "were never gathered; use the final snapshot",
-                  "Log": "its input is 0 or negative", "Power": "a root of a negative number"}
-        return [error("numbers", what, remedy.get(
-            maker.type, "weights of {} are too large, or mean and scale are wrong; prototxt-tools "
-            "weights shows their range".format(maker.name)))]
+        if maker is None:
+            continue
+        value = "NaN" if np.isnan(values).any() else "infinity"
+        what = (f"blob {name}, which layer {maker.name} of type {maker.type} makes, holds {value}; "
+                "all blobs before it are finite")
+        usual = (f"the weights of {maker.name} are too large, or mean and scale are wrong; "
+                 "prototxt-tools weights shows their range")
+        return [error("numbers", what, _REMEDIES.get(maker.type, usual))]
     return []
 
 
-def saturated(model, scores):
-    """Whether probabilities are so near 1 that nothing is left of their gradient."""
+def saturated(model: LoadedModel, scores: np.ndarray) -> List[Finding]:
+    """Whether probabilities are so close to 1 that their gradients vanish."""
     if model.link != "softmax" or scores.shape[1] < 2:
         return []
-    chances = to_probabilities(scores, "softmax")
-    top = chances.max(axis=1)
+    probabilities = to_probabilities(scores, "softmax")
+    assert probabilities is not None
+    top = probabilities.max(axis=1)
     if not (top > SATURATED).all():
         return []
-    wide = (scores.max(axis=1) - np.median(scores, axis=1)).min()
-    what = "the Softmax is saturated: its highest probability is above {:.6g} for every picture, " \
-        "so scripts that start a backward pass at it get gradients near 0".format(top.min())
-    remedy = "explain starts at {}, before the Softmax".format(model.score)
-    if wide > _WIDE:
-        remedy += "; scores that are {:.0f} apart may come from a scale that is too large, such " \
-            "as pictures in 0..255 for a net that wants 0..1".format(wide)
+    width = (scores.max(axis=1) - np.median(scores, axis=1)).min()
+    what = (f"the Softmax is saturated: its highest probability is above {top.min():.6g} for every "
+            "image, so scripts that start a backward pass at it get gradients near 0")
+    remedy = f"explain starts at {model.score}, before the Softmax"
+    if width > _WIDE:
+        remedy += (f"; scores that are {width:.0f} apart may come from a scale that is too large, "
+                   "such as images in 0..255 for a net that expects 0..1")
     return [note("softmax", what, remedy)]
 
 
-def gradients(case, inputs, scores, blobs):
-    """Whether gradients reach the targets, and why not."""
+def gradients(case: Case, inputs: Dict[str, np.ndarray], scores: np.ndarray,
+              blobs: Dict[str, np.ndarray]) -> List[Finding]:
+    """Whether gradients reach the layers, and why not."""
     model = case.model
     shape = blobs[model.score].shape
     seed = np.zeros(shape, np.float32)
     for row, best in zip(seed, scores.argmax(axis=1)):
         row.reshape(shape[1] if len(shape) > 1 else 1, -1)[best] = 1
     case.engine.forward(inputs, [model.score])
-    found = case.engine.backward(model.score, seed, model.targets)
+    slopes = case.engine.backward(model.score, seed, model.layers)
     findings = []
-    for target in model.targets:
-        slopes, values = found[target], blobs[target]
-        if not np.any(slopes):
-            findings.append(error("gradients", "all gradients at {} are 0: {}".format(
-                target, _cause(case, blobs, target)), "no map can be drawn of this layer for "
-                "these pictures; choose a later one with --layer, or other weights"))
-        elif not np.any(values):
-            findings.append(error("activations", "{} holds nothing but 0: {}".format(
-                target, _first_dead(case, blobs, [target])), "its maps are empty; look at mean "
-                "and scale, and at the layers before it"))
-        elif not np.isfinite(slopes).all():
-            findings.append(error("gradients", "gradients at {} hold NaN or infinity".format(
-                target), "look at mean and scale"))
+    for layer in model.layers:
+        if not np.any(slopes[layer]):
+            findings.append(error(
+                "gradients", f"all gradients at {layer} are 0: {_cause(case, blobs, layer)}",
+                "no map of this layer can be drawn for these images; choose a later one with "
+                "--layer, or other weights"))
+        elif not np.any(blobs[layer]):
+            findings.append(error(
+                "activations", f"{layer} holds nothing but 0: {_first_dead(case, blobs, [layer])}",
+                "its maps are empty; check mean and scale, and the layers before it"))
+        elif not np.isfinite(slopes[layer]).all():
+            findings.append(error("gradients", f"gradients at {layer} hold NaN or infinity",
+                                  "check mean and scale"))
     if not findings:
-        findings.append(fine("gradients", "reach {}{}".format(
-            ", ".join(model.targets), "" if case.are_real else " (for a made-up picture)")))
+        shown = "" if case.are_real else " (for a made-up image)"
+        findings.append(fine("gradients", f"reach {', '.join(model.layers)}{shown}"))
     return findings
 
 
-def _cause(case, blobs, target):
-    """Why no gradient comes down to a target."""
+def _cause(case: Case, blobs: Dict[str, np.ndarray], target: str) -> str:
+    """Why no gradient reaches a blob."""
     graph, model = case.model.graph, case.model
     between = [index for index in sorted(graph.ancestors([model.score]))
                if _depends(graph, graph.net.layers[index].tops, target)]
@@ -168,83 +180,85 @@ def _cause(case, blobs, target):
     for index in between:
         name = graph.net.layers[index].name
         if len(weights.get(name, ())) and not np.any(weights[name][0]):
-            return "all weights of layer {}, which the score goes through, are 0".format(name)
+            return f"all weights of layer {name}, which the score depends on, are 0"
     tops = [top for index in between for top in graph.net.layers[index].tops]
     return _first_dead(case, blobs, tops + [target]) or (
-        "the score does not change with it for these pictures")
+        "the score does not depend on it for these images")
 
 
-def _depends(graph, tops, target):
+def _depends(graph: Graph, tops: Sequence[str], target: str) -> bool:
     """Whether what a layer writes depends on the final value of a blob."""
     readers = set(graph.final_readers(target))
     return bool(readers & graph.ancestors(tops))
 
 
-def _first_dead(case, blobs, names):
+def _first_dead(case: Case, blobs: Dict[str, np.ndarray], names: Sequence[str]) -> str:
     """The first of some blobs that is 0 throughout, in a sentence; "" where there is none."""
     graph = case.model.graph
-    order = [name for name in blobs if name in names and not np.any(blobs[name])]
-    for name in order:
-        layers = [graph.net.layers[index] for index in graph.writers(name)]
-        cutter = next((layer for layer in layers if layer.type in ("ReLU", "ReLU6", "Clip")), None)
+    for name in blobs:
+        if name not in names or np.any(blobs[name]):
+            continue
+        writers = [graph.net.layers[index] for index in graph.writers(name)]
+        cutter = next((layer for layer in writers
+                       if layers.of(layer.type).role == "rectifier"), None)
         if cutter is not None:
-            return "layer {} ({}) cuts every value of blob {} to 0".format(
-                cutter.name, cutter.type, name)
-        return "every value of blob {} is 0".format(name)
+            return f"layer {cutter.name} ({cutter.type}) cuts every value of blob {name} to 0"
+        return f"every value of blob {name} is 0"
     return ""
 
 
-def agreement(case, others, reference):
-    """Compare another engine or device with the one at work.
+def agreement(case: Case, others: Sequence[Tuple[str, str]],
+              reference: Tuple[str, str]) -> List[Finding]:
+    """Compare other engines and devices with the one that ran the case.
 
     Parameters
     ----------
     case : Case
     others : list of (str, str)
-        Engine and device of each.
+        The engine and device of each.
     reference : (str, str)
         Those of the case.
-
-    Returns
-    -------
-    list of Finding
     """
     inputs, findings = case.inputs(), []
-    own = _answers(case.engine, case.model, inputs)
+    expected = _answers(case.engine, case.model, inputs)
     for kind, device in others:
-        check = "{} on {} against {} on {}".format(kind, device, *reference)
+        check = "{} on {} compared with {} on {}".format(kind, device, *reference)
         try:
             with opened(case.model, kind, device) as engine:
-                theirs = _answers(engine, case.model, inputs)
+                answers = _answers(engine, case.model, inputs)
         except InputError as problem:
             findings.append(warning(check, str(problem), "use the engine that works"))
             continue
-        findings.append(compared(check, own, theirs))
+        findings.append(compared(check, expected, answers))
     return findings
 
 
-def compared(check, own, theirs):
-    """What the differences of two engines mean."""
-    off = {name: difference(own[name], theirs[name]) for name in own}
-    worst = max(off, key=off.get)
-    if off[worst] <= AGREEMENT:
-        return fine(check, "agree: the greatest difference is {:.1g} of the greatest value".format(
-            off[worst]))
-    return error(check, "differ: {} by {:.2g} of its greatest value".format(worst, off[worst]),
-                 "one of the two builds computes wrong; trust neither before you know which")
+def compared(check: str, expected: Dict[str, np.ndarray],
+             answers: Dict[str, np.ndarray]) -> Finding:
+    """What the differences between two engines mean."""
+    differences = {name: difference(expected[name], answers[name]) for name in expected}
+    worst = max(differences, key=lambda name: differences[name])
+    if differences[worst] <= AGREEMENT:
+        return fine(check, f"they agree: the largest difference is {differences[worst]:.1g} of the "
+                    "largest value")
+    return error(check, f"they differ: {worst} by {differences[worst]:.2g} of its largest value",
+                 "one of the two builds computes wrong results; trust neither before you know "
+                 "which one")
 
 
-def difference(one, other):
-    """The greatest difference of two arrays, relative to the greatest value of the first."""
-    scale = float(np.abs(one).max()) or 1.0
-    return float(np.abs(one.astype(np.float64) - other).max()) / scale
+def difference(expected: np.ndarray, values: np.ndarray) -> float:
+    """The largest difference of two arrays, relative to the largest value of the first."""
+    scale = float(np.abs(expected).max()) or 1.0
+    return float(np.abs(expected.astype(np.float64) - values).max()) / scale
 
 
-def _answers(engine, model, inputs) -> Dict[str, Any]:
-    """Scores, and gradients at the targets, of all pictures."""
+def _answers(engine: Engine, model: LoadedModel,
+             inputs: Dict[str, np.ndarray]) -> Dict[str, np.ndarray]:
+    """Scores, and gradients at the layers, of all images."""
     blob = engine.forward(inputs, [model.score])[model.score]
     seed = np.zeros(blob.shape, np.float32)
     seed.reshape(blob.shape[0], blob.shape[1] if blob.ndim > 1 else 1, -1)[:, 0] = 1
-    slopes = engine.backward(model.score, seed, model.targets)
-    found = {"gradient at " + target: slopes[target] for target in model.targets}
-    return dict(found, **{"score " + model.score: blob})
+    slopes = engine.backward(model.score, seed, model.layers)
+    answers = {"gradient at " + layer: slopes[layer] for layer in model.layers}
+    answers["score " + model.score] = blob
+    return answers

@@ -1,6 +1,7 @@
-"""What runs a Caffe net: real pycaffe, or the same layers in PyTorch. One contract: ``base``."""
+"""What runs a Caffe net: real pycaffe, or the same layers in PyTorch. See ``contract.Engine``."""
 
-from .base import Engine, open_engine
-from .errors import EngineError, OutOfMemory
+from .contract import Engine
+from .opening import open_engine
+from .running import NetToRun, Running
 
-__all__ = ["Engine", "EngineError", "OutOfMemory", "open_engine"]
+__all__ = ["Engine", "NetToRun", "Running", "open_engine"]

@@ -1,34 +1,24 @@
 """What Caffe puts into the blobs of a layer that a weights file has nothing for."""
 
+from typing import List, Optional, Sequence, Tuple
+
 import numpy as np
 
-from .errors import EngineError
+from prototxt_tools import layers
+from prototxt_tools.errors import WeightsError
+from prototxt_tools.net.net import Layer
 
-# Layer type -> its message of parameters and, for each blob, the filler's field and the value
-# where there is none; None for a blob that holds zeros, whatever the definition says.
-_WEIGHT, _BIAS = ("weight_filler", 0), ("bias_filler", 0)
-_FILLERS = {
-    "BatchNorm": ("batch_norm_param", [None, None, None]),
-    "Bias": ("bias_param", [("filler", 0)]),
-    "Convolution": ("convolution_param", [_WEIGHT, _BIAS]),
-    "Deconvolution": ("convolution_param", [_WEIGHT, _BIAS]),
-    "DepthwiseConvolution": ("convolution_param", [_WEIGHT, _BIAS]),
-    "Embed": ("embed_param", [_WEIGHT, _BIAS]),
-    "InnerProduct": ("inner_product_param", [_WEIGHT, _BIAS]),
-    "PReLU": ("prelu_param", [("filler", 0.25)]),
-    "Parameter": ("parameter_param", [None]),
-    "Scale": ("scale_param", [("filler", 1), _BIAS]),
-}
+Shape = Tuple[int, ...]
 
 
-def fill(layer, shapes):
+def fill(layer: Layer, shapes: Sequence[Shape]) -> List[np.ndarray]:
     """The blobs of a layer as its fillers make them.
 
     Caffe: ``include/caffe/filler.hpp`` and the set-up of each layer.
 
     Parameters
     ----------
-    layer : prototxt_tools.net.Layer
+    layer : prototxt_tools.net.net.Layer
     shapes : list of tuple
 
     Returns
@@ -37,21 +27,23 @@ def fill(layer, shapes):
 
     Raises
     ------
-    EngineError
-        A filler draws random numbers, or nobody knows how the type fills its blobs.
+    WeightsError
+        A filler draws random numbers, or it is not known how the type fills its blobs.
     """
-    if layer.type not in _FILLERS:
-        raise EngineError("no weights for layer {}, and how {} fills its blobs is not known here; "
-                          "give its weights".format(layer.name, layer.type))
-    field, rules = _FILLERS[layer.type]
-    return [_filled(layer, field, rule, shape) for rule, shape in zip(rules, shapes)]
+    layer_type = layers.of(layer.type)
+    if layer_type.fillers is None:
+        raise WeightsError(f"no weights for layer {layer.name}, and how {layer.type} fills its "
+                           "blobs is not known here; give its weights", layer.name)
+    return [_filled(layer, layer_type.parameters, filler, shape)
+            for filler, shape in zip(layer_type.fillers, shapes)]
 
 
-def _filled(layer, field, rule, shape):
-    if rule is None:
+def _filled(layer: Layer, parameters: str, filler_field: Optional[Tuple[str, float]],
+            shape: Shape) -> np.ndarray:
+    if filler_field is None:
         return np.zeros(shape, np.float32)
-    name, default = rule
-    param = getattr(layer.message, field)
+    name, default = filler_field
+    param = getattr(layer.message, parameters)
     if not param.HasField(name):
         return np.full(shape, default, np.float32)
     filler = getattr(param, name)
@@ -59,11 +51,11 @@ def _filled(layer, field, rule, shape):
         return np.full(shape, filler.value, np.float32)
     if filler.type == "bilinear":
         return _bilinear(shape)
-    raise EngineError("no weights for layer {}, and its filler {!r} draws random numbers; give its "
-                      "weights, or run it in Caffe".format(layer.name, filler.type))
+    raise WeightsError(f"no weights for layer {layer.name}, and its filler {filler.type!r} draws "
+                       "random numbers; give its weights, or run it in Caffe", layer.name)
 
 
-def _bilinear(shape):
+def _bilinear(shape: Shape) -> np.ndarray:
     """Kernels that resize bilinearly, one like the other."""
     size = shape[-1]
     factor = (size + 1) // 2

@@ -1,16 +1,17 @@
 """The layers behind a blob, as a net that can be run by itself."""
 
+from typing import Dict, Iterable, List, Optional, Sequence, Tuple
+
 import numpy as np
 
 from prototxt_tools import shapes
-from prototxt_tools.document import Document
-from prototxt_tools.edits import Edits
-from prototxt_tools.errors import InputError
-from prototxt_tools.net import Net
+from prototxt_tools.errors import EngineError, QuestionError
+from prototxt_tools.net.net import Layer, Net
 from prototxt_tools.rewrite.text import quoted
-from prototxt_tools.weights.caffemodel import said
+from prototxt_tools.text.document import Document
+from prototxt_tools.text.edits import Edits
 
-from .errors import EngineError
+from .subnet import Shape, Shapes, Subnet
 
 
 class Head:
@@ -24,20 +25,21 @@ class Head:
 
     Attributes
     ----------
-    layers : list of prototxt_tools.net.Layer
+    layers : list of prototxt_tools.net.net.Layer
     sides : list of str
         Other blobs that the layers read, and that none of them makes.
 
     Raises
     ------
-    InputError
-        A blob wanted does not depend on the blob.
+    QuestionError
+        A blob of ``keep`` does not depend on the blob.
     EngineError
         A layer reads a value that is overwritten before the forward pass is over.
     """
 
-    def __init__(self, subnet, blob, keep):
-        subnet.check_blobs([blob] + list(keep))
+    def __init__(self, subnet: Subnet, blob: str, keep: Iterable[str]) -> None:
+        keep = list(keep)
+        subnet.check_blobs([blob] + keep)
         self._subnet, self._blob = subnet, blob
         graph, every = subnet.graph, subnet.net.layers
         writers = graph.writers(blob)
@@ -46,38 +48,40 @@ class Head:
             if reached.intersection(every[index].bottoms):
                 behind.add(index)
                 reached.update(every[index].tops)
-        for one in keep:
-            if one not in reached - {blob}:
-                raise InputError("blob {!r} does not depend on blob {!r}".format(one, blob))
+        for name in keep:
+            if name not in reached - {blob}:
+                raise QuestionError(f"blob {name!r} does not depend on blob {blob!r}", name)
         indices = sorted(behind & graph.ancestors(keep))
-        self.layers = [every[index] for index in indices]
+        self.layers: List[Layer] = [every[index] for index in indices]
         self.sides = self._sides(indices)
         self._constants = {side for side in self.sides if self._is_constant(side)}
-        self._fitting = None
+        self._fitting: Optional[Shapes] = None
 
-    def _is_constant(self, blob):
+    def _is_constant(self, blob: str) -> bool:
         """Whether no input of the net goes into a blob."""
         net = self._subnet.net
         before = [net.layers[index] for index in self._subnet.graph.ancestors([blob])]
         read = {blob}.union(*(layer.bottoms for layer in before))
         return read.isdisjoint(entry.blob for entry in net.inputs)
 
-    def _sides(self, indices):
-        graph, made, sides = self._subnet.graph, {self._blob}, []
+    def _sides(self, indices: Iterable[int]) -> List[str]:
+        graph, written = self._subnet.graph, {self._blob}
+        sides: List[str] = []
         for index in indices:
             layer = self._subnet.net.layers[index]
             for bottom in layer.bottoms:
-                if bottom in made or bottom in sides:
+                if bottom in written or bottom in sides:
                     continue
                 if (graph.writers(bottom) or [-1])[-1] >= index:
-                    raise EngineError("layer {} reads blob {!r}, which is overwritten later, so "
-                                      "what lies behind {!r} cannot run by itself".format(
-                                          layer.name, bottom, self._blob))
+                    raise EngineError(
+                        f"layer {layer.name} reads blob {bottom!r}, which is overwritten later, so "
+                        f"what lies behind {self._blob!r} cannot run by itself", layer.name)
                 sides.append(bottom)
-            made.update(layer.tops)
+            written.update(layer.tops)
         return sides
 
-    def check(self, value, rows):
+    def check(self, value: np.ndarray, rows: Optional[Sequence[int]]) -> Tuple[
+            np.ndarray, Dict[str, Optional[np.ndarray]]]:
         """Hold a value and its rows against the last forward.
 
         Returns
@@ -89,37 +93,38 @@ class Head:
 
         Raises
         ------
-        InputError
-            Of another shape than the blob's, or no such row; EngineError where a side has other
-            rows than the blob.
+        QuestionError
+            Of another shape than the blob's, or no such row.
+        EngineError
+            A side has other rows than the blob.
         """
-        found, blob = self._subnet.shapes, self._blob
+        expected, blob = self._subnet.shapes, self._blob
         value = np.ascontiguousarray(value, np.float32)
-        count = found[blob][0]
-        if value.shape[1:] != tuple(found[blob][1:]) or not len(value):
-            raise InputError("blob {!r} is {}, whatever comes first, and this value {}".format(
-                blob, said(found[blob]), said(value.shape)))
+        count = expected[blob][0]
+        if value.shape[1:] != tuple(expected[blob][1:]) or not len(value):
+            raise QuestionError(f"blob {blob!r} has rows of {_text(expected[blob][1:])}, and this "
+                                f"value is {_text(value.shape)}", blob)
         if rows is None and len(value) != count:
-            raise InputError("{} rows of blob {!r} and {} in the last forward: say by rows which "
-                             "belongs to which".format(len(value), blob, count))
-        rows = np.arange(count) if rows is None else np.asarray(rows, np.int64).reshape(-1)
-        if len(rows) != len(value) or rows.min() < 0 or rows.max() >= count:
-            raise InputError("rows must name one of 0 to {} for each of {} rows".format(
-                count - 1, len(value)))
+            raise QuestionError(f"{len(value)} rows for blob {blob!r}, which had {count} in the "
+                                "last forward: name by rows which belongs to which", blob)
+        chosen = np.arange(count) if rows is None else np.asarray(rows, np.int64).reshape(-1)
+        if len(chosen) != len(value) or chosen.min() < 0 or chosen.max() >= count:
+            raise QuestionError(f"rows must name one of 0 to {count - 1} for each of {len(value)} "
+                                "rows", blob)
         for side in set(self.sides) - self._constants:
-            if found[side][:1] != (count,):
-                raise EngineError("layers behind blob {!r} read blob {!r} too, which does not hold "
-                                  "one row for each of its {}".format(blob, side, count))
+            if expected[side][:1] != (count,):
+                raise EngineError(f"layers behind blob {blob!r} read blob {side!r} too, which does "
+                                  f"not hold one row for each of its {count}", side)
         self._fit(len(value))
-        return value, {side: None if side in self._constants else rows for side in self.sides}
+        return value, {side: None if side in self._constants else chosen for side in self.sides}
 
-    def shapes(self, count):
+    def shapes(self, count: int) -> Shapes:
         """Shapes of the blob and the sides with so many rows."""
-        found = self._subnet.shapes
-        return {name: found[name] if name in self._constants else (count,) + found[name][1:]
+        last = self._subnet.shapes
+        return {name: last[name] if name in self._constants else (count,) + last[name][1:]
                 for name in [self._blob] + self.sides}
 
-    def _fit(self, count):
+    def _fit(self, count: int) -> None:
         """Raise an InputError where the layers cannot take so many rows."""
         given = self.shapes(count)
         if given != self._fitting:
@@ -127,7 +132,7 @@ class Head:
             self._subnet.check_parameters(net, shapes.infer(net, given))
             self._fitting = given
 
-    def document(self, count):
+    def document(self, count: int) -> Document:
         """The layers as a net whose inputs are the blob and the sides, with so many rows."""
         edits, root = Edits(self._subnet.document), self._subnet.document.root
         kept = {id(layer.field) for layer in self.layers}
@@ -137,6 +142,10 @@ class Head:
             if id(layer.field) not in kept:
                 edits.remove(layer.field)
         lines = ["input: {}\ninput_shape {{ {} }}\n".format(
-            quoted(name), " ".join("dim: {}".format(size) for size in shape))
+            quoted(name), " ".join(f"dim: {size}" for size in shape))
             for name, shape in self.shapes(count).items()]
         return Document.parse("".join(lines) + edits.apply().text())
+
+
+def _text(shape: Shape) -> str:
+    return " x ".join(map(str, shape))

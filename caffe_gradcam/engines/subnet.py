@@ -1,25 +1,37 @@
 """The part of a net that an engine runs, checked before anything runs."""
 
 import mmap
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Tuple
 
 import numpy as np
 
 from prototxt_tools import rewrite, shapes
 from prototxt_tools import weights as weight_files
-from prototxt_tools.audit import audit
-from prototxt_tools.document import Document
-from prototxt_tools.errors import InputError
-from prototxt_tools.graph import Graph
-from prototxt_tools.net import Net
+from prototxt_tools.errors import (
+    EngineError,
+    ImageError,
+    ModelError,
+    QuestionError,
+    WeightsError,
+)
+from prototxt_tools.net.graph import Graph
+from prototxt_tools.net.net import Net
+from prototxt_tools.reports.audit import audit
+from prototxt_tools.text.document import Document
 
-from .errors import EngineError
+from .running import NetToRun, Running
 
-GRADIENTS = ("post", "pre-relu")
+Shape = Tuple[int, ...]
+Shapes = Dict[str, Shape]
+Weights = Dict[str, List[np.ndarray]]
+# A learned blob: the layer's name, and the blob's index in it.
+LearnedBlob = Tuple[str, int]
+
 # Layers that may stand at the beginning of a net that is fed from outside.
 SOURCES = ("Input", "Parameter", "DummyData")
 # What to do about a layer that does more than arithmetic, by the kind of the audit's finding.
-TRUST = {"code": "if you trust this file, say --trust",
-         "file": "make a deploy net of it (prototxt-tools deploy), or say --trust"}
+TRUST = {"code": "if you trust this file, use --trust",
+         "file": "make a deploy net of it (prototxt-tools deploy), or use --trust"}
 
 
 class Subnet:
@@ -27,8 +39,8 @@ class Subnet:
 
     Parameters
     ----------
-    prototxt, weights, scores, targets, gradient, allow_missing, trust
-        As for ``open_engine``.
+    net : NetToRun
+    running : Running
 
     Attributes
     ----------
@@ -45,78 +57,85 @@ class Subnet:
         Layer name -> shapes of its blobs, for layers without weights.
     shapes : dict
         Blob name -> its shape with the inputs that were checked last.
+
+    Raises
+    ------
+    ModelError, WeightsError, QuestionError
+        The net, the weights or the blobs cannot be used; or the net runs code or reads files,
+        and is not trusted.
     """
 
-    def __init__(self, prototxt, weights, scores, targets, gradient, allow_missing=False,
-                 trust=False):
-        if gradient not in GRADIENTS:
-            raise InputError("no gradient {!r}; say post or pre-relu".format(gradient))
-        self.scores, self.targets = list(scores), list(targets)
-        blobs = self.scores + self.targets
-        document = Document.parse(prototxt)
+    def __init__(self, net: NetToRun, running: Running) -> None:
+        self.scores, self.targets = list(net.scores), list(net.targets)
+        document = Document.parse(net.prototxt)
         if Net.parse(document).form in ("V0", "mixed"):
             document = rewrite.upgrade(document).document
-        self.document = rewrite.cut(document, blobs).document
+        self.document = rewrite.cut(document, self.scores + self.targets).document
         self.net = Net.parse(self.document).at("TEST")
         self.graph = Graph(self.net)
-        if not trust:
+        if not running.trust:
             self._refuse_foreign_layers()
         self._check_wiring()
-        self._path = weights
-        self.weights = share(self.net, weight_files.load(weights))
+        self._path = str(net.weights)
+        self.weights: Weights = share(self.net, weight_files.load(net.weights))
         self._refuse_infinite(self.weights)
-        self._allow_missing, self.missing = allow_missing, {}
+        self._allow_missing = running.allow_missing
+        self.missing: Dict[str, List[Shape]] = {}
         self.reached = {score: self._reached_by(score) for score in self.scores}
         for target in self.targets:
             if not any(target in reached for reached in self.reached.values()):
-                raise InputError("no score depends on blob {!r}, so it has no gradient"
-                                 .format(target))
-        self._checked, self._parameters, self.shapes = None, {}, {}
+                raise QuestionError(
+                    f"no score depends on blob {target!r}, so it has no gradient", target)
+        self._checked: Optional[Shapes] = None
+        self._parameters: Dict[str, List[Shape]] = {}
+        self.shapes: Shapes = {}
         if all(entry.shape for entry in self.net.inputs):
             self._check_shapes({})
 
-    def forget_weights(self):
+    def forget_weights(self) -> None:
         """Keep the shapes of the weights alone, for an engine that has copied the numbers."""
         self.weights = {name: [np.broadcast_to(np.float32(0), array.shape) for array in arrays]
                         for name, arrays in self.weights.items()}
 
-    def let_go_pages(self):
+    def let_go_pages(self) -> None:
         """Take what was read of the weights' file out of memory; what is read again comes back."""
         for arrays in self.weights.values():
             for array in arrays:
                 mapped = _mapping(array)
-                if hasattr(mapped, "madvise"):  # Python 3.8 and newer.
+                if mapped is not None and hasattr(mapped, "madvise"):  # Python 3.8 and newer.
                     mapped.madvise(mmap.MADV_DONTNEED)
                     return
 
-    def refuse_unknown_types(self, known, engine, advice):
+    def refuse_unknown_types(self, known: Iterable[str], engine: str, advice: str) -> None:
         """Raise an EngineError for the first layer whose type the engine does not have.
 
         ``{}`` in the advice stands for the type.
         """
         for layer in self.net.layers:
             if layer.type not in known:
-                raise EngineError("{} has no layer type {!r} (layer {}); {}".format(
-                    engine, layer.type, layer.name, advice.format(layer.type)))
+                raise EngineError(f"{engine} has no layer type {layer.type!r} (layer {layer.name});"
+                                  f" {advice.format(layer.type)}", layer.name)
 
-    def check_inputs(self, inputs):
+    def check_inputs(self, inputs: Mapping[str, np.ndarray]) -> Dict[str, np.ndarray]:
         """The inputs as contiguous float32 arrays, with shapes the net can take."""
         arrays = {}
         for entry in self.net.inputs:
             if entry.blob not in inputs:
-                raise InputError("input blob {!r} is missing".format(entry.blob))
+                raise ImageError(f"input blob {entry.blob!r} is missing", entry.blob)
             arrays[entry.blob] = np.ascontiguousarray(inputs[entry.blob], dtype=np.float32)
         self._check_shapes({name: array.shape for name, array in arrays.items()})
         return arrays
 
-    def check_blobs(self, blobs):
-        """Raise an InputError for a blob that the engine does not hold."""
+    def check_blobs(self, blobs: Iterable[str]) -> None:
+        """Raise a QuestionError for a blob that the engine does not hold."""
         for blob in blobs:
             if blob not in self.graph:
-                raise InputError("blob {!r} is not among those that {} depend on".format(
-                    blob, " and ".join(map(repr, self.scores + self.targets))))
+                needed_by = " and ".join(map(repr, self.scores + self.targets))
+                raise QuestionError(
+                    f"blob {blob!r} is not among those that {needed_by} depend on", blob)
 
-    def check_replaced(self, weights):
+    def check_replaced(
+            self, weights: Mapping[str, List[np.ndarray]]) -> Dict[str, Dict[int, np.ndarray]]:
         """What other weights put where, blobs that layers share included.
 
         Parameters
@@ -127,88 +146,46 @@ class Subnet:
         Returns
         -------
         dict
-            Layer name -> {index of the blob: float32 array of the shape that the net wants}.
+            Layer name -> {index of the blob: float32 array of the shape that the net expects}.
 
         Raises
         ------
-        InputError
+        WeightsError
             No layer of that name has weights, they have other shapes, or are no numbers.
         """
         for name in weights:
             if not self._parameters.get(name):
-                raise InputError("no layer {!r} with weights is among those that run".format(name))
+                raise WeightsError(f"no layer {name!r} with weights is among those that run", name)
         problems = weight_files.check(
             {name: self._parameters[name] for name in weights}, weights).problems
         if problems:
-            raise InputError(problems[0])
+            raise WeightsError(problems[0])
         self._refuse_infinite(weights)
-        found = {}
-        groups = shared_places(self.net)
+        replaced: Dict[str, Dict[int, np.ndarray]] = {}
+        groups = sharing(self.net)
         for name, arrays in weights.items():
             for index, array in enumerate(arrays):
-                for layer, place in groups.get((name, index), [(name, index)]):
-                    shape = self._parameters[layer][place]
-                    found.setdefault(layer, {})[place] = np.array(array, np.float32).reshape(shape)
-        return found
+                for layer, position in groups.get((name, index), [(name, index)]):
+                    shape = self._parameters[layer][position]
+                    replaced.setdefault(layer, {})[position] = np.array(
+                        array, np.float32).reshape(shape)
+        return replaced
 
-    def check_backward(self, score, targets):
-        """Raise an InputError for blobs that the engine was not opened for."""
+    def check_backward(self, score: str, targets: Iterable[str]) -> None:
+        """Raise a QuestionError for blobs that the engine was not opened for."""
         if score not in self.scores:
-            raise InputError("{!r} is none of the scores {}".format(score, self.scores))
+            raise QuestionError(f"the engine was not opened for score {score!r}, but for "
+                                + ", ".join(self.scores), score)
         for target in targets:
             if target not in self.targets:
-                raise InputError("{!r} is none of the targets {}".format(target, self.targets))
+                raise QuestionError(f"the engine was not opened for target {target!r}, but for "
+                                    + ", ".join(self.targets), target)
             if target not in self.reached[score]:
-                raise EngineError("score {!r} does not depend on blob {!r}, so it gives no "
-                                  "gradient there".format(score, target))
+                raise EngineError(f"score {score!r} does not depend on blob {target!r}, so it "
+                                  "gives no gradient there", target)
 
-    def _reached_by(self, score):
-        """The targets on whose final value a score depends."""
-        ancestors = self.graph.ancestors([score])
-        return [target for target in self.targets
-                if target != score and ancestors.intersection(self.graph.final_readers(target))]
-
-    def _refuse_foreign_layers(self):
-        for finding in audit(self.net):
-            if finding.kind in TRUST:
-                raise InputError("{}; {}".format(finding.sentence, TRUST[finding.kind]))
-        for layer in self.net.layers:
-            if not layer.bottoms and layer.type not in SOURCES:
-                raise InputError("layer {} ({}) brings its own data; give a deploy net, which is "
-                                 "fed from outside".format(layer.name, layer.type))
-
-    def _refuse_infinite(self, weights):
-        for layer in self.net.layers:
-            for index, array in enumerate(weights.get(layer.name, ())):
-                # A sum takes no copy; only where it overflows each number has to be looked at.
-                with np.errstate(over="ignore", invalid="ignore"):
-                    total = array.sum()
-                if not np.isfinite(total) and not np.isfinite(array).all():
-                    raise InputError("{}: layer {}, blob {} holds NaN or infinity".format(
-                        self._path, layer.name, index))
-
-    def _check_wiring(self):
-        written = {entry.blob for entry in self.net.inputs}
-        for layer in self.net.layers:
-            for bottom in layer.bottoms:
-                if bottom not in written:
-                    raise InputError("layer {} reads blob {!r}, which nothing before it writes"
-                                     .format(layer.name, bottom))
-            for top in layer.tops if layer.type != "Input" else ():
-                if top in written and top not in layer.bottoms:
-                    raise InputError("layer {} writes blob {!r}, which another layer has written"
-                                     .format(layer.name, top))
-            written.update(layer.tops)
-
-    def _check_shapes(self, inputs):
-        """Infer all shapes and hold the weights against them; a new set of input shapes only."""
-        if inputs == self._checked:
-            return
-        found = shapes.infer(self.net, inputs)
-        self._parameters, self.missing = self.check_parameters(self.net, found)
-        self._checked, self.shapes = inputs, found
-
-    def check_parameters(self, net, found):
+    def check_parameters(self, net: Net, blob_shapes: Shapes) -> Tuple[Dict[str, List[Shape]],
+                                                                       Dict[str, List[Shape]]]:
         """Hold the weights against the shapes of a net's blobs.
 
         Returns
@@ -216,17 +193,63 @@ class Subnet:
         parameters, missing : dict
             Layer name -> shapes of its weights, for all layers and for those without any.
         """
-        parameters = shapes.parameters(net, found)
+        parameters = shapes.parameters(net, blob_shapes)
         check = weight_files.check(parameters, self.weights)
         if check.problems:
-            raise InputError("{}: {}".format(self._path, check.problems[0]))
+            raise WeightsError(f"{self._path}: {check.problems[0]}", self._path)
         if check.missing and not self._allow_missing:
-            raise InputError("{}: no weights for layer {}".format(
-                self._path, ", ".join(check.missing)))
+            raise WeightsError(
+                f"{self._path}: no weights for layer {', '.join(check.missing)}", self._path)
         return parameters, {name: parameters[name] for name in check.missing}
 
+    def _reached_by(self, score: str) -> List[str]:
+        """The targets on whose final value a score depends."""
+        ancestors = self.graph.ancestors([score])
+        return [target for target in self.targets
+                if target != score and ancestors.intersection(self.graph.final_readers(target))]
 
-def _mapping(array):
+    def _refuse_foreign_layers(self) -> None:
+        for finding in audit(self.net):
+            if finding.kind in TRUST:
+                raise ModelError(f"{finding.sentence}; {TRUST[finding.kind]}")
+        for layer in self.net.layers:
+            if not layer.bottoms and layer.type not in SOURCES:
+                raise ModelError(f"layer {layer.name} ({layer.type}) brings its own data; give a "
+                                 "deploy net, which is fed from outside", layer.name)
+
+    def _refuse_infinite(self, weights: Mapping[str, List[np.ndarray]]) -> None:
+        for layer in self.net.layers:
+            for index, array in enumerate(weights.get(layer.name, ())):
+                # A sum takes no copy; only where it overflows each number has to be looked at.
+                with np.errstate(over="ignore", invalid="ignore"):
+                    total = array.sum()
+                if not np.isfinite(total) and not np.isfinite(array).all():
+                    raise WeightsError(f"{self._path}: layer {layer.name}, blob {index} holds NaN "
+                                       "or infinity", self._path)
+
+    def _check_wiring(self) -> None:
+        written = {entry.blob for entry in self.net.inputs}
+        for layer in self.net.layers:
+            for bottom in layer.bottoms:
+                if bottom not in written:
+                    raise ModelError(f"layer {layer.name} reads blob {bottom!r}, which nothing "
+                                     "before it writes", layer.name)
+            for top in layer.tops if layer.type != "Input" else ():
+                if top in written and top not in layer.bottoms:
+                    raise ModelError(f"layer {layer.name} writes blob {top!r}, which another "
+                                     "layer has written", layer.name)
+            written.update(layer.tops)
+
+    def _check_shapes(self, inputs: Shapes) -> None:
+        """Infer all shapes and hold the weights against them; a new set of input shapes only."""
+        if inputs == self._checked:
+            return
+        blob_shapes = shapes.infer(self.net, inputs)
+        self._parameters, self.missing = self.check_parameters(self.net, blob_shapes)
+        self._checked, self.shapes = inputs, blob_shapes
+
+
+def _mapping(array: Any) -> Optional[mmap.mmap]:
     """The mapped file that an array is a view of, or None."""
     while isinstance(array, np.ndarray):
         array = array.base
@@ -234,7 +257,7 @@ def _mapping(array):
     return owner if isinstance(owner, mmap.mmap) else None
 
 
-def share(net, weights):
+def share(net: Net, weights: Mapping[str, List[np.ndarray]]) -> Weights:
     """Give layers whose params have one name one blob: the last of them in the file, as Caffe.
 
     Caffe: ``Net::AppendParam`` and ``Net::CopyTrainedLayersFrom`` in ``src/caffe/net.cpp``.
@@ -251,22 +274,22 @@ def share(net, weights):
     """
     order = list(weights)
     shared = {name: list(arrays) for name, arrays in weights.items()}
-    for group in dict.fromkeys(map(tuple, shared_places(net).values())):
+    for group in dict.fromkeys(map(tuple, sharing(net).values())):
         stored = [(order.index(name), index) for name, index in group
                   if index < len(weights.get(name, ()))]
         if not stored:
             continue
-        position, index = max(stored)
-        for name, place in group:
-            shared.setdefault(name, [])[place:place + 1] = [weights[order[position]][index]]
+        position, last = max(stored)
+        for name, index in group:
+            shared.setdefault(name, [])[index:index + 1] = [weights[order[position]][last]]
     return shared
 
 
-def shared_places(net):
-    """For each learned blob that has a name, (layer, index), all the places of that name."""
-    places = {}
+def sharing(net: Net) -> Dict[LearnedBlob, List[LearnedBlob]]:
+    """For each learned blob that has a name, all the learned blobs of that name."""
+    groups: Dict[str, List[LearnedBlob]] = {}
     for layer in net.layers:
         for index, spec in enumerate(layer.message.param):
             if spec.name:
-                places.setdefault(spec.name, []).append((layer.name, index))
-    return {place: group for group in places.values() for place in group}
+                groups.setdefault(spec.name, []).append((layer.name, index))
+    return {blob: group for group in groups.values() for blob in group}

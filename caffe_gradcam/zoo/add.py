@@ -1,27 +1,30 @@
-"""A user's own models in the registry: any folder as in the BVLC Model Zoo, any gist's readme."""
+"""Adds a user's models to the registry: folders as in the BVLC Model Zoo, or a gist's readme."""
 
+import dataclasses
 import os
 import re
 import shutil
+from typing import Optional
 
-from caffe_gradcam import folder as model_folder
+from caffe_gradcam.model import folder as model_folder
 from caffe_gradcam.zoo import cache, entries, registry
-from prototxt_tools.document import Document
-from prototxt_tools.errors import InputError
+from caffe_gradcam.zoo.entries import Entry
+from prototxt_tools.errors import ModelError, QuestionError
 from prototxt_tools.files import write_bytes
-from prototxt_tools.graph import Graph
-from prototxt_tools.net import Net
+from prototxt_tools.net.graph import Graph
+from prototxt_tools.net.net import Net
+from prototxt_tools.text.document import Document
 
 
-def add(path, name=None):
-    """Make a model known by a name.
+def add(path: str, name: Optional[str] = None) -> Entry:
+    """Add a model to the registry.
 
     Parameters
     ----------
     path : str
-        A folder with a prototxt and weights, or a readme.md that says where they are. A folder
-        stays where it is, and what it lacks is fetched into it; of a readme.md alone a copy is
-        kept, with what is fetched beside it.
+        A folder with a prototxt and weights, or a readme.md that tells where they are. A folder
+        stays where it is, and what it lacks is fetched into it; a readme.md alone is copied,
+        and the rest is fetched beside the copy.
     name : str, optional
         Instead of the folder's or the one in the readme.md.
 
@@ -31,44 +34,46 @@ def add(path, name=None):
 
     Raises
     ------
-    InputError
-        There is no model, it cannot be read, or the name is taken.
+    ModelError
+        There is no model, or it cannot be read.
+    QuestionError
+        The name is taken, or unusable.
     """
     if not os.path.exists(path):
-        raise InputError("{}: no such folder or readme.md".format(path))
+        raise ModelError(f"{path}: no such folder or readme.md", path)
     is_folder = os.path.isdir(path)
     entry = _from_folder(path) if is_folder else _from_readme(path)
-    own = name or (os.path.basename(os.path.abspath(path)) if is_folder else entry.name)
-    slug = re.sub(r"[^\w.+-]+", "-", own.lower()).strip("-.")
+    title = name or (os.path.basename(os.path.abspath(path)) if is_folder else entry.name)
+    slug = re.sub(r"[^\w.+-]+", "-", title.lower()).strip("-.")
     if not slug:
-        raise InputError("{!r} is no name for a model; give --name".format(own))
+        raise QuestionError(f"{title!r} cannot be the name of a model; give --name", title)
     if registry.is_taken(slug):
-        raise InputError("a model called {} is known already; give --name".format(slug))
-    place = os.path.join(registry.added(), slug)
-    cache.make_folder(place)
+        raise QuestionError(f"there is already a model called {slug}; give --name", slug)
+    folder = os.path.join(registry.added(), slug)
+    cache.make_folder(folder)
     if is_folder:
-        write_bytes(os.path.join(place, registry.LINK),
+        write_bytes(os.path.join(folder, registry.LINK),
                     (os.path.abspath(path) + "\n").encode("utf-8"))
-        return entry._replace(id=slug)
-    shutil.copyfile(path, os.path.join(place, model_folder.README))
-    return entry._replace(id=slug, folder=place)
+        return dataclasses.replace(entry, id=slug)
+    shutil.copyfile(path, os.path.join(folder, model_folder.README))
+    return dataclasses.replace(entry, id=slug, folder=folder)
 
 
-def remove(name):
-    """Forget a model that was added; its folder stays, fetched copies go.
+def remove(name: str) -> None:
+    """Remove a model that was added; its folder stays, fetched copies are deleted.
 
     Raises
     ------
-    InputError
+    QuestionError
         No model of that name was added.
     """
-    place = os.path.join(registry.added(), name)
-    if not re.match(r"[\w.+-]+$", name) or not os.path.isdir(place):
-        raise InputError("no model called {!r} was added".format(name))
-    shutil.rmtree(place)
+    folder = os.path.join(registry.added(), name)
+    if not re.match(r"[\w.+-]+$", name) or not os.path.isdir(folder):
+        raise QuestionError(f"no model called {name!r} was added", name)
+    shutil.rmtree(folder)
 
 
-def _from_folder(path):
+def _from_folder(path: str) -> Entry:
     entry = entries.read(path, is_local=True)
     if entry.file("prototxt") is None and entry.file("gist") is None:
         _check_net(model_folder.find_prototxt(path))
@@ -77,21 +82,21 @@ def _from_folder(path):
     return entry
 
 
-def _from_readme(path):
+def _from_readme(path: str) -> Entry:
     with open(path, "rb") as file:
-        begins = file.read(8).lstrip(b"\xef\xbb\xbf").startswith(b"---")
-    if not begins or os.path.basename(path).lower() != model_folder.README:
-        raise InputError("{}: wants a readme.md that begins with a front matter between --- "
-                         "lines".format(path))
+        has_front_matter = file.read(8).lstrip(b"\xef\xbb\xbf").startswith(b"---")
+    if not has_front_matter or os.path.basename(path).lower() != model_folder.README:
+        raise ModelError(f"{path}: not a readme.md that begins with a front matter between --- "
+                         "lines", path)
     entry = entries.read(os.path.dirname(os.path.abspath(path)), is_local=True)
     weights = entry.file("weights") or entry.file("archive")
     if weights is None or not weights.urls:
-        raise InputError("{}: names no caffemodel with its caffemodel_url; add its folder "
-                         "instead".format(path))
+        raise ModelError(f"{path}: names no caffemodel with its caffemodel_url; add its folder "
+                         "instead", path)
     return entry
 
 
-def _check_net(path):
+def _check_net(path: str) -> None:
     graph = Graph(Net.parse(Document.load(path)).at("TEST"))
     if not graph.scores():
-        raise InputError("{}: the net has no score blob".format(path))
+        raise ModelError(f"{path}: the net has no score blob", path)

@@ -1,4 +1,4 @@
-"""What an archive from the net holds, written into a folder and nowhere else."""
+"""Unpacks archives from the net into a folder, and nowhere else."""
 
 import contextlib
 import os
@@ -9,9 +9,10 @@ import tarfile
 import tempfile
 import zipfile
 import zlib
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import IO, Any, Callable, Collection, Iterator, List, Sequence
 
-from prototxt_tools.errors import InputError
+from prototxt_tools.errors import FetchError
 
 MOST_FILES = 2000
 MOST_BYTES = 8 << 30
@@ -21,24 +22,25 @@ _SMALL = 64 << 20
 _DAMAGES = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError)
 
 
-class _Member(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class _Member:
     path: str
     size: int
-    open: Any
+    open: Callable[[], Any]
 
 
-def unpack(archive, folder, but=()):
+def unpack(archive: str, folder: str, without: Collection[str] = ()) -> List[str]:
     """Unpack a tar or zip archive: all of it, or nothing.
 
-    The folder that all members share falls away; members that are neither files nor folders are
-    refused, and so are paths that lead out.
+    The folder that all members share is dropped; members that are neither files nor folders are
+    refused, and so are paths that lead out of the folder.
 
     Parameters
     ----------
     archive : str
     folder : str
         Exists; files of the same names are replaced.
-    but : sequence of str
+    without : collection of str
         Paths that are left out, where the folder keeps files of its own.
 
     Returns
@@ -48,36 +50,36 @@ def unpack(archive, folder, but=()):
 
     Raises
     ------
-    InputError
+    FetchError
         It is no such archive, is damaged, or would write elsewhere or without end.
     """
     temporary = tempfile.mkdtemp(prefix=".unpacking-", dir=folder)
     try:
         with _opened(archive) as members:
             paths = _write_all(members, temporary, archive)
-            paths = [path for path in paths if path not in but]
+            paths = [path for path in paths if path not in without]
             for path in paths:
-                place = os.path.join(folder, *path.split("/"))
-                os.makedirs(os.path.dirname(place), exist_ok=True)
-                os.replace(os.path.join(temporary, *path.split("/")), place)
+                target = os.path.join(folder, *path.split("/"))
+                os.makedirs(os.path.dirname(target), exist_ok=True)
+                os.replace(os.path.join(temporary, *path.split("/")), target)
         return paths
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def read_member(archive, name):
-    """The bytes of the one member of that base name; InputError if there is none."""
+def read_member(archive: str, name: str) -> bytes:
+    """The bytes of the member of that base name; FetchError if there is none."""
     with _opened(archive) as members:
         for member in members:
             if posixpath.basename(member.path) == name and member.size < _SMALL:
                 with member.open() as file:
                     return file.read()
-    raise InputError("{}: holds no {}".format(archive, name))
+    raise FetchError(f"{archive}: holds no {name}")
 
 
 @contextlib.contextmanager
-def _opened(path):
-    """The members of an archive, while it is open; damage becomes an InputError."""
+def _opened(path: str) -> Iterator[List[_Member]]:
+    """The members of an archive, while it is open; damage becomes a FetchError."""
     try:
         if tarfile.is_tarfile(path):
             with tarfile.open(path) as file:
@@ -86,82 +88,81 @@ def _opened(path):
             with zipfile.ZipFile(path) as file:
                 yield list(_zip_members(file, path))
         else:
-            raise InputError("{}: no tar or zip archive".format(path))
+            raise FetchError(f"{path}: not a tar or zip archive")
     except _DAMAGES as error:
-        raise InputError("{}: damaged: {}".format(path, error)) from None
+        raise FetchError(f"{path}: damaged: {error}") from None
     except OSError as error:
-        reason = error.strerror or "damaged: {}".format(error)
-        raise InputError("{}: cannot be unpacked: {}".format(path, reason)) from None
+        reason = error.strerror or f"damaged: {error}"
+        raise FetchError(f"{path}: cannot be unpacked: {reason}") from None
 
 
-def _tar_members(file, path):
+def _tar_members(file: tarfile.TarFile, path: str) -> Iterator[_Member]:
     count = 0
     for member in file:
         count += 1
         if count > MOST_FILES:
-            raise InputError("{}: holds more than {} members".format(path, MOST_FILES))
+            raise FetchError(f"{path}: holds more than {MOST_FILES} members")
         if member.isfile():
             yield _Member(member.name, member.size, _opener(file.extractfile, member))
         elif not member.isdir():
-            raise InputError("{}: {} is a link or a device, which a model does not need".format(
-                path, member.name))
+            raise FetchError(f"{path}: {member.name} is a link or a device, which "
+                             "a model does not need")
 
 
-def _zip_members(file, path):
+def _zip_members(file: zipfile.ZipFile, path: str) -> Iterator[_Member]:
     infos = file.infolist()
     if len(infos) > MOST_FILES:
-        raise InputError("{}: holds more than {} members".format(path, MOST_FILES))
+        raise FetchError(f"{path}: holds more than {MOST_FILES} members")
     for info in infos:
         if stat.S_ISLNK(info.external_attr >> 16):
-            raise InputError("{}: {} is a link, which a model does not need".format(
-                path, info.filename))
+            raise FetchError(f"{path}: {info.filename} is a link, which a model does not need")
         if info.flag_bits & 1:
-            raise InputError("{}: {} is locked by a password".format(path, info.filename))
+            raise FetchError(f"{path}: {info.filename} is protected by a password")
         if not info.filename.endswith("/"):
             yield _Member(info.filename, info.file_size, _opener(file.open, info))
 
 
-def _opener(function, member):
+def _opener(function: Callable[[Any], Any], member: Any) -> Callable[[], Any]:
     return lambda: function(member)
 
 
-def _write_all(members, folder, archive):
-    members = [member._replace(path=_checked(member.path, archive)) for member in members]
+def _write_all(members: Sequence[_Member], folder: str, archive: str) -> List[str]:
+    members = [replace(member, path=_checked(member.path, archive)) for member in members]
     limit = MOST_BYTES
     if sum(member.size for member in members) > _SMALL:
         limit = min(limit, MOST_RATIO * os.path.getsize(archive))
     shared = _shared_folder([member.path for member in members])
-    paths = []
+    paths: List[str] = []
     for member in members:
         path = member.path[len(shared):]
         if path in paths:
-            raise InputError("{}: holds {} twice".format(archive, path))
-        place = os.path.join(folder, *path.split("/"))
-        os.makedirs(os.path.dirname(place), exist_ok=True)
-        with member.open() as source, open(place, "xb") as file:
+            raise FetchError(f"{archive}: holds {path} twice")
+        target = os.path.join(folder, *path.split("/"))
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        with member.open() as source, open(target, "xb") as file:
             limit = _copy(source, file, limit, archive)
         paths.append(path)
     return paths
 
 
-def _copy(source, file, limit, archive):
-    """Copy; what is left of the limit."""
+def _copy(source: IO[bytes], file: IO[bytes], limit: int, archive: str) -> int:
+    """Copy; gives what is left of the limit."""
     for piece in iter(lambda: source.read(1 << 20), b""):
         limit -= len(piece)
         if limit < 0:
-            raise InputError("{}: grows beyond all measure when it is unpacked".format(archive))
+            raise FetchError(f"{archive}: unpacks to far more bytes than a model has")
         file.write(piece)
     return limit
 
 
-def _checked(path, archive):
+def _checked(path: str, archive: str) -> str:
     clean = posixpath.normpath(path.replace("\\", "/"))
     if clean.startswith(("/", "../")) or clean in ("..", ".") or ":" in clean or "\0" in clean:
-        raise InputError("{}: {!r} leads out of the folder".format(archive, path))
+        raise FetchError(f"{archive}: {path!r} leads out of the folder")
     return clean
 
 
-def _shared_folder(paths):
+def _shared_folder(paths: Sequence[str]) -> str:
     first = {path.split("/")[0] for path in paths}
     if len(first) == 1 and all("/" in path for path in paths):
         return first.pop() + "/"

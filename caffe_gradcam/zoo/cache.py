@@ -1,22 +1,27 @@
-"""Where fetched models lie, who may write there, and what is known of each file."""
+"""Where fetched models are kept, who may write there, and a record of each file."""
 
 import contextlib
 import errno
 import json
+import logging
 import os
 import sys
 import time
+from typing import IO, Any, Dict, Iterator, List, Optional
 
-from prototxt_tools.errors import InputError
+from prototxt_tools.errors import FetchError
 from prototxt_tools.files import write_bytes
 
 HOME = "CAFFE_GRADCAM_HOME"
 RECORD = "fetched.json"
 LOCK = ".lock"
 _POLL = 0.1
+_REMEDY = f"set {HOME} to a folder that you may write to"
+
+_logger = logging.getLogger(__name__)
 
 
-def home():
+def home() -> str:
     """The folder of everything this program keeps for a user.
 
     ``CAFFE_GRADCAM_HOME``, else the platform's place for caches.
@@ -28,69 +33,65 @@ def home():
     elif os.name == "nt":
         caches = os.environ.get("LOCALAPPDATA") or os.path.expanduser("~/AppData/Local")
     else:
-        # The XDG specification tells to pass over relative paths.
+        # The XDG specification says to ignore relative paths.
         caches = os.environ.get("XDG_CACHE_HOME", "")
         caches = caches if os.path.isabs(caches) else os.path.expanduser("~/.cache")
     return os.path.join(caches, "caffe-gradcam")
 
 
-def make_folder(path):
-    """Make a folder and those above it; raises InputError where that is impossible."""
+def make_folder(path: str) -> None:
+    """Make a folder and those above it; raises FetchError where that is impossible."""
     try:
         os.makedirs(path, exist_ok=True)
     except OSError as error:
-        raise InputError("{}: cannot be made: {}; set {} to a folder you may write to".format(
-            path, error.strerror, HOME)) from None
+        raise FetchError(f"{path}: cannot be made: {error.strerror}; {_REMEDY}", path) from None
 
 
 @contextlib.contextmanager
-def locked(folder, say=None, timeout=None):
-    """Hold a folder alone among all processes; the system lets go where one is killed.
+def locked(folder: str, timeout: Optional[float] = None) -> Iterator[None]:
+    """Lock a folder against all other processes; the system unlocks it where one is killed.
 
     Parameters
     ----------
     folder : str
         Exists.
-    say : callable, optional
-        Gets a sentence where another process has to be waited for.
     timeout : float, optional
-        Seconds to wait; for ever if it is not given.
+        Seconds to wait for another process; without it, as long as that takes.
 
     Raises
     ------
-    InputError
-        The folder cannot be written, or another process held it for too long.
+    FetchError
+        The folder cannot be written, or another process kept it locked for too long.
     """
     path = os.path.join(folder, LOCK)
     try:
         file = open(path, "a+b")
     except OSError as error:
-        raise InputError("{}: cannot be written: {}; set {} to a folder you may write to".format(
-            path, error.strerror, HOME)) from None
+        raise FetchError(f"{path}: cannot be written: {error.strerror}; {_REMEDY}", path) from None
     with file:
-        _wait(file, folder, say, timeout)
+        _wait(file, folder, timeout)
         try:
             yield
         finally:
             _lock(file, False)
 
 
-def _wait(file, folder, say, timeout):
-    begun, told = time.time(), False
+def _wait(file: IO[bytes], folder: str, timeout: Optional[float]) -> None:
+    start, is_announced = time.time(), False
     while not _lock(file, True):
-        if say and not told:
-            say("another process is fetching into {}; waiting for it".format(folder))
-            told = True
-        if timeout is not None and time.time() - begun > timeout:
-            raise InputError("{}: another process held it for more than {:g} seconds".format(
-                folder, timeout))
+        if not is_announced:
+            _logger.info("another process is fetching into %s; waiting for it", folder)
+            is_announced = True
+        if timeout is not None and time.time() - start > timeout:
+            raise FetchError(f"{folder}: another process kept it locked for more than "
+                             f"{timeout:g} seconds", folder)
         time.sleep(_POLL)
 
 
-def _lock(file, take):
-    """Take or let go of the lock; whether that worked."""
+def _lock(file: IO[bytes], take: bool) -> bool:
+    """Lock or unlock; whether that worked."""
     try:
-        if os.name == "nt":
+        if sys.platform == "win32":
             import msvcrt
 
             file.seek(0)
@@ -100,49 +101,50 @@ def _lock(file, take):
 
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB if take else fcntl.LOCK_UN)
     except OSError as error:
-        # A file system without locks, as some of clusters: better unguarded than not at all.
+        # A file system without locks, as on some clusters: better unguarded than not at all.
         return error.errno not in (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK)
     return True
 
 
 class Record:
-    """What is known of the fetched files of a folder: size, time, SHA-256, where they are from.
+    """The fetched files of a folder: their sizes, times, SHA-256, and where they are from.
 
     Parameters
     ----------
     folder : str
     """
 
-    def __init__(self, folder):
+    def __init__(self, folder: str) -> None:
         self._folder = folder
         self._path = os.path.join(folder, RECORD)
         try:
             with open(self._path, encoding="utf-8") as file:
-                self._files = json.load(file)["files"]
+                files = json.load(file)["files"]
         except (OSError, ValueError, KeyError, TypeError):
-            self._files = {}
+            files = {}
+        self._files: Dict[str, Any] = files if isinstance(files, dict) else {}
 
-    def names(self):
-        """The files that are known."""
+    def names(self) -> List[str]:
+        """The files whose SHA-256 is recorded."""
         return [name for name in self._files if "sha256" in self.get(name)]
 
-    def get(self, name):
-        """What is known of a file, or an empty dict."""
-        said = self._files.get(name) if isinstance(self._files, dict) else None
-        return said if isinstance(said, dict) else {}
+    def get(self, name: str) -> Dict[str, Any]:
+        """The record of a file, or an empty dict."""
+        entry = self._files.get(name)
+        return entry if isinstance(entry, dict) else {}
 
-    def is_unchanged(self, name):
+    def is_unchanged(self, name: str) -> bool:
         """Whether a file was checked and not written to since."""
-        said, stamp = self.get(name), self._stamp(name)
-        return stamp is not None and said.get("stamp") == stamp
+        stamp = self._stamp(name)
+        return stamp is not None and self.get(name).get("stamp") == stamp
 
-    def add(self, name, **known):
-        """Note a checked file."""
-        self._files[name] = dict(self.get(name), stamp=self._stamp(name), **known)
+    def add(self, name: str, **facts: str) -> None:
+        """Record a checked file."""
+        self._files[name] = dict(self.get(name), stamp=self._stamp(name), **facts)
         text = json.dumps({"files": self._files}, indent=1, sort_keys=True) + "\n"
         write_bytes(self._path, text.encode("utf-8"))
 
-    def _stamp(self, name):
+    def _stamp(self, name: str) -> Optional[List[int]]:
         try:
             status = os.stat(os.path.join(self._folder, name))
         except OSError:

@@ -1,6 +1,6 @@
 """One file from the first of several addresses that gives it, whole and verified, or not at all.
 
-What has arrived waits as ``NAME.part`` beside the file's place, to be gone on with the next time.
+What has arrived is kept as ``NAME.part`` beside the file's path, to be continued the next time.
 """
 
 import email.utils
@@ -8,34 +8,38 @@ import json
 import os
 import random
 import time
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Any, Callable, Dict, Optional, Sequence, Tuple
 
 from caffe_gradcam import __version__
 from caffe_gradcam.zoo import hashes, links
-from prototxt_tools.errors import InputError
+from caffe_gradcam.zoo.entries import File
+from prototxt_tools.errors import FetchError, InputError
 
-# Small, since the piece that a connection breaks off in is lost.
+# Small, since the piece in which a connection breaks is lost.
 _PIECE = 1 << 14
-# What an attempt must bring to count as success; else a server that drips keeps us for ever.
+# The bytes that an attempt must bring to count as success; else a slow server never ends.
 _WORTH_IT = 1 << 18
-_PASSING = (408, 425, 429, 500, 502, 503, 504)
+_TEMPORARY = (408, 425, 429, 500, 502, 503, 504)
 _PAGES = (b"<!doctype html", b"<html", b"<?xml")
 _LFS = b"version https://git-lfs.github.com/spec/"
 
 
-class Policy(NamedTuple):
+@dataclass(frozen=True)
+class Policy:
     """How patient a download is; all times in seconds.
 
     Attributes
     ----------
     connect, stall : float
-        To wait for a connection, and for the next bytes.
+        How long to wait for a connection, and for the next bytes.
     tries : int
-        Attempts at one address that bring little or nothing, before the next one is taken.
+        Attempts at one address that bring little or nothing, before the next one is tried.
     pause, longest_pause : float
-        Before the second attempt, doubled each time, and at most; a host that asks for a longer
-        pause is given up.
+        The pause before the second attempt, doubled each time, and its limit; a host that asks
+        for a longer one is given up.
     redirects : int
+        At most so many.
     """
 
     connect: float = 15
@@ -56,24 +60,25 @@ class _Later(Exception):
     ``weight`` tells how many of the tries this one counts for.
     """
 
-    def __init__(self, reason, pause=None, weight=1):
+    def __init__(self, reason: str, pause: Optional[float] = None, weight: int = 1) -> None:
         super().__init__(reason)
         self.pause, self.weight = pause, weight
 
 
-def download(file, path, policy=None, quiet=False, reader=None):
+def download(file: File, path: str, policy: Optional[Policy] = None, quiet: bool = False,
+             reader: Optional[Callable[[str], Any]] = None) -> str:
     """Download a file; only what is whole and verified gets its name.
 
     Parameters
     ----------
     file : entries.File
     path : str
-        Where it goes; its folder exists.
+        Where it is written; its folder exists.
     policy : Policy, optional
     quiet : bool
         No progress bar.
     reader : callable, optional
-        Reads a file of that form, and raises InputError if it is none.
+        Reads a file of the expected form, and raises InputError for others.
 
     Returns
     -------
@@ -82,8 +87,8 @@ def download(file, path, policy=None, quiet=False, reader=None):
 
     Raises
     ------
-    InputError
-        No address gave it; says what each answered, and where a person may get it.
+    FetchError
+        No address gave it; the message tells what each answered, and where a person can get it.
     """
     session = _session(policy or Policy())
     answers = []
@@ -92,30 +97,31 @@ def download(file, path, policy=None, quiet=False, reader=None):
             _Transfer(session, policy or Policy(), file, path, url, quiet).run(reader)
             return url
         except _Refused as error:
-            answers.append("{}: {}".format(links.service(url) or links.host(url), error))
+            answers.append(f"{links.service(url) or links.host(url)}: {error}")
         except OSError as error:
-            raise InputError("{}: cannot be written: {}".format(path, error.strerror)) from None
-    raise InputError(_unavailable(file, path, answers))
+            raise FetchError(f"{path}: cannot be written: {error.strerror}", path) from None
+    raise FetchError(_unavailable(file, path, answers), file.name)
 
 
-def by_hand(file, path):
+def by_hand(file: File, path: str) -> str:
     """How a person can get a file, or an empty text."""
     pages = [url for url in file.urls if links.is_page(url)] + list(file.elsewhere)
     if not pages:
         return ""
-    return "; get it by hand from {} and save it as {}".format(" or ".join(pages), path)
+    return f"; get it by hand from {' or '.join(pages)} and save it as {path}"
 
 
-def _unavailable(file, path, answers):
+def _unavailable(file: File, path: str, answers: Sequence[str]) -> str:
     tried = "; ".join(answers) or "no address is known"
-    return "{}: cannot be fetched ({}){}".format(file.name, tried, by_hand(file, path))
+    return f"{file.name}: cannot be fetched ({tried}){by_hand(file, path)}"
 
 
-def _session(policy):
+def _session(policy: Policy) -> Any:
     try:
         import requests
     except ImportError:
-        raise InputError("fetching models wants requests; pip install requests") from None
+        raise FetchError("fetching models needs requests; pip install requests",
+                         "requests") from None
     session = requests.Session()
     session.max_redirects = policy.redirects
     # Compressed answers have no ranges, and another length than the file's.
@@ -127,63 +133,64 @@ def _session(policy):
 class _Transfer:
     """A file from one address."""
 
-    def __init__(self, session, policy, file, path, url, quiet):
+    def __init__(self, session: Any, policy: Policy, file: File, path: str, url: str,
+                 quiet: bool) -> None:
         self.session, self.policy, self.file = session, policy, file
         self.path, self.url, self.quiet = path, url, quiet
-        self.part, self.note = path + ".part", path + ".part.json"
+        self.part, self.note_path = path + ".part", path + ".part.json"
 
-    def run(self, reader):
+    def run(self, reader: Optional[Callable[[str], Any]]) -> None:
         for attempt in ("resumed", "fresh"):
-            was_begun = self._have() > 0
+            is_resumed = self._received() > 0
             self._receive()
-            wrong = hashes.mismatch(self.part, self.file.size, self.file.hashes) or _misread(
+            problem = hashes.mismatch(self.part, self.file.size, self.file.hashes) or _misread(
                 self.part, reader)
-            if wrong is None:
+            if problem is None:
                 os.replace(self.part, self.path)
                 self._forget()
                 return
             self._forget()
-            # The beginning may be of another file: give the address a chance of its own.
-            if attempt == "fresh" or not was_begun:
-                raise _Refused("gives another file, which {}".format(wrong))
+            # The beginning may be of another file: try this address from the start.
+            if attempt == "fresh" or not is_resumed:
+                raise _Refused(f"gives another file, which {problem}")
 
-    def _receive(self):
-        """Go on until the part is whole, with pauses that grow while little comes."""
-        most, failures = self._have(), 0
+    def _receive(self) -> None:
+        """Continue until the part is whole, with pauses that grow while little arrives."""
+        most, failures = self._received(), 0
         while True:
             try:
                 return self._attempt()
             except _Later as error:
-                if self._have() >= most + _WORTH_IT:
-                    most, failures = self._have(), 0
+                if self._received() >= most + _WORTH_IT:
+                    most, failures = self._received(), 0
                 failures += error.weight
                 if failures >= self.policy.tries:
                     raise _Refused(str(error)) from None
                 self._pause(failures, error)
 
-    def _pause(self, failures, error):
+    def _pause(self, failures: int, error: _Later) -> None:
         pause = self.policy.pause * 2 ** (failures - 1) * random.uniform(0.75, 1.25)
         if error.pause is not None:
             if error.pause > self.policy.longest_pause:
-                raise _Refused("{}, and asks to wait {:.0f} seconds".format(error, error.pause))
+                raise _Refused(f"{error}, and asks to wait {error.pause:.0f} seconds")
             pause = max(pause, error.pause)
         time.sleep(min(pause, self.policy.longest_pause))
 
-    def _attempt(self):
+    def _attempt(self) -> None:
         import requests
 
-        have, headers = self._resumable()
+        offset, headers = self._resumable()
         try:
             with self.session.get(
                 links.direct(self.url), headers=headers, stream=True,
                 timeout=(self.policy.connect, self.policy.stall),
             ) as answer:
-                self._take(answer, have)
+                self._take(answer, offset)
         except requests.TooManyRedirects:
             raise _Refused("leads in circles") from None
         except (requests.exceptions.InvalidSchema, requests.exceptions.InvalidURL,
                 requests.exceptions.MissingSchema):
-            raise _Refused("leads to an address that is none of http or https") from None
+            raise _Refused("leads to an address that is neither http nor https") from None
         except requests.exceptions.SSLError:
             raise _Refused("its certificate cannot be verified; REQUESTS_CA_BUNDLE names the "
                            "authorities to trust") from None
@@ -192,109 +199,110 @@ class _Transfer:
         except requests.Timeout:
             raise _Later("answers too slowly") from None
         except requests.ConnectionError:
-            # A host that is not there will hardly come back within seconds.
-            reached = self._have() > 0
-            raise _Later("breaks off" if reached else "cannot be reached",
-                         weight=1 if reached else 2) from None
+            # A host that is down will hardly come back within seconds.
+            was_reached = self._received() > 0
+            raise _Later("breaks off" if was_reached else "cannot be reached",
+                         weight=1 if was_reached else 2) from None
         except requests.RequestException:
             raise _Later("breaks off") from None
 
-    def _take(self, answer, have):
-        """Write what an answer brings."""
+    def _take(self, answer: Any, offset: int) -> None:
+        """Write the content of an answer."""
         if answer.status_code == 416:
-            return self._past_the_end(answer, have)
+            self._past_the_end(answer, offset)
+            return
         self._check(answer)
         if answer.status_code == 206:
             begin, total = _content_range(answer)
-            if begin != have or self._is_other(answer):
+            if begin != offset or self._is_other(answer):
                 self._forget()
-                raise _Later("does not go on where it broke off")
+                raise _Later("does not continue where it broke off")
         else:
-            have, total = 0, _number(answer.headers.get("Content-Length"))
+            offset, total = 0, _number(answer.headers.get("Content-Length"))
         if self.file.size is not None and total not in (None, self.file.size):
             self._forget()
-            raise _Refused("offers {} bytes instead of {}".format(total, self.file.size))
-        if not have:
+            raise _Refused(f"offers {total} bytes instead of {self.file.size}")
+        if not offset:
             self._begin(answer)
-        self._write(answer, have, total)
-        if total is not None and self._have() < total:
+        self._write(answer, offset, total)
+        if total is not None and self._received() < total:
             raise _Later("breaks off")
 
-    def _check(self, answer):
+    def _check(self, answer: Any) -> None:
         status = answer.status_code
-        if status in _PASSING:
-            raise _Later("answers {}".format(status), _retry_after(answer))
+        if status in _TEMPORARY:
+            raise _Later(f"answers {status}", _retry_after(answer))
         if status not in (200, 206):
-            raise _Refused("answers {} {}".format(status, answer.reason or "").rstrip())
+            raise _Refused(f"answers {status} {answer.reason or ''}".rstrip())
         if answer.headers.get("Content-Type", "").lower().startswith("text/html"):
             raise _Refused("shows a page for people instead of the file")
 
-    def _write(self, answer, have, total):
+    def _write(self, answer: Any, offset: int, total: Optional[int]) -> None:
         from tqdm import tqdm
 
-        with open(self.part, "ab" if have else "wb") as file, tqdm(
-            total=total, initial=have, unit="B", unit_scale=True, desc=self.file.name,
+        with open(self.part, "ab" if offset else "wb") as file, tqdm(
+            total=total, initial=offset, unit="B", unit_scale=True, desc=self.file.name,
             disable=True if self.quiet else None, leave=False,
         ) as progress:
             for piece in answer.iter_content(_PIECE):
-                if not have:
+                if not offset:
                     _check_beginning(piece)
-                have += len(piece)
-                if self.file.size is not None and have > self.file.size:
-                    raise _Refused("gives more than {} bytes".format(self.file.size))
+                offset += len(piece)
+                if self.file.size is not None and offset > self.file.size:
+                    raise _Refused(f"gives more than {self.file.size} bytes")
                 file.write(piece)
                 progress.update(len(piece))
 
-    def _past_the_end(self, answer, have):
-        """Nothing comes after what is there: it is whole, or of another file."""
+    def _past_the_end(self, answer: Any, offset: int) -> None:
+        """Nothing follows what was received: it is whole, or of another file."""
         total = _number(answer.headers.get("Content-Range", "").rpartition("/")[2])
-        if total != have:
+        if total != offset:
             self._forget()
             raise _Later("answers 416")
 
-    def _have(self):
+    def _received(self) -> int:
         return os.path.getsize(self.part) if os.path.exists(self.part) else 0
 
-    def _resumable(self):
-        """How much of the file is there to go on from, and what to ask for."""
-        have, said = self._have(), self._said()
-        if have and self.file.hashes:
-            return have, {"Range": "bytes={}-".format(have)}
-        if have and said.get("url") == self.url and said.get("validator"):
-            return have, {"Range": "bytes={}-".format(have), "If-Range": said["validator"]}
+    def _resumable(self) -> Tuple[int, Dict[str, str]]:
+        """From which byte to continue, and the headers that ask for it."""
+        offset, note = self._received(), self._note()
+        if offset and self.file.hashes:
+            return offset, {"Range": f"bytes={offset}-"}
+        if offset and note.get("url") == self.url and note.get("validator"):
+            return offset, {"Range": f"bytes={offset}-", "If-Range": note["validator"]}
         return 0, {}
 
-    def _is_other(self, answer):
+    def _is_other(self, answer: Any) -> bool:
         """Whether the rest is of another version, which only a hash could tell later."""
-        return not self.file.hashes and _validator(answer) != self._said().get("validator")
+        return not self.file.hashes and _validator(answer) != self._note().get("validator")
 
-    def _said(self):
+    def _note(self) -> Dict[str, Any]:
         try:
-            with open(self.note, encoding="utf-8") as file:
+            with open(self.note_path, encoding="utf-8") as file:
                 return dict(json.load(file))
         except (OSError, ValueError, TypeError):
             return {}
 
-    def _begin(self, answer):
-        with open(self.note, "w", encoding="utf-8") as file:
+    def _begin(self, answer: Any) -> None:
+        with open(self.note_path, "w", encoding="utf-8") as file:
             json.dump({"url": self.url, "validator": _validator(answer)}, file)
 
-    def _forget(self):
-        for path in (self.part, self.note):
+    def _forget(self) -> None:
+        for path in (self.part, self.note_path):
             if os.path.exists(path):
                 os.remove(path)
 
 
-def _misread(path, reader):
+def _misread(path: str, reader: Optional[Callable[[str], Any]]) -> Optional[str]:
     try:
         if reader is not None:
             reader(path)
     except InputError as error:
-        return "cannot be read: {}".format(str(error).replace(path + ": ", ""))
+        return f"cannot be read: {str(error).replace(path + ': ', '')}"
     return None
 
 
-def _check_beginning(piece):
+def _check_beginning(piece: bytes) -> None:
     beginning = piece[:100].lstrip().lower()
     if beginning.startswith(_PAGES):
         raise _Refused("shows a page for people instead of the file")
@@ -302,7 +310,7 @@ def _check_beginning(piece):
         raise _Refused("gives a Git LFS pointer instead of the file")
 
 
-def _validator(answer):
+def _validator(answer: Any) -> Optional[str]:
     """What tells this version of a file from others: a strong ETag or the time of writing."""
     tag = answer.headers.get("ETag", "")
     if tag and not tag.startswith("W/"):
@@ -310,20 +318,20 @@ def _validator(answer):
     return answer.headers.get("Last-Modified")
 
 
-def _content_range(answer):
+def _content_range(answer: Any) -> Tuple[Optional[int], Optional[int]]:
     """The first byte and the length of the whole that a partial answer states."""
     span, _, total = answer.headers.get("Content-Range", "").rpartition("/")
     return _number(span.replace("bytes", "").strip().partition("-")[0]), _number(total)
 
 
-def _retry_after(answer):
-    said = answer.headers.get("Retry-After")
-    if said is None or _number(said) is not None:
-        return _number(said)
-    moment = email.utils.parsedate_tz(said)
+def _retry_after(answer: Any) -> Optional[float]:
+    delay = answer.headers.get("Retry-After")
+    if delay is None or _number(delay) is not None:
+        return _number(delay)
+    moment = email.utils.parsedate_tz(delay)
     return None if moment is None else max(0, email.utils.mktime_tz(moment) - time.time())
 
 
-def _number(text):
+def _number(text: Optional[str]) -> Optional[int]:
     text = (text or "").strip()
     return int(text) if text.isdigit() else None

@@ -1,28 +1,29 @@
-"""Whether a file is the one that is known, by its size and its hashes."""
+"""Whether a file is the expected one, by its size and its hashes."""
 
 import hashlib
 import os
 import re
+from typing import Any, Dict, Iterable, Mapping, Optional
 
 # The kinds of hash that a readme.md may hold, and their digits; a prefix may have fewer.
-DIGITS = {"sha384": 96, "sha256": 64, "sha1": 40, "git_blob_sha1": 40, "md5": 32,
-          "sha256_prefix": None}
+DIGITS: Dict[str, Optional[int]] = {
+    "sha384": 96, "sha256": 64, "sha1": 40, "git_blob_sha1": 40, "md5": 32, "sha256_prefix": None,
+}
 _NAMES = {"git_blob_sha1": "SHA-1 of the git blob", "sha256_prefix": "SHA-256", "md5": "MD5"}
-_PART = 1 << 20
+_PIECE = 1 << 20
 
 
-def problem(kind, value):
-    """What is wrong with a hash as it is written, or None."""
+def problem(kind: str, value: object) -> Optional[str]:
+    """What is wrong with a hash, or None."""
     if kind not in DIGITS:
-        return "no kind of hash: {}".format(kind)
+        return f"unknown kind of hash: {kind}"
     length = DIGITS[kind] or len(str(value))
-    if not re.match("[0-9a-f]{%d}$" % length, str(value)) or length < 8:
-        return "{} wants {} hexadecimal digits, not {}".format(kind, DIGITS[kind] or "8 to 64",
-                                                                value)
+    if not re.match(f"[0-9a-f]{{{length}}}$", str(value)) or length < 8:
+        return f"{kind} must have {DIGITS[kind] or '8 to 64'} hexadecimal digits, not {value}"
     return None
 
 
-def digests(path, kinds):
+def digests(path: str, kinds: Iterable[str]) -> Dict[str, str]:
     """The hashes of a file, read once.
 
     Parameters
@@ -38,21 +39,22 @@ def digests(path, kinds):
     """
     states = {kind: _state(kind, path) for kind in kinds}
     with open(path, "rb") as file:
-        for part in iter(lambda: file.read(_PART), b""):
+        for piece in iter(lambda: file.read(_PIECE), b""):
             for state in states.values():
-                state.update(part)
+                state.update(piece)
     return {kind: state.hexdigest() for kind, state in states.items()}
 
 
-def mismatch(path, size=None, known=None):
-    """How a file differs from the one that is known.
+def mismatch(path: str, size: Optional[int] = None, expected: Optional[Mapping[str, str]] = None
+             ) -> Optional[str]:
+    """How a file differs from the expected one.
 
     Parameters
     ----------
     path : str
     size : int, optional
         In bytes.
-    known : dict, optional
+    expected : dict, optional
         Kind -> hexadecimal digits.
 
     Returns
@@ -60,18 +62,18 @@ def mismatch(path, size=None, known=None):
     str or None
         The rest of a sentence that begins with the file, or None where all agrees.
     """
-    have = os.path.getsize(path)
-    if size is not None and have != size:
-        return "has {} bytes, not {}".format(have, size)
-    known = known or {}
-    for kind, digits in digests(path, known).items():
-        if not digits.startswith(known[kind]):
+    actual = os.path.getsize(path)
+    if size is not None and actual != size:
+        return f"has {actual} bytes, not {size}"
+    expected = expected or {}
+    for kind, digits in digests(path, expected).items():
+        if not digits.startswith(expected[kind]):
             name = _NAMES.get(kind, kind.upper().replace("SHA", "SHA-"))
-            return "has the {} {}..., not {}...".format(name, digits[:12], known[kind][:12])
+            return f"has the {name} {digits[:12]}..., not {expected[kind][:12]}..."
     return None
 
 
-def _state(kind, path):
+def _state(kind: str, path: str) -> Any:
     if kind == "git_blob_sha1":
         return hashlib.sha1(b"blob %d\0" % os.path.getsize(path))
     return hashlib.new("sha256" if kind == "sha256_prefix" else kind)

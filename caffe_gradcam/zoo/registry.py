@@ -1,66 +1,69 @@
-"""All models that are known by name: those that come along, and those a user added."""
+"""All models with a name: those that are shipped, and those a user added."""
 
+import dataclasses
 import difflib
 import os
 import re
+from typing import List, Optional, Sequence
 
-from caffe_gradcam import folder as model_folder
+from caffe_gradcam.model import folder as model_folder
 from caffe_gradcam.zoo import cache, entries
-from prototxt_tools.errors import InputError
+from caffe_gradcam.zoo.entries import Entry
+from prototxt_tools.errors import InputError, ModelError, QuestionError
 
 LINK = "folder.txt"
-_HERE = os.path.dirname(os.path.abspath(__file__))
-_PLACES = (os.path.join(_HERE, "models"),
-           os.path.join(os.path.dirname(os.path.dirname(_HERE)), "models"))
+_ROOM = os.path.dirname(os.path.abspath(__file__))
+_SHIPPED = (os.path.join(_ROOM, "models"),
+            os.path.join(os.path.dirname(os.path.dirname(_ROOM)), "models"))
 _NEAR = 5
 
 
-def shipped():
-    """The folder of the registry that comes along: inside the package where it is installed,
-    beside it in a checkout."""
-    for place in _PLACES:
-        if os.path.isfile(os.path.join(place, "labels.yaml")):
-            return place
-    raise InputError("{}: the registry of models is missing; install the package again".format(
-        _PLACES[0]))
+def shipped() -> str:
+    """The folder of the shipped registry: inside the package where it is installed, beside it
+    in a checkout."""
+    for folder in _SHIPPED:
+        if os.path.isfile(os.path.join(folder, "labels.yaml")):
+            return folder
+    raise ModelError(f"{_SHIPPED[0]}: the registry of models is missing; install the package "
+                     "again", _SHIPPED[0])
 
 
-def added():
+def added() -> str:
     """The folder of the models that a user added."""
     return os.path.join(cache.home(), "added")
 
 
-def load():
+def load() -> List[Entry]:
     """Every model of the registry.
 
     Returns
     -------
     list of Entry
-        By id; what a user added goes before what comes along.
+        By id; a model that a user added replaces a shipped one of the same name.
 
     Raises
     ------
-    InputError
-        The registry that comes along is missing or damaged.
+    ModelError
+        The shipped registry is missing or damaged.
     """
-    found = {name: _shipped(name) for name in _folders(shipped())}
+    models = {name: _shipped(name) for name in _folders(shipped())}
     for name in _folders(added()):
         try:
-            found[name] = _added(name)
+            models[name] = _added(name)
         except InputError:
-            # A folder that is gone must not hide the others; `find` says what is wrong with it.
+            # A folder that is gone must not hide the others; `find` tells what is wrong with it.
             continue
-    return [found[name] for name in sorted(found)]
+    return [models[name] for name in sorted(models)]
 
 
-def find(name, known=None):
+def find(name: str, models: Optional[Sequence[Entry]] = None) -> Entry:
     """The model of a name.
 
     Parameters
     ----------
     name : str
         Its id, its name or an alias, in any case, with any marks between the words.
-    known : list of Entry, optional
+    models : sequence of Entry, optional
         Instead of ``load()``.
 
     Returns
@@ -69,91 +72,91 @@ def find(name, known=None):
 
     Raises
     ------
-    InputError
-        None has it, or several do; near names are suggested.
+    QuestionError
+        No model has it, or several do; near names are suggested.
     """
-    if known is None and name in _folders(added()):
+    if models is None and name in _folders(added()):
         return _added(name)
-    if known is None and name in _folders(shipped()):
+    if models is None and name in _folders(shipped()):
         return _shipped(name)
-    known = load() if known is None else known
+    models = load() if models is None else models
     for plain in (str, _plain):
-        hits = [one for one in known if plain(name) in {plain(own) for own in one.names}]
+        hits = [entry for entry in models if plain(name) in map(plain, entry.names)]
         if len(hits) == 1:
             return hits[0]
         if hits:
-            raise InputError("{!r} is the name of {}; say which".format(
-                name, " and ".join(one.id for one in hits)))
-    plain_ids = {_plain(one.id): one.id for one in known}
+            ids = " and ".join(entry.id for entry in hits)
+            raise QuestionError(f"{name!r} is the name of {ids}; choose one of them", name)
+    plain_ids = {_plain(entry.id): entry.id for entry in models}
     near = [plain_ids[hit] for hit in
             difflib.get_close_matches(_plain(name), plain_ids, _NEAR, 0.5)]
-    near += [one.id for one in known if _plain(name) in _plain(one.id) and one.id not in near]
-    hint = "near: " + ", ".join(near[:_NEAR]) if near else "`caffe-gradcam models list` has all"
-    raise InputError("no model is called {!r}; {}".format(name, hint))
+    near += [entry.id for entry in models
+             if _plain(name) in _plain(entry.id) and entry.id not in near]
+    hint = ("near: " + ", ".join(near[:_NEAR]) if near else
+            "`caffe-gradcam models list` lists them all")
+    raise QuestionError(f"no model is called {name!r}; {hint}", name)
 
 
-def is_taken(name):
+def is_taken(name: str) -> bool:
     """Whether a model has that id."""
     return name in _folders(shipped()) or name in _folders(added())
 
 
-def selected(known, task=None, max_size=None, license=None, fetchable=False):
+def selected(models: Sequence[Entry], task: Optional[str] = None,
+             max_size: Optional[float] = None, license: Optional[str] = None,
+             fetchable: bool = False) -> List[Entry]:
     """The models that a filter lets through.
 
     Parameters
     ----------
-    known : list of Entry
+    models : sequence of Entry
     task, license : str, optional
-        A part of what the entry says of its task, its kind of classes or its license.
+        A part of the entry's task, its kind of classes, or its licence.
     max_size : int, optional
         In bytes; models of unknown size do not pass.
     fetchable : bool
-        Those only whose files all have an address.
-
-    Returns
-    -------
-    list of Entry
+        Only those whose files all have an address.
     """
-    def passes(one):
-        tasks = "{} {}".format(one.facts.get("task"), one.facts.get("about")).lower()
+    def passes(entry: Entry) -> bool:
+        tasks = "{} {}".format(entry.facts.get("task"), entry.facts.get("about")).lower()
         return ((task is None or task.lower() in tasks)
-                and (license is None or license.lower() in str(one.license).lower())
-                and (max_size is None or (one.size is not None and one.size <= max_size))
-                and (not fetchable or one.is_local or one.is_fetchable))
+                and (license is None or license.lower() in str(entry.license).lower())
+                and (max_size is None or (entry.size is not None and entry.size <= max_size))
+                and (not fetchable or entry.is_local or entry.is_fetchable))
 
-    return [one for one in known if passes(one)]
+    return [entry for entry in models if passes(entry)]
 
 
-def _folders(place):
+def _folders(parent: str) -> List[str]:
     try:
-        names = sorted(os.listdir(place))
+        names = sorted(os.listdir(parent))
     except OSError:
         return []
     return [name for name in names if any(
-        os.path.isfile(os.path.join(place, name, file)) for file in (model_folder.README, LINK))]
+        os.path.isfile(os.path.join(parent, name, file)) for file in (model_folder.README, LINK))]
 
 
-def _shipped(name):
+def _shipped(name: str) -> Entry:
     folder = os.path.join(shipped(), name)
     return entries.read(folder, is_local=_has_weights(folder))
 
 
-def _added(name):
+def _added(name: str) -> Entry:
     folder = os.path.join(added(), name)
     link = os.path.join(folder, LINK)
     if os.path.isfile(link):
         with open(link, encoding="utf-8") as file:
             folder = file.read().rstrip("\n")
         if not os.path.isdir(folder):
-            raise InputError("{}: the folder of {} is gone; `caffe-gradcam models remove {}` "
-                             "forgets it".format(folder, name, name))
+            raise ModelError(f"{folder}: the folder of {name} is gone; "
+                             f"`caffe-gradcam models remove {name}` forgets it", folder)
     entry = entries.read(folder, is_local=True)
-    return entry._replace(id=name)
+    return dataclasses.replace(entry, id=name)
 
 
-def _has_weights(folder):
+def _has_weights(folder: str) -> bool:
     return any(name.endswith(model_folder.WEIGHTS) for name in os.listdir(folder))
 
 
-def _plain(name):
+def _plain(name: object) -> str:
     return re.sub("[^a-z0-9]+", "", str(name).lower())

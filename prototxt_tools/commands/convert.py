@@ -2,87 +2,89 @@
 
 import argparse
 import sys
+from typing import List, Optional, Tuple
 
+from prototxt_tools.commands import Commands, add_command
 from prototxt_tools.commands.files import add_output, emit, read_to_change
-from prototxt_tools.errors import InputError
+from prototxt_tools.errors import ModelError, QuestionError
+from prototxt_tools.text.document import Document
 
 _EXAMPLES = """\
 examples:
   prototxt-tools convert deploy.prototxt -o gradcam.prototxt
-      without the Softmax at the end, with force_backward: true; all else byte for byte
-  prototxt-tools convert deploy.prototxt --backward lean --target conv5 --diff
-      what would change for gradients at conv5 without any weight gradients
+      remove the Softmax at the end and add force_backward: true
+  prototxt-tools convert deploy.prototxt --backward lean --layer conv5 --diff
+      show what would change for gradients at conv5 without gradients of weights
 """
 
 
-def add(commands):
+def add(commands: Commands) -> None:
     """Add the command to the parser of ``prototxt-tools``."""
-    convert = commands.add_parser(
+    convert = add_command(
+        commands,
         "convert",
-        help="make a deploy net ready for Grad-CAM: no Softmax at the end, gradients on",
-        description="Strip the Softmax (Sigmoid, SoftmaxWithLoss, Accuracy) at the end of a net "
+        summary="make a deploy net ready for Grad-CAM: no Softmax at the end, gradients on",
+        description="Remove the Softmax (Sigmoid, SoftmaxWithLoss, Accuracy) at the end of a net "
         "and switch its backward pass on. Every other byte of the file stays.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        examples=_EXAMPLES,
     )
     add_output(convert)
     convert.add_argument(
         "--backward",
         choices=["classic", "lean"],
         default="classic",
-        help="classic: force_backward: true (default). lean: loss_weight on the score's layer and "
-        "lr_mult: 0 behind the target, so that no gradient of a weight is computed",
+        help="classic (default): add force_backward: true; lean: set loss_weight on the layer of "
+        "the score and lr_mult: 0 behind LAYER, so that Caffe computes no gradient of a weight",
     )
-    convert.add_argument("--score", metavar="BLOB", help="lean: score blob (default: found)")
+    convert.add_argument("--score", metavar="BLOB",
+                         help="lean: the score blob (default: the net's first)")
     convert.add_argument(
-        "--target",
+        "--layer",
         metavar="BLOB",
         action="append",
-        help="lean: blob to have the gradient of, repeatable (default: found)",
+        help="lean: a blob to compute the gradient at; repeatable (default: the last blob with "
+        "spatial extent before the score)",
     )
     convert.set_defaults(run=_convert)
 
 
-def _convert(options):
+def _convert(options: argparse.Namespace) -> None:
     # Imported here so that --help needs no protobuf.
     from prototxt_tools import rewrite
 
-    if options.backward == "classic" and (options.score or options.target):
-        raise InputError("--score and --target belong to --backward lean")
+    if options.backward == "classic" and (options.score or options.layer):
+        raise QuestionError("--score and --layer need --backward lean")
     document = read_to_change(options.input)
     stripped = rewrite.strip_softmax(document)
     if options.backward == "lean":
-        score, targets = _score_and_targets(document, options.score, options.target)
-        changed = rewrite.lean_backward(stripped.document, score, targets)
+        score, blobs = _score_and_blobs(document, options.score, options.layer)
+        changed = stripped.then(rewrite.lean_backward, score, blobs)
     else:
-        changed = rewrite.force_backward(stripped.document)
-    for note in stripped.notes + changed.notes:
-        print(note, file=sys.stderr)
-    emit(document, changed.document, options)
+        changed = stripped.then(rewrite.force_backward)
+    emit(document, changed, options)
 
 
-def _score_and_targets(document, score, targets):
-    """What the user named, else what the graph says; what was found is said."""
+def _score_and_blobs(document: Document, score: Optional[str],
+                     blobs: Optional[List[str]]) -> Tuple[str, List[str]]:
+    """What the user named, or else what the graph suggests, which is then printed."""
     from prototxt_tools import shapes
-    from prototxt_tools.graph import Graph
-    from prototxt_tools.net import Net
+    from prototxt_tools.net.graph import Graph
+    from prototxt_tools.net.net import Net
 
     net = Net.parse(document).at("TEST")
     graph = Graph(net)
     if score is None:
         scores = graph.scores()
         if not scores:
-            raise InputError("{}: no score blob found; name one with --score".format(document.path))
+            raise ModelError(f"{document.path}: the net has no score blob; name one with --score",
+                             subject=document.path)
         score = scores[0].blob
-        print("score blob {} ({})".format(score, scores[0].reason), file=sys.stderr)
-    if not targets:
-        found = graph.targets(score, shapes.infer(net))
-        if not found:
-            raise InputError(
-                "{}: no blob with spatial extent before {}; name one with --target".format(
-                    document.path, score
-                )
-            )
-        targets = [found[0].blob]
-        print("target blob {} ({})".format(targets[0], found[0].reason), file=sys.stderr)
-    return score, targets
+        print(f"score blob {score} ({scores[0].reason})", file=sys.stderr)
+    if not blobs:
+        targets = graph.targets(score, shapes.infer(net))
+        if not targets:
+            raise ModelError(f"{document.path}: no blob before {score} has spatial extent; "
+                             "name one with --layer", subject=document.path)
+        blobs = [targets[0].blob]
+        print(f"target blob {blobs[0]} ({targets[0].reason})", file=sys.stderr)
+    return score, blobs

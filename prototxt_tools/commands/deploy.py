@@ -1,29 +1,31 @@
 """``prototxt-tools deploy``: a training definition as a deploy net."""
 
 import argparse
+from typing import Tuple
 
+from prototxt_tools.commands import Commands, add_command
 from prototxt_tools.commands.files import add_output, change
-from prototxt_tools.errors import InputError
+from prototxt_tools.errors import QuestionError
 
 _EXAMPLES = """\
 examples:
   prototxt-tools deploy train_val.prototxt -o deploy.prototxt
-      an Input of the data layer's crop_size, a Softmax for the loss, no labels
+      an Input with the data layer's crop_size, a Softmax instead of the loss, no labels
   prototxt-tools deploy lenet_train_test.prototxt --input-shape 1,1,28,28 -o deploy.prototxt
-      where nothing in the file says how large the images are
+      give the size of the images where the file does not
 """
 
 
-def add(commands):
+def add(commands: Commands) -> None:
     """Add the command to the parser of ``prototxt-tools``."""
-    deploy = commands.add_parser(
+    deploy = add_command(
+        commands,
         "deploy",
-        help="make a deploy net of a train_val or train_test definition",
-        description="Make a deploy net of a training definition: data layers become Input "
-        "layers, a SoftmaxWithLoss becomes a Softmax, and what needs labels or exists in phase "
-        "TRAIN only goes. Every assumption is said on standard error.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        summary="make a deploy net from a train_val or train_test definition",
+        description="Make a deploy net from a training definition: data layers become Input "
+        "layers, a SoftmaxWithLoss becomes a Softmax, and layers that need labels or exist only "
+        "in phase TRAIN are removed. Every assumption is reported on standard error.",
+        examples=_EXAMPLES,
     )
     add_output(deploy)
     deploy.add_argument(
@@ -32,31 +34,32 @@ def add(commands):
         action="append",
         type=_shape,
         default=[],
-        help="shape of the input, or of one by name; repeatable",
+        help="the shape of the only input, or of the named one; repeatable",
     )
     deploy.set_defaults(run=_deploy)
 
 
-def _shape(text):
+def _shape(text: str) -> Tuple[str, Tuple[int, ...]]:
     blob, _, sizes = text.rpartition("=")
     try:
         shape = tuple(int(size) for size in sizes.split(","))
     except ValueError:
-        shape = ()
-    if not shape or min(shape) < 1:
+        shape = (0,)
+    if min(shape) < 1:
         raise argparse.ArgumentTypeError(
-            "wants positive whole numbers with commas between: 1,3,224,224, not {}".format(sizes)
+            f"{sizes!r} are not positive whole numbers separated by commas, such as 1,3,224,224"
         )
     return blob, shape
 
 
-def _deploy(options):
+def _deploy(options: argparse.Namespace) -> None:
     # Imported here so that --help needs no protobuf.
     from prototxt_tools import rewrite
 
-    shapes = dict(options.input_shape)
-    if "" in shapes:
-        if len(options.input_shape) > 1:
-            raise InputError("several --input-shape need the name of the blob: data=1,3,224,224")
-        shapes = shapes[""]
-    change(options, lambda document: rewrite.deploy(document, shapes or None))
+    by_blob = dict(options.input_shape)
+    if "" in by_blob and len(options.input_shape) > 1:
+        raise QuestionError(
+            "several --input-shape need the names of the blobs, such as data=1,3,224,224"
+        )
+    shapes = by_blob.get("") or by_blob or None
+    change(options, lambda document: rewrite.deploy(document, shapes))

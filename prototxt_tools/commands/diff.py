@@ -1,7 +1,8 @@
-"""``prototxt-tools diff``: what two nets say differently."""
+"""``prototxt-tools diff``: how two nets differ."""
 
 import argparse
 
+from prototxt_tools.commands import Commands, add_command
 from prototxt_tools.commands.files import read
 
 _EXAMPLES = """\
@@ -13,28 +14,28 @@ examples:
 """
 
 
-def add(commands):
+def add(commands: Commands) -> None:
     """Add the command to the parser of ``prototxt-tools``."""
-    diff = commands.add_parser(
+    diff = add_command(
+        commands,
         "diff",
-        help="which layers two nets do not share, and in which fields",
-        description="Say which layers and inputs were added, removed and changed, and in which "
-        "field. Spacing, comments, the order of fields, the form (V0, V1, V2), the style of the "
-        "inputs and values that are the default do not count.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        summary="the layers and fields in which two nets differ",
+        description="List the layers and inputs that were added, removed and changed, and the "
+        "fields that changed. Spacing, comments, the order of fields, the form (V0, V1, V2), the "
+        "style of the inputs and explicit default values make no difference.",
+        examples=_EXAMPLES,
     )
     diff.add_argument("before", metavar="A", help="a prototxt file, or - for standard input")
     diff.add_argument("after", metavar="B", help="a prototxt file, or - for standard input")
     diff.set_defaults(run=_diff)
 
 
-def _diff(options):
+def _diff(options: argparse.Namespace) -> int:
     # Imported here so that --help needs no protobuf.
-    from prototxt_tools.diff import differences
-    from prototxt_tools.net import Net
+    from prototxt_tools.net.net import Net
+    from prototxt_tools.reports.diff import differences
 
-    found = differences(Net.parse(read(options.before)), Net.parse(read(options.after)))
-    for difference in found:
-        print(difference)
-    return 1 if found else 0
+    changes = differences(Net.parse(read(options.before)), Net.parse(read(options.after)))
+    for change in changes:
+        print(change)
+    return 1 if changes else 0

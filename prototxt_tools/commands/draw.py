@@ -4,18 +4,22 @@ import argparse
 import os
 import shutil
 import subprocess
+from typing import TYPE_CHECKING
 
-from prototxt_tools import stdout
+from prototxt_tools.commands import Commands, add_command, stdout
 from prototxt_tools.commands.files import read
 from prototxt_tools.errors import InputError
 from prototxt_tools.files import write_bytes
 
+if TYPE_CHECKING:
+    from prototxt_tools.reports.drawing import Drawing
+
 _EXAMPLES = """\
 examples:
   prototxt-tools draw deploy.prototxt -o net.svg
-      needs Graphviz; score blobs stand out in red, the target blob of the first one in green
+      an SVG drawn by Graphviz, with score blobs in red and the layers to explain in green
   prototxt-tools draw deploy.prototxt > net.mmd
-      Mermaid, which GitHub and many editors draw, and which needs nothing
+      Mermaid text, which many web pages and editors draw
 """
 _FORMATS = {
     ".svg": "svg", ".png": "png", ".dot": "dot", ".gv": "dot", ".mmd": "mermaid", ".md": "mermaid",
@@ -23,32 +27,33 @@ _FORMATS = {
 _SECONDS = 300
 
 
-def add(commands):
+def add(commands: Commands) -> None:
     """Add the command to the parser of ``prototxt-tools``."""
-    draw = commands.add_parser(
+    draw = add_command(
+        commands,
         "draw",
-        help="a picture of a net: SVG or PNG with Graphviz, Mermaid without",
-        description="Draw a net: layers with those that change their blob in place, blobs with "
-        "their shapes, streams and modules (what layers have in their names before a /) boxed.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        summary="draw a net: SVG or PNG with Graphviz, Mermaid without",
+        description="Draw a net: each layer together with the layers that change its top in "
+        "place, blobs with their shapes, and boxes around streams and modules (layers whose names "
+        "have the same part before a /).",
+        examples=_EXAMPLES,
     )
     draw.add_argument("input", metavar="IN", help="a prototxt file, or - for standard input")
     draw.add_argument(
-        "-o", metavar="OUT", dest="output", help="file to write (default, and -: standard output)"
+        "-o", metavar="OUT", dest="output", help="the file to write (default: standard output)"
     )
     draw.add_argument(
         "--format",
         choices=["svg", "png", "dot", "mermaid"],
-        help="default: by the ending of OUT, else mermaid",
+        help="default: from the extension of OUT, otherwise mermaid",
     )
     draw.add_argument("--phase", choices=["TEST", "TRAIN"], default="TEST")
     draw.set_defaults(run=_draw)
 
 
-def _draw(options):
+def _draw(options: argparse.Namespace) -> None:
     # Imported here so that --help needs no protobuf.
-    from prototxt_tools.drawing import to_dot, to_mermaid
+    from prototxt_tools.reports.drawing import to_dot, to_mermaid
 
     kind = options.format or _FORMATS.get(os.path.splitext(options.output or "")[1], "mermaid")
     drawing = _drawing(options)
@@ -62,10 +67,11 @@ def _draw(options):
         write_bytes(options.output, data)
 
 
-def _drawing(options):
-    from prototxt_tools import drawing, shapes
-    from prototxt_tools.graph import Graph
-    from prototxt_tools.net import Net
+def _drawing(options: argparse.Namespace) -> "Drawing":
+    from prototxt_tools import shapes
+    from prototxt_tools.net.graph import Graph
+    from prototxt_tools.net.net import Net
+    from prototxt_tools.reports import drawing
 
     net = Net.parse(read(options.input)).at(options.phase)
     graph = Graph(net)
@@ -75,12 +81,12 @@ def _drawing(options):
     return drawing.draw(graph, sizes, scores, targets)
 
 
-def _rendered(dot, kind):
+def _rendered(dot: str, kind: str) -> bytes:
     program = shutil.which("dot")
     if program is None:
         raise InputError(
-            "{} needs Graphviz, and there is no program dot; install graphviz, or write Mermaid "
-            "with --format mermaid".format(kind.upper())
+            f"{kind.upper()} needs the program dot of Graphviz; install graphviz, or write Mermaid "
+            "with --format mermaid"
         )
     try:
         result = subprocess.run(
@@ -91,8 +97,8 @@ def _rendered(dot, kind):
             timeout=_SECONDS,
         )
     except subprocess.TimeoutExpired:
-        raise InputError("dot did not draw the net in {} s".format(_SECONDS)) from None
+        raise InputError(f"dot did not draw the net within {_SECONDS} s") from None
     if result.returncode:
-        said = result.stderr.decode("utf-8", "replace").strip().splitlines()
-        raise InputError("dot failed: " + (said[0] if said else "it did not say why"))
+        messages = result.stderr.decode("utf-8", "replace").strip().splitlines()
+        raise InputError("dot failed: " + (messages[0] if messages else "it gave no reason"))
     return result.stdout

@@ -1,49 +1,53 @@
-"""The files of a command that changes a prototxt: one in, one out."""
+"""The files of a command that changes a prototxt: one is read, one is written."""
 
+import argparse
 import difflib
 import os
 import re
 import sys
+from typing import TYPE_CHECKING, Callable, List
 
-from prototxt_tools import stdout
-from prototxt_tools.document import Document
+from prototxt_tools.commands import stdout
 from prototxt_tools.errors import InputError
 from prototxt_tools.files import write_bytes
+from prototxt_tools.text.document import Document
+
+if TYPE_CHECKING:
+    from prototxt_tools.rewrite import Rewrite
 
 
-def add_output(command):
-    """Give a command its IN and the options that say where the result goes."""
+def add_output(command: argparse.ArgumentParser) -> None:
+    """Add the argument IN and the options for the output to a command."""
     command.add_argument("input", metavar="IN", help="a prototxt file, or - for standard input")
     output = command.add_mutually_exclusive_group()
     output.add_argument(
-        "-o", metavar="OUT", dest="output", help="file to write (default, and -: standard output)"
+        "-o", metavar="OUT", dest="output", help="the file to write (default: standard output)"
     )
-    output.add_argument(
-        "--in-place", action="store_true", help="change the file itself; the old one becomes .bak"
-    )
-    command.add_argument(
-        "--diff", action="store_true", help="show what changes, as a unified diff on stdout"
-    )
+    output.add_argument("--in-place", action="store_true",
+                        help="change the file itself and keep the old one as .bak")
+    command.add_argument("--diff", action="store_true",
+                         help="show the changes as a unified diff; write no file without -o or "
+                         "--in-place")
 
 
-def read(path):
+def read(path: str) -> Document:
     """The document of a file, or of standard input if the path is ``-``."""
     if path == "-":
         return Document.parse(sys.stdin.buffer.read(), "<stdin>")
     return Document.load(path)
 
 
-def read_to_change(path):
-    """The document of a file that is to be rewritten; what stock Caffe does not know is said.
+def read_to_change(path: str) -> Document:
+    """The document of a file that is to be rewritten; warns about what stock Caffe does not know.
 
     Raises
     ------
     PrototxtError
-        At what is no net, and at what no parser accepts.
+        If the file does not define a net, or no parser accepts it.
     """
     # Imported here so that --help needs no protobuf.
-    from prototxt_tools import check
-    from prototxt_tools.net import Net
+    from prototxt_tools.net.net import Net
+    from prototxt_tools.reports import check
 
     document = read(path)
     Net.parse(document)
@@ -52,18 +56,19 @@ def read_to_change(path):
     return document
 
 
-def change(options, *steps):
-    """Read the input, apply rewrites one after the other, say their notes, emit the result."""
-    document = changed = read_to_change(options.input)
+def change(options: argparse.Namespace, *steps: "Callable[[Document], Rewrite]") -> None:
+    """Read the input, apply rewrites one after the other and write the result."""
+    from prototxt_tools.rewrite import Rewrite
+
+    document = read_to_change(options.input)
+    changed = Rewrite(document)
     for step in steps:
-        changed, notes = step(changed)
-        for note in notes:
-            print(note, file=sys.stderr)
+        changed = changed.then(step)
     emit(document, changed, options)
 
 
-def emit(before, after, options):
-    """Put a changed document where the options of ``add_output`` say.
+def emit(before: Document, changed: "Rewrite", options: argparse.Namespace) -> None:
+    """Print the notes of a rewrite and write its document where ``add_output``'s options say.
 
     Raises
     ------
@@ -72,6 +77,9 @@ def emit(before, after, options):
     """
     if options.in_place and options.input == "-":
         raise InputError("--in-place needs a file, not standard input")
+    for note in changed.notes:
+        print(note, file=sys.stderr)
+    after = changed.document
     if options.diff:
         stdout.write(_diff(before, after).encode("utf-8"))
     if options.in_place:
@@ -84,19 +92,22 @@ def emit(before, after, options):
         stdout.write(after.encode())
 
 
-def _backup_name(path):
-    """A name beside the file that nothing has yet: an older backup is never lost."""
+def _backup_name(path: str) -> str:
+    """A name beside the file that is still free, so that no older backup is lost."""
     name, count = path + ".bak", 1
     while os.path.exists(name):
         count += 1
-        name = "{}.bak{}".format(path, count)
+        name = f"{path}.bak{count}"
     return name
 
 
-def _diff(before, after):
-    texts = [document.encode().decode("utf-8", "replace") for document in (before, after)]
-    lines = [re.findall("[^\n]*\n|[^\n]+", text) for text in texts]
+def _diff(before: Document, after: Document) -> str:
     pieces = []
-    for line in difflib.unified_diff(*lines, fromfile=str(before.path), tofile="converted"):
+    for line in difflib.unified_diff(_lines(before), _lines(after), fromfile=str(before.path),
+                                     tofile="converted"):
         pieces.append(line if line.endswith("\n") else line + "\n\\ No newline at end of file\n")
     return "".join(pieces)
+
+
+def _lines(document: Document) -> List[str]:
+    return re.findall("[^\n]*\n|[^\n]+", document.encode().decode("utf-8", "replace"))

@@ -1,39 +1,42 @@
-"""``prototxt-tools inspect``: what a net is, layer by layer."""
+"""``prototxt-tools inspect``: show a net layer by layer."""
 
 import argparse
 import json
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
+from prototxt_tools.commands import Commands, add_command
 from prototxt_tools.commands.files import read
 from prototxt_tools.commands.table import table
-from prototxt_tools.errors import InputError
+from prototxt_tools.errors import InputError, ModelError
 
 _EXAMPLES = """\
 examples:
   prototxt-tools inspect deploy.prototxt
-      a table of the layers, then inputs, scores and targets for Grad-CAM, and what is wrong
+      a table of the layers, then inputs, score blobs, layers to explain, and problems
   prototxt-tools inspect train_val.prototxt --phase TRAIN --shape data=1,3,224,224 --json
-      the same of the training net as JSON, for programs; the shape of what the data layer gives
+      the training net as JSON, with the shape of what its data layer gives
 """
 _UNKNOWN = "?"
 
 
-def add(commands):
+def add(commands: Commands) -> None:
     """Add the command to the parser of ``prototxt-tools``."""
-    inspect = commands.add_parser(
+    inspect = add_command(
+        commands,
         "inspect",
-        help="the layers of a net with shapes, cost and receptive fields; its scores and targets",
-        description="Show what a net is: for each layer its blobs, the shape of its tops, learned "
+        summary="show the layers of a net with shapes, costs and receptive fields, and its scores",
+        description="Show for each layer of a net its blobs, the shape of its tops, learned "
         "parameters, multiply-adds and receptive field (size, stride, and the centre of the "
-        "first cell, in pixels of the input); then inputs, score blobs, target blobs, and what "
-        "stock Caffe has against it. Runs without Caffe.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        "first cell, in pixels of the input); then the inputs, the score blobs, the target blobs "
+        "to explain them at, and the reasons for which stock Caffe would refuse the net. Runs "
+        "without Caffe.",
+        examples=_EXAMPLES,
     )
     inspect.add_argument("input", metavar="IN", help="a prototxt file, or - for standard input")
     inspect.add_argument("--json", action="store_true", help="JSON instead of a table")
     inspect.add_argument("--phase", choices=["TEST", "TRAIN"], default="TEST")
     inspect.add_argument(
-        "--stage", action="append", default=[], help="a stage that holds, repeatable"
+        "--stage", action="append", default=[], help="a stage of the net's state; repeatable"
     )
     inspect.add_argument(
         "--shape",
@@ -41,59 +44,62 @@ def add(commands):
         action="append",
         default=[],
         type=shape_of_blob,
-        help="the shape of an input or of what a data layer gives, repeatable",
+        help="the shape of an input, or of what a data layer gives; repeatable",
     )
     inspect.set_defaults(run=_inspect)
 
 
-def shape_of_blob(text):
+def shape_of_blob(text: str) -> Tuple[str, Tuple[int, ...]]:
     """``data=1,3,224,224`` as a pair of name and tuple."""
     blob, _, sizes = text.rpartition("=")
     try:
         shape = tuple(int(size) for size in sizes.replace("x", ",").split(","))
     except ValueError:
-        shape = ()
-    if not blob or not shape or min(shape) < 1:
-        raise argparse.ArgumentTypeError("{!r} is not like data=1,3,224,224".format(text))
+        shape = (0,)
+    if not blob or min(shape) < 1:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a blob and its shape, such as data=1,3,224,224"
+        )
     return blob, shape
 
 
-def _inspect(options):
+def _inspect(options: argparse.Namespace) -> None:
     # Imported here so that --help needs no protobuf.
-    from prototxt_tools.describe import describe
-    from prototxt_tools.net import Net
+    from prototxt_tools.net.net import Net
+    from prototxt_tools.reports.describe import describe
 
     document = read(options.input)
+    net = Net.parse(document)
     try:
-        found = describe(Net.parse(document), options.phase, options.stage, dict(options.shape))
+        description = describe(net, options.phase, options.stage, dict(options.shape))
     except InputError as error:
-        place = str(document.path)
-        message = str(error)
-        raise InputError(message if place in message else place + ": " + message) from None
+        path, message = str(document.path), str(error)
+        raise ModelError(message if path in message else f"{path}: {message}",
+                         subject=error.subject) from None
     if options.json:
-        print(json.dumps(found, indent=1))
+        print(json.dumps(description, indent=1))
     else:
-        print("\n".join(_report(found)))
+        print("\n".join(_report(description)))
 
 
-def _report(net):
-    yield "{} ({}, phase {})".format(net["name"] or "(unnamed)", net["form"], net["phase"])
+def _report(net: Dict[str, Any]) -> Iterator[str]:
+    yield f"{net['name'] or '(unnamed)'} ({net['form']}, phase {net['phase']})"
     yield ""
-    for line in table(_HEAD, [_row(layer) for layer in net["layers"]]):
-        yield line
+    yield from table(_HEAD, [_row(layer) for layer in net["layers"]])
     yield ""
     total = net["total"]
-    yield "total: {parameters:,} parameters, {multiply_adds:,} multiply-adds".format(**total)
+    yield f"total: {total['parameters']:,} parameters, {total['multiply_adds']:,} multiply-adds"
     for entry in net["inputs"]:
-        yield "input {} {}".format(entry["blob"], _shape(entry["shape"]))
+        yield f"input {entry['blob']} {_shape(entry['shape'])}"
     for entry in net["outputs"]:
-        yield "output {} {}".format(entry["blob"], _shape(entry["shape"]))
+        yield f"output {entry['blob']} {_shape(entry['shape'])}"
     for score in net["scores"]:
-        yield "score {} {}: {}".format(score["blob"], _shape(score["shape"]), score["reason"])
+        yield f"score {score['blob']} {_shape(score['shape'])}: {score['reason']}"
         for target in score["targets"]:
-            yield "  target {} {}: {}".format(
-                target["blob"], _shape(target["shape"]), target["reason"]
-            )
+            yield f"  target {target['blob']} {_shape(target['shape'])}: {target['reason']}"
+    for end in net["unknown_shapes"]:
+        yield (f"shapes are unknown from {end['name'] or '(unnamed)'} ({end['type']}, "
+               f"line {end['line']}) on: {end['reason']}")
     for problem in net["problems"]:
         yield "problem: " + problem
 
@@ -102,10 +108,10 @@ _HEAD = ("layer", "type", "bottoms", "tops", "shape", "params", "MACs", "field",
 _FIELD = ("size", "stride", "offset")
 
 
-def _row(layer):
-    seen = layer["receptive_field"]
-    field = ["x".join("{:g}".format(x) for x in seen[key]) for key in _FIELD] if seen else [""] * 3
-    return (
+def _row(layer: Dict[str, Any]) -> List[str]:
+    field = layer["receptive_field"]
+    sizes = ["x".join(f"{x:g}" for x in field[key]) for key in _FIELD] if field else [""] * 3
+    return [
         layer["name"],
         layer["type"],
         " ".join(layer["bottoms"]),
@@ -113,14 +119,14 @@ def _row(layer):
         " ".join(_shape(shape) for shape in layer["shapes"]),
         _count(layer["parameters"]),
         _count(layer["multiply_adds"]),
-    ) + tuple(field)
+    ] + sizes
 
 
-def _shape(shape):
+def _shape(shape: Optional[Sequence[int]]) -> str:
     if shape is None:
         return _UNKNOWN
     return "x".join(map(str, shape)) or "scalar"
 
 
-def _count(number):
-    return _UNKNOWN if number is None else "{:,}".format(number) if number else ""
+def _count(number: Optional[int]) -> str:
+    return _UNKNOWN if number is None else f"{number:,}" if number else ""

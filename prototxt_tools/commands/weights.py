@@ -1,9 +1,12 @@
-"""``prototxt-tools weights``: what a file of weights holds."""
+"""``prototxt-tools weights``: show what a weights file holds."""
 
 import argparse
 import json
 import math
+from dataclasses import asdict
+from typing import Any, Dict, Iterator, List, Tuple
 
+from prototxt_tools.commands import Commands, add_command
 from prototxt_tools.commands.files import read
 from prototxt_tools.commands.table import table
 
@@ -12,95 +15,94 @@ examples:
   prototxt-tools weights squeezenet.caffemodel --net deploy.prototxt
       names, shapes and statistics of all blobs, and whether they fit the net
   prototxt-tools weights before.caffemodel --against after.caffemodel
-      which layers fine-tuning changed, and by how much
+      the layers that fine-tuning changed, and by how much
 """
 
 
-def add(commands):
+def add(commands: Commands) -> None:
     """Add the command to the parser of ``prototxt-tools``."""
-    weights = commands.add_parser(
+    weights = add_command(
+        commands,
         "weights",
-        help="the blobs of a .caffemodel or .caffemodel.h5; compare two; check one against a net",
-        description="List the blobs of a file of weights with their statistics, or how far those "
+        summary="list the blobs of a weights file, compare two files, or check one against a net",
+        description="List the blobs of a weights file with their statistics, or how far those "
         "of two files differ (the L2 norm of the difference over that of the first). The exit "
         "code is 1 if they differ or do not fit the net.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        examples=_EXAMPLES,
     )
     weights.add_argument("input", metavar="FILE", help="a .caffemodel or .caffemodel.h5")
-    weights.add_argument("--against", metavar="FILE", help="another file, to compare with")
-    weights.add_argument("--net", metavar="PROTOTXT", help="a net, to check against")
+    weights.add_argument("--against", metavar="FILE", help="another file to compare with")
+    weights.add_argument("--net", metavar="PROTOTXT", help="a net to check against")
     weights.add_argument(
         "-o",
         metavar="OUT",
         dest="output",
-        help="write them as a .caffemodel that stock Caffe loads: of HDF5, of halves, of old forms",
+        help="write the weights as a .caffemodel that stock Caffe loads, whatever form FILE has",
     )
     weights.add_argument("--json", action="store_true", help="JSON instead of a table")
     weights.set_defaults(run=_weights)
 
 
-def _weights(options):
+def _weights(options: argparse.Namespace) -> int:
     # Imported here so that --help needs no numpy.
     from prototxt_tools import weights
 
     arrays = weights.load(options.input)
     if options.output:
         weights.save(options.output, arrays)
-    found = {"blobs": [dict(entry._asdict()) for entry in weights.describe(arrays)]}
+    report: Dict[str, Any] = {"blobs": [asdict(entry) for entry in weights.describe(arrays)]}
     if options.against:
         other = weights.load(options.against)
-        found["differences"] = [dict(x._asdict()) for x in weights.compare(arrays, other)]
+        report["differences"] = [asdict(entry) for entry in weights.compare(arrays, other)]
     if options.net:
-        found["check"] = dict(weights.check(_wanted(options.net), arrays)._asdict())
+        report["check"] = asdict(weights.check(_expected_shapes(options.net), arrays))
     if options.json:
-        print(json.dumps(_finite(found), indent=1))
+        print(json.dumps(_finite(report), indent=1))
     else:
-        print("\n".join(_report(found)))
-    differs = any(entry["distance"] for entry in found.get("differences", ()))
-    return 1 if differs or found.get("check", {}).get("problems") else 0
+        print("\n".join(_lines(report)))
+    differs = any(entry["distance"] for entry in report.get("differences", ()))
+    return 1 if differs or report.get("check", {}).get("problems") else 0
 
 
-def _wanted(path):
+def _expected_shapes(path: str) -> Dict[str, List[Tuple[int, ...]]]:
+    """The shapes of the weights that a net needs, by layer."""
     from prototxt_tools import shapes
-    from prototxt_tools.net import Net
+    from prototxt_tools.net.net import Net
 
     net = Net.parse(read(path)).at("TEST")
     return shapes.parameters(net, shapes.infer(net))
 
 
-def _report(found):
-    if "differences" in found:
+def _lines(report: Dict[str, Any]) -> Iterator[str]:
+    if "differences" in report:
         rows = [
-            (entry["layer"], str(entry["index"]), "{:.4g}".format(entry["distance"]))
-            for entry in found["differences"]
+            (entry["layer"], str(entry["index"]), f"{entry['distance']:.4g}")
+            for entry in report["differences"]
         ]
-        for line in table(("layer", "blob", "distance"), rows):
-            yield line
+        yield from table(("layer", "blob", "distance"), rows)
     else:
         head = ("layer", "blob", "shape", "mean", "std", "min", "max", "nans", "infs")
-        for line in table(head, [_row(entry) for entry in found["blobs"]]):
-            yield line
-    fit = found.get("check")
-    if fit is not None:
-        for problem in fit["problems"]:
+        yield from table(head, [_row(entry) for entry in report["blobs"]])
+    check = report.get("check")
+    if check is not None:
+        for problem in check["problems"]:
             yield "problem: " + problem
         for kind, words in (("missing", "not in the file"), ("extra", "not in the net")):
-            for layer in fit[kind]:
-                yield "layer {}: {}".format(layer, words)
-        if not any(fit.values()):
+            for layer_name in check[kind]:
+                yield f"layer {layer_name}: {words}"
+        if not any(check.values()):
             yield "the weights fit the net"
 
 
-def _row(entry):
-    numbers = ["{:.4g}".format(entry[name]) for name in ("mean", "std", "min", "max")]
+def _row(entry: Dict[str, Any]) -> List[str]:
+    numbers = [f"{entry[name]:.4g}" for name in ("mean", "std", "min", "max")]
     counts = [str(entry[name]) if entry[name] else "" for name in ("nans", "infs")]
     shape = "x".join(map(str, entry["shape"])) or "scalar"
-    return (entry["layer"], str(entry["index"]), shape) + tuple(numbers + counts)
+    return [entry["layer"], str(entry["index"]), shape] + numbers + counts
 
 
-def _finite(value):
-    """JSON knows no infinity and no NaN: they become null."""
+def _finite(value: Any) -> Any:
+    """JSON has no infinity and no NaN: they become null."""
     if isinstance(value, dict):
         return {key: _finite(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

@@ -1,18 +1,21 @@
 """How many images a net takes at a time."""
 
+from typing import List
+
 from prototxt_tools import shapes
-from prototxt_tools.edits import Edits
-from prototxt_tools.errors import InputError
-from prototxt_tools.net import Net
+from prototxt_tools.errors import InputError, QuestionError
+from prototxt_tools.net.net import Layer, Net
 from prototxt_tools.rewrite.inputs import input_texts
-from prototxt_tools.rewrite.result import Rewrite, said
+from prototxt_tools.rewrite.result import Rewrite, describe_layer
+from prototxt_tools.text.document import Document, Field
+from prototxt_tools.text.edits import Edits
 
 _PARAMETERS = (
     "data_param", "image_data_param", "memory_data_param", "hdf5_data_param", "window_data_param",
 )
 
 
-def batch_size(document, n):
+def batch_size(document: Document, n: int) -> Rewrite:
     """Set the batch size: the first size of the inputs, and what data layers read at a time.
 
     Parameters
@@ -23,54 +26,63 @@ def batch_size(document, n):
     Returns
     -------
     Rewrite
-        Inputs whose first size differs from that of the first input count something else than
-        images; they stay, with a note.
+        An input whose first size is not that of the first input counts something other than
+        images; it stays, with a note.
 
     Raises
     ------
     InputError
-        If ``n`` is no positive number, or a layer, such as a Reshape with a fixed size, cannot
-        be built with it.
+        If ``n`` is not positive, or a layer, such as a Reshape with a fixed size, cannot be built
+        with this batch size.
     """
     if n < 1:
-        raise InputError("a batch has at least one image, not {}".format(n))
+        raise QuestionError(f"a batch has at least one image, not {n}")
     net = Net.parse(document)
-    edits, notes = Edits(document), []
-    firsts = [(entry.blob, entry.dims[0].value) for entry in input_texts(net) if entry.dims]
-    for blob, value in {value.start: (blob, value) for blob, value in firsts}.values():
-        if value.integer() != firsts[0][1].integer():
-            notes.append("left input {}: its first size is {}".format(blob, value.text))
-        elif value.integer() != n:
-            edits.replace(value, str(n))
-            notes.append("set the batch size of input {} to {}".format(blob, n))
+    edits = Edits(document)
+    notes = _set_inputs(edits, net, n)
     for layer in net.layers:
-        fields = _sizes(layer)
+        fields = _batch_fields(layer)
         if fields:
-            layer.message  # noqa: B018 (reading it finds what is no number)
+            layer.message  # noqa: B018 (reading it refuses a size that is no number)
         for field in fields:
             if field.value.integer() != n:
                 edits.replace(field.value, str(n))
-                notes.append("set the batch size of {} to {}".format(said(layer), n))
+                notes.append(f"set the batch size of {describe_layer(layer)} to {n}")
     changed = edits.apply()
-    _check(net, changed)
-    return Rewrite(changed, notes)
+    _check_buildable(net, changed)
+    return Rewrite(changed, tuple(notes))
 
 
-def _sizes(layer):
+def _set_inputs(edits: Edits, net: Net, n: int) -> List[str]:
+    """Set the first size of every input that counts images; gives notes."""
+    notes = []
+    first_sizes = [(entry.blob, entry.dims[0].value) for entry in input_texts(net) if entry.dims]
+    # Several inputs may share the text of one size.
+    for blob, size in {size.start: (blob, size) for blob, size in first_sizes}.values():
+        if size.integer() != first_sizes[0][1].integer():
+            notes.append(f"left input {blob}: its first size is {size.text}")
+        elif size.integer() != n:
+            edits.replace(size, str(n))
+            notes.append(f"set the batch size of input {blob} to {n}")
+    return notes
+
+
+def _batch_fields(layer: Layer) -> List[Field]:
+    """The fields of a data layer that hold its batch size."""
     tree = layer.field.value
     if layer.form == "V0":
-        return tree.first("layer").value.all("batchsize")
-    owners = [tree.first(name) for name in _PARAMETERS]
+        return list(tree.first("layer").value.all("batchsize"))
+    parameters = [tree.first(name) for name in _PARAMETERS]
     return [
         field
-        for owner in owners
-        if owner is not None and owner.is_message
-        for field in owner.value.all("batch_size")
+        for parameter in parameters
+        if parameter is not None and parameter.is_message
+        for field in parameter.value.all("batch_size")
     ]
 
 
-def _check(net, changed):
-    """Refuse what could be built before and no longer can."""
+def _check_buildable(net: Net, changed: Document) -> None:
+    """Raise InputError for a net that could be built before the change and no longer can."""
     try:
         shapes.infer(net.at("TEST"))
     except InputError:

@@ -1,40 +1,45 @@
-"""What a data layer says about the shape of the images it gives."""
-
-# The layers whose first top is a batch of images that transform_param describes.
-_IMAGES = {"Data", "ImageData", "WindowData", "AnnotatedData"}
+"""What a data layer tells about the shape of the images that it gives."""
 
 
-def data_shape(layer, top):
+from typing import Optional, Tuple
+
+from prototxt_tools import layers
+from prototxt_tools.net.net import Layer
+
+
+def data_shape(layer: Layer, top: str) -> Tuple[Optional[Tuple[int, ...]], str]:
     """The shape of one image of a data layer, as a batch of one.
 
-    The size is the crop_size; else what images are resized to. There are 3 channels unless the
-    layer asks for grey images or subtracts another number of mean values.
+    Height and width are the crop_size, or else the size that images are resized to. There are
+    three channels unless the layer asks for grey images or subtracts another number of mean
+    values.
 
     Parameters
     ----------
-    layer : prototxt_tools.net.Layer
+    layer : Layer
     top : str
 
     Returns
     -------
     shape : tuple of int or None
     reason : str
-        Where the shape is from, or what is missing.
+        Where the shape comes from, or what is missing.
     """
     message = layer.message
     if layer.type == "MemoryData" and top == layer.tops[0]:
         memory = message.memory_data_param
         return (1, memory.channels, memory.height, memory.width), "memory_data_param"
-    if layer.type not in _IMAGES or top != layer.tops[0]:
-        return None, "a {} layer does not say what shape its data have".format(layer.type)
+    if layers.of(layer.type).role != "images" or top != layer.tops[0]:
+        return None, f"a {layer.type} layer does not tell the shape of its data"
     size, source = _size(layer)
     if size is None:
-        return None, "nothing says the size of the images of {}".format(layer.name or layer.type)
+        return None, f"the size of the images of {layer.name or layer.type} is not in the file"
     channels, assumption = _channels(layer)
-    return (1, channels) + size, "{}, {}".format(source, assumption)
+    return (1, channels) + size, f"{source}, {assumption}"
 
 
-def _size(layer):
+def _size(layer: Layer) -> Tuple[Optional[Tuple[int, ...]], str]:
+    """Height and width, and the field that they come from."""
     transform = layer.message.transform_param
     if transform.crop_size:
         return (transform.crop_size,) * 2, "crop_size"
@@ -47,10 +52,11 @@ def _size(layer):
         sizes = [resize.value.strings(name)[:1] for name in ("height", "width")]
         if all(size and size[0].isdigit() for size in sizes):
             return tuple(int(size[0]) for size in sizes), "resize_param"
-    return None, None
+    return None, ""
 
 
-def _channels(layer):
+def _channels(layer: Layer) -> Tuple[int, str]:
+    """The number of channels, and why."""
     transform = layer.message.transform_param
     if transform.force_gray:
         return 1, "force_gray"

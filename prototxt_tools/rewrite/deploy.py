@@ -1,84 +1,107 @@
 """A training definition as a deploy net: one that takes images and gives probabilities."""
 
-import re
+from dataclasses import dataclass
+from typing import Dict, Iterable, List, Mapping, Optional, Sequence, Set, Tuple, Union
 
-from prototxt_tools import shapes
-from prototxt_tools.edits import Edits
-from prototxt_tools.errors import InputError
-from prototxt_tools.graph import Graph
-from prototxt_tools.net import Net
+from prototxt_tools import layers, shapes
+from prototxt_tools.errors import ModelError, QuestionError
+from prototxt_tools.net.graph import Graph
+from prototxt_tools.net.net import Layer, Net
 from prototxt_tools.rewrite.data_shapes import data_shape
 from prototxt_tools.rewrite.inputs import remove_unread
-from prototxt_tools.rewrite.result import Rewrite, said
-from prototxt_tools.rewrite.text import put, quoted
+from prototxt_tools.rewrite.result import Rewrite, describe_layer
+from prototxt_tools.rewrite.text import quoted, replace_message
 from prototxt_tools.rewrite.upgrade import input_layer, upgrade_layers
+from prototxt_tools.text.document import Document
+from prototxt_tools.text.edits import Edits
 
-# Layers without bottoms that a deploy net may have.
-_CONSTANT = {"Input", "Parameter", "DummyData"}
-_JUDGES = re.compile("Loss|Accuracy|Eval|Silence|Annotator")
-_LINKS = {"SoftmaxWithLoss": "Softmax", "SigmoidCrossEntropyLoss": "Sigmoid"}
 _LINK_FIELDS = {"name", "type", "bottom", "top", "softmax_param", "sigmoid_param"}
 
+Shape = Tuple[int, ...]
 
-def deploy(document, input_shape=None):
+
+@dataclass(frozen=True, eq=False)
+class _Plan:
+    """What a deploy net has of the net of phase TEST.
+
+    Attributes
+    ----------
+    whole, net : Net
+        The net with the layers of all phases, and that of phase TEST.
+    kept : list of Layer
+    links : list of Layer
+        The losses that become a Softmax or a Sigmoid.
+    """
+
+    whole: Net
+    net: Net
+    kept: List[Layer]
+    links: List[Layer]
+
+
+def deploy(document: Document,
+           input_shape: Union[None, Sequence[int], Mapping[str, Sequence[int]]] = None) -> Rewrite:
     """Make a deploy net of the net that a training definition gives in phase TEST.
 
-    Data layers become Input layers; losses, accuracies and whatever else needs labels go, as do
-    the layers of other phases and auxiliary heads; a SoftmaxWithLoss becomes a Softmax, a
-    SigmoidCrossEntropyLoss a Sigmoid; include and exclude rules, which then say nothing, go.
-    Where rules name the stage "deploy", the net is the one with that stage.
+    Data layers become Input layers. Losses, accuracies and whatever else needs labels are
+    removed, as are the layers of other phases and auxiliary heads. A SoftmaxWithLoss becomes a
+    Softmax, a SigmoidCrossEntropyLoss a Sigmoid. The include and exclude rules, which then mean
+    nothing, are removed. Where rules name the stage "deploy", the net is the one with that stage.
 
     Parameters
     ----------
     document : Document
         Of any form; V0 and V1 become V2.
     input_shape : tuple of int or dict, optional
-        Shape of the one input, or shapes by blob; goes before what the data layers say.
+        Shape of the only input, or shapes by blob; they take precedence over the data layers.
 
     Returns
     -------
     Rewrite
-        The notes say what was assumed, and what the data layers did to images.
+        The notes name what was assumed, and what the data layers did to images.
 
     Raises
     ------
     InputError
-        If nothing says the shape of an input.
+        If the file does not give the shape of an input.
     """
-    document, notes = upgrade_layers(document)
+    return upgrade_layers(document).then(_deploy, input_shape)
+
+
+def _deploy(document: Document,
+            input_shape: Union[None, Sequence[int], Mapping[str, Sequence[int]]]) -> Rewrite:
     whole = Net.parse(document)
-    net = whole.at("TEST", _stages(whole))
-    kept, links = _kept(whole, net)
-    if not kept:
-        place = document.path or "<prototxt>"
-        raise InputError("{}: nothing but data and losses; no deploy net".format(place))
+    plan = _plan(whole)
+    if not plan.kept:
+        path = document.path or "<prototxt>"
+        raise ModelError(f"{path}: only data layers and losses, so there is no deploy net in it",
+                         subject=path)
     edits = Edits(document)
-    fed, said_of_it = _feed(edits, whole, net, kept, input_shape)
-    notes += said_of_it + _restless(kept)
-    names, stay = _link_names(links, kept), {id(layer) for layer in kept}
+    sources = _sources(plan)
+    notes = _replace_data_layers(edits, plan, sources, input_shape)
+    notes += _batch_statistics(plan.kept)
+    names = _link_names(plan)
+    kept = {id(layer) for layer in plan.kept}
+    replaced = {id(layer) for layer in sources.values()}
     readers = []
     for layer in whole.layers:
         if id(layer) in names:
             _make_link(edits, layer, names[id(layer)])
-            notes.append("made {} a {}".format(said(layer), _LINKS[layer.type]))
-        elif id(layer) in stay or layer.type == "Input":
+            notes.append(f"made {describe_layer(layer)} a {layers.of(layer.type).inner_link}")
+        elif id(layer) in kept or layer.type == "Input":
             readers.append(layer)
-            for rule in _rules(layer):
+            for rule in layer.rules:
                 edits.remove(rule)
-        elif id(layer) not in fed:
+        elif id(layer) not in replaced:
             edits.remove(layer.field)
-            notes.append("removed {}".format(said(layer)))
-    notes += remove_unread(edits, whole.of(readers), [layer.bottoms[0] for layer in links])
-    return Rewrite(edits.apply(), notes)
+            notes.append(f"removed {describe_layer(layer)}")
+    notes += remove_unread(edits, whole.of(readers), [layer.bottoms[0] for layer in plan.links])
+    return Rewrite(edits.apply(), tuple(notes))
 
 
-def _rules(layer):
-    return layer.field.value.all("include") + layer.field.value.all("exclude")
-
-
-def _stages(net):
+def _stages(net: Net) -> Tuple[str, ...]:
     for layer in net.layers:
-        for rule in _rules(layer):
+        for rule in layer.rules:
             if rule.is_message and "deploy" in (
                 rule.value.strings("stage") + rule.value.strings("not_stage")
             ):
@@ -86,80 +109,89 @@ def _stages(net):
     return ()
 
 
-def _is_source(layer):
-    return not layer.bottoms and bool(layer.tops) and layer.type not in _CONSTANT
+def _is_source(layer: Layer) -> bool:
+    """Whether a layer gives data that a deploy net gets from its user."""
+    return not layer.bottoms and bool(layer.tops) and layers.of(layer.type).role != "constant"
 
 
-def _is_weighted(layer):
+def _has_weights(layer: Layer) -> bool:
     return shapes.parameter_count(layer) > 0
 
 
-def _behind(layers, blobs):
+def _dependents(net: Net, blobs: Iterable[str]) -> List[Layer]:
     """The layers that depend on any of the blobs, however indirectly."""
-    blobs, found = set(blobs), []
-    for layer in layers:
-        if blobs & set(layer.bottoms):
-            found.append(layer)
-            blobs.update(layer.tops)
-    return found
+    reached, dependents = set(blobs), []
+    for layer in net.layers:
+        if reached & set(layer.bottoms):
+            dependents.append(layer)
+            reached.update(layer.tops)
+    return dependents
 
 
-def _labels(net, sources):
-    """The tops of data layers that no layer with weights depends on; of these, a first top is
-    no label where the net has no weights."""
+def _labels(net: Net, sources: List[Layer]) -> Set[str]:
+    """The tops of data layers that no layer with weights depends on.
+
+    Where the net has no weights, the first top of a data layer is an image all the same.
+    """
     tops = [(top, index) for layer in sources for index, top in enumerate(layer.tops)]
-    images = {top for top, _ in tops if any(map(_is_weighted, _behind(net.layers, [top])))}
+    images = {top for top, _ in tops if any(map(_has_weights, _dependents(net, [top])))}
     images = images or {top for top, index in tops if index == 0}
     return {top for top, _ in tops} - images
 
 
-def _kept(whole, net):
-    """The layers that a deploy net keeps, and the losses that become Softmax or Sigmoid."""
+def _plan(whole: Net) -> _Plan:
+    """Choose the layers that a deploy net keeps."""
+    net = whole.at("TEST", _stages(whole))
     sources = [layer for layer in net.layers if _is_source(layer)]
-    dropped = sources + _behind(net.layers, _labels(net, sources))
-    dropped += [layer for layer in net.layers if _JUDGES.search(layer.type)]
-    gone = {id(layer) for layer in dropped}
-    left = [layer for layer in net.layers if id(layer) not in gone]
-    pruned = net.of(left)
-    losses, auxiliary = _losses(whole, net, pruned)
-    judged = {blob for layer in dropped for blob in layer.bottoms}
-    silenced = {x for layer in dropped if layer.type == "Silence" for x in layer.bottoms}
-    weighted = {id(layer) for layer in left if _is_weighted(layer)}
-    graph = Graph(pruned)
-    wanted = []
-    for blob in pruned.outputs():
-        above = {id(left[index]) for index in graph.ancestors([blob])}
-        if blob not in auxiliary and (blob not in judged or above & weighted):
-            wanted.append(blob)
-    wanted = [blob for blob in wanted if blob not in silenced] or wanted
-    kept = [left[index] for index in sorted(graph.ancestors(wanted))]
+    dropped = sources + _dependents(net, _labels(net, sources))
+    dropped += [layer for layer in net.layers if layers.of(layer.type).judges]
+    dropped_ids = {id(layer) for layer in dropped}
+    remaining = net.of([layer for layer in net.layers if id(layer) not in dropped_ids])
+    losses, auxiliary = _losses(whole, net, remaining)
+    graph = Graph(remaining)
+    outputs = _outputs(graph, dropped, auxiliary)
+    kept = [remaining.layers[index] for index in sorted(graph.ancestors(outputs))]
     tops = {top for layer in kept for top in layer.tops}
-    return kept, [layer for layer in losses if layer.bottoms[0] in tops]
+    return _Plan(whole, net, kept, [loss for loss in losses if loss.bottoms[0] in tops])
 
 
-def _losses(whole, net, pruned):
+def _outputs(graph: Graph, dropped: List[Layer], auxiliary: Set[str]) -> List[str]:
+    """The blobs that a deploy net computes: no auxiliary head, nothing made of labels only."""
+    remaining = graph.net.layers
+    judged = {blob for layer in dropped for blob in layer.bottoms}
+    silenced = {blob for layer in dropped if layer.type == "Silence" for blob in layer.bottoms}
+    outputs = []
+    for blob in graph.net.outputs():
+        if blob in auxiliary:
+            continue
+        ancestors = (remaining[index] for index in graph.ancestors([blob]))
+        if blob not in judged or any(map(_has_weights, ancestors)):
+            outputs.append(blob)
+    return [blob for blob in outputs if blob not in silenced] or outputs
+
+
+def _losses(whole: Net, net: Net, remaining: Net) -> Tuple[List[Layer], Set[str]]:
     """One loss to become Softmax or Sigmoid per score, and the scores of auxiliary heads.
 
     An auxiliary head has the label of another one and a smaller loss_weight, as in GoogLeNet.
     """
-    first = {}
+    losses: Dict[str, Layer] = {}
     for layer in net.layers + whole.layers:
-        if layer.type in _LINKS and layer.bottoms:
-            first.setdefault(layer.bottoms[0], layer)
-    heaviest, auxiliary = {}, set()
-    for layer in first.values():
-        key = tuple(layer.bottoms[1:])
-        heaviest[key] = max(heaviest.get(key, 0), _loss_weight(layer))
-    for blob, layer in first.items():
-        if _loss_weight(layer) < heaviest[tuple(layer.bottoms[1:])]:
-            auxiliary.add(blob)
-    links = set(_LINKS.values())
-    linked = {blob for layer in pruned.layers if layer.type in links for blob in layer.bottoms}
-    made = [loss for blob, loss in first.items() if blob not in linked | auxiliary]
-    return made, auxiliary
+        if layers.of(layer.type).inner_link and layer.bottoms:
+            losses.setdefault(layer.bottoms[0], layer)
+    heaviest: Dict[Tuple[str, ...], float] = {}
+    for loss in losses.values():
+        labels = tuple(loss.bottoms[1:])
+        heaviest[labels] = max(heaviest.get(labels, 0), _loss_weight(loss))
+    auxiliary = {score for score, loss in losses.items()
+                 if _loss_weight(loss) < heaviest[tuple(loss.bottoms[1:])]}
+    linked = {blob for layer in remaining.layers if layers.of(layer.type).role == "link"
+              for blob in layer.bottoms}
+    links = [loss for score, loss in losses.items() if score not in linked | auxiliary]
+    return links, auxiliary
 
 
-def _restless(kept):
+def _batch_statistics(kept: List[Layer]) -> List[str]:
     """A note on the BatchNorm layers that do not use what they have learned."""
     restless = [
         layer
@@ -171,74 +203,90 @@ def _restless(kept):
     if not restless:
         return []
     return [
-        "left {} BatchNorm layers with use_global_stats: false, {} first: they use the statistics "
-        "of each batch, not the learned ones".format(len(restless), said(restless[0]))
+        f"left {len(restless)} BatchNorm layers with use_global_stats: false, "
+        f"{describe_layer(restless[0])} first: they use the statistics of each batch, "
+        "not the learned ones"
     ]
 
 
-def _loss_weight(layer):
+def _loss_weight(layer: Layer) -> float:
     weights = list(layer.message.loss_weight)
     return weights[0] if weights else 1.0
 
 
-def _feed(edits, whole, net, kept, input_shape):
-    """Turn the data layers that kept layers read into Input layers; gives their ids and notes."""
-    made = {entry.blob for entry in whole.inputs}
-    for layer in kept:
-        made.update(layer.tops)
-    needed = [blob for layer in kept for blob in layer.bottoms if blob not in made]
-    sources, notes = {}, []
-    for layer in net.layers + whole.layers:
+def _unmade_blobs(plan: _Plan) -> List[str]:
+    """The blobs that kept layers read and neither a kept layer nor an input fills."""
+    filled = {entry.blob for entry in plan.whole.inputs}
+    filled.update(top for layer in plan.kept for top in layer.tops)
+    bottoms = [blob for layer in plan.kept for blob in layer.bottoms]
+    return [blob for blob in dict.fromkeys(bottoms) if blob not in filled]
+
+
+def _sources(plan: _Plan) -> Dict[str, Layer]:
+    """The blobs that kept layers read from data layers, with these layers."""
+    sources: Dict[str, Layer] = {}
+    for layer in plan.net.layers + plan.whole.layers:
         for top in layer.tops if _is_source(layer) else ():
             sources.setdefault(top, layer)
-    fed, blobs = set(), [blob for blob in dict.fromkeys(needed) if blob in sources]
-    given = _given_shapes(input_shape, blobs, whole)
-    for layer in dict.fromkeys(sources[blob] for blob in blobs):
-        tops = [top for top in layer.tops if top in blobs and sources[top] is layer]
+    return {blob: sources[blob] for blob in _unmade_blobs(plan) if blob in sources}
+
+
+def _replace_data_layers(
+    edits: Edits, plan: _Plan, sources: Dict[str, Layer],
+    input_shape: Union[None, Sequence[int], Mapping[str, Sequence[int]]],
+) -> List[str]:
+    """Turn the data layers that kept layers read into Input layers; gives notes."""
+    notes = []
+    given = _given_shapes(input_shape, list(sources), plan.whole)
+    for layer in dict.fromkeys(sources.values()):
+        tops = [top for top in layer.tops if sources.get(top) is layer]
         sizes = []
         for top in tops:
-            size, reason = data_shape(layer, top)
-            if top in given:
-                size, reason = given[top], "as given"
-            if size is None:
-                raise InputError(
-                    "{}: {}, so give the shape of {}: --input-shape {}=1,3,224,224, say".format(
-                        whole.document.path or "<prototxt>", reason, top, top
-                    )
-                )
+            size, reason = _input_shape(layer, top, given, plan.whole.document.path)
             sizes.append(size)
-            notes.append(
-                "made {} an Input: {} is {} ({})".format(
-                    said(layer), top, " x ".join(map(str, size)), reason
-                )
-            )
+            words = " x ".join(map(str, size))
+            notes.append(f"made {describe_layer(layer)} an Input: {top} is {words} ({reason})")
         notes += _preprocessing(layer)
-        put(edits, layer.field, input_layer(layer.name, tops, sizes))
-        fed.add(id(layer))
-    for blob in dict.fromkeys(needed):
+        replace_message(edits, layer.field, input_layer(layer.name, tops, sizes))
+    for blob in _unmade_blobs(plan):
         if blob not in sources:
-            notes.append("left {}: no layer and no input makes it".format(blob))
-    return fed, notes
+            notes.append(f"left {blob}: no layer and no input makes it")
+    return notes
 
 
-def _given_shapes(input_shape, blobs, whole):
+def _input_shape(layer: Layer, top: str, given: Mapping[str, Shape],
+                 path: Optional[str]) -> Tuple[Shape, str]:
+    """The shape of an input, and where it comes from."""
+    if top in given:
+        return given[top], "as given"
+    size, reason = data_shape(layer, top)
+    if size is None:
+        raise ModelError(
+            f"{path or '<prototxt>'}: {reason}; give the shape of {top}, "
+            f"for example --input-shape {top}=1,3,224,224", subject=top
+        )
+    return size, reason
+
+
+def _given_shapes(input_shape: Union[None, Sequence[int], Mapping[str, Sequence[int]]],
+                  blobs: List[str], whole: Net) -> Dict[str, Shape]:
+    """The shapes that the user gives, by blob."""
     if input_shape is None:
         return {}
-    if not isinstance(input_shape, dict):
+    if not isinstance(input_shape, Mapping):
         if len(blobs) > 1:
-            raise InputError(
-                "the net has several inputs ({}): say the shape of each by name".format(
-                    ", ".join(blobs)
-                )
+            names = ", ".join(blobs)
+            raise QuestionError(
+                f"the net has several inputs ({names}): give the shape of each by name"
             )
         return dict.fromkeys(blobs, tuple(input_shape))
     for blob in input_shape:
         if blob not in whole.blobs():
-            raise InputError("the net has no blob {!r} to give a shape".format(blob))
-    return input_shape
+            raise QuestionError(f"the net has no blob {blob!r} to give a shape", subject=blob)
+    return {blob: tuple(shape) for blob, shape in input_shape.items()}
 
 
-def _preprocessing(layer):
+def _preprocessing(layer: Layer) -> List[str]:
     """What the data layer did to images, which whoever fills the Input has to do now."""
     field = layer.field.value.first("transform_param")
     if field is None:
@@ -249,15 +297,15 @@ def _preprocessing(layer):
         for part in field.value
         if part.name in ("scale", "mean_file", "mean_value")
     ]
-    return ["{} prepared images with {}".format(said(layer), ", ".join(values))] if values else []
+    return [f"{describe_layer(layer)} prepared images with {', '.join(values)}"] if values else []
 
 
-def _link_names(links, kept):
+def _link_names(plan: _Plan) -> Dict[int, str]:
     """``prob`` for one link, ``prob_SCORE`` for several, and not the name of anything kept."""
-    taken = {name for layer in kept for name in [layer.name] + layer.tops}
+    taken = {name for layer in plan.kept for name in [layer.name] + layer.tops}
     names = {}
-    for layer in links:
-        name = "prob" if len(links) == 1 else "prob_" + layer.bottoms[0]
+    for layer in plan.links:
+        name = "prob" if len(plan.links) == 1 else "prob_" + layer.bottoms[0]
         while name in taken:
             name += "_1"
         taken.add(name)
@@ -265,9 +313,10 @@ def _link_names(links, kept):
     return names
 
 
-def _make_link(edits, layer, name):
+def _make_link(edits: Edits, layer: Layer, name: str) -> None:
+    """Make a loss a Softmax or a Sigmoid."""
     tree = layer.field.value
-    edits.replace(tree.first("type").value, quoted(_LINKS[layer.type]))
+    edits.replace(tree.first("type").value, quoted(layers.of(layer.type).inner_link))
     if tree.first("name") is not None:
         edits.replace(tree.first("name").value, quoted(name))
     if layer.tops:

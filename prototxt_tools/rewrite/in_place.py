@@ -1,18 +1,21 @@
-"""Every layer with a top of its own."""
+"""Give every layer a top of its own."""
 
-from prototxt_tools.edits import Edits
-from prototxt_tools.net import Net
-from prototxt_tools.rewrite.result import Rewrite, said
+from typing import Dict, List, Set
+
+from prototxt_tools.net.net import Layer, Net
+from prototxt_tools.rewrite.result import Rewrite, describe_layer
 from prototxt_tools.rewrite.text import quoted
 from prototxt_tools.rewrite.upgrade import without_padding
+from prototxt_tools.text.document import Document, Field, Message
+from prototxt_tools.text.edits import Edits
 
 
-def un_in_place(document):
+def un_in_place(document: Document) -> Rewrite:
     """Give every in-place layer a top of its own, so that ``conv5`` keeps its value before ReLU.
 
-    The new top has the name of the layer; layers behind it read it. Layer names stay, so weights
-    load as before. The value of a blob that was changed in place is now found under the name of
-    the last layer that changed it.
+    The new top has the name of the layer, and the layers behind it read it. Layer names stay, so
+    weights load as before. The value of a blob that was changed in place is then in the blob
+    named after the last layer that changed it.
 
     Parameters
     ----------
@@ -21,51 +24,57 @@ def un_in_place(document):
     Returns
     -------
     Rewrite
-        A layer that exists only in some phase or stage stays in place, with a note: those that
-        read its blob are there without it, too.
+        A layer that exists only in some phase or stage stays in place, with a note: without it,
+        the layers behind it still read its blob.
 
     Raises
     ------
     PrototxtError
-        If the document is no net.
+        If the document does not define a net.
     """
-    document, notes = without_padding(document)
+    return without_padding(document).then(_un_in_place)
+
+
+def _un_in_place(document: Document) -> Rewrite:
     net = Net.parse(document)
-    edits, current, taken = Edits(document), {}, set(net.blobs())
+    edits, notes = Edits(document), []
+    # Blob in the file -> the blob that holds its present value.
+    current: Dict[str, str] = {}
+    taken = set(net.blobs())
     for layer in net.layers:
         tree = layer.field.value
         before = dict(current)
-        for field in _blobs(tree, "top"):
+        for field in _blob_fields(tree, "top"):
             blob = field.string()
             if blob not in layer.bottoms:
                 current.pop(blob, None)
-            elif tree.all("include") or tree.all("exclude"):
+            elif layer.rules:
                 _rename(edits, field, before)
-                notes.append("left {} in place: not every phase has it".format(said(layer)))
+                notes.append(f"left {describe_layer(layer)} in place: not every phase has it")
             else:
                 name = _new_name(layer, blob, taken)
                 taken.add(name)
                 current[blob] = name
                 edits.replace(field.value, quoted(name))
-                notes.append("gave {} the top {}".format(said(layer), name))
-        for field in _blobs(tree, "bottom"):
+                notes.append(f"gave {describe_layer(layer)} the top {name}")
+        for field in _blob_fields(tree, "bottom"):
             _rename(edits, field, before)
-    return Rewrite(edits.apply(), notes)
+    return Rewrite(edits.apply(), tuple(notes))
 
 
-def _blobs(tree, name):
+def _blob_fields(tree: Message, name: str) -> List[Field]:
     return [field for field in tree.all(name) if not field.is_message]
 
 
-def _rename(edits, field, names):
+def _rename(edits: Edits, field: Field, names: Dict[str, str]) -> None:
     if field.string() in names:
         edits.replace(field.value, quoted(names[field.string()]))
 
 
-def _new_name(layer, blob, taken):
-    stem = layer.name or "{}_{}".format(blob, layer.type.lower())
+def _new_name(layer: Layer, blob: str, taken: Set[str]) -> str:
+    stem = layer.name or f"{blob}_{layer.type.lower()}"
     name, count = stem, 1
     while name in taken:
         count += 1
-        name = "{}_{}".format(stem, count)
+        name = f"{stem}_{count}"
     return name

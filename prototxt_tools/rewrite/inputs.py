@@ -1,38 +1,46 @@
-"""The input blobs of a net as text: their shapes, and how to take one away."""
+"""The text that declares the inputs of a net: where their shapes stand, and how to remove one."""
 
 from collections import Counter
-from typing import List, NamedTuple
+from dataclasses import dataclass
+from typing import Iterable, List
 
-from prototxt_tools.document import Field
+from prototxt_tools.net.net import Layer, Net
+from prototxt_tools.text.document import Field, Message
+from prototxt_tools.text.edits import Edits
 
 
-class InputText(NamedTuple):
-    """Where a net says an input: ``fields`` of its own, and the ``dim`` fields of its shape."""
+@dataclass(frozen=True, eq=False)
+class InputText:
+    """The fields that declare an input.
+
+    Attributes
+    ----------
+    blob : str
+    fields : list of Field
+        What declares this input; some may declare others, too.
+    dims : list of Field
+        The ``dim`` or ``input_dim`` fields of its shape.
+    """
 
     blob: str
     fields: List[Field]
     dims: List[Field]
 
 
-def input_texts(net):
-    """The inputs of a net, in every style, as ``InputText``; shared shapes come with each."""
+def input_texts(net: Net) -> List[InputText]:
+    """The inputs of a net, in every style; a shape that several share comes with each."""
     return _declared(net.document.root) + [
         entry for layer in net.layers if layer.type == "Input" for entry in _of_layer(layer)
     ]
 
 
-def remove_unread(edits, net, wanted=()):
-    """Take away the inputs of a net that none of its layers reads, but for the wanted blobs.
+def remove_unread(edits: Edits, net: Net, kept_blobs: Iterable[str] = ()) -> List[str]:
+    """Remove the inputs of a net that none of its layers reads; gives notes.
 
     An input that shares its fields with others (a list, an Input layer with one shape for
-    several tops) stays.
-
-    Returns
-    -------
-    list of str
-        Notes.
+    several tops) stays, and so do the ``kept_blobs``.
     """
-    read = {blob for layer in net.layers for blob in layer.bottoms}.union(wanted)
+    read = {blob for layer in net.layers for blob in layer.bottoms}.union(kept_blobs)
     entries, notes = input_texts(net), []
     users = Counter(field.start for entry in entries for field in entry.fields)
     for entry in entries:
@@ -40,33 +48,36 @@ def remove_unread(edits, net, wanted=()):
         if entry.blob not in read and alone:
             for field in entry.fields:
                 edits.remove(field)
-            notes.append("removed input {} (line {})".format(entry.blob, entry.fields[0].line))
+            notes.append(f"removed input {entry.blob} (line {entry.fields[0].line})")
     return notes
 
 
-def _declared(root):
-    dims = root.all("input_dim")
-    shapes = root.all("input_shape")
-    found = []
+def _declared(root: Message) -> List[InputText]:
+    """The inputs that ``input:`` fields declare."""
+    input_dims = root.all("input_dim")
+    input_shapes = root.all("input_shape")
+    entries = []
     for index, field in enumerate(root.all("input")):
-        if index < len(shapes):
-            own = shapes[index : index + 1]
-            sizes = own[0].value.all("dim")
+        if index < len(input_shapes):
+            shape = input_shapes[index]
+            entries.append(InputText(field.string(), [field, shape], shape.value.all("dim")))
         else:
-            own = sizes = [] if shapes else dims[4 * index : 4 * index + 4]
-        found.append(InputText(field.string(), [field] + own, sizes))
-    return found
+            dims = [] if input_shapes else input_dims[4 * index : 4 * index + 4]
+            entries.append(InputText(field.string(), [field] + dims, dims))
+    return entries
 
 
-def _of_layer(layer):
+def _of_layer(layer: Layer) -> List[InputText]:
+    """The inputs that an Input layer declares."""
     tree = layer.field.value
     parameters = tree.first("input_param")
-    shapes = parameters.value.all("shape") if getattr(parameters, "is_message", False) else []
+    has_shapes = parameters is not None and parameters.is_message
+    shapes = parameters.value.all("shape") if has_shapes else []
     tops = [field for field in tree.all("top") if not field.is_message]
-    found = []
+    entries = []
     for index, top in enumerate(tops):
-        own = shapes[index : index + 1] if len(shapes) != 1 else shapes
-        sizes = [dim for shape in own for dim in shape.value.all("dim")]
-        fields = [layer.field] if len(tops) == 1 else [top] + own
-        found.append(InputText(top.string(), fields, sizes))
-    return found
+        top_shapes = shapes if len(shapes) == 1 else shapes[index : index + 1]
+        dims = [dim for shape in top_shapes for dim in shape.value.all("dim")]
+        fields = [layer.field] if len(tops) == 1 else [top] + top_shapes
+        entries.append(InputText(top.string(), fields, dims))
+    return entries

@@ -1,18 +1,48 @@
-"""What a rewrite gives."""
+"""The result of a rewrite."""
 
-from typing import List, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any, Callable, Tuple, TypeVar
 
-from prototxt_tools.document import Document
+from prototxt_tools.net.net import Layer
+from prototxt_tools.text.document import Document
+
+AnyRewrite = TypeVar("AnyRewrite", bound="Rewrite")
 
 
-class Rewrite(NamedTuple):
-    """A changed document, and what was done or left alone, one sentence each."""
+@dataclass(frozen=True, eq=False)
+class Rewrite:
+    """A changed document, with one sentence about each thing that was done or left alone.
+
+    Attributes
+    ----------
+    document : Document
+    notes : tuple of str
+        Notes on what could not be changed begin with "left".
+    """
 
     document: Document
-    notes: List[str]
+    notes: Tuple[str, ...] = ()
+
+    def then(self, step: Callable[..., AnyRewrite], *arguments: Any,
+             **keywords: Any) -> AnyRewrite:
+        """Apply another rewrite to the document; the notes of both come one after the other.
+
+        Parameters
+        ----------
+        step : callable
+            A rewrite, which takes a document first.
+        *arguments, **keywords
+            What the rewrite takes besides.
+
+        Examples
+        --------
+        >>> Rewrite(document).then(deploy).then(batch_size, 1).then(force_backward).document
+        """
+        later = step(self.document, *arguments, **keywords)
+        return replace(later, notes=self.notes + later.notes)
 
 
-def said(layer):
-    """A layer, named for a note: its type, name and line."""
+def describe_layer(layer: Layer) -> str:
+    """A layer as notes name it: its type, name and line."""
     name = " " + layer.name if layer.name else ""
-    return "{}{} (line {})".format(layer.type, name, layer.field.line)
+    return f"{layer.type}{name} (line {layer.field.line})"

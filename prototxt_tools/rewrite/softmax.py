@@ -1,26 +1,24 @@
-"""Take away what stands between the scores and the end of the net."""
+"""Remove what stands between the scores and the end of the net."""
 
 import itertools
+from typing import Dict, List, Optional, Set, Tuple
 
-from prototxt_tools.edits import Edits
-from prototxt_tools.net import Net
-from prototxt_tools.rewrite.result import Rewrite, said
+from prototxt_tools import layers
+from prototxt_tools.net.net import Layer, Net
+from prototxt_tools.rewrite.result import Rewrite, describe_layer
+from prototxt_tools.text.document import Document
+from prototxt_tools.text.edits import Edits
 
-_STRIPPED = {
-    "Softmax",
-    "Sigmoid",
-    "SoftmaxWithLoss",
-    "SigmoidCrossEntropyLoss",
-    "Accuracy",
-}
+# Phase, stages and level, by which Caffe chooses the layers of a net.
+State = Tuple[str, Tuple[str, ...], int]
 
 
-def strip_softmax(document):
-    """Remove every Softmax whose top is an output of the net, so that the scores are.
+def strip_softmax(document: Document) -> Rewrite:
+    """Remove every Softmax whose top is an output of the net, so that the scores are outputs.
 
-    A Sigmoid, a SoftmaxWithLoss and an Accuracy at the end go too. Grad-CAM starts from the
-    scores before the Softmax: through a Softmax the gradient of a sure class is zero
-    (Selvaraju et al. 2017, section 3).
+    A Sigmoid, a SoftmaxWithLoss and an Accuracy at the end are removed, too. Grad-CAM starts from
+    the scores before the Softmax: through a Softmax the gradient of a class with a probability
+    close to 1 is nearly zero (Selvaraju et al. 2017, section 3).
 
     Parameters
     ----------
@@ -34,46 +32,55 @@ def strip_softmax(document):
     Raises
     ------
     PrototxtError
-        If the document is no net.
+        If the document does not define a net.
     """
     net = Net.parse(document)
     states = _states(net)
-    edits, notes = Edits(document), []
-    readers = {}  # blob -> the later layers that stay and read it, the first one last
+    edits = Edits(document)
+    notes: List[str] = []
+    # Blob -> the remaining layers that read it, the last one first.
+    readers: Dict[str, List[Layer]] = {}
     for layer in reversed(net.layers):
-        if layer.type in _STRIPPED:
-            reader = _reader(layer, readers, states)
+        if _is_stripped(layer):
+            reader = _first_reader(layer, readers, states)
             if reader is None:
                 edits.remove(layer.field)
-                notes.append("removed {}".format(said(layer)))
+                notes.append(f"removed {describe_layer(layer)}")
                 continue
             if layer.type == "Softmax":
-                notes.append("left {}: {} reads it".format(said(layer), said(reader)))
+                notes.append(f"left {describe_layer(layer)}: {describe_layer(reader)} reads it")
         for bottom in layer.bottoms:
             readers.setdefault(bottom, []).append(layer)
-    return Rewrite(edits.apply(), notes[::-1])
+    return Rewrite(edits.apply(), tuple(reversed(notes)))
 
 
-def _reader(layer, readers, states):
-    """The first later layer that reads the layer's tops in some state of the net, or None."""
-    found = None
+def _is_stripped(layer: Layer) -> bool:
+    """Whether it turns scores into probabilities, by itself or inside a loss, or judges them."""
+    layer_type = layers.of(layer.type)
+    return layer_type.role == "link" or bool(layer_type.inner_link) or layer.type == "Accuracy"
+
+
+def _first_reader(layer: Layer, readers: Dict[str, List[Layer]],
+                  states: List[State]) -> Optional[Layer]:
+    """The first later layer that reads a top of the layer in some state of the net, or None."""
+    candidates = []
     for top in layer.tops:
-        for other in reversed(readers.get(top, ())):
-            if any(layer.meets(*state) and other.meets(*state) for state in states):
-                if found is None or other.field.start < found.field.start:
-                    found = other
+        for reader in reversed(readers.get(top, [])):
+            if any(layer.meets(*state) and reader.meets(*state) for state in states):
+                candidates.append(reader)
                 break
-    return found
+    return min(candidates, key=lambda reader: reader.field.start, default=None)
 
 
-def _states(net):
-    """Every phase, without stages and with each stage that the file names."""
-    stages = {
+def _states(net: Net) -> List[State]:
+    """Both phases, each without stages and with each single stage that the file names."""
+    stages: Set[str] = {
         stage
         for layer in net.layers
-        for rule in layer.field.value.all("include") + layer.field.value.all("exclude")
+        for rule in layer.rules
         if rule.is_message
         for stage in rule.value.strings("stage") + rule.value.strings("not_stage")
     }
-    choices = [()] + [(stage,) for stage in sorted(stages)]
-    return [(phase, stages, 0) for phase, stages in itertools.product(("TEST", "TRAIN"), choices)]
+    choices: List[Tuple[str, ...]] = [()]
+    choices += [(stage,) for stage in sorted(stages)]
+    return [(phase, choice, 0) for phase, choice in itertools.product(("TEST", "TRAIN"), choices)]

@@ -1,16 +1,19 @@
-"""What forks of Caffe say in fields of their own, said in those of stock Caffe."""
+"""Rewrite what forks of Caffe write in fields of their own with the fields of stock Caffe."""
 
-from prototxt_tools import schema, shapes
-from prototxt_tools.document import Document
-from prototxt_tools.edits import Edits
+from typing import Any, Dict, Iterable, Iterator, List, Optional, Tuple
+
+from prototxt_tools import layers, shapes
 from prototxt_tools.errors import InputError
-from prototxt_tools.net import Net
+from prototxt_tools.net import schema
+from prototxt_tools.net.net import Layer, Net
 from prototxt_tools.rewrite.data_shapes import data_shape
-from prototxt_tools.rewrite.result import Rewrite, said
+from prototxt_tools.rewrite.result import Rewrite, describe_layer
 from prototxt_tools.rewrite.text import braced, fitted, quoted
 from prototxt_tools.rewrite.upgrade import upgrade_layers
+from prototxt_tools.text.document import Document, Field
+from prototxt_tools.text.edits import Edits
 
-# Fields that say how a fork computes or trains, not what: message -> names, * for every message.
+# Fields that tell how a fork computes or trains, not what: message -> names, * for every message.
 _DROPPED = {
     "*": {"engine"},
     "NetParameter": {
@@ -26,7 +29,7 @@ _DROPPED = {
     "DataParameter": {"cache", "threads", "parser_threads"},
 }
 # (message, field) -> the value that means what stock Caffe does, the field for the other value.
-_BOOLS = {
+_BOOLS: Dict[Tuple[str, str], Tuple[bool, Optional[str]]] = {
     ("PoolingParameter", "ceil_mode"): (True, "round_mode: FLOOR"),
     ("PoolingParameter", "torch_pooling"): (False, "round_mode: FLOOR"),
     ("DropoutParameter", "scale_train"): (True, None),
@@ -36,14 +39,14 @@ _TRUE = ("true", "True", "t", "1")
 _DEPTHWISE = {"DepthwiseConvolution", "ConvolutionDepthwise"}
 
 
-def stock(document):
-    """Say what a fork says in the fields of stock Caffe, where that means exactly the same.
+def stock(document: Document) -> Rewrite:
+    """Replace what a fork writes by fields of stock Caffe, where they mean exactly the same.
 
     - ``ceil_mode: false`` and ``torch_pooling: true`` become ``round_mode: FLOOR``
     - ``Axpy`` becomes ``Flatten``, ``Scale`` along axis 0 and ``Eltwise``
     - ``ReLU6`` becomes ``Clip`` between 0 and 6
     - depthwise convolution types become ``Convolution`` with one group per channel
-    - what chooses engines, number formats and algorithms goes, as does a byte order mark
+    - what chooses engines, number formats and algorithms is removed, as is a byte order mark
     - V0 and V1 layers beside V2 ones, or of a type written in V2's manner, become V2
 
     Parameters
@@ -58,49 +61,58 @@ def stock(document):
     Raises
     ------
     PrototxtError
-        If the document is no net.
+        If the document does not define a net.
     """
-    notes = []
-    if document.text().startswith("\ufeff"):
-        document = Document.parse(document.text()[1:], document.path)
-        notes.append("removed the byte order mark")
+    steps = (_without_byte_order_mark, _in_one_form, _with_stock_fields, _with_stock_types,
+             _with_notes_of_the_rest)
+    changed = Rewrite(document)
+    for step in steps:
+        changed = changed.then(step)
+    return changed
+
+
+def _without_byte_order_mark(document: Document) -> Rewrite:
+    if not document.text().startswith("\ufeff"):
+        return Rewrite(document)
+    stripped = Document.parse(document.text()[1:], document.path)
+    return Rewrite(stripped, ("removed the byte order mark",))
+
+
+def _in_one_form(document: Document) -> Rewrite:
     net = Net.parse(document)
     if net.form == "mixed" or any(map(_is_quoted_v1, net.layers)):
-        document, upgraded = upgrade_layers(document)
-        notes += upgraded
-    for step in (_fields, _types):
-        document, done = step(document)
-        notes += done
-    return Rewrite(document, notes + _left(document))
+        return upgrade_layers(document)
+    return Rewrite(document)
 
 
-def _is_quoted_v1(layer):
-    written = layer.field.value.first("type")
-    return layer.form == "V1" and written is not None and (
-        not written.is_message and written.value.is_string
+def _is_quoted_v1(layer: Layer) -> bool:
+    layer_type = layer.field.value.first("type")
+    return layer.form == "V1" and layer_type is not None and (
+        not layer_type.is_message and layer_type.value.is_string
     )
 
 
-def _types(document):
-    """Layer types that another type of stock Caffe can stand for."""
+def _with_stock_types(document: Document) -> Rewrite:
+    """Replace layer types by others of stock Caffe that compute the same."""
     net = Net.parse(document)
-    sizes, edits, notes = None, Edits(document), []
+    sizes: Optional[shapes.Shapes] = None
+    edits, notes = Edits(document), []
     for layer in net.layers:
         if layer.form != "V2":
             continue
         if layer.type in _DEPTHWISE:
             sizes = _sizes(net) if sizes is None else sizes
-            notes += _group(edits, layer, sizes)
+            notes.append(_group(edits, layer, sizes))
         elif layer.type == "ReLU6":
-            notes += _clip(edits, layer)
+            notes.append(_clip(edits, layer))
         elif layer.type == "Axpy" and _is_plain(layer, 3):
             edits.replace(layer.field, _axpy(layer))
-            notes.append("made {} a Flatten, a Scale and an Eltwise".format(said(layer)))
-    return Rewrite(edits.apply(), notes)
+            notes.append(f"made {describe_layer(layer)} a Flatten, a Scale and an Eltwise")
+    return Rewrite(edits.apply(), tuple(notes))
 
 
-def _is_plain(layer, bottoms):
-    """Whether a layer says only what it reads and writes, not in place and not in a list."""
+def _is_plain(layer: Layer, bottoms: int) -> bool:
+    """Whether a layer has blobs and no parameters, and is neither in place nor in a list."""
     names = {field.name for field in layer.field.value}
     counts = (len(layer.bottoms), len(layer.tops))
     return names <= {"name", "type", "bottom", "top"} and counts == (bottoms, 1) and (
@@ -108,7 +120,8 @@ def _is_plain(layer, bottoms):
     )
 
 
-def _sizes(net):
+def _sizes(net: Net) -> shapes.Shapes:
+    """The shapes of the blobs in phase TEST; none where the net cannot be built."""
     net = net.at("TEST")
     images = {layer.tops[0]: data_shape(layer, layer.tops[0])[0]
               for layer in net.layers if layer.tops and not layer.bottoms}
@@ -118,36 +131,40 @@ def _sizes(net):
         return {}
 
 
-def _group(edits, layer, sizes):
+def _group(edits: Edits, layer: Layer, sizes: shapes.Shapes) -> str:
+    """Make a depthwise convolution a Convolution with groups; gives a note."""
+    name = describe_layer(layer)
     field = layer.field.value.first("convolution_param")
     channels = (sizes.get(layer.bottoms[0]) or ())[1:2] if layer.bottoms else ()
     parameters = layer.message.convolution_param
     if field is None or not (channels or parameters.HasField("group")):
-        return ["left {}: how many channels it reads is not known".format(said(layer))]
+        return f"left {name}: how many channels it reads is not known"
     if channels and parameters.num_output % channels[0]:
-        return ["left {}: its {} outputs are no multiple of its {} channels".format(
-            said(layer), parameters.num_output, channels[0])]
+        return (f"left {name}: its {parameters.num_output} outputs are not a multiple of its "
+                f"{channels[0]} channels")
     edits.replace(layer.field.value.first("type").value, '"Convolution"')
     group = field.value.first("group")
     if channels and group is None:
-        edits.append(field, "group: {}".format(channels[0]))
+        edits.append(field, f"group: {channels[0]}")
     elif channels:
         edits.replace(group.value, str(channels[0]))
-    return ["made {} a Convolution with one group per channel".format(said(layer))]
+    return f"made {name} a Convolution with one group per channel"
 
 
-def _clip(edits, layer):
+def _clip(edits: Edits, layer: Layer) -> str:
+    """Make a ReLU6 a Clip; gives a note."""
     tree = layer.field.value
     if layer.message.relu_param.negative_slope:
-        return ["left {}: it has a negative slope".format(said(layer))]
+        return f"left {describe_layer(layer)}: it has a negative slope"
     edits.replace(tree.first("type").value, '"Clip"')
     for field in tree.all("relu_param"):
         edits.remove(field)
-    edits.insert_after(tree.fields[-1], fitted(tree.fields[-1], ["clip_param { min: 0 max: 6 }"]))
-    return ["made {} a Clip from 0 to 6".format(said(layer))]
+    last = tree.fields[-1]
+    edits.insert_after(last, fitted(last, ["clip_param { min: 0 max: 6 }"]))
+    return f"made {describe_layer(layer)} a Clip from 0 to 6"
 
 
-def _axpy(layer):
+def _axpy(layer: Layer) -> str:
     """``scale * x + y``, where the bottoms are scale (N x C, maybe x 1 x 1), x and y."""
     scale, x, y = layer.bottoms
     stem = layer.name or layer.tops[0]
@@ -160,57 +177,59 @@ def _axpy(layer):
     )
 
 
-def _layer(name, kind, bottoms, top, *parameters):
-    said_so = ["name: " + quoted(name), "type: " + quoted(kind)]
+def _layer(name: str, layer_type: str, bottoms: List[str], top: str,
+           *parameters: str) -> List[str]:
+    """The lines of a layer."""
+    head = ["name: " + quoted(name), "type: " + quoted(layer_type)]
     reads = ["bottom: " + quoted(bottom) for bottom in bottoms]
-    return braced("layer", said_so, reads, "top: " + quoted(top), *parameters)
+    return braced("layer", head, reads, "top: " + quoted(top), *parameters)
 
 
-def _fields(document):
-    """Fields that can go, or that a field of stock Caffe can stand for."""
+def _with_stock_fields(document: Document) -> Rewrite:
+    """Remove the fields that change nothing, and replace those that stock Caffe has others for."""
     edits, notes = Edits(document), []
-    for message, field in _strangers("NetParameter", document.root):
-        where = "{} (line {})".format(field.name, field.line)
+    for message, field in _unknown_to_stock("NetParameter", document.root):
+        name = f"{field.name} (line {field.line})"
         usual, other = _BOOLS.get((message, field.name), (None, None))
         if field.is_message:
             usual = other = None
         if field.name in _DROPPED["*"] | _DROPPED.get(message.replace("V1", ""), set()):
             edits.remove(field)
-            notes.append("removed {}".format(where))
+            notes.append(f"removed {name}")
         elif usual is not None and usual == (field.string() in _TRUE):
             edits.remove(field)
-            notes.append("removed {}, which says what stock Caffe does".format(where))
+            notes.append(f"removed {name}, which stands for what stock Caffe does")
         elif other is not None:
             edits.replace(field, other)
-            notes.append("made {} {}".format(where, other))
-    return Rewrite(edits.apply(), notes)
+            notes.append(f"made {name} {other}")
+    return Rewrite(edits.apply(), tuple(notes))
 
 
-def _left(document):
-    notes, strange = [], set()
+def _with_notes_of_the_rest(document: Document) -> Rewrite:
+    """Note what stock Caffe does not know."""
+    notes, unknown_layers = [], set()
     for layer in Net.parse(document).layers:
-        if layer.type not in schema.LAYER_TYPES and not layer.is_padding:
-            notes.append("left {}: no type of stock Caffe".format(said(layer)))
-            strange.add(layer.field.start)
-    known = [field for field in document.root if field.start not in strange]
-    for message, field in _strangers("NetParameter", known):
-        notes.append(
-            "left {} (line {}): stock Caffe's {} has no such field or value".format(
-                field.name, field.line, message
-            )
-        )
-    return notes
+        if not layers.of(layer.type).is_stock and not layer.is_padding:
+            notes.append(f"left {describe_layer(layer)}: stock Caffe has no such layer type")
+            unknown_layers.add(layer.field.start)
+    fields = [field for field in document.root if field.start not in unknown_layers]
+    for message, field in _unknown_to_stock("NetParameter", fields):
+        notes.append(f"left {field.name} (line {field.line}): "
+                     f"stock Caffe's {message} has no such field or value")
+    return Rewrite(document, tuple(notes))
 
 
-def _strangers(message, tree):
-    """(message, field) of all that stock Caffe's text parser would not know, at any depth."""
-    known = schema.new(message).DESCRIPTOR.fields_by_name
+def _unknown_to_stock(message: str, tree: Iterable[Field]) -> Iterator[Tuple[str, Field]]:
+    """(message, field) for all that stock Caffe's text parser would not accept, at any depth."""
+    descriptors: Any = schema.new(message).DESCRIPTOR.fields_by_name
     for field in tree:
         if not schema.is_stock(message, field.name):
             yield message, field
-        elif field.is_message and known[field.name].message_type is not None:
-            yield from _strangers(known[field.name].message_type.name, field.value)
-        elif known[field.name].enum_type is not None and not field.is_message:
+            continue
+        descriptor = descriptors[field.name]
+        if field.is_message and descriptor.message_type is not None:
+            yield from _unknown_to_stock(descriptor.message_type.name, field.value)
+        elif descriptor.enum_type is not None and not field.is_message:
             word = field.value.text
             if not word.isdigit() and not schema.is_stock(message, field.name, word):
                 yield message, field

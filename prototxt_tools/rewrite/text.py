@@ -1,28 +1,34 @@
-"""New text that fits the text around it."""
+"""New text that matches the text around it."""
+
+from typing import Iterable, List, Union
+
+from prototxt_tools.text.document import Field
+from prototxt_tools.text.edits import Edits
 
 INDENT = "  "
 
 
-def quoted(string):
+def quoted(string: str) -> str:
     """A string literal."""
     escaped = string.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    return '"{}"'.format(escaped)
+    return f'"{escaped}"'
 
 
-def braced(name, *lines):
-    """The lines of a message field; ``lines`` are strings or lists of lines."""
-    inner = []
+def braced(name: str, *lines: Union[str, List[str]]) -> List[str]:
+    """The lines of a message field; each argument is a line or a list of lines."""
+    inner: List[str] = []
     for line in lines:
         inner += [line] if isinstance(line, str) else line
     return [name + " {"] + [INDENT + line for line in inner] + ["}"]
 
 
-def shape_field(shape):
-    """``shape { dim: 1 ... }`` of sizes."""
-    return "shape {{ {} }}".format(" ".join("dim: {}".format(size) for size in shape))
+def shape_field(shape: Iterable[int]) -> str:
+    """``shape { dim: 1 ... }`` for some sizes."""
+    dims = " ".join(f"dim: {size}" for size in shape)
+    return f"shape {{ {dims} }}"
 
 
-def put(edits, field, lines):
+def replace_message(edits: Edits, field: Field, lines: List[str]) -> None:
     """Replace a message field, which may be the element of a list, by another."""
     if field.in_list:
         edits.replace(field.value, " ".join(["{"] + [line.strip() for line in lines[1:]]))
@@ -30,10 +36,10 @@ def put(edits, field, lines):
         edits.replace(field, fitted(field, lines))
 
 
-def fitted(field, lines):
-    """Lines as one text that may stand beside a field, or in its place.
+def fitted(field: Field, lines: List[str]) -> str:
+    """Lines joined to a text that may stand beside a field or replace it.
 
-    Indented like the field where it begins its line, else all on one line.
+    They are indented like the field if it begins its line, and else joined to one line.
     """
     text = field.source.text
     line_start = text.rfind("\n", 0, field.start) + 1

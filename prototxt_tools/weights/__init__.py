@@ -8,12 +8,14 @@ from prototxt_tools.weights.checks import (
     compare,
     describe,
 )
-from prototxt_tools.weights.files import load, read_mean, save
+from prototxt_tools.weights.files import StoredShape, Weights, load, read_mean, save
 
 __all__ = [
     "Check",
     "Difference",
     "Statistics",
+    "StoredShape",
+    "Weights",
     "check",
     "compare",
     "describe",

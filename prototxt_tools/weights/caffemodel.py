@@ -5,11 +5,12 @@ names and blobs can be trusted, and a walk leaves the values where they are, in 
 The numbers are those of ``src/caffe/proto/caffe.proto``.
 """
 
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Any, Dict, Iterable, Iterator, List, Sequence, Tuple, Union
 
 import numpy as np
 
-from prototxt_tools.errors import InputError
+from prototxt_tools.errors import WeightsError
 
 _LAYER, _LAYERS, _V0_LAYER = 100, 2, 1
 # The fields name and blobs in a layer of each form.
@@ -35,23 +36,30 @@ _RAW_TYPES = {0: "<f8", 1: "<f4", 2: "<f2"}
 _MAX_AXES, _MAX_SIZE = 32, (1 << 31) - 1
 
 
-class Blob(NamedTuple):
-    """An array as the file holds it; ``is_legacy`` where it says num, channels, height, width."""
+Data = Any  # an mmap or bytes: what numpy.frombuffer reads
+# Number and wire type of a field, and the span of its value.
+WireField = Tuple[int, int, int, int]
+Piece = Union[bytes, np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
+class Blob:
+    """An array as the file holds it; ``is_legacy`` if it has num, channels, height and width."""
 
     array: np.ndarray
     is_legacy: bool
 
 
 class Broken(Exception):
-    """The bytes at ``position`` are not what they must be; ``missing`` ones lie past the end."""
+    """The bytes at ``position`` cannot be read; ``missing`` bytes lie beyond the end."""
 
-    def __init__(self, position, missing=0):
+    def __init__(self, position: int, missing: int = 0) -> None:
         super().__init__(position)
         self.position = position
         self.missing = missing
 
 
-def layers(data, path):
+def layers(data: Data, path: str) -> Iterator[Tuple[str, List[Blob]]]:
     """The name and the blobs of each layer of a file, in its order.
 
     Parameters
@@ -66,11 +74,11 @@ def layers(data, path):
 
     Raises
     ------
-    Broken, InputError
+    Broken, WeightsError
     """
     for number, wire, start, stop in _fields(data, 0, len(data)):
         if wire == _BYTES and number == _LAYER:
-            yield _layer(data, start, stop, _V2, path)
+            yield _layer(data, (start, stop), _V2, path)
         elif wire == _BYTES and number == _LAYERS:
             inner = [
                 field[2:]
@@ -78,29 +86,34 @@ def layers(data, path):
                 if field[:2] == (_V0_LAYER, _BYTES)
             ]
             if inner:
-                yield _layer(data, inner[-1][0], inner[-1][1], _V0, path)
+                yield _layer(data, inner[-1], _V0, path)
             else:
-                yield _layer(data, start, stop, _V1, path)
+                yield _layer(data, (start, stop), _V1, path)
 
 
-def blob(data, begin, end, where):
+def blob(data: Data, begin: int, end: int, name: str) -> Blob:
     """The values of a ``BlobProto`` in its shape and its precision, a view of ``data``.
 
-    Caffe: ``Blob::FromProto`` in ``src/caffe/blob.cpp``. Legacy sizes, where any is given, win
-    over ``shape``, and doubles over floats; NVCaffe's ``raw_data`` comes last here. Only values
-    in several parts, which Caffe never writes, are copied.
+    Caffe: ``Blob::FromProto`` in ``src/caffe/blob.cpp``. Legacy sizes, where any is given, take
+    precedence over ``shape``, and doubles over floats; NVCaffe's ``raw_data`` comes last. Only
+    values in several parts, which Caffe never writes, are copied.
 
-    Returns
-    -------
-    Blob
+    Parameters
+    ----------
+    data : mmap.mmap or bytes
+    begin, end : int
+        The span of the message.
+    name : str
+        What errors call the blob: the file, the layer and the index.
 
     Raises
     ------
-    Broken, InputError
-        ``where`` begins the sentence.
+    Broken, WeightsError
     """
-    legacy, dims, raw_type = {}, [], 0
-    values = {_DOUBLE_DATA: [], _DATA: [], _RAW_DATA: []}
+    legacy: Dict[int, int] = {}
+    dims: List[int] = []
+    raw_type = 0
+    values: Dict[int, List[Tuple[int, int, int]]] = {_DOUBLE_DATA: [], _DATA: [], _RAW_DATA: []}
     for number, wire, start, stop in _fields(data, begin, end):
         if wire not in _BLOB_WIRES.get(number, (wire,)):
             raise Broken(start)
@@ -113,33 +126,30 @@ def blob(data, begin, end, where):
         elif number in values:
             values[number].append((wire, start, stop))
     if values[_RAW_DATA] and raw_type not in _RAW_TYPES:
-        raise InputError(
-            "{}: raw_data of type {} is neither double, float nor half".format(where, raw_type)
+        raise WeightsError(
+            f"{name}: raw_data of type {raw_type} is neither double, float nor half", subject=name
         )
     shape = tuple(legacy.get(axis, 0) for axis in (1, 2, 3, 4)) if legacy else tuple(dims)
     if len(shape) > _MAX_AXES or max(shape, default=0) > _MAX_SIZE:
         raise Broken(begin)
-    dtypes = {_DOUBLE_DATA: "<f8", _DATA: "<f4", _RAW_DATA: _RAW_TYPES.get(raw_type)}
+    dtypes = {_DOUBLE_DATA: "<f8", _DATA: "<f4", _RAW_DATA: _RAW_TYPES.get(raw_type, "")}
     number = next((number for number in values if values[number]), _DATA)
     parts = [_numbers(data, dtypes[number], *value) for value in values[number]]
     array = parts[0] if len(parts) == 1 else np.concatenate([np.zeros(0, "<f4")] + parts)
     if array.size != _count(shape):
-        raise InputError(
-            "{}: the shape is {}, and the file holds {} values".format(
-                where, said(shape), array.size
-            )
-        )
+        raise WeightsError(f"{name}: the shape is {format_shape(shape)}, and the file holds "
+                           f"{array.size} values", subject=name)
     return Blob(array.reshape(shape), bool(legacy))
 
 
-def said(shape):
-    """A shape in words."""
+def format_shape(shape: Iterable[int]) -> str:
+    """A shape in words, such as ``64 x 3 x 7 x 7``."""
     return " x ".join(str(size) for size in shape) or "a single number"
 
 
-def layer_pieces(name, arrays, layer_type):
-    """The bytes of a V2 layer in pieces: bytes, and the arrays, to be written as ``<f4``."""
-    pieces = [_tagged(_V2[0], name.encode("utf-8", "surrogateescape"))]
+def layer_pieces(name: str, arrays: Sequence[np.ndarray], layer_type: str) -> List[Piece]:
+    """A V2 layer in pieces: bytes, and the arrays, which are to be written as ``<f4``."""
+    pieces: List[Piece] = [_tagged(_V2[0], name.encode("utf-8", "surrogateescape"))]
     if layer_type:
         pieces.append(_tagged(2, layer_type.encode("utf-8")))
     for array in arrays:
@@ -147,15 +157,16 @@ def layer_pieces(name, arrays, layer_type):
         values = piece_size(array)
         head = _tagged(_SHAPE, _tagged(1, dims) if dims else b"") + _head(_DATA, values)
         pieces += [_head(_V2[1], len(head) + values) + head, array]
-    return [_head(_LAYER, sum(map(piece_size, pieces)))] + pieces
+    pieces.insert(0, _head(_LAYER, sum(map(piece_size, pieces))))
+    return pieces
 
 
-def piece_size(piece):
+def piece_size(piece: Piece) -> int:
     """How many bytes a piece of ``layer_pieces`` takes in the file."""
     return len(piece) if isinstance(piece, bytes) else 4 * np.size(piece)
 
 
-def _fields(data, position, end):
+def _fields(data: Data, position: int, end: int) -> Iterator[WireField]:
     """The fields of a message: number, wire type, and the span of the value.
 
     A run of unpacked numbers comes as one field, whose span includes their tags.
@@ -183,8 +194,8 @@ def _fields(data, position, end):
         position = stop
 
 
-def _end_of_run(data, start, end, step):
-    """Where the byte at ``start`` no longer comes back every ``step`` bytes."""
+def _end_of_run(data: Data, start: int, end: int, step: int) -> int:
+    """The first position, in steps of ``step``, whose byte is not that at ``start``."""
     stop = start
     while end - stop >= step:
         window = np.frombuffer(data, np.uint8, min(4096, (end - stop) // step) * step, stop)
@@ -195,7 +206,8 @@ def _end_of_run(data, start, end, step):
     return stop
 
 
-def _varint(data, position, end):
+def _varint(data: Data, position: int, end: int) -> Tuple[int, int]:
+    """A number of variable length, and the position behind it."""
     value = 0
     for shift in range(0, 70, 7):
         if position >= end:
@@ -208,21 +220,22 @@ def _varint(data, position, end):
     raise Broken(position)
 
 
-def _layer(data, begin, end, numbers, path):
+def _layer(data: Data, span: Tuple[int, int], numbers: Tuple[int, int],
+           path: str) -> Tuple[str, List[Blob]]:
+    """Name and blobs of a layer, whose fields have the given numbers."""
     name, spans = "", []
-    for number, wire, start, stop in _fields(data, begin, end):
+    for number, wire, start, stop in _fields(data, *span):
         if wire == _BYTES and number == numbers[0]:
             name = data[start:stop].decode("utf-8", "surrogateescape")
         elif wire == _BYTES and number == numbers[1]:
             spans.append((start, stop))
-    blobs = []
+    blobs: List[Blob] = []
     for start, stop in spans:
-        where = "{}: layer {}, blob {}".format(path, name, len(blobs))
-        blobs.append(blob(data, start, stop, where))
+        blobs.append(blob(data, start, stop, f"{path}: layer {name}, blob {len(blobs)}"))
     return name, blobs
 
 
-def _dims(data, begin, end):
+def _dims(data: Data, begin: int, end: int) -> List[int]:
     dims = []
     for number, wire, start, stop in _fields(data, begin, end):
         while number == 1 and wire in (_VARINT, _BYTES) and start < stop:
@@ -231,7 +244,7 @@ def _dims(data, begin, end):
     return dims
 
 
-def _numbers(data, dtype, wire, start, stop):
+def _numbers(data: Data, dtype: str, wire: int, start: int, stop: int) -> np.ndarray:
     size = np.dtype(dtype).itemsize
     if wire != _BYTES:
         rows = np.frombuffer(data, np.uint8, stop - start, start).reshape(-1, 1 + size)
@@ -241,23 +254,23 @@ def _numbers(data, dtype, wire, start, stop):
     return np.frombuffer(data, dtype, (stop - start) // size, start)
 
 
-def _count(shape):
+def _count(shape: Iterable[int]) -> int:
     count = 1
     for size in shape:
         count *= size
     return count
 
 
-def _tagged(number, payload):
+def _tagged(number: int, payload: bytes) -> bytes:
     return _head(number, len(payload)) + payload
 
 
-def _head(number, size):
+def _head(number: int, size: int) -> bytes:
     return _encoded(number << 3 | _BYTES) + _encoded(size)
 
 
-def _encoded(value):
-    """A varint."""
+def _encoded(value: int) -> bytes:
+    """A number of variable length."""
     encoded = bytearray()
     while value > 127:
         encoded.append(value & 127 | 128)

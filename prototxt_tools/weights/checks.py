@@ -2,22 +2,39 @@
 
 import math
 from collections import OrderedDict
-from typing import List, NamedTuple, Tuple
+from dataclasses import dataclass
+from typing import Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
-from prototxt_tools.weights.caffemodel import said
+from prototxt_tools.weights.caffemodel import format_shape
+from prototxt_tools.weights.files import StoredShape, Weights
+
+Shape = Tuple[int, ...]
+Arrays = Mapping[str, Sequence[np.ndarray]]
 
 
-class Check(NamedTuple):
-    """How weights fit a net."""
+@dataclass(frozen=True)
+class Check:
+    """How weights fit a net.
+
+    Attributes
+    ----------
+    problems : list of str
+        A sentence for each layer that does not fit, in the order of the net; Caffe would abort.
+    missing : list of str
+        Layers of the net that Caffe would leave as their fillers made them.
+    extra : list of str
+        Layers of the file that Caffe would ignore.
+    """
 
     problems: List[str]
     missing: List[str]
     extra: List[str]
 
 
-class Difference(NamedTuple):
+@dataclass(frozen=True)
+class Difference:
     """How far one blob of two files differs: the L2 norm of a - b over that of a."""
 
     layer: str
@@ -25,12 +42,13 @@ class Difference(NamedTuple):
     distance: float
 
 
-class Statistics(NamedTuple):
-    """A blob in numbers; mean, std, min and max are those of its finite values."""
+@dataclass(frozen=True)
+class Statistics:
+    """Statistics of a blob; mean, std, min and max are those of its finite values."""
 
     layer: str
     index: int
-    shape: Tuple[int, ...]
+    shape: Shape
     mean: float
     std: float
     min: float
@@ -39,68 +57,66 @@ class Statistics(NamedTuple):
     infs: int
 
 
-def check(expected_shapes, weights):
+def check(expected_shapes: Mapping[str, Sequence[Sequence[int]]], weights: Arrays) -> Check:
     """Whether weights fit a net, by the rules by which Caffe copies them.
 
     Caffe: ``Net::CopyTrainedLayersFrom`` in ``src/caffe/net.cpp`` and ``Blob::ShapeEquals`` in
-    ``src/caffe/blob.cpp``: legacy blobs have four axes, and missing ones lead and count 1.
+    ``src/caffe/blob.cpp``: legacy blobs have four axes, and missing axes lead and have size 1.
 
     Parameters
     ----------
     expected_shapes : dict
-        Layer name -> list of shapes of its blobs, in the order of the net.
+        Layer name to list of shapes of its blobs, in the order of the net.
     weights : Weights or dict
-        What ``load`` gives; or layer name -> list of arrays, where any blob of four axes may be
+        What ``load`` gives; or layer name to list of arrays, where any blob of four axes may be
         a legacy one.
 
     Returns
     -------
     Check
-        ``problems``: a sentence for each layer that does not fit, the first one first; Caffe
-        would die on it. ``missing``: layers that Caffe would leave as their fillers made them.
-        ``extra``: layers that it would pass over.
     """
-    stored = getattr(weights, "layers", None)
-    if stored is None:
-        stored = [
-            (layer, [(np.shape(array), True) for array in arrays])
-            for layer, arrays in weights.items()
-        ]
-    by_name = {}
-    for layer, blobs in stored:
-        by_name.setdefault(layer, []).append(blobs)
+    stored: Dict[str, List[List[StoredShape]]] = {}
+    for layer_name, blobs in _stored_shapes(weights):
+        stored.setdefault(layer_name, []).append(blobs)
     problems = []
-    for layer, shapes in expected_shapes.items():
-        found = (_misfit(layer, shapes, blobs) for blobs in by_name.get(layer, ()))
-        problems += [problem for problem in found if problem][:1]
-    missing = [
-        layer for layer, shapes in expected_shapes.items() if len(shapes) and layer not in by_name
-    ]
-    extra = [layer for layer in weights if layer not in expected_shapes]
+    for layer_name, shapes in expected_shapes.items():
+        misfits = (_misfit(layer_name, shapes, blobs) for blobs in stored.get(layer_name, []))
+        problems += [problem for problem in misfits if problem][:1]
+    missing = [layer_name for layer_name, shapes in expected_shapes.items()
+               if len(shapes) and layer_name not in stored]
+    extra = [layer_name for layer_name in weights if layer_name not in expected_shapes]
     return Check(problems, missing, extra)
 
 
-def _misfit(layer, shapes, blobs):
-    """Why the stored blobs, (shape, whether it is legacy), cannot be those of a layer."""
+def _stored_shapes(weights: Arrays) -> List[Tuple[str, List[StoredShape]]]:
+    if isinstance(weights, Weights):
+        return weights.layers
+    return [
+        (layer_name, [StoredShape(np.shape(array), True) for array in arrays])
+        for layer_name, arrays in weights.items()
+    ]
+
+
+def _misfit(layer_name: str, shapes: Sequence[Sequence[int]],
+            blobs: Sequence[StoredShape]) -> Optional[str]:
+    """Why the stored blobs cannot be those of a layer, or None if they can."""
     if len(blobs) != len(shapes):
-        return "layer {} wants {} and the weights hold {}".format(
-            layer, _blobs(len(shapes)), _blobs(len(blobs))
-        )
-    for index, (shape, (stored, is_legacy)) in enumerate(zip(shapes, blobs)):
-        if not _fits(tuple(shape), stored, is_legacy):
-            return "layer {}, blob {}: the net wants {} and the weights hold {}".format(
-                layer, index, said(shape), said(stored)
-            )
+        return (f"layer {layer_name} needs {_blobs(len(shapes))} and the weights hold "
+                f"{_blobs(len(blobs))}")
+    for index, (shape, stored) in enumerate(zip(shapes, blobs)):
+        if not _fits(tuple(shape), stored):
+            return (f"layer {layer_name}, blob {index}: the net needs {format_shape(shape)} and "
+                    f"the weights hold {format_shape(stored.shape)}")
     return None
 
 
-def compare(a, b):
+def compare(a: Arrays, b: Arrays) -> List[Difference]:
     """How far two sets of weights differ, blob by blob.
 
     Parameters
     ----------
     a, b : dict
-        Layer name -> list of arrays.
+        Layer name to list of arrays.
 
     Returns
     -------
@@ -110,32 +126,26 @@ def compare(a, b):
         zeros only in ``a``.
     """
     differences = []
-    for layer in OrderedDict.fromkeys(list(a) + list(b)):
-        ours, theirs = a.get(layer, []), b.get(layer, [])
-        for index in range(max(len(ours), len(theirs))):
+    for layer_name in OrderedDict.fromkeys(list(a) + list(b)):
+        blobs_a, blobs_b = a.get(layer_name, []), b.get(layer_name, [])
+        for index in range(max(len(blobs_a), len(blobs_b))):
             distance = math.inf
-            if index < min(len(ours), len(theirs)):
-                distance = _distance(ours[index], theirs[index])
-            differences.append(Difference(layer, index, distance))
+            if index < min(len(blobs_a), len(blobs_b)):
+                distance = _distance(blobs_a[index], blobs_b[index])
+            differences.append(Difference(layer_name, index, distance))
     return differences
 
 
-def describe(weights):
-    """Shape and statistics of every blob.
-
-    Returns
-    -------
-    list of Statistics
-        NaN stands where a blob has no finite value.
-    """
+def describe(weights: Arrays) -> List[Statistics]:
+    """Shape and statistics of every blob; NaN where a blob has no finite value."""
     return [
-        _statistics(layer, index, array)
-        for layer, arrays in weights.items()
+        _statistics(layer_name, index, array)
+        for layer_name, arrays in weights.items()
         for index, array in enumerate(arrays)
     ]
 
 
-def _statistics(layer, index, array):
+def _statistics(layer_name: str, index: int, array: np.ndarray) -> Statistics:
     nans = infs = count = 0
     total = squares = 0.0
     low, high = math.inf, -math.inf
@@ -148,38 +158,39 @@ def _statistics(layer, index, array):
             total += piece.sum()
             low, high = min(low, float(piece.min())), max(high, float(piece.max()))
     if not count:
-        return Statistics(layer, index, array.shape, *[math.nan] * 4, nans=nans, infs=infs)
+        nan = math.nan
+        return Statistics(layer_name, index, array.shape, nan, nan, nan, nan, nans, infs)
     mean = total / count
     for piece in _chunks(array):
         squares += np.square(piece[np.isfinite(piece)] - mean).sum()
     std = math.sqrt(squares / count)
-    return Statistics(layer, index, array.shape, float(mean), std, low, high, nans, infs)
+    return Statistics(layer_name, index, array.shape, float(mean), std, low, high, nans, infs)
 
 
-def _distance(a, b):
+def _distance(a: np.ndarray, b: np.ndarray) -> float:
     if a.shape != b.shape:
         return math.inf
-    apart = norm = 0.0
-    for ours, theirs in zip(_chunks(a), _chunks(b)):
-        apart += np.square(ours - theirs).sum()
-        norm += np.square(ours).sum()
-    if apart == 0:
+    difference = norm = 0.0
+    for piece_a, piece_b in zip(_chunks(a), _chunks(b)):
+        difference += np.square(piece_a - piece_b).sum()
+        norm += np.square(piece_a).sum()
+    if difference == 0:
         return 0.0
-    return math.sqrt(apart / norm) if norm else math.inf
+    return math.sqrt(difference / norm) if norm else math.inf
 
 
-def _chunks(array):
-    """Doubles a megabyte's worth at a time: a copy of fc6 would be 300 MB."""
+def _chunks(array: np.ndarray) -> Iterator[np.ndarray]:
+    """A megabyte at a time as float64: a copy of fc6 would take 300 MB."""
     flat = np.reshape(array, -1)
     for start in range(0, flat.size, 1 << 17):
         yield flat[start : start + (1 << 17)].astype(np.float64)
 
 
-def _fits(wanted, stored, is_legacy):
-    if is_legacy and len(stored) == 4 and len(wanted) <= 4:
-        return (1,) * (4 - len(wanted)) + wanted == stored
-    return wanted == stored
+def _fits(expected: Shape, stored: StoredShape) -> bool:
+    if stored.is_legacy and len(stored.shape) == 4 and len(expected) <= 4:
+        return (1,) * (4 - len(expected)) + expected == stored.shape
+    return expected == stored.shape
 
 
-def _blobs(count):
-    return "1 blob" if count == 1 else "{} blobs".format(count)
+def _blobs(count: int) -> str:
+    return "1 blob" if count == 1 else f"{count} blobs"

@@ -98,7 +98,7 @@ def encoded(extension, size=(24, 32), parameters=()):
 def readable():
     """Name -> a file that is strange, but an image."""
     jpeg, picture = encoded(".jpg"), encoded(".png")
-    files = {"exif-{}.jpg".format(one): with_exif(jpeg, one) for one in range(10)}
+    files = {f"exif-{one}.jpg": with_exif(jpeg, one) for one in range(10)}
     files.update({
         "jpeg-called.png": jpeg, "png-called.jpg": picture, "no-extension": jpeg,
         "jpeg-called.txt": jpeg, "behind-the-end.jpg": jpeg + bytes(100),
@@ -116,24 +116,24 @@ def readable():
 def unreadable():
     """Name -> a file that is no image, or not all of one."""
     files = bombs()
-    for extension in (".jpg", ".png", ".bmp", ".tif", ".webp", ".gif", ".txt", ""):
+    for extension in (".jpg", ".png", ".bmp", ".tif", ".webp", ".gif", ".ppm", ".jp2"):
         files["empty" + extension] = b""
     for extension in (".jpg", ".png"):
         whole = encoded(extension, (64, 64))
         for index in range(50):
             cut = 1 + index * (len(whole) - 2) // 50
-            files["cut-{:02d}{}".format(index, extension)] = whole[:cut]
+            files[f"cut-{index:02d}{extension}"] = whole[:cut]
     files["cut.bmp"] = encoded(".bmp")[:40]
     rng = np.random.RandomState(8)
     for index in range(40):
-        files["noise-{:02d}.jpg".format(index)] = rng.bytes(10 * index + 1)
+        files[f"noise-{index:02d}.jpg"] = rng.bytes(10 * index + 1)
     for index, start in enumerate((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"BM",
                                    b"II*\0", b"RIFF\0\0\0\0WEBP", b"P6 ", b"\0\0\1\0")):
-        files["begun-{}.jpg".format(index)] = start + rng.bytes(200)
+        files[f"begun-{index}.jpg"] = start + rng.bytes(200)
     files.update({
         "text.jpg": b"This is no image.\n" * 10, "page.jpg": b"<!DOCTYPE html><html></html>",
         "utf16.png": "no image".encode("utf-16"), "zip.jpg": b"PK\x03\x04" + bytes(100),
-        "zeros.png": bytes(5000), "drawing.svg": b"<svg xmlns='http://www.w3.org/2000/svg'/>",
+        "zeros.png": bytes(5000), "drawing.png": b"<svg xmlns='http://www.w3.org/2000/svg'/>",
         "no-rows.png": png(16, 0, b""), "no-data.png": png(16, 16, b""),
     })
     return files

@@ -15,9 +15,11 @@ def model(tmp_path, monkeypatch):
     """The model folder of the fake engine; all nets that batches start are that engine."""
     import faulty
 
-    from caffe_gradcam.batch import child
+    from caffe_gradcam.engines import opening
+    from caffe_gradcam.processes import child
 
     monkeypatch.setattr(child, "_PROGRAM", faulty.PROGRAM)
+    monkeypatch.setattr(opening, "is_installed", lambda library: True)
     return write_model(tmp_path / "model")
 
 
@@ -27,5 +29,5 @@ def written_as(request, monkeypatch):
     if request.param == "parquet":
         pytest.importorskip("pyarrow", reason="pyarrow is not installed here")
     else:
-        monkeypatch.setattr("caffe_gradcam.batch.parts.kind", lambda: "npz")
+        monkeypatch.setattr("caffe_gradcam.batch.output.parts.preferred_format", lambda: "npz")
     return request.param

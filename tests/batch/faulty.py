@@ -1,6 +1,6 @@
 """Nets of batch that are the fake engine, in all processes that a run starts.
 
-The engine dies of pictures whose red is ``ABORTS``, hangs at those of ``HANGS``, does not bear
+The engine dies of images whose red is ``ABORTS``, hangs at those of ``HANGS``, does not bear
 two of ``LARGE`` at once, refuses those of ``REFUSED`` and fails of ``BREAKS`` with an error of
 its own; all others it explains.
 """
@@ -11,13 +11,13 @@ import time
 import numpy as np
 from fake_engine import FakeEngine
 
-from caffe_gradcam.batch import child
-from caffe_gradcam.engines.errors import EngineError, OutOfMemory
+from caffe_gradcam.processes import child
+from prototxt_tools.errors import EngineError, OutOfMemory
 
 ABORTS, HANGS, LARGE, REFUSED, BREAKS = 200, 210, 220, 230, 240
-_IMPORT = "from caffe_gradcam.batch.child"
+_IMPORT = "from caffe_gradcam.processes.child"
 PROGRAM = child._PROGRAM.replace(_IMPORT, "import faulty\nfaulty.install()\n" + _IMPORT)
-# Seconds per batch, for tests that want to find a run at work.
+# Seconds per batch, for tests that need to find a run at work.
 PAUSE = float(os.environ.get("FAULTY_PAUSE", "0"))
 
 
@@ -42,7 +42,9 @@ class FaultyEngine(FakeEngine):
 
 def install():
     """Take this engine in this process, and in its children."""
-    import caffe_gradcam.engines
+    from caffe_gradcam.engines import opening
+    from caffe_gradcam.explaining import explainer
 
-    caffe_gradcam.engines.open_engine = lambda kind, **wanted: FaultyEngine()
+    explainer.open_engine = lambda net, running: FaultyEngine()
+    opening.is_installed = lambda library: True
     child._PROGRAM = PROGRAM

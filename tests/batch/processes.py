@@ -12,7 +12,7 @@ PROGRAM = """import sys
 sys.path[:0] = [{!r}, {!r}, {!r}]
 import faulty
 faulty.install()
-from caffe_gradcam.cli import main
+from caffe_gradcam.commands.cli import main
 sys.exit(main())
 """
 
@@ -26,29 +26,29 @@ def start(*arguments, **options):
     """Start ``caffe-gradcam batch`` with the fake engine; standard error is kept."""
     pause = options.pop("pause", 0)
     return subprocess.Popen(
-        program() + ["batch"] + [str(one) for one in arguments]
-        + ["--engine", "torch", "--workers", "1", "--batch", "4", "--shard-size", "6"],
+        program() + ["batch"] + [str(argument) for argument in arguments]
+        + ["--engine", "torch", "--decoders", "1", "--batch", "4", "--part-size", "6"],
         env=dict(os.environ, FAULTY_PAUSE=str(pause)), stderr=subprocess.PIPE,
         universal_newlines=True, **options)
 
 
 def family(pid):
     """A process and all that descend from it, as pids."""
-    found = [pid]
-    for one in found:
+    members = [pid]
+    for member in members:
         try:
-            for thread in os.listdir("/proc/{}/task".format(one)):
-                with open("/proc/{}/task/{}/children".format(one, thread)) as file:
-                    found += map(int, file.read().split())
+            for thread in os.listdir(f"/proc/{member}/task"):
+                with open(f"/proc/{member}/task/{thread}/children") as file:
+                    members += map(int, file.read().split())
         except OSError:
             continue
-    return found
+    return members
 
 
 def command_line(pid):
     """What a process was called with; nothing where it is gone."""
     try:
-        with open("/proc/{}/cmdline".format(pid)) as file:
+        with open(f"/proc/{pid}/cmdline") as file:
             return file.read()
     except OSError:
         return ""
@@ -66,7 +66,7 @@ def are_gone(pids, seconds=10.0):
     """Whether processes end within so many seconds."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        if not any(_is_alive(one) for one in pids):
+        if not any(map(_is_alive, pids)):
             return True
         time.sleep(0.02)
     return False
@@ -74,7 +74,7 @@ def are_gone(pids, seconds=10.0):
 
 def _is_alive(pid):
     try:
-        with open("/proc/{}/stat".format(pid)) as file:
+        with open(f"/proc/{pid}/stat") as file:
             return file.read().rsplit(")", 1)[1].split()[0] != "Z"
     except OSError:
         return False

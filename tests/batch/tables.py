@@ -1,16 +1,26 @@
-"""Pictures for batches to explain, and tables of what came of them."""
+"""Images for batches to explain, and tables of what came of them."""
+
+import dataclasses
 
 import cv2
 import numpy as np
 
 from caffe_gradcam import batch
-from caffe_gradcam.batch import parts
-from caffe_gradcam.batch.plan import Plan
+from caffe_gradcam.asking.grammar import Asking
+from caffe_gradcam.batch import Drawing, Options, Parts, Pipeline, Reporting
+from caffe_gradcam.batch.output import parts
+from caffe_gradcam.batch.output.plan import Plan
 from caffe_gradcam.batch.storage import open_folder
+from caffe_gradcam.engines.running import Running
+from caffe_gradcam.explaining.recipe import ModelChoice, Recipe
+from caffe_gradcam.explaining.settings import Explaining
+
+_PIPELINE = Pipeline(batch=4, decoders=1)
+_PARTS = Parts(size=6)
 
 
 def picture(path, blue=90, green=90, red=90, size=(12, 16)):
-    """A picture of one colour whose upper left quarter is brighter."""
+    """An image of one colour whose upper left quarter is brighter."""
     image = np.empty(size + (3,), np.uint8)
     image[:] = (blue, green, red)
     image[:size[0] // 2, :size[1] // 2, :2] += 40
@@ -20,17 +30,37 @@ def picture(path, blue=90, green=90, red=90, size=(12, 16)):
 
 
 def pictures(folder, count):
-    """So many pictures of different colours, by turns bluer and greener."""
+    """So many images of different colours, by turns bluer and greener."""
     for index in range(count):
         blue, green = (100 + index % 50, 80) if index % 2 == 0 else (80, 100 + index % 50)
-        picture(folder / "{:04d}.png".format(index), blue, green)
+        picture(folder / f"{index:04d}.png", blue, green)
     return folder
 
 
-def explain(model, source, output, **options):
-    """Run a batch with the fake engine, batches of four, parts of six."""
-    options = dict({"engine": "torch", "batch": 4, "shard_size": 6, "workers": 1}, **options)
-    return batch.run(str(model), str(source), str(output), **options)
+def recipe(model, classes=(), methods=("grad-cam",), **running):
+    """A recipe for the fake engine."""
+    return Recipe(ModelChoice(str(model)), Asking(tuple(classes)), Explaining(tuple(methods)),
+                  Running(engine="torch", **running))
+
+
+def explain(model, source, output, classes=(), methods=("grad-cam",), **fields):
+    """Run a batch with the fake engine, batches of four, parts of six.
+
+    The other keywords are fields of Parts (``part_size`` is its ``size``), Pipeline, Drawing and
+    Reporting.
+    """
+    if "part_size" in fields:
+        fields["size"] = fields.pop("part_size")
+    options = Options(*(_with(value, fields) for value in (
+        _PARTS, _PIPELINE, Drawing(), Reporting())))
+    assert not fields, fields
+    return batch.run(recipe(model, classes, methods), str(source), str(output), options)
+
+
+def _with(value, fields):
+    names = [field.name for field in dataclasses.fields(value)]
+    return dataclasses.replace(
+        value, **{name: fields.pop(name) for name in names if name in fields})
 
 
 def plan_of(output):
@@ -40,7 +70,7 @@ def plan_of(output):
 def table(output, columns=None):
     """All rows of an output, in order."""
     plan = plan_of(output)
-    return [row for shard in sorted(plan.done()) for row in parts.read(plan, shard, columns)]
+    return [row for number in sorted(plan.done()) for row in parts.read(plan, number, columns)]
 
 
 def column(output, name):

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from tables import explain, picture, table
 
-from caffe_gradcam import images
-from caffe_gradcam.batch import fetch, storage
-from caffe_gradcam.batch.item import Item
+from caffe_gradcam.batch import storage
+from caffe_gradcam.batch.sources import reading
+from caffe_gradcam.batch.sources.item import Item
+from caffe_gradcam.model import images
 from prototxt_tools.errors import InputError
 
 # What a decoder does with each of the files whose names come in, and what it took.
@@ -22,9 +23,9 @@ import json, os, sys, time
 sys.path[:] = {path!r}
 os.environ["OPENCV_IO_MAX_IMAGE_PIXELS"] = "{pixels}"
 import cv2
-from caffe_gradcam.batch import fetch
-from caffe_gradcam.batch.item import Item
-from caffe_gradcam.preprocess import Preprocessing, prepare
+from caffe_gradcam.batch.sources import reading
+from caffe_gradcam.batch.sources.item import Item
+from caffe_gradcam.model.preprocess import Preprocessing, prepare
 from prototxt_tools.errors import InputError
 cv2.setNumThreads(1)
 report, inputs = {{}}, {{"data": Preprocessing((8, 8), resize=(8, 8))}}
@@ -33,7 +34,7 @@ def seconds(name):
     started = time.process_time()
     item = Item.of(name, id=name)
     try:
-        prepare(fetch.photograph(item, fetch.fetch(item)), inputs)
+        prepare(reading.decode(item, reading.fetch(item)), inputs)
     except InputError:
         pass
     return time.process_time() - started
@@ -63,7 +64,7 @@ def folder(tmp_path_factory):
 
 def test_each_bad_image_has_its_row_and_none_stops_the_run(model, folder, tmp_path):
     source, expected = folder
-    explain(model, source, tmp_path / "out", batch=8, shard_size=100)
+    explain(model, source, tmp_path / "out", batch=8, part_size=100)
     rows = table(tmp_path / "out", ["id", "status", "error", "sha256"])
     # Some are of one colour, so that no place in them speaks for anything.
     became = {row["id"]: row["status"].replace("empty", "ok") for row in rows}
@@ -74,7 +75,7 @@ def test_each_bad_image_has_its_row_and_none_stops_the_run(model, folder, tmp_pa
 
 def test_no_bad_image_takes_a_second_or_a_gigabyte(folder):
     names = sorted(os.path.join(str(folder[0]), name) for name in os.listdir(str(folder[0])))
-    program = MEASURE.format(path=sys.path, pixels=fetch.MOST_PIXELS)
+    program = MEASURE.format(path=sys.path, pixels=reading.MOST_PIXELS)
     printed = subprocess.check_output(
         [sys.executable, "-c", program], input=json.dumps(names).encode(),
         stderr=subprocess.DEVNULL)
@@ -92,12 +93,12 @@ def test_no_bad_image_takes_a_second_or_a_gigabyte(folder):
     ("cut-30.jpg", "the image is cut short"),
     ("dangling.jpg", "no such file"),
     ("pipe.jpg", "not a regular file"),
-    ("text.jpg", "no image that OpenCV can read"),
+    ("text.jpg", "not an image that OpenCV can read"),
 ])
 def test_the_reason_is_said(folder, name, message):
     one = Item.of(str(folder[0] / name), id=name)
     with pytest.raises(InputError, match=name + ": .*" + message):
-        fetch.photograph(one, fetch.fetch(one))
+        reading.decode(one, reading.fetch(one))
 
 
 def test_folders_and_files_without_permission_in_a_list_are_rows(model, tmp_path):
@@ -123,15 +124,15 @@ def test_cmyk_and_animated_images_are_read_as_opencv_reads_them(tmp_path):
 
 
 def test_a_picture_that_a_resize_would_make_immense_is_refused():
-    from caffe_gradcam.preprocess import Preprocessing, prepare
+    from caffe_gradcam.model.preprocess import Preprocessing, prepare
 
     thin = np.zeros((1, 300000, 3), np.uint8)
-    with pytest.raises(InputError, match="too long and thin: resized it would be 256x76800000"):
+    with pytest.raises(InputError, match="too long and thin: resized, it would be 256x76800000"):
         prepare(thin, {"data": Preprocessing((224, 224), resize=256, crop=(224, 224))})
 
 
 def test_a_large_photograph_is_resized_channel_by_channel_to_the_same_numbers(monkeypatch):
-    from caffe_gradcam import preprocess
+    from caffe_gradcam.model import preprocess
 
     photograph = np.random.RandomState(1).randint(0, 256, (61, 83, 3)).astype(np.uint8)
     wanted = {"data": preprocess.Preprocessing((32, 32), resize=(32, 32))}

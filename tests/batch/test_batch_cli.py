@@ -7,11 +7,10 @@ import subprocess
 import sys
 
 import cv2
-import numpy as np
 import pytest
 from tables import column, picture, pictures, table
 
-from caffe_gradcam import cli
+from caffe_gradcam.commands import cli
 
 
 @pytest.fixture
@@ -24,22 +23,22 @@ def place(model, tmp_path, monkeypatch):
 
 
 def batch(*arguments):
-    return cli.main(["batch", "model"] + list(arguments) + ["--engine", "torch", "--workers", "1"])
+    return cli.main(["batch", "model"] + list(arguments) + ["--engine", "torch", "--decoders", "1"])
 
 
 def test_the_rows_of_an_output_are_drawn_later_by_a_condition(place, capsys):
-    assert batch("val.txt", "--root", "in", "-o", "out", "--top", "2", "-q") == 0
-    assert cli.main(["render", "out", "--where", "class == predicted and label != class"]) == 0
+    assert batch("val.txt", "--root", "in", "-o", "out", "--class", "top:2", "-q") == 0
+    assert cli.main(["render", "out", "--where", "class == predicted and true_label != class"]) == 0
     names = sorted(os.listdir("out/rendered"))
-    assert names == ["000000001.0001.class-1-green.smaller.png",
-                     "000000002.0002.class-0-blue.smaller.png"]
+    assert names == ["000000001.0001.class-1-green.smaller.grad-cam.png",
+                     "000000002.0002.class-0-blue.smaller.grad-cam.png"]
     figure = cv2.imread("out/rendered/" + names[0]).astype(int)
-    # Where the heat is 1, JET's dark red: nothing in the photograph is like it.
+    # Where the heat is 1, JET's dark red: nothing in the image is like it.
     assert (figure[:, :, 2] - figure[:, :, :2].max(axis=2)).max() > 40
     assert "2 images drawn in out/rendered" in capsys.readouterr().err
 
 
-def test_a_photograph_that_has_changed_is_not_drawn_on(place, capsys):
+def test_an_image_that_has_changed_is_not_drawn_on(place, capsys):
     batch("in", "-o", "out", "-q")
     picture(place / "in" / "0001.png", red=3)
     assert cli.main(["render", "out", "-o", "figures", "--figure", "overlay"]) == 1
@@ -53,20 +52,20 @@ def test_overlays_are_drawn_besides_if_asked_for(place, overlays, images):
     batch("val.txt", "--root", "in", "-o", "out", "-q", "--overlays", overlays, "--format", "jpg")
     drawn = [name for _, _, files in os.walk("out/overlays") for name in files]
     assert sorted(int(name[:9]) for name in drawn) == images
-    assert all(name.endswith(".smaller.jpg") for name in drawn)
+    assert all(name.endswith(".smaller.grad-cam.jpg") for name in drawn)
 
 
 def test_status_counts_and_verify_finds_nothing(place, capsys):
     (place / "in" / "text.png").write_text("no image")
-    assert batch("in", "-o", "out", "--shard-size", "2", "--shard", "1/2") == 0
-    assert batch("in", "-o", "out", "--shard-size", "2", "--shard", "2/2") == 1
+    assert batch("in", "-o", "out", "--part-size", "2", "--worker", "1/2") == 0
+    assert batch("in", "-o", "out", "--part-size", "2", "--worker", "2/2") == 1
     assert "1 unreadable; see out, or try them again with --retry-failed" in capsys.readouterr().err
     assert cli.main(["batch", "status", "out", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["counts"] == {"ok": 4, "empty": 0, "unreadable": 1, "failed": 0}
     assert (report["parts"], report["parts_planned"], report["images"]) == (3, 3, 5)
     assert cli.main(["batch", "verify", "out"]) == 0
-    assert capsys.readouterr().out == "out: 3 of 3 parts, and all of them are sound\n"
+    assert capsys.readouterr().out == "out: 3 of 3 parts are finished, and all of them are sound\n"
 
 
 def test_log_json_is_an_object_a_line_and_metrics_a_file_for_prometheus(place, capsys):
@@ -99,12 +98,12 @@ def test_questions_of_all_kinds_can_be_asked(place):
 
 
 @pytest.mark.parametrize("arguments, message", [
-    (["nowhere", "-o", "out"], "nowhere: no such folder, list or archive"),
+    (["nowhere", "-o", "out"], "nowhere: no such image, folder, list or archive"),
     (["in", "-o", "out", "--class", "red"], "red"),
     (["in", "-o", "out", "--style", "neon"], "neon"),
-    (["in"], "say where to write: -o OUT"),
+    (["in"], "-o OUT"),
     (["in", "-o", "val.txt"], "val.txt: cannot be made"),
-    (["in", "-o", "out", "--devices", "gpu7"], "gpu7"),
+    (["in", "-o", "out", "--device", "gpu7"], "gpu7"),
 ])
 def test_what_cannot_be_done_is_said_in_one_sentence(place, capsys, arguments, message):
     assert batch(*arguments + ["-q"]) == 2
@@ -118,40 +117,23 @@ def test_a_run_that_came_to_no_row_does_not_bind_the_next(place, model, capsys):
     weights.write_bytes(b"other")
     assert batch("in", "-o", "out", "-q") == 0
     assert batch("in", "-o", "out", "-q", "--method", "eigen-cam") == 2
-    assert "out: was begun with explainer" in capsys.readouterr().err
+    assert "out: was started with explaining" in capsys.readouterr().err
 
 
-def test_status_of_no_output_and_impossible_shares_are_refused(place, capsys):
+def test_status_of_no_output_and_impossible_workers_are_refused(place, capsys):
     assert cli.main(["batch", "status", "in"]) == 2
-    assert "in: no batch's output; it has no manifest.json" in capsys.readouterr().err
-    for share in ("0/4", "5/4", "1", "a/b"):
+    assert "in: not the output of a batch; there is no manifest.json" in capsys.readouterr().err
+    for worker in ("0/4", "5/4", "1", "a/b"):
         with pytest.raises(SystemExit):
-            batch("in", "-o", "out", "--shard", share)
-        assert "I/N with I from 1 to N, not '{}'".format(share) in capsys.readouterr().err
+            batch("in", "-o", "out", "--worker", worker)
+        assert f"expected I/N with I from 1 to N, not '{worker}'" in capsys.readouterr().err
 
 
 def test_help_imports_no_heavy_library():
-    program = ("import atexit, sys\nfrom caffe_gradcam import cli\natexit.register(lambda: print("
+    program = ("import atexit, sys\nfrom caffe_gradcam.commands import cli\n"
+               "atexit.register(lambda: print("
                "sorted({'cv2', 'torch', 'pyarrow', 'ray', 'fsspec', 'lmdb'} & set(sys.modules)), "
                "file=sys.stderr))\ncli.main(['batch', '--help'])")
     result = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE,
                             stderr=subprocess.PIPE, universal_newlines=True)
     assert result.stderr == "[]\n" and "exit codes" in result.stdout
-
-
-def test_rows_of_a_data_flow_come_back_in_the_form_they_came_in(place):
-    from caffe_gradcam.batch import explain_batch, flow
-
-    rows = [{"path": "in/0000.png", "label": "blue"}, {"path": "in/none.png", "class": "green"},
-            {"path": "in/0001.png", "class": "top:2"}]
-    found = explain_batch(rows, "model", engine="torch", batch=4)
-    assert [(row["item"], row["status"], row["label"], row["class"]) for row in found] == [
-        (0, "ok", 0, 0), (1, "unreadable", None, None), (2, "ok", None, 1), (2, "ok", None, 0)]
-    lane = flow._kept[1]
-    columns = {"path": np.array(["in/0000.png"], object)}
-    again = explain_batch(columns, "model", engine="torch", batch=4)
-    assert flow._kept[1] is lane  # the net was not opened again
-    assert again["class"].tolist() == [0] and again["cam"][0] == found[0]["cam"]
-    pyarrow = pytest.importorskip("pyarrow", reason="pyarrow is not installed here")
-    made = explain_batch(pyarrow.table({"path": ["in/0000.png"]}), "model", engine="torch", batch=4)
-    assert made.column("cam").to_pylist() == [found[0]["cam"]]

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from tables import picture
 
-from caffe_gradcam.batch import fetch, sources
+from caffe_gradcam.batch import sources
+from caffe_gradcam.batch.sources import reading
 
 NET = """
 layer {{ name: "data" type: "Data" top: "data" top: "label"
@@ -24,7 +25,7 @@ def images(tmp_path):
     for index in range(COUNT):
         place = tmp_path / "in" / "{}.{}".format(index, "png" if index % 2 else "jpg")
         picture(place, *rng.randint(0, 200, 3).tolist(), size=(12 + index, 20 - index))
-        lines.append("{} {}\n".format(place.name, 10 * index))
+        lines.append(f"{place.name} {10 * index}\n")
     (tmp_path / "list.txt").write_text("".join(lines))
     return tmp_path
 
@@ -46,8 +47,8 @@ def test_pixels_and_labels_are_those_of_caffes_data_layer(caffe, images, options
     subprocess.check_call([tool] + options + [
         str(images / "in") + "/", str(images / "list.txt"), str(place)],
         stderr=subprocess.DEVNULL)
-    ours = [(fetch.photograph(one, fetched), fetched.label)
-            for one in sources.items(str(place)) for fetched in [fetch.fetch(one)]]
+    ours = [(reading.decode(entry, fetched), fetched.true_label)
+            for entry in sources.open_source(str(place)) for fetched in [reading.fetch(entry)]]
     (images / "net.prototxt").write_text(NET.format(place))
     net = caffe.Net(str(images / "net.prototxt"), caffe.TEST)
     assert len(ours) == COUNT

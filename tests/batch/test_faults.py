@@ -10,14 +10,16 @@ from faulty import ABORTS, BREAKS, HANGS, LARGE, REFUSED
 from processes import command_line, family, kill, wait_for
 from tables import column, explain, picture, pictures, table
 
-from caffe_gradcam.batch import fetch, lock, storage
+from caffe_gradcam.batch import storage
+from caffe_gradcam.batch.output import lock
+from caffe_gradcam.batch.sources import reading
 from prototxt_tools.errors import InputError
 
 
 def test_only_the_picture_that_a_net_dies_of_fails(model, tmp_path):
     source = pictures(tmp_path / "in", 12)
     picture(source / "0005.png", red=ABORTS)
-    summary = explain(model, source, tmp_path / "out", shard_size=12)
+    summary = explain(model, source, tmp_path / "out", part_size=12)
     assert summary.counts == {"ok": 11, "empty": 0, "unreadable": 0, "failed": 1}
     row, = [row for row in table(tmp_path / "out") if row["status"] == "failed"]
     assert (row["item"], row["error"]) == (5, "Caffe stopped: Check failed: red != 200")
@@ -47,14 +49,14 @@ def test_pictures_that_a_net_refuses_fail_one_by_one_in_one_process(model, tmp_p
 def test_a_batch_that_is_too_large_for_the_memory_is_halved(model, tmp_path):
     source = pictures(tmp_path / "in", 4)
     for index in range(4):
-        picture(source / "{:04d}.png".format(index), red=LARGE)
+        picture(source / f"{index:04d}.png", red=LARGE)
     assert explain(model, source, tmp_path / "out").counts["ok"] == 4
 
 
 def test_a_net_that_does_not_open_stops_the_run_in_one_sentence(model, tmp_path):
     source = pictures(tmp_path / "in", 4)
     with pytest.raises(InputError, match="no method 'grad-kam'"):
-        explain(model, source, tmp_path / "out", explainer={"methods": ["grad-kam"]})
+        explain(model, source, tmp_path / "out", methods=["grad-kam"])
 
 
 def test_a_decoder_that_is_killed_is_replaced(model, tmp_path, monkeypatch):
@@ -63,7 +65,7 @@ def test_a_decoder_that_is_killed_is_replaced(model, tmp_path, monkeypatch):
 
     def kill_decoders():
         for pid in family(os.getpid())[1:]:
-            if "batch.decode:serve" in command_line(pid):
+            if "batch.pipeline.decoder:serve" in command_line(pid):
                 kill(pid)
                 killed.append(pid)
         return killed
@@ -86,7 +88,7 @@ def test_a_file_that_is_gone_or_garbage_when_its_turn_comes_is_one_row(model, tm
     explain(model, source, tmp_path / "out")
     errors = column(tmp_path / "out", "error")
     assert errors[3].endswith("0003.png: no such file")
-    assert "0004.png: no image" in errors[4]
+    assert "0004.png: not an image" in errors[4]
     assert sum(error is None for error in errors) == 6
 
 
@@ -145,17 +147,17 @@ def test_a_part_is_there_whole_or_not_at_all(tmp_path, monkeypatch):
     assert os.listdir(str(tmp_path)) == ["a"] and (tmp_path / "a").read_bytes() == b"old"
 
 
-def test_locks_are_of_shards_and_within_a_process_too(tmp_path):
+def test_locks_are_of_parts_and_within_a_process_too(tmp_path):
     folder = storage.open_folder(str(tmp_path))
-    with lock.shards(folder, 0, 4):
-        with lock.shards(folder, 4, 8):
-            with pytest.raises(InputError, match="another run is at work"):
-                with lock.shards(folder, 3, 5):
+    with lock.parts(folder, range(4)):
+        with lock.parts(folder, range(4, 8)):
+            with pytest.raises(InputError, match="another run is working on these parts"):
+                with lock.parts(folder, range(3, 5)):
                     pass
-        with pytest.raises(InputError, match="another run is at work"):
-            with lock.shards(folder, 0, 1):
+        with pytest.raises(InputError, match="another run is working on these parts"):
+            with lock.parts(folder, range(0, 1)):
                 pass
-    with lock.shards(folder, 0, 8):
+    with lock.parts(folder, range(0, 8)):
         pass
 
 
@@ -163,4 +165,4 @@ def test_a_picture_too_long_to_be_one_is_not_read(tmp_path, monkeypatch):
     (tmp_path / "a.jpg").write_bytes(bytes(1000))
     with pytest.raises(InputError, match="1000 bytes are more than the limit of 999"):
         storage.read(str(tmp_path / "a.jpg"), limit=999)
-    assert fetch.MOST_BYTES == 1 << 28
+    assert reading.MOST_BYTES == 1 << 28

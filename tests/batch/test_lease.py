@@ -11,7 +11,8 @@ import uuid
 import pytest
 from processes import HERE, wait_for
 
-from caffe_gradcam.batch import lease, lock, storage
+from caffe_gradcam.batch import storage
+from caffe_gradcam.batch.output import lease, lock
 from prototxt_tools.errors import InputError
 
 pytest.importorskip("fsspec", reason="fsspec is not installed here")
@@ -24,23 +25,22 @@ def folder(request, tmp_path):
     return storage.open_folder("file://" + str(tmp_path / "out"))
 
 
-def leave_note(folder, first, end, **said):
+def leave_note(folder, first, end, **holder):
     """A note as another run would leave it, on a machine of its own."""
     folder.make(lease.FOLDER)
     note = dict({"host": "node7", "pid": 12, "here": "elsewhere", "since": "1",
-                 "renewed": time.time()}, **said)
-    folder.write("{}/shards-{}-{}-{}.json".format(lease.FOLDER, first, end, uuid.uuid4().hex),
+                 "renewed": time.time()}, **holder)
+    folder.write(f"{lease.FOLDER}/parts-{first}-{end}-{uuid.uuid4().hex}.json",
                  json.dumps(note).encode())
 
 
-def test_the_same_shards_are_refused_and_others_are_not(folder):
-    with lock.shards(folder, 0, 4):
-        with lock.shards(folder, 4, 8):
-            with pytest.raises(InputError, match="another run, process {} on .*--shard".format(
-                    os.getpid())):
-                with lock.shards(folder, 3, 5):
+def test_the_same_parts_are_refused_and_others_are_not(folder):
+    with lock.parts(folder, range(4)):
+        with lock.parts(folder, range(4, 8)):
+            with pytest.raises(InputError, match=f"run, process {os.getpid()} on .*--worker"):
+                with lock.parts(folder, range(3, 5)):
                     pass
-    with lock.shards(folder, 0, 8):
+    with lock.parts(folder, range(0, 8)):
         pass
     assert folder.names(lease.FOLDER) == []
 
@@ -48,30 +48,31 @@ def test_the_same_shards_are_refused_and_others_are_not(folder):
 def test_a_run_on_another_machine_is_named_with_what_is_left_of_its_claim(folder):
     leave_note(folder, 2, 3, renewed=time.time() - 30)
     with pytest.raises(InputError, match=r"process 12 on node7.*ends in (5\d|60) s\)"):
-        with lock.shards(folder, 0, 8):
+        with lock.parts(folder, range(0, 8)):
             pass
     assert len(folder.names(lease.FOLDER)) == 1
 
 
 def test_a_note_that_is_not_renewed_holds_nobody_up(folder):
     leave_note(folder, 0, 8, renewed=time.time() - lease.STALE - 5)
-    with lock.shards(folder, 0, 8):
+    with lock.parts(folder, range(0, 8)):
         assert len(folder.names(lease.FOLDER)) == 1
 
 
 @pytest.mark.parametrize("content", [b"", b"[1]", b"{}", b'{"renewed": "never"}'])
 def test_what_is_no_note_holds_nobody_up(folder, content):
     folder.make(lease.FOLDER)
-    folder.write("{}/shards-0-8-{}.json".format(lease.FOLDER, uuid.uuid4().hex), content)
-    with lock.shards(folder, 0, 8):
+    folder.write(f"{lease.FOLDER}/parts-0-8-{uuid.uuid4().hex}.json", content)
+    with lock.parts(folder, range(0, 8)):
         pass
 
 
 def test_a_process_that_was_killed_holds_nobody_up(tmp_path):
     program = """import sys
 sys.path.insert(0, {!r})
-from caffe_gradcam.batch import lock, storage
-with lock.shards(storage.open_folder({!r}), 0, 8):
+from caffe_gradcam.batch.output import lock
+from caffe_gradcam.batch import storage
+with lock.parts(storage.open_folder({!r}), range(0, 8)):
     print("held", flush=True)
     sys.stdin.read()
 """.format(str(HERE.parents[1]), "file://" + str(tmp_path))
@@ -79,12 +80,12 @@ with lock.shards(storage.open_folder({!r}), 0, 8):
                                stdout=subprocess.PIPE)
     assert process.stdout.readline() == b"held\n"
     folder = storage.open_folder("file://" + str(tmp_path))
-    with pytest.raises(InputError, match="process {} on".format(process.pid)):
-        with lock.shards(folder, 7, 9):
+    with pytest.raises(InputError, match=f"process {process.pid} on"):
+        with lock.parts(folder, range(7, 9)):
             pass
     process.kill()
     process.communicate()
-    with lock.shards(folder, 7, 9):
+    with lock.parts(folder, range(7, 9)):
         pass
 
 
@@ -97,7 +98,7 @@ def test_of_many_that_come_at_once_never_two_get_in(folder, monkeypatch):
         gate.wait()
         for _ in range(5):
             try:
-                with lock.shards(folder, 0, 1):
+                with lock.parts(folder, range(0, 1)):
                     with guard:
                         inside[0] += 1
                         most[0] = max(most[0], inside[0])
@@ -142,8 +143,8 @@ def test_a_lease_is_renewed_as_long_as_it_is_held(folder, monkeypatch):
 
     def renewed():
         name, = folder.names(lease.FOLDER)
-        return json.loads(folder.read("{}/{}".format(lease.FOLDER, name)).decode())["renewed"]
+        return json.loads(folder.read(f"{lease.FOLDER}/{name}").decode())["renewed"]
 
-    with lock.shards(folder, 0, 1):
+    with lock.parts(folder, range(0, 1)):
         first = renewed()
         wait_for(lambda: renewed() > first)

@@ -68,34 +68,34 @@ def test_sigterm_finishes_the_part_in_hand_and_says_how_to_go_on(model, tmp_path
     assert process.returncode == 0
     done = len(plan_of(tmp_path / "out").done())
     assert 1 <= done < 20
-    assert "stopped after {} parts; the same command goes on from there".format(done) in said
+    assert f"stopped after {done} parts; the same command continues from there" in said
     assert explain(model, source, tmp_path / "out").parts == 20 - done
     assert column(tmp_path / "out", "item") == list(range(120))
 
 
-def test_shares_of_the_parts_together_are_all(model, tmp_path):
+def test_the_parts_of_all_workers_are_all_parts(model, tmp_path):
     source = pictures(tmp_path / "in", 32)
     for index in (3, 1, 2):
-        summary = explain(model, source, tmp_path / "out", share=(index, 3))
+        summary = explain(model, source, tmp_path / "out", worker=(index, 3))
         assert summary.parts == 2 and summary.complete
     assert column(tmp_path / "out", "item") == list(range(32))
     assert plan_of(tmp_path / "out").manifest["counts"]["ok"] == 32
 
 
 @pytest.mark.parametrize("scheme, mark, message", [
-    ("", ".lock-shards", "another run is at work on these shards"),
-    ("file://", "leases/shards-*", r"another run, process {} on \S+, is at work on these shards"),
+    ("", ".lock-parts", "another run is working on these parts"),
+    ("file://", "leases/parts-*", r"another run, process {} on \S+, is working on these parts"),
 ])
 def test_a_run_refuses_parts_that_another_is_at_work_on(model, tmp_path, scheme, mark, message):
     if scheme:
         pytest.importorskip("fsspec", reason="fsspec is not installed here")
     source, output = pictures(tmp_path / "in", 24), scheme + str(tmp_path / "out")
-    process = start(model, source, "-o", output, "--shard", "1/2", pause=1.0)
+    process = start(model, source, "-o", output, "--worker", "1/2", pause=1.0)
     wait_for(lambda: list((tmp_path / "out").glob(mark)))
     try:
         with pytest.raises(InputError, match=message.format(process.pid)):
             explain(model, source, output)
-        assert explain(model, source, output, share=(2, 2)).parts == 2
+        assert explain(model, source, output, worker=(2, 2)).parts == 2
     finally:
         members = family(process.pid)
         kill(process.pid)
@@ -110,11 +110,11 @@ def test_what_failed_is_tried_again_if_asked_for_and_the_rest_kept(model, tmp_pa
     source = pictures(tmp_path / "in", 8)
     good = (source / "0002.png").read_bytes()
     (source / "0002.png").write_bytes(good[:60])
-    explain(model, source, tmp_path / "out", asking={"classes": ["top:2"]})
+    explain(model, source, tmp_path / "out", classes=["top:2"])
     before = table(tmp_path / "out")
     (source / "0002.png").write_bytes(good)
-    assert explain(model, source, tmp_path / "out", asking={"classes": ["top:2"]}).parts == 0
-    summary = explain(model, source, tmp_path / "out", asking={"classes": ["top:2"]},
+    assert explain(model, source, tmp_path / "out", classes=["top:2"]).parts == 0
+    summary = explain(model, source, tmp_path / "out", classes=["top:2"],
                       retry_failed=True)
     assert (summary.parts, summary.counts["ok"]) == (1, 1)
     after = table(tmp_path / "out")

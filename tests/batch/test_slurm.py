@@ -25,7 +25,7 @@ def submit(tmp_path, model):
     def run(task, cores):
         return subprocess.run(
             ["bash", str(SCRIPT), model, str(source), str(tmp_path / "out"), "--engine", "torch",
-             "--shard-size", "3"],
+             "--part-size", "3"],
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True,
             env=dict(os.environ, PATH="{}:{}".format(commands, os.environ["PATH"]),
                      CUDA_VISIBLE_DEVICES="", SLURM_ARRAY_TASK_ID=str(task),

@@ -3,8 +3,8 @@
 import pytest
 from definitions import random_weights
 from nets import BRANCHES, TARGETS
+from opened import open_net
 
-from caffe_gradcam.engines import open_engine
 from prototxt_tools import weights
 
 
@@ -31,5 +31,5 @@ def branches(kind, write_weights):
     path = write_weights(BRANCHES)
 
     def open_branches(targets=TARGETS, scores=("score",), **options):
-        return open_engine(kind, BRANCHES, path, scores, targets, **options)
+        return open_net(kind, BRANCHES, path, scores, targets, **options)
     return open_branches

@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 from definitions import pooled_linear, random_input
+from opened import open_net
 
-from caffe_gradcam.engines import open_engine
 from prototxt_tools import weights
 
 
 def pooled_gradient(kind, path, gradient):
     """Mean gradient over the map times its area, for classes 0, 1, 2 of three images."""
     data = random_input((3, 2, 9, 9)) / 60
-    with open_engine(kind, pooled_linear(), path, ["score"], ["conv"], gradient) as engine:
+    with open_net(kind, pooled_linear(), path, ["score"], ["conv"], gradient) as engine:
         engine.forward({"data": data}, [])
         return engine.backward("score", np.eye(3, 4), ["conv"])["conv"].mean((2, 3)) * 81
 

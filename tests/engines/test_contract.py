@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 from nets import AROUND, BATCH, SEED, TARGETS
+from opened import open_net
 
-from caffe_gradcam.engines import open_engine
 from prototxt_tools import weights
 
 
@@ -68,7 +68,7 @@ def test_the_two_gradients_are_one_where_nothing_is_in_place(branches):
 def test_another_size_of_image_is_taken_where_the_net_allows_it(kind, write_weights):
     text = AROUND.format('layer { name: "it" type: "Pooling" bottom: "conv" top: "it" '
                          'pooling_param { pool: AVE global_pooling: true } }')
-    with open_engine(kind, text, write_weights(text), ["score"], ["conv"]) as engine:
+    with open_net(kind, text, write_weights(text), ["score"], ["conv"]) as engine:
         for size in ((1, 2, 6, 6), (2, 2, 9, 5), (1, 2, 6, 6)):
             values = engine.forward({"data": np.ones(size, np.float32)}, ["conv", "score"])
             assert values["conv"].shape == (size[0], 4, size[2] - 2, size[3] - 2)
@@ -93,7 +93,7 @@ def test_two_targets_that_share_one_tensor_have_their_own_gradients(kind, write_
         layer { name: "drop" type: "Dropout" bottom: "conv" top: "drop" }
         layer { name: "it" type: "Concat" bottom: "conv" bottom: "drop" top: "it" }""")
     path = write_weights(text)
-    with open_engine(kind, text, path, ["score"], ["conv", "drop"]) as engine:
+    with open_net(kind, text, path, ["score"], ["conv", "drop"]) as engine:
         engine.forward({"data": np.ones((1, 2, 6, 6))}, [])
         gradients = engine.backward("score", np.float32([[1, 0, 0]]), ["conv", "drop"])
     of_conv, of_drop = weights.load(path)["score"][0][0].reshape(2, 1, 4, 4, 4)
@@ -121,7 +121,7 @@ V0 = """
 @pytest.mark.parametrize("text", [V1, V0], ids=["V1", "V0"])
 def test_old_forms_run(kind, text, write_weights):
     path = write_weights(V1)
-    with open_engine(kind, text, path, ["score"], ["conv"]) as engine:
+    with open_net(kind, text, path, ["score"], ["conv"]) as engine:
         assert engine.forward({"data": np.ones((1, 2, 3, 3))}, ["conv"])["conv"].shape[3] == 3
         gradient = engine.backward("score", np.float32([[0, 1, 0]]), ["conv"])["conv"]
     np.testing.assert_allclose(gradient.ravel(), weights.load(path)["score"][0][1], rtol=1e-6)

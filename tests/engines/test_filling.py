@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from definitions import random_input
 from nets import AROUND
+from opened import open_net
 
-from caffe_gradcam.engines import EngineError, open_engine
 from prototxt_tools import weights
-from prototxt_tools.errors import InputError
+from prototxt_tools.errors import InputError, WeightsError
 
 UNLEARNED = """
 input: "data" input_shape { dim: 1 dim: 2 dim: 6 dim: 6 }
@@ -35,9 +35,9 @@ def test_layers_without_weights_are_filled_as_caffe_fills_them(kind, write_weigh
     path = write_weights(UNLEARNED)
     only(path, "score")
     with pytest.raises(InputError) as caught:
-        open_engine(kind, UNLEARNED, path, ["score"], ["conv"])
+        open_net(kind, UNLEARNED, path, ["score"], ["conv"])
     assert str(caught.value) == path + ": no weights for layer conv, bn, scale, prelu, up"
-    with open_engine(kind, UNLEARNED, path, ["score"], ["conv"], allow_missing=True) as engine:
+    with open_net(kind, UNLEARNED, path, ["score"], ["conv"], allow_missing=True) as engine:
         values = engine.forward({"data": np.ones((1, 2, 6, 6))}, ["conv", "scale", "up"])
     # 18 ones times 0.5, minus 20; variance 0, so eps alone; then a slope of 0.25.
     np.testing.assert_allclose(values["conv"], -11, rtol=1e-6)
@@ -53,10 +53,10 @@ def test_random_fillers_are_left_to_caffe(kind, write_weights):
     path = write_weights(text)
     only(path, "conv")
     if kind == "torch":
-        with pytest.raises(EngineError, match="layer score, and its filler 'xavier' draws random"):
-            open_engine(kind, text, path, ["score"], ["conv"], allow_missing=True)
+        with pytest.raises(WeightsError, match="layer score, and its filler 'xavier' draws random"):
+            open_net(kind, text, path, ["score"], ["conv"], allow_missing=True)
     else:
-        with open_engine(kind, text, path, ["score"], ["conv"], allow_missing=True) as engine:
+        with open_net(kind, text, path, ["score"], ["conv"], allow_missing=True) as engine:
             score = engine.forward({"data": np.ones((1, 2, 6, 6))}, ["score"])["score"]
         assert len(set(score[0])) == 3
 
@@ -72,7 +72,7 @@ def test_layers_that_share_weights_by_name_get_the_same(kind, write_weights):
     text += 'layer { name: "score" type: "Eltwise" bottom: "conv1" bottom: "conv2" top: "score" }'
     path = write_weights(head.format(1) + stream.format(1, ""))
     image = random_input((1, 2, 3, 3))
-    with open_engine(kind, text, path, ["score"], ["conv1", "conv2"]) as engine:
+    with open_net(kind, text, path, ["score"], ["conv1", "conv2"]) as engine:
         values = engine.forward({"data1": image, "data2": image}, ["conv1", "conv2"])
     assert abs(values["conv1"]).max() > 0
     assert np.array_equal(values["conv1"], values["conv2"])
@@ -86,9 +86,9 @@ def test_weights_of_half_precision_are_taken(kind, tmp_path, write_weights):
     with h5py.File(path, "w") as file:
         for name, blobs in learned.items():
             for index, blob in enumerate(blobs):
-                file["data/{}/{}".format(name, index)] = blob.astype(np.float16)
+                file[f"data/{name}/{index}"] = blob.astype(np.float16)
     assert weights.load(path)["conv"][0].dtype == np.float16
-    with open_engine(kind, text, path, ["score"], ["conv"]) as engine:
+    with open_net(kind, text, path, ["score"], ["conv"]) as engine:
         conv = engine.forward({"data": np.ones((1, 2, 6, 6))}, ["conv"])["conv"]
     kernels, bias = (blob.astype(np.float16) for blob in learned["conv"])
     expected = kernels.sum((1, 2, 3), np.float32) + bias

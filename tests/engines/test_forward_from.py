@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 from nets import AROUND, BATCH, BRANCHES, SEED, STREAMS, TARGETS
+from opened import open_net
 
-from caffe_gradcam.engines import EngineError, open_engine
 from prototxt_tools import weights
-from prototxt_tools.errors import InputError
+from prototxt_tools.errors import EngineError, InputError
 
 SCORES = ["score", "side"]
 
@@ -40,7 +40,7 @@ def test_rows_are_those_of_the_last_forward_if_nothing_else_is_said(branches):
         values = engine.forward({"data": BATCH}, ["left", "score"])
         again = engine.forward_from("left", values["left"], ["score"])
         np.testing.assert_allclose(again["score"], values["score"], rtol=1e-5)
-        with pytest.raises(InputError, match="2 rows of blob 'left' and 3 in the last forward"):
+        with pytest.raises(InputError, match="2 rows for blob 'left', which had 3 in the last"):
             engine.forward_from("left", values["left"][:2], ["score"])
 
 
@@ -72,7 +72,7 @@ def test_a_channel_taken_away_takes_its_share_of_the_score(kind, write_weights):
     """The head is one InnerProduct."""
     text = AROUND.format('layer { name: "it" type: "Dropout" bottom: "conv" top: "it" }')
     path = write_weights(text)
-    with open_engine(kind, text, path, ["score"], ["conv"]) as engine:
+    with open_net(kind, text, path, ["score"], ["conv"]) as engine:
         value = engine.forward({"data": np.ones((1, 2, 6, 6))}, ["conv"])["conv"]
         without = np.repeat(value, 4, 0)
         without[range(4), range(4)] = 0
@@ -86,7 +86,7 @@ def test_the_other_stream_stays_as_it_is(kind, write_weights):
     random = np.random.RandomState(0)
     inputs = {"left": random.randn(2, 3, 8, 8), "right": random.randn(2, 1, 6, 6)}
     path = write_weights(STREAMS)
-    with open_engine(kind, STREAMS, path, ["score"], ["conv_l", "conv_r"]) as engine:
+    with open_net(kind, STREAMS, path, ["score"], ["conv_l", "conv_r"]) as engine:
         values = engine.forward(inputs, ["fc_l", "fc_r"])
         value = random.randn(3, 4, 4, 4).astype(np.float32)
         score = engine.forward_from("conv_r", value, ["score"], rows=[1, 1, 0])["score"]
@@ -104,7 +104,7 @@ CONSTANT = AROUND.format("""
 
 def test_a_blob_that_no_input_goes_into_has_no_rows(kind, write_weights):
     path = write_weights(CONSTANT)
-    with open_engine(kind, CONSTANT, path, ["score"], ["conv"]) as engine:
+    with open_net(kind, CONSTANT, path, ["score"], ["conv"]) as engine:
         engine.forward({"data": np.ones((1, 2, 6, 6))}, [])
         it = engine.forward_from("conv", np.zeros((3, 4, 4, 4)), ["it"], rows=[0, 0, 0])["it"]
     still = weights.load(path)["still"][0].reshape(-1)
@@ -117,7 +117,7 @@ def test_what_does_not_fit_is_said(branches):
             engine.forward_from("left", np.zeros((3, 4, 14, 12)), ["score"])
         engine.forward({"data": BATCH}, [])
         for blob, value, keep, rows, words in (
-                ("left", (1, 5, 14, 12), "score", [0], "blob 'left' is 3 x 4 x 14 x 12"),
+                ("left", (1, 5, 14, 12), "score", [0], "blob 'left' has rows of 4 x 14 x 12"),
                 ("left", (1, 4, 14, 12), "score", [3], "rows must name one of 0 to 2"),
                 ("left", (2, 4, 14, 12), "score", [0], "for each of 2 rows"),
                 ("left", (1, 4, 14, 12), "right", [0], "'right' does not depend on blob 'left'"),
@@ -135,7 +135,7 @@ def test_layers_that_cannot_take_so_many_rows_are_named(kind, write_weights):
         layer { name: "it" type: "ReLU" bottom: "fixed" top: "it" }""")
     text = text.replace("{ dim: 1 dim: 2 dim: 6", "{ dim: 2 dim: 2 dim: 6")
     path = write_weights(text)
-    with open_engine(kind, text, path, ["score"], ["conv"]) as engine:
+    with open_net(kind, text, path, ["score"], ["conv"]) as engine:
         engine.forward({"data": np.ones((2, 2, 6, 6))}, [])
         with pytest.raises(InputError, match="layer score"):
             engine.forward_from("conv", np.zeros((4, 4, 4, 4)), ["score"], rows=[0] * 4)
@@ -145,7 +145,7 @@ def test_layers_that_cannot_take_so_many_rows_are_named(kind, write_weights):
 def test_a_blob_that_is_gone_is_named_and_can_be_kept(torch, write_weights):
     """The torch engine lets go what only layers below its targets read; Caffe has them all."""
     path = write_weights(BRANCHES)
-    with open_engine("torch", BRANCHES, path, ["score"], ["pool"]) as engine:
+    with open_net("torch", BRANCHES, path, ["score"], ["pool"]) as engine:
         engine.forward({"data": BATCH}, [])
         with pytest.raises(EngineError, match="read blob 'right' too, which is gone"):
             engine.forward_from("left", np.zeros((3, 4, 14, 12)), ["score"])

@@ -1,33 +1,36 @@
 """An engine in a process of its own."""
 
+import dataclasses
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import numpy as np
 import pytest
+from definitions import random_input
 from nets import AROUND
 
-from caffe_gradcam.engines import EngineError, OutOfMemory, open_engine
-from caffe_gradcam.engines.isolated import IsolatedEngine, as_said, death, last_words
-from caffe_gradcam.engines.shared import SharedMemory
-from prototxt_tools.errors import InputError
+from caffe_gradcam.engines import NetToRun, Running, open_engine
+from caffe_gradcam.engines.isolated import IsolatedEngine
+from prototxt_tools import weights
+from prototxt_tools.errors import EngineError, EngineFailed, ImageError, OutOfMemory, QuestionError
 
 PLAIN = AROUND.format('layer { name: "it" type: "ReLU" bottom: "conv" top: "it" }')
 DATA = {"data": np.ones((1, 2, 6, 6), np.float32)}
+TORCH = Running(engine="torch")
 
 
 @pytest.fixture
-def arguments(torch, write_weights):
-    return {"prototxt": PLAIN, "weights": write_weights(PLAIN), "scores": ["score"],
-            "targets": ["conv"]}
+def net(torch, write_weights):
+    return NetToRun(PLAIN, write_weights(PLAIN), ("score",), ("conv",))
 
 
-def test_it_gives_what_the_engine_gives_here(arguments):
+def test_it_gives_what_the_engine_gives_here(net):
     results = []
-    for engine in (IsolatedEngine("torch", arguments), open_engine("torch", **arguments)):
+    for engine in (IsolatedEngine(net, TORCH), open_engine(net, TORCH)):
         with engine:
             values = engine.forward(DATA, ["conv", "score"])
             gradient = engine.backward("score", np.ones((1, 3)), ["conv"])["conv"]
@@ -37,85 +40,146 @@ def test_it_gives_what_the_engine_gives_here(arguments):
         assert np.array_equal(isolated, here)
 
 
-def test_refusals_come_through_as_they_were_said(arguments):
-    with pytest.raises(InputError) as caught:
-        IsolatedEngine("torch", dict(arguments, targets=["nowhere"]))
-    assert type(caught.value) is InputError
-    assert str(caught.value) == "the net has no blob 'nowhere' in phase TEST"
+def test_refusals_come_through_as_they_were_made(net):
+    with pytest.raises(QuestionError) as caught:
+        IsolatedEngine(dataclasses.replace(net, targets=("score",)), TORCH)
+    assert type(caught.value) is QuestionError and caught.value.subject == "score"
+    assert str(caught.value) == "no score depends on blob 'score', so it has no gradient"
+    zorp = dataclasses.replace(net, prototxt=PLAIN.replace('"ReLU"', '"Zorp"'))
     with pytest.raises(EngineError, match="no layer type 'Zorp'"):
-        IsolatedEngine("torch", dict(arguments, prototxt=PLAIN.replace('"ReLU"', '"Zorp"')))
+        IsolatedEngine(zorp, TORCH)
 
 
-@pytest.mark.parametrize("kind", [InputError, EngineError, OutOfMemory])
-def test_refusals_keep_their_type(kind):
-    class Special(kind):
-        pass
-
-    assert type(as_said(Special("so"))) is kind
-    assert str(as_said(Special("so"))) == "so"
-
-
-def test_a_refused_call_leaves_the_engine_alive(arguments):
-    with IsolatedEngine("torch", arguments) as engine:
-        with pytest.raises(InputError, match="input blob 'data' is missing"):
+def test_a_refused_call_leaves_the_engine_alive(net):
+    with IsolatedEngine(net, TORCH) as engine:
+        with pytest.raises(ImageError, match="input blob 'data' is missing"):
             engine.forward({}, [])
         engine.forward(DATA, [])
-        with pytest.raises(InputError, match="none of the targets"):
+        with pytest.raises(QuestionError, match="not opened for target 'it'"):
             engine.backward("score", np.ones((1, 3)), ["it"])
         assert engine.backward("score", np.ones((1, 3)), ["conv"])["conv"].any()
 
 
-def test_a_mistake_of_the_program_is_not_taken_for_bad_input(arguments):
+def test_a_mistake_of_the_program_is_not_taken_for_bad_input(net):
     with pytest.raises(RuntimeError, match="TypeError"):
-        IsolatedEngine("torch", dict(arguments, nonsense=1))
+        IsolatedEngine(dataclasses.replace(net, prototxt=5), TORCH)
 
 
-def test_a_killed_child_is_reported_and_replaced(arguments):
-    with IsolatedEngine("torch", arguments) as engine:
+def test_a_killed_child_is_reported_and_replaced(net):
+    with IsolatedEngine(net, TORCH) as engine:
         engine.forward(DATA, [])
-        os.kill(engine._child.pid, signal.SIGKILL)
-        with pytest.raises(EngineError, match="was killed; is there enough memory"):
+        os.kill(engine.pid, signal.SIGKILL)
+        with pytest.raises(OutOfMemory, match="was killed; is there enough memory"):
+            engine.backward("score", np.ones((1, 3)), ["conv"])
+        with pytest.raises(EngineError, match="backward needs a forward before it"):
             engine.backward("score", np.ones((1, 3)), ["conv"])
         assert engine.forward(DATA, ["score"])["score"].shape == (1, 3)
 
 
-def test_a_call_that_takes_too_long_is_stopped(arguments):
-    with pytest.raises(EngineError, match="no answer within 0.001 s"):
-        IsolatedEngine("torch", arguments, timeout=0.001)
+def test_a_call_that_takes_too_long_is_stopped(net):
+    with pytest.raises(EngineFailed, match="no answer within 0.001 s"):
+        IsolatedEngine(net, dataclasses.replace(TORCH, timeout=0.001))
 
 
-def test_the_child_ends_with_its_parent(arguments):
-    script = ("import json, os, sys\n"
-              "from caffe_gradcam.engines.isolated import IsolatedEngine\n"
-              "engine = IsolatedEngine('torch', json.loads(sys.argv[1]))\n"
-              "print(engine._child.pid, flush=True)\n"
-              "os._exit(0)\n")
-    import json
+def test_a_plugin_is_imported_in_the_child(net, tmp_path, monkeypatch):
+    (tmp_path / "doubling.py").write_text(
+        "from caffe_gradcam.engines.torch import layer\n"
+        "layer('Double')(lambda message, bottoms, weights: [bottoms[0] * 2])\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    double = dataclasses.replace(net, prototxt=PLAIN.replace('"ReLU"', '"Double"'))
+    running = dataclasses.replace(TORCH, plugins=("doubling",))
+    with IsolatedEngine(double, running) as engine:
+        values = engine.forward(DATA, ["conv", "it"])
+    assert "doubling" not in sys.modules
+    np.testing.assert_allclose(values["it"], values["conv"] * 2)
 
+
+def test_a_plugin_that_cannot_be_imported_is_named(net):
+    with pytest.raises(QuestionError, match="plugin no_such_plugin: cannot be imported"):
+        IsolatedEngine(net, dataclasses.replace(TORCH, plugins=("no_such_plugin",)))
+
+
+SLOW = """
+input: "data" input_shape { dim: 1 dim: 64 dim: 64 dim: 64 }
+layer { name: "conv" type: "Convolution" bottom: "data" top: "conv"
+        convolution_param { num_output: 64 kernel_size: 3 pad: 1 } }
+""" + "".join(f"""
+layer {{ name: "c{i}" type: "Convolution" bottom: "conv" top: "c{i}"
+        convolution_param {{ num_output: 64 kernel_size: 5 pad: 2 }} }}
+layer {{ name: "e{i}" type: "Eltwise" bottom: "c{i}" bottom: "{'conv' if not i else f'e{i - 1}'}"
+        top: "e{i}" }}""" for i in range(20)) + """
+layer { name: "score" type: "Pooling" bottom: "e19" top: "score"
+        pooling_param { pool: AVE global_pooling: true } }
+"""
+PARENT = """
+import sys
+import numpy as np
+from caffe_gradcam.engines import NetToRun, Running
+from caffe_gradcam.engines.isolated import IsolatedEngine
+net = NetToRun(open(sys.argv[2]).read(), sys.argv[3], ("score",), ("conv",))
+engine = IsolatedEngine(net, Running(engine=sys.argv[1]))
+print(engine.pid, flush=True)
+engine.forward({"data": np.ones((128, 64, 64, 64), np.float32)}, ["score"])
+print("done", flush=True)
+"""
+
+
+def test_it_ends_with_its_parent_in_the_middle_of_a_pass(kind, tmp_path):
+    random = np.random.RandomState(0)
+    learned = {f"c{i}": [random.randn(64, 64, 5, 5).astype(np.float32) / 40, np.zeros(64, "f4")]
+               for i in range(20)}
+    learned["conv"] = [random.randn(64, 64, 3, 3).astype(np.float32) / 24, np.zeros(64, "f4")]
+    weights.save(str(tmp_path / "slow.caffemodel"), learned)
+    (tmp_path / "slow.prototxt").write_text(SLOW)
     environment = dict(os.environ, PYTHONPATH=os.pathsep.join(filter(None, sys.path)))
-    parent = subprocess.Popen([sys.executable, "-c", script, json.dumps(arguments)],
-                              stdout=subprocess.PIPE, env=environment)
-    # The child holds the same pipe as its stderr: the pipe ends when both are gone.
-    pid = int(parent.stdout.read())
-    parent.wait()
-    end = time.monotonic() + 60
-    while _lives(pid) and time.monotonic() < end:
+    parent = subprocess.Popen(
+        [sys.executable, "-c", PARENT, kind, str(tmp_path / "slow.prototxt"),
+         str(tmp_path / "slow.caffemodel")], stdout=subprocess.PIPE, env=environment)
+    pid = int(parent.stdout.readline())
+    begin = _processor_seconds(pid)
+    while _processor_seconds(pid) < begin + 1:
         time.sleep(0.05)
+    parent.kill()
+    # Nothing more was printed: the pass was not over.
+    assert parent.stdout.read() == b""
+    parent.wait()
+    parent.stdout.close()
+    end = time.monotonic() + 2
+    while _lives(pid) and time.monotonic() < end:
+        time.sleep(0.02)
     assert not _lives(pid)
+
+
+def _status(pid):
+    with open(f"/proc/{pid}/stat") as file:
+        return file.read().rpartition(")")[2].split()
+
+
+def _processor_seconds(pid):
+    return (int(_status(pid)[11]) + int(_status(pid)[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _lives(pid):
     try:
-        with open("/proc/{}/stat".format(pid)) as file:
-            return file.read().rpartition(")")[2].split()[0] != "Z"
+        return _status(pid)[0] not in "ZX"
     except (FileNotFoundError, ProcessLookupError):
         return False
 
 
-def test_arrays_come_back_as_they_were_and_stay_so(arguments):
+def test_one_that_was_opened_in_a_thread_that_has_ended_goes_on(net):
+    engines = []
+    thread = threading.Thread(target=lambda: engines.append(IsolatedEngine(net, TORCH)))
+    thread.start()
+    thread.join()
+    with engines[0] as engine:
+        time.sleep(0.2)
+        assert engine.forward(DATA, ["score"])["score"].shape == (1, 3)
+
+
+def test_arrays_come_back_as_they_were_and_stay_so(net):
     """Large ones through the shared memory, which the next message overwrites."""
-    large = np.random.RandomState(0).randn(500, 2, 6, 6).astype(np.float32)
-    with IsolatedEngine("torch", arguments) as engine:
+    large = random_input((500, 2, 6, 6))
+    with IsolatedEngine(net, TORCH) as engine:
         first = engine.forward({"data": large}, ["conv", "score"])
         kept = {name: value.copy() for name, value in first.items()}
         gradient = engine.backward("score", np.ones((500, 3)), ["conv"])["conv"].copy()
@@ -126,65 +190,3 @@ def test_arrays_come_back_as_they_were_and_stay_so(arguments):
         assert np.array_equal(first[name], kept[name])
     assert small.shape == (1, 4, 4, 4)
     assert np.array_equal(reversed_gradient, gradient[::-1])
-
-
-def test_a_message_is_what_it_was_on_the_other_side():
-    ours = SharedMemory()
-    theirs = SharedMemory(os.dup(ours.file_descriptor))
-    large = np.arange(60000, dtype=np.float64).reshape(3, 100, 200)
-    message = ("forward", {"a": large[:, ::2], "b": [large.T, 5]},
-               large[:1].astype(np.int64), ["x"])
-    for factor in (1, 3):
-        arrays = theirs.unpack(ours.pack(message))
-        assert arrays[0] == "forward" and arrays[3] == ["x"] and arrays[1]["b"][1] == 5
-        assert np.array_equal(arrays[1]["a"], large[:, ::2])
-        assert np.array_equal(arrays[1]["b"][0], large.T)
-        assert np.array_equal(arrays[2], large[:1]) and arrays[2].dtype == np.int64
-        back = ours.unpack(theirs.pack(np.concatenate([large] * factor)))
-        assert np.array_equal(back[-3:], large) and len(back) == 3 * factor
-    ours.close()
-    theirs.close()
-
-
-def test_a_child_out_of_memory_is_told_apart_from_others():
-    allocation = ["F1121 01:18:30.4 26527 syncedmem.hpp:33] Check failed: *ptr host allocation of "
-                  "size 8000000000 failed", "*** Check failure stack trace: ***"]
-    thrown = ["terminate called after throwing an instance of 'std::bad_alloc'",
-              "  what():  std::bad_alloc"]
-    cuda = ["F1121 01:18:30.4 26527 syncedmem.cpp:71] Check failed: error == cudaSuccess (2 vs. 0) "
-            " out of memory"]
-    for lines, status in ((allocation, -6), (thrown, -6), (cuda, -6), ([], -9)):
-        assert type(death(lines, status)) is OutOfMemory
-    assert type(death(["F1121 01:18:30.4 26527 net.cpp:759] No."], -6)) is EngineError
-
-
-LOG = """\
-WARNING: Logging before InitGoogleLogging() is written to STDERR
-F1121 01:18:30.457368 26527 net.cpp:759] Cannot copy param 0 weights from layer 'conv8'; \
-shape mismatch.  Source param shape is 128 128 1 1 (16384); target is 32 128 1 1 (4096).
-To learn this layer's parameters from scratch rename the layer.
-*** Check failure stack trace: ***
-    @     0x7f2a  google::LogMessage::Fail()
-"""
-
-
-def test_the_last_words_are_the_fatal_sentence_on_one_line():
-    assert last_words(LOG.splitlines(), -6) == (
-        "Caffe stopped: Cannot copy param 0 weights from layer 'conv8'; shape mismatch.  Source "
-        "param shape is 128 128 1 1 (16384); target is 32 128 1 1 (4096). To learn this layer's "
-        "parameters from scratch rename the layer.")
-
-
-def test_the_last_words_begin_with_what_protobuf_said():
-    lines = ["I1121 01:18:30.4 26527 net.cpp:51] Initializing net",
-             "[libprotobuf ERROR google/protobuf/text_format.cc:307] Error parsing text-format "
-             "caffe.NetParameter: 5:3: Message type \"caffe.LayerParameter\" has no field \"x\".",
-             "F1121 01:18:30.5 26527 upgrade_proto.cpp:90] Check failed: Read(f) Failed to parse"]
-    assert last_words(lines, -6) == (
-        "Caffe stopped: Error parsing text-format caffe.NetParameter: 5:3: Message type "
-        "\"caffe.LayerParameter\" has no field \"x\". Check failed: Read(f) Failed to parse")
-
-
-def test_without_a_fatal_sentence_the_status_and_the_last_line_are_told():
-    assert last_words([], 3) == "the engine's process ended with status 3: it said nothing"
-    assert "status 1: ImportError: x" in last_words(["Traceback", "ImportError: x"], 1)

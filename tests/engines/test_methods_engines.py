@@ -9,17 +9,17 @@ from explaining import (
     explain,
     load,
     named,
+    open_explainer,
     photographs,
     pooled_scores,
     rectified,
     traps,
 )
 
-from caffe_gradcam import images
-from caffe_gradcam.explain import Explainer
-from caffe_gradcam.methods import METHODS
-from caffe_gradcam.model import Model
-from caffe_gradcam.questions import Against, Class, Probability, Sum, Top
+from caffe_gradcam.asking.questions import Against, Class, Probability, Sum, Top
+from caffe_gradcam.explaining.methods import METHODS
+from caffe_gradcam.model import images
+from caffe_gradcam.model.model import LoadedModel
 
 EVERY = list(METHODS)
 ASKED = [[Class(1)], [Probability(Class(3)), Class(0)], [Sum(((0, 1.0), (2, -1.0)))]]
@@ -39,7 +39,7 @@ def compare(found, expected, limit=1e-4):
 
 def test_a_batch_gives_what_single_images_give_with_every_method(model, kind):
     pictures = photographs()
-    with Explainer.open(model, kind, methods=EVERY, samples=SAMPLES) as explainer:
+    with open_explainer(model, kind, EVERY, samples=SAMPLES) as explainer:
         together = named(explainer.explain(pictures, [Top(2)]))
         for picture, found in zip(pictures, together):
             alone, = named(explainer.explain([picture], [Top(2)]))
@@ -49,7 +49,7 @@ def test_a_batch_gives_what_single_images_give_with_every_method(model, kind):
 
 def test_questions_of_each_photograph_give_what_they_give_alone(model, kind):
     pictures = photographs()
-    with Explainer.open(model, kind, methods=EVERY, samples=SAMPLES) as explainer:
+    with open_explainer(model, kind, EVERY, samples=SAMPLES) as explainer:
         together = named(explainer.explain(pictures, ASKED))
         for picture, asked, found in zip(pictures, ASKED, together):
             assert len(found) == 23 * len(asked)
@@ -78,7 +78,7 @@ def test_behind_batch_norm_one_image_gets_the_gradients_it_gets_in_a_batch(kind,
     b = Builder("normalised", (1, 3, 16, 20))
     x = b.batch_norm(b.conv("conv", "data", 4, 3, pad=1), False, "norm")
     b.fc("score", x, 3)
-    model = load(tmp_path / "normalised", b.text(), target="conv")
+    model = load(tmp_path / "normalised", b.text(), layers="conv")
     alone, = explain(model, kind, photographs(1), ["layer-cam"], [1])
     compare(alone, explain(model, kind, photographs(2), ["layer-cam"], [1])[0])
 
@@ -116,7 +116,7 @@ def test_both_engines_agree_on_every_method(caffe, torch, tmp_path, net):
 
 @pytest.mark.parametrize("methods", [EVERY[:9], EVERY[9:15], EVERY[15:]])
 def test_both_engines_agree_on_the_digits(caffe, torch, models, methods):
-    model = Model.load(models / "digits")
+    model = LoadedModel.load(models / "digits")
     scene = images.read(sorted((models / "digits" / "scenes").glob("*.png"))[0])
     of_caffe, of_torch = [explain(model, kind, [scene], methods) for kind in ("caffe", "torch")]
     for found, expected in zip(of_torch, of_caffe):

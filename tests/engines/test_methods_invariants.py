@@ -14,13 +14,15 @@ from explaining import (
     traps,
     unpooled,
 )
+from opened import open_net
 
-from caffe_gradcam import heads, images
-from caffe_gradcam.engines import open_engine
-from caffe_gradcam.explain import Explainer
-from caffe_gradcam.model import Model
-from caffe_gradcam.preprocess import prepare
-from caffe_gradcam.questions import Sum
+from caffe_gradcam.asking.questions import Sum
+from caffe_gradcam.explaining import heads
+from caffe_gradcam.explaining.explainer import Explainer
+from caffe_gradcam.explaining.settings import Explaining
+from caffe_gradcam.model import images
+from caffe_gradcam.model.model import LoadedModel
+from caffe_gradcam.model.preprocess import prepare
 from prototxt_tools import weights
 from prototxt_tools.errors import InputError
 
@@ -44,7 +46,7 @@ def same_up_to_scale(maps, limit=1e-5):
 @pytest.mark.parametrize("question", [1, Sum(((0, 1.0), (3, -2.0)))], ids=["class", "versus"])
 @pytest.mark.parametrize("name", sorted(POOLED))
 def test_on_a_pooled_linear_head_cam_is_grad_cam_is_hirescam(kind, tmp_path, name, question):
-    fields = {"target": TARGETS[name]} if name in TARGETS else {}
+    fields = {"layers": TARGETS[name]} if name in TARGETS else {}
     if name == "linear":
         text = POOLED[name].replace("dim: 2 ", "dim: 3 ")
     else:
@@ -56,7 +58,7 @@ def test_on_a_pooled_linear_head_cam_is_grad_cam_is_hirescam(kind, tmp_path, nam
 
 
 def test_so_it_is_on_the_real_squeezenet(kind, shared):
-    model = Model.load(shared / "models" / "squeezenet_v1.1", target="conv10")
+    model = LoadedModel.load(shared / "models" / "squeezenet_v1.1", layers="conv10")
     picture = images.read(shared / "images" / "cat.jpg")
     found, = explain(model, kind, [picture], ["cam", "grad-cam", "hirescam"], [281])
     same_up_to_scale([one.cam for one in found.values()])
@@ -65,14 +67,14 @@ def test_so_it_is_on_the_real_squeezenet(kind, shared):
 def test_cam_is_refused_where_the_head_is_another(tmp_path):
     model = load(tmp_path / "net", unpooled())
     with pytest.raises(InputError, match="before hidden stands|before score stands"):
-        Explainer(model, None, methods=["cam"])
+        Explainer(model, None, Explaining(("cam",)))
 
 
 @pytest.mark.parametrize("net", [unpooled, rectified, traps])
 def test_integrated_gradients_sum_to_the_score_less_that_of_the_mean_picture(kind, tmp_path, net):
     model = load(tmp_path / "net", net())
     data = blobs_of(model)
-    with open_engine(kind, model.prototxt, model.weights, [model.score], ["data"]) as engine:
+    with open_net(kind, model.prototxt, model.weights, [model.score], ["data"]) as engine:
         scores = [engine.forward({"data": one}, [model.score])[model.score][:, 2]
                   for one in (data, 0 * data)]
     missing = []
@@ -87,12 +89,12 @@ def test_integrated_gradients_sum_to_the_score_less_that_of_the_mean_picture(kin
 def test_parts_of_input_and_biases_sum_to_the_score(kind, tmp_path):
     """FullGrad before its bringing to [0, 1]; convolution, BatchNorm, Scale, ReLU in one blob."""
     model = load(tmp_path / "net", rectified())
-    text, score, biases, _ = heads.biased_net(
-        model.prototxt, model.score, weights.load(model.weights))
+    net = heads.biased_net(model.prototxt, model.score, weights.load(model.weights))
+    biases, score = net.biases, net.score
     # conv3 has no bias; of each BatchNorm and each Scale there is one.
     assert len(biases) == 2 + 2 * 2
     data = blobs_of(model)
-    with open_engine(kind, text, model.weights, [score], ["data"] + list(biases)) as engine:
+    with open_net(kind, net.prototxt, model.weights, [score], ["data"] + list(biases)) as engine:
         scores = engine.forward({"data": data}, [score])[score]
         seed = np.tile(np.eye(4)[2], (2, 1))
         gradients = engine.backward(score, seed, ["data"] + list(biases))
@@ -108,7 +110,7 @@ def test_without_biases_fullgrad_is_the_inputs_part_alone(kind, tmp_path):
     model = load(tmp_path / "net", text)
     found, = explain(model, kind, photographs(1), ["fullgrad"], [2])
     data = blobs_of(model, 1)
-    with open_engine(kind, model.prototxt, model.weights, [model.score], ["data"]) as engine:
+    with open_net(kind, model.prototxt, model.weights, [model.score], ["data"]) as engine:
         engine.forward({"data": data}, [])
         gradient = engine.backward(model.score, np.eye(4)[2:3], ["data"])["data"]
     part = np.abs(data * gradient)[0]
@@ -117,13 +119,13 @@ def test_without_biases_fullgrad_is_the_inputs_part_alone(kind, tmp_path):
 
 
 def test_fullgrad_is_made_of_these_parts(kind, tmp_path):
-    from caffe_gradcam.methods.pixels import full_grad
+    from caffe_gradcam.explaining.methods.pixels import full_grad
 
     model = load(tmp_path / "net", rectified())
-    text, score, biases, _ = heads.biased_net(
-        model.prototxt, model.score, weights.load(model.weights))
+    net = heads.biased_net(model.prototxt, model.score, weights.load(model.weights))
+    biases, score = net.biases, net.score
     data = blobs_of(model)
-    with open_engine(kind, text, model.weights, [score], ["data"] + list(biases)) as engine:
+    with open_net(kind, net.prototxt, model.weights, [score], ["data"] + list(biases)) as engine:
         engine.forward({"data": data}, [])
         gradients = engine.backward(score, np.tile(np.eye(4)[2], (2, 1)), ["data"] + list(biases))
     parts = [gradients[blob] * bias[:, None, None] for blob, bias in biases.items()]
@@ -137,10 +139,10 @@ def test_fullgrad_is_made_of_these_parts(kind, tmp_path):
 def test_ablation_cam_is_what_the_whole_net_loses_without_the_channel(
         kind, tmp_path, net, target, maker):
     """Without weights and bias a channel is 0 behind its ReLU; the net runs again from below."""
-    model = load(tmp_path / "net", net(), target=target)
+    model = load(tmp_path / "net", net(), layers=target)
     data, learned = blobs_of(model), weights.load(model.weights)
     found = explain(model, kind, photographs(2), ["ablation-cam"], [1])
-    with open_engine(kind, model.prototxt, model.weights, [model.score], [target]) as engine:
+    with open_net(kind, model.prototxt, model.weights, [model.score], [target]) as engine:
         blobs = engine.forward({"data": data}, [model.score, target])
         expected = np.zeros((2,) + blobs[target].shape[2:])
         for channel in range(blobs[target].shape[1]):
@@ -169,7 +171,7 @@ def test_below_every_relu_guided_gradients_are_not_negative(kind, tmp_path, net,
 def below(kind, model, blob, rule):
     """The gradient that arrives below the in-place layers of a blob, of positive slope here."""
     data = blobs_of(model)
-    with open_engine(kind, model.prototxt, model.weights, [model.score], [blob],
+    with open_net(kind, model.prototxt, model.weights, [model.score], [blob],
                      gradient="pre-relu") as engine:
         scores = engine.forward({"data": data}, [model.score])[model.score]
         seed = np.random.RandomState(0).randn(*scores.shape)

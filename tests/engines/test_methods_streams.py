@@ -1,14 +1,14 @@
 """Nets with several inputs, and nets whose scores are a map."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from definitions import Builder
-from explaining import difference, explain, load, named, photographs
+from explaining import difference, explain, load, named, open_explainer, photographs, results
 
-from caffe_gradcam.explain import Explainer
-from caffe_gradcam.methods import METHODS
-from caffe_gradcam.questions import Against, At, Class, Like, Probability, Top
-from prototxt_tools.errors import InputError
+from caffe_gradcam.asking.questions import Against, At, Class, Like, Probability, Top
+from caffe_gradcam.explaining.methods import METHODS
 
 INPUT = """layer { name: "in%d" type: "Input" top: "in%d"
         input_param { shape { dim: 1 dim: 3 dim: 12 dim: 10 } } }
@@ -35,12 +35,12 @@ def streams(count):
     each = range(count)
     return ("".join(INPUT % (n, n) for n in each)
             + "".join(STREAM % ((n,) * 9) for n in each)
-            + JOINED % " ".join('bottom: "pool%d"' % n for n in each))
+            + JOINED % " ".join(f'bottom: "pool{n}"' for n in each))
 
 
 def pictures(count, seed=0):
     """A photograph for each stream, of different sizes."""
-    return {"in%d" % n: one[n % 3:, n % 2:] for n, one in enumerate(photographs(count, (30, 26)))}
+    return {f"in{n}": one[n % 3:, n % 2:] for n, one in enumerate(photographs(count, (30, 26)))}
 
 
 class Counted:
@@ -67,13 +67,13 @@ def ten(tmp_path):
 
 
 def test_ten_streams_are_explained_by_one_forward_and_one_backward(ten, kind):
-    with Explainer.open(ten, kind) as explainer:
+    with open_explainer(ten, kind) as explainer:
         explainer.engine = Counted(explainer.engine)
-        result, = explainer.explain([pictures(10)], [1])
+        result, = results(explainer.explain([pictures(10)], [1]))
         assert (explainer.engine.forwards, explainer.engine.backwards) == (1, 1)
     found = result.explanations
-    assert [one.target for one in found] == ["conv%d" % n for n in range(10)]
-    assert [one.input for one in found] == ["in%d" % n for n in range(10)]
+    assert [explanation.layer for explanation in found] == [f"conv{n}" for n in range(10)]
+    assert [one.input for one in found] == [f"in{n}" for n in range(10)]
     shapes = [one.heatmap.shape for one in found]
     assert shapes == [one.shape[:2] for one in pictures(10).values()]
     assert len({one.cam.tobytes() for one in found}) == 10
@@ -82,7 +82,8 @@ def test_ten_streams_are_explained_by_one_forward_and_one_backward(ten, kind):
 def test_the_streams_maps_are_those_of_each_target_alone(ten, kind):
     together, = explain(ten, kind, [pictures(10)], questions=[1])
     for target in ("conv0", "conv7"):
-        alone, = explain(ten._replace(targets=[target]), kind, [pictures(10)], questions=[1])
+        alone, = explain(dataclasses.replace(ten, layers=(target,)), kind, [pictures(10)],
+                         questions=[1])
         one, = alone.values()
         assert difference(together["grad-cam", "1", target].cam, one.cam) < 1e-5
 
@@ -108,12 +109,12 @@ def test_every_method_looks_at_the_picture_of_its_stream(tmp_path, kind):
 
 def test_integrated_gradients_of_one_stream_leave_the_others_as_they_are(tmp_path, kind):
     model = load(tmp_path / "two", streams(2))
-    with Explainer.open(model, kind, ["integrated-gradients"], samples=64) as explainer:
-        result, = explainer.explain([pictures(2)], [1])
+    with open_explainer(model, kind, ["integrated-gradients"], samples=64) as explainer:
+        result, = results(explainer.explain([pictures(2)], [1]))
         grey = {name: np.full_like(one, 0) for name, one in pictures(2).items()}
-        black = explainer.model.preprocessing._replace(mean=None, scale=1.0)
-        explainer.model = model._replace(inputs=dict(model.inputs, in0=black))
-        without, = explainer.explain([dict(pictures(2), in0=grey["in0"])], [1])
+        black = dataclasses.replace(explainer.model.preprocessing, mean=None, scale=1.0)
+        explainer.model = dataclasses.replace(model, inputs=dict(model.inputs, in0=black))
+        without, = results(explainer.explain([dict(pictures(2), in0=grey["in0"])], [1]))
     one = result.explanations[0]
     lost = float(result.scores[1] - without.scores[1])
     assert one.input == "in0"
@@ -132,11 +133,11 @@ def test_of_a_siamese_net_each_map_says_where_the_pictures_differ(tmp_path, kind
     """The score is the squared distance d . d: g . A is 2 d . A on one side, -2 d . A on the
     other, and together they are twice the score."""
     model = load(tmp_path / "siamese", SIAMESE, score="distance")
-    with Explainer.open(model, kind, ["hirescam"]) as explainer:
+    with open_explainer(model, kind, ["hirescam"]) as explainer:
         explainer.engine = Counted(explainer.engine)
-        results = explainer.explain([pictures(2), pictures(2, 1)], [0])
+        outcomes = explainer.explain([pictures(2), pictures(2, 1)], [0])
         assert explainer.engine.backwards == 1
-    for result in results:
+    for result in results(outcomes):
         first, second = result.explanations
         assert (first.input, second.input) == ("in0", "in1")
         total = first.cam.sum(dtype=np.float64) + second.cam.sum(dtype=np.float64)
@@ -193,14 +194,14 @@ def test_a_region_of_a_score_map_is_explained_by_what_its_cells_see(
 
 def test_a_pixels_score_is_that_of_its_cell(segmenter, kind):
     """Pixel (26, 22) of the photograph lies at 13.5, 11.5 of the input: cell (6, 5)."""
-    from caffe_gradcam.preprocess import prepare
-    from caffe_gradcam.seeds import to_probabilities
+    from caffe_gradcam.asking.seeds import to_probabilities
+    from caffe_gradcam.model.preprocess import prepare
 
     picture = photographs(1, SIZE)[0]
     asked = [At(Class(2), (26, 22, 1, 1)), Probability(At(Class(2), (26, 22, 1, 1))),
              At(Top(1), (26, 22, 1, 1))]
-    with Explainer.open(segmenter, kind) as explainer:
-        result, = explainer.explain([picture], asked)
+    with open_explainer(segmenter, kind) as explainer:
+        result, = results(explainer.explain([picture], asked))
         scores = explainer.engine.forward(
             prepare(picture, segmenter.inputs).blobs, ["score"])["score"][0, :, 5, 6]
     score, chance, best = result.explanations
@@ -211,7 +212,7 @@ def test_a_pixels_score_is_that_of_its_cell(segmenter, kind):
 
 def test_likeness_to_itself_is_the_squared_length_of_the_score_map(segmenter, kind):
     picture = photographs(1, SIZE)[0]
-    with Explainer.open(segmenter, kind) as explainer:
+    with open_explainer(segmenter, kind) as explainer:
         reference = explainer.score_blob(picture)
         found, = named(explainer.explain([picture], [Like(reference), Like(reference, True)]))
     dot, cosine = found.values()
@@ -229,9 +230,8 @@ def test_every_method_answers_for_a_region(segmenter, kind):
 
 def test_no_region_in_ten_crops(tmp_path, kind):
     model = load(tmp_path / "dense", dense(), resize="40", crop="25x33", crops="10")
-    with Explainer.open(model, kind) as explainer:
+    with open_explainer(model, kind) as explainer:
         outcome, fine = explainer.explain(
             photographs(2, SIZE), [[At(Class(2), (1, 1, 1, 1))], [Class(2)]])
-    assert isinstance(outcome, InputError)
-    assert "cannot be asked about in ten crops" in str(outcome)
-    assert fine.explanations[0].class_index == 2
+    assert "cannot be asked about in ten crops" in str(outcome.error)
+    assert fine.unwrap().explanations[0].class_index == 2

@@ -7,12 +7,21 @@ import hashlib
 
 import numpy as np
 import pytest
-from explaining import difference, explain, load, photographs, rectified, traps, unpooled
+from explaining import (
+    difference,
+    explain,
+    load,
+    open_explainer,
+    photographs,
+    rectified,
+    results,
+    traps,
+    unpooled,
+)
 
-from caffe_gradcam.explain import Explainer
-from caffe_gradcam.methods import METHODS
-from caffe_gradcam.preprocess import prepare
-from caffe_gradcam.questions import Probability, Sum
+from caffe_gradcam.asking.questions import Probability, Sum
+from caffe_gradcam.explaining.methods import METHODS
+from caffe_gradcam.model.preprocess import prepare
 from prototxt_tools import weights
 
 PAIR = [Sum(((1, 1.0), (3, -1.0)))]
@@ -25,11 +34,11 @@ def test_1_values_and_gradients_are_of_the_same_side_of_an_in_place_relu(tmp_pat
     apart = text.replace('bottom: "conv2" top: "conv2"', 'bottom: "conv2" top: "on"')
     apart = apart.replace('"InnerProduct"\n  bottom: "conv2"', '"InnerProduct"\n  bottom: "on"')
     assert apart.count('"on"') == 2
-    expected, = explain(load(tmp_path / "apart", apart, target="on"), kind, photographs(1),
+    expected, = explain(load(tmp_path / "apart", apart, layers="on"), kind, photographs(1),
                         [method], PAIR)
-    found, = explain(load(tmp_path / "in place", text, target="conv2"), kind, photographs(1),
+    found, = explain(load(tmp_path / "in place", text, layers="conv2"), kind, photographs(1),
                      [method], PAIR)
-    mixed, = explain(load(tmp_path / "mixed", text, target="conv2"), kind, photographs(1),
+    mixed, = explain(load(tmp_path / "mixed", text, layers="conv2"), kind, photographs(1),
                      [method], PAIR, gradient="pre-relu")
     expected, found, mixed = [next(iter(one.values())).cam for one in (expected, found, mixed)]
     assert difference(found, expected) < 1e-5
@@ -42,8 +51,8 @@ def test_5_every_relu_is_guided_whatever_layers_and_blobs_are_called(tmp_path, k
     text = rectified()
     renamed = text
     for name, other in (("conv1", "alpha"), ("conv2", "relu"), ("norm3", "pool9"), ("pool1", "x")):
-        renamed = renamed.replace('bottom: "{}"'.format(name), 'bottom: "{}"'.format(other))
-        renamed = renamed.replace('top: "{}"'.format(name), 'top: "{}"'.format(other))
+        renamed = renamed.replace(f'bottom: "{name}"', f'bottom: "{other}"')
+        renamed = renamed.replace(f'top: "{name}"', f'top: "{other}"')
     assert renamed != text
     for methods in (["guided-backprop"], ["deconvnet"]):
         found, expected = [
@@ -72,9 +81,9 @@ def test_6_a_saturated_softmax_leaves_the_map_of_the_score_as_it_is(tmp_path, ki
 
 def test_6_the_probability_of_a_saturated_softmax_is_asked_for_in_so_many_words(tmp_path, kind):
     model = saturated(tmp_path / "sure")
-    with Explainer.open(model, kind) as explainer:
-        best = int(explainer.explain(photographs(1))[0].scores.argmax())
-        result, = explainer.explain(photographs(1), [best, Probability(best)])
+    with open_explainer(model, kind) as explainer:
+        best = int(explainer.explain(photographs(1))[0].unwrap().scores.argmax())
+        result, = results(explainer.explain(photographs(1), [best, Probability(best)]))
     score, chance = result.explanations
     assert chance.probability == pytest.approx(1)
     assert np.abs(chance.cam).max() < 1e-6 * np.abs(score.cam).max()
@@ -100,8 +109,8 @@ def test_7_nor_where_the_file_switches_learning_off(tmp_path, kind):
 def test_9_a_second_call_gives_what_the_first_gave(tmp_path, kind):
     """Caffe adds to the gradients of weights call by call; those of blobs must not feel it."""
     model = load(tmp_path / "net", traps())
-    with Explainer.open(model, kind, ["grad-cam", "saliency", "fullgrad"]) as explainer:
-        first, second, third = [explainer.explain(photographs(2), PAIR)[1].explanations
+    with open_explainer(model, kind, ["grad-cam", "saliency", "fullgrad"]) as explainer:
+        first, second, third = [explainer.explain(photographs(2), PAIR)[1].unwrap().explanations
                                 for _ in range(3)]
     for one, two, three in zip(first, second, third):
         np.testing.assert_allclose(two.cam, one.cam, rtol=1e-4, atol=1e-7)
@@ -117,13 +126,13 @@ def test_12_no_method_leaves_the_net_or_its_file_changed(tmp_path, kind):
                 for path in (model.path, model.weights)]
 
     before = digests()
-    with Explainer.open(model, kind, list(METHODS), samples=2) as explainer:
-        score = explainer.explain(photographs(1), PAIR)[0].explanations
-        again = explainer.explain(photographs(1), PAIR)[0].explanations
+    with open_explainer(model, kind, list(METHODS), samples=2) as explainer:
+        score = explainer.explain(photographs(1), PAIR)[0].unwrap().explanations
+        again = explainer.explain(photographs(1), PAIR)[0].unwrap().explanations
         blobs = prepare(photographs(1)[0], model.inputs).blobs
         scores = explainer.engine.forward(blobs, ["score"])["score"]
-    with Explainer.open(model, kind) as fresh:
-        plain = fresh.explain(photographs(1), PAIR)[0]
+    with open_explainer(model, kind) as fresh:
+        plain = fresh.explain(photographs(1), PAIR)[0].unwrap()
     assert digests() == before
     np.testing.assert_allclose(scores[0], plain.scores, rtol=1e-5)
     for one, other in zip(score, again):
@@ -145,7 +154,7 @@ def test_row_6_other_heads_of_the_net_are_not_asked(tmp_path, kind):
 
 
 def test_row_16_a_regression_is_explained_up_and_down(tmp_path, kind):
-    from caffe_gradcam.questions import Against, Class
+    from caffe_gradcam.asking.questions import Against, Class
 
     model = load(tmp_path / "net", unpooled(outputs=1))
     for one in explain(model, kind, photographs(3), ["grad-cam"], [0, Against(Class(0))]):

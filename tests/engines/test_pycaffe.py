@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 from definitions import random_input
 from nets import AROUND, BRANCHES, FORKS
+from opened import open_net
 
-from caffe_gradcam.engines import EngineError, OutOfMemory, open_engine
-from caffe_gradcam.engines.base import open_here
 from prototxt_tools import rewrite
-from prototxt_tools.document import Document
-from prototxt_tools.errors import InputError
+from prototxt_tools.errors import EngineError, InputError, OutOfMemory
+from prototxt_tools.text.document import Document
 
 BATCH = random_input((2, 3, 14, 12)) / 60
 PLAIN = AROUND.format('layer { name: "it" type: "ReLU" bottom: "conv" top: "it" }')
@@ -23,7 +22,7 @@ def test_the_gradient_is_that_of_finite_differences(caffe, target, tmp_path, wri
     random = np.random.RandomState(1)
     path = write_weights(BRANCHES)
     seed = random.randn(2, 5).astype(np.float32)
-    with open_engine("caffe", BRANCHES, path, ["score"], [target]) as engine:
+    with open_net("caffe", BRANCHES, path, ["score"], [target]) as engine:
         value = engine.forward({"data": BATCH}, [target])[target]
         gradient = engine.backward("score", seed, [target])[target]
 
@@ -56,7 +55,7 @@ def test_the_gradient_is_that_of_finite_differences(caffe, target, tmp_path, wri
 def test_what_caffe_aborts_on_is_said_in_its_own_words(caffe, write_weights):
     text = PLAIN.replace("kernel_size: 3", "kernel_size: 3 fancy: 1")
     with pytest.raises(EngineError) as caught:
-        open_engine("caffe", text, write_weights(PLAIN), ["score"], ["conv"])
+        open_net("caffe", text, write_weights(PLAIN), ["score"], ["conv"])
     message = str(caught.value)
     assert message.startswith("Caffe stopped: Error parsing text-format caffe.NetParameter: ")
     assert 'Message type "caffe.ConvolutionParameter" has no field named "fancy".' in message
@@ -75,9 +74,9 @@ def test_what_caffe_aborts_on_is_said_in_its_own_words(caffe, write_weights):
 def test_cudnn_is_left_out_where_the_build_has_none(caffe, text, write_weights):
     path = write_weights(PLAIN)
     data = {"data": np.ones((1, 2, 6, 6))}
-    with open_engine("caffe", text, path, ["score"], ["conv"]) as engine:
+    with open_net("caffe", text, path, ["score"], ["conv"]) as engine:
         found = engine.forward(data, ["score"])["score"]
-    with open_engine("caffe", text.replace("engine: CUDNN", ""), path, ["score"],
+    with open_net("caffe", text.replace("engine: CUDNN", ""), path, ["score"],
                      ["conv"]) as engine:
         assert np.array_equal(found, engine.forward(data, ["score"])["score"])
 
@@ -85,7 +84,7 @@ def test_cudnn_is_left_out_where_the_build_has_none(caffe, text, write_weights):
 def test_after_caffe_aborted_the_next_forward_runs_again(caffe, write_weights):
     text = AROUND.format('layer { name: "it" type: "Threshold" bottom: "conv" top: "it" }')
     data = {"data": np.ones((1, 2, 6, 6))}
-    with open_engine("caffe", text, write_weights(text), ["score"], ["conv"]) as engine:
+    with open_net("caffe", text, write_weights(text), ["score"], ["conv"]) as engine:
         first = engine.forward(data, ["score"])["score"]
         with pytest.raises(EngineError, match="Caffe stopped: .*Not Implemented Yet"):
             engine.backward("score", np.ones((1, 3)), ["conv"])
@@ -105,10 +104,10 @@ def test_a_batch_that_caffe_cannot_hold_is_told_apart_and_a_smaller_one_runs(
         layer { name: "it" type: "Reshape" bottom: "sum" top: "it"
                 reshape_param { shape { dim: 0 dim: 1 } } }""")
     data = np.ones((4, 2, 6, 6), np.float32)
-    with open_engine("caffe", text, write_weights(text), ["score"], ["conv"]) as engine:
+    with open_net("caffe", text, write_weights(text), ["score"], ["conv"]) as engine:
         expected = engine.forward({"data": data[:1]}, ["score"])["score"]
-        pid = engine._child.pid
-        with open("/proc/{}/statm".format(pid)) as file:
+        pid = engine.pid
+        with open(f"/proc/{pid}/statm") as file:
             size = int(file.read().split()[0]) * resource.getpagesize()
         resource.prlimit(pid, resource.RLIMIT_AS, (size + (300 << 20),) * 2)
         with pytest.raises(OutOfMemory):
@@ -119,28 +118,27 @@ def test_a_batch_that_caffe_cannot_hold_is_told_apart_and_a_smaller_one_runs(
 
 def test_a_gpu_asked_of_a_cpu_build_is_refused(caffe, write_weights):
     with pytest.raises(InputError, match="Cannot use GPU in CPU-only Caffe"):
-        open_engine("caffe", PLAIN, write_weights(PLAIN), ["score"], ["conv"], device="cuda")
+        open_net("caffe", PLAIN, write_weights(PLAIN), ["score"], ["conv"], device="cuda")
 
 
 def test_short_numbers_are_left_to_the_torch_engine(caffe, write_weights):
-    with pytest.raises(EngineError, match="Caffe does not compute in bf16; say fp32"):
-        open_engine("caffe", PLAIN, write_weights(PLAIN), ["score"], ["conv"], precision="bf16")
+    with pytest.raises(EngineError, match="Caffe does not compute in bf16; use fp32"):
+        open_net("caffe", PLAIN, write_weights(PLAIN), ["score"], ["conv"], precision="bf16")
 
 
 def test_caffe_is_silent_unless_asked(caffe, write_weights, capfd):
     path = write_weights(PLAIN)
-    open_engine("caffe", PLAIN, path, ["score"], ["conv"]).close()
+    open_net("caffe", PLAIN, path, ["score"], ["conv"]).close()
     assert capfd.readouterr() == ("", "")
-    open_engine("caffe", PLAIN, path, ["score"], ["conv"], verbose=True).close()
+    open_net("caffe", PLAIN, path, ["score"], ["conv"], verbose=True).close()
     output = capfd.readouterr()
     assert output.out == ""
     assert "Network initialization done" in output.err
 
 
 def test_no_weight_gradient_is_computed(caffe, write_weights):
-    from caffe_gradcam.engines.pycaffe import PycaffeEngine
-
-    engine = PycaffeEngine(BRANCHES, write_weights(BRANCHES), ["score"], ["left"])
+    engine = open_net(
+        "caffe", BRANCHES, write_weights(BRANCHES), ["score"], ["left"], isolated=False)
     engine.forward({"data": BATCH}, [])
     engine.backward("score", np.ones((2, 5), np.float32), ["left"])
     for blobs in engine._net.params.values():
@@ -168,8 +166,7 @@ def test_the_gradient_of_a_class_is_that_of_caffes_own_backward(
     """One class in twenty: the engine multiplies by its row alone, and Caffe by all."""
     path = write_weights(text)
     data = random_input((2, 2, 6, 6)) / 60
-    with open_here("caffe", prototxt=text, weights=path, scores=["score"],
-                   targets=["conv"]) as engine:
+    with open_net("caffe", text, path, ["score"], ["conv"], isolated=False) as engine:
         seed = np.zeros_like(engine.forward({"data": data}, ["score"])["score"])
         for row, one in enumerate(classes):
             seed[row, one if one is not None else []] = 1
@@ -187,7 +184,7 @@ def test_pre_relu_is_what_a_full_backward_leaves_in_the_blob(
         caffe, target, tmp_path, write_weights):
     path = write_weights(BRANCHES)
     seed = np.random.RandomState(1).randn(2, 5).astype(np.float32)
-    with open_engine("caffe", BRANCHES, path, ["score"], [target], "pre-relu") as engine:
+    with open_net("caffe", BRANCHES, path, ["score"], [target], "pre-relu") as engine:
         engine.forward({"data": BATCH}, [])
         found = engine.backward("score", seed, [target])[target]
 
@@ -206,7 +203,7 @@ def test_what_forks_write_runs_in_stock_caffe_as_in_torch(caffe, torch, write_we
     data = {"data": random_input((2, 3, 8, 8)) / 60}
     results = []
     for kind in ("caffe", "torch"):
-        with open_engine(kind, FORKS, path, ["score"], ["conv", "down"]) as engine:
+        with open_net(kind, FORKS, path, ["score"], ["conv", "down"]) as engine:
             values = engine.forward(data, ["conv", "down", "axpy", "score"])
             gradients = engine.backward("score", np.eye(2, 3), ["conv", "down"])
             results.append(list(values.values()) + [gradients["conv"], gradients["down"]])
@@ -217,8 +214,7 @@ def test_what_forks_write_runs_in_stock_caffe_as_in_torch(caffe, torch, write_we
 
 def test_the_weights_file_is_let_go_once_caffe_has_its_copy(caffe, write_weights):
     path = write_weights(PLAIN)
-    with open_here("caffe", prototxt=PLAIN, weights=path, scores=["score"],
-                   targets=["conv"]) as engine:
+    with open_net("caffe", PLAIN, path, ["score"], ["conv"], isolated=False) as engine:
         with open("/proc/self/maps") as maps:
             assert path not in maps.read()
         # Other shapes are still held against the weights.

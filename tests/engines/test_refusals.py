@@ -3,17 +3,18 @@
 import numpy as np
 import pytest
 from nets import AROUND, BATCH, SEED
+from opened import open_net
 
-from caffe_gradcam.engines import EngineError, open_engine
+from caffe_gradcam.engines import opening
 from prototxt_tools import weights
-from prototxt_tools.errors import InputError
+from prototxt_tools.errors import EngineError, EngineMissing, InputError
 
 PLAIN = AROUND.format('layer { name: "it" type: "ReLU" bottom: "conv" top: "it" }')
 
 
 def refusal(kind, text, path, scores=("score",), targets=("conv",), **options):
     with pytest.raises(InputError) as caught:
-        open_engine(kind, text, path, scores, targets, **options).close()
+        open_net(kind, text, path, scores, targets, **options).close()
     message = str(caught.value)
     assert "\n" not in message
     return message
@@ -70,7 +71,7 @@ def test_large_weights_are_numbers(kind, write_weights):
     large = weights.load(path)
     large["conv"][1][:] = np.finfo(np.float32).max
     weights.save(path, large)
-    open_engine(kind, PLAIN, path, ["score"], ["conv"]).close()
+    open_net(kind, PLAIN, path, ["score"], ["conv"]).close()
 
 
 def test_blobs_that_the_net_does_not_have_are_named(kind, write_weights):
@@ -90,12 +91,12 @@ def test_unknown_words_are_refused(kind, write_weights):
     path = write_weights(PLAIN)
     assert "no gradient 'both'" in refusal(kind, PLAIN, path, gradient="both")
     assert "no device 'tpu'" in refusal(kind, PLAIN, path, device="tpu")
-    assert "no precision 'fp8'; say fp32, tf32" in refusal(kind, PLAIN, path, precision="fp8")
+    assert "no precision 'fp8'; known: fp32, tf32" in refusal(kind, PLAIN, path, precision="fp8")
     assert "no engine 'theano'" in refusal("theano", PLAIN, path)
 
 
 def test_an_input_of_a_size_the_weights_cannot_take_is_refused(kind, write_weights):
-    with open_engine(kind, PLAIN, write_weights(PLAIN), ["score"], ["conv"]) as engine:
+    with open_net(kind, PLAIN, write_weights(PLAIN), ["score"], ["conv"]) as engine:
         with pytest.raises(InputError, match="layer score"):
             engine.forward({"data": np.ones((1, 2, 9, 9))}, [])
         with pytest.raises(InputError, match="layer conv"):
@@ -110,15 +111,15 @@ def test_blobs_and_order_of_calls_are_checked(branches):
         with pytest.raises(InputError, match="'side' is not among"):
             engine.forward({"data": BATCH}, ["side"])
         engine.forward({"data": BATCH}, [])
-        with pytest.raises(InputError, match="'prob' is none of the scores"):
+        with pytest.raises(InputError, match="not opened for score 'prob', but for score, fc"):
             engine.backward("prob", SEED, ["join"])
-        with pytest.raises(InputError, match="'left' is none of the targets"):
+        with pytest.raises(InputError, match="not opened for target 'left', but for join"):
             engine.backward("score", SEED, ["left"])
 
 
 def test_a_layer_that_passes_no_gradient_is_never_taken_for_zeros(kind, write_weights):
     text = AROUND.format('layer { name: "it" type: "Threshold" bottom: "conv" top: "it" }')
-    with open_engine(kind, text, write_weights(text), ["score"], ["conv"]) as engine:
+    with open_net(kind, text, write_weights(text), ["score"], ["conv"]) as engine:
         engine.forward({"data": np.ones((1, 2, 6, 6))}, [])
         with pytest.raises(EngineError):
             engine.backward("score", np.ones((1, 3)), ["conv"])
@@ -128,7 +129,7 @@ def test_propagate_down_does_not_leave_a_gradient_out(kind, write_weights):
     text = PLAIN.replace('bottom: "it"', 'bottom: "it" propagate_down: false')
     gradients = []
     for one in (PLAIN, text):
-        with open_engine(kind, one, write_weights(one), ["score"], ["conv"]) as engine:
+        with open_net(kind, one, write_weights(one), ["score"], ["conv"]) as engine:
             engine.forward({"data": np.ones((1, 2, 6, 6))}, [])
             gradients.append(engine.backward("score", np.ones((1, 3)), ["conv"])["conv"])
     assert abs(gradients[0]).max() > 0
@@ -149,29 +150,40 @@ def test_a_blob_written_by_two_layers_is_named(kind, write_weights):
         kind, text, write_weights(PLAIN))
 
 
-def test_auto_takes_caffe_where_it_is_and_else_torch(monkeypatch):
-    from caffe_gradcam.engines import base
+@pytest.fixture
+def only(monkeypatch):
+    """A function after which only some engines' libraries are installed."""
+    def install(*libraries):
+        monkeypatch.setattr(opening, "is_installed", lambda library: library in libraries)
+    return install
 
-    def only(*present):
-        monkeypatch.setattr(base.importlib.util, "find_spec", lambda name: name in present or None)
 
-    only()
-    with pytest.raises(InputError, match="neither pycaffe nor torch is installed"):
-        base.open_engine("auto", "", "", [], [])
-    with pytest.raises(InputError, match="pycaffe is not installed"):
-        base.open_here("caffe")
-    with pytest.raises(InputError, match="^torch is not installed; pip install torch$"):
-        base.open_here("torch")
-    opened = []
-    monkeypatch.setattr(base, "open_here", lambda kind, **rest: opened.append(kind))
+def test_auto_takes_caffe_where_it_is_and_else_torch(only):
+    only("torch", "caffe")
+    assert opening.resolve_engine("auto") == "caffe"
     only("torch")
-    base.open_engine("auto", "", "", [], [])
-    assert opened == ["torch"]
+    assert opening.resolve_engine("auto") == "torch"
+
+
+def test_an_engine_whose_library_is_missing_is_named(only):
+    only()
+    for engine, words in (("auto", "neither pycaffe nor torch is installed"),
+                          ("caffe", "pycaffe is not installed"),
+                          ("torch", "^torch is not installed; pip install torch$")):
+        with pytest.raises(EngineMissing, match=words):
+            open_net(engine, PLAIN, "", ["score"], ["conv"])
+
+
+def test_a_folder_with_a_librarys_name_is_not_the_library(tmp_path, monkeypatch):
+    """Such as Caffe's source, in which many work."""
+    (tmp_path / "no_such_library").mkdir()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert not opening.is_installed("no_such_library")
 
 
 def test_a_trusted_net_is_not_refused_for_its_python_layer(kind, write_weights):
     text = PLAIN.replace('"ReLU"', '"Python" python_param { module: "nowhere" layer: "X" }')
     with pytest.raises(InputError) as caught:
-        open_engine(kind, text, write_weights(PLAIN), ["score"], ["conv"], trust=True)
+        open_net(kind, text, write_weights(PLAIN), ["score"], ["conv"], trust=True)
     # It is asked for now: torch has no such layer type, and Caffe looks for the module.
     assert "--trust" not in str(caught.value)

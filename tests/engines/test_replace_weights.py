@@ -6,11 +6,12 @@ import signal
 import numpy as np
 import pytest
 from nets import AROUND, BATCH, BRANCHES, SEED
+from opened import open_net
 
-from caffe_gradcam.engines import EngineError, open_engine
+from caffe_gradcam.engines import NetToRun, Running
 from caffe_gradcam.engines.isolated import IsolatedEngine
 from prototxt_tools import weights
-from prototxt_tools.errors import InputError
+from prototxt_tools.errors import EngineError, InputError
 
 PLAIN = AROUND.format('layer { name: "it" type: "ReLU" bottom: "conv" top: "it" }')
 
@@ -30,9 +31,9 @@ def test_they_give_what_a_file_with_them_gives_and_the_old_ones_come_back(kind, 
              for name, blobs in learned.items() if name in ("conv1", "left", "fc", "score")}
     other_path = path + ".other"
     weights.save(other_path, dict(learned, **other))
-    with open_engine(kind, BRANCHES, other_path, ["score"], ["left"]) as engine:
+    with open_net(kind, BRANCHES, other_path, ["score"], ["left"]) as engine:
         expected = explain(engine)
-    with open_engine(kind, BRANCHES, path, ["score"], ["left"]) as engine:
+    with open_net(kind, BRANCHES, path, ["score"], ["left"]) as engine:
         before = explain(engine)
         engine.replace_weights(other)
         with pytest.raises(EngineError, match="needs a forward before it"):
@@ -58,7 +59,7 @@ def test_layers_that_share_them_get_them_too(kind, write_weights):
     text += 'layer { name: "score" type: "Eltwise" bottom: "conv1" bottom: "conv2" top: "score" }'
     path = write_weights(text)
     image = np.ones((1, 2, 3, 3), np.float32)
-    with open_engine(kind, text, path, ["score"], ["conv1", "conv2"]) as engine:
+    with open_net(kind, text, path, ["score"], ["conv1", "conv2"]) as engine:
         engine.replace_weights({"conv1": [np.ones((4, 2, 3, 3)), np.arange(4)]})
         values = engine.forward({"data1": image, "data2": image}, ["conv1", "conv2"])
     assert values["conv1"].ravel().tolist() == [18, 19, 20, 21]
@@ -68,11 +69,11 @@ def test_layers_that_share_them_get_them_too(kind, write_weights):
 def test_what_does_not_fit_is_said_and_changes_nothing(kind, write_weights):
     path = write_weights(PLAIN)
     matrix, bias = weights.load(path)["score"]
-    with open_engine(kind, PLAIN, path, ["score"], ["conv"]) as engine:
+    with open_net(kind, PLAIN, path, ["score"], ["conv"]) as engine:
         before = engine.forward({"data": np.ones((1, 2, 6, 6))}, ["score"])["score"]
         for other, words in (
-                ({"score": [matrix[:2], bias]}, "layer score, blob 0: the net wants 3 x 64 and"),
-                ({"score": [matrix]}, "layer score wants 2 blobs"),
+                ({"score": [matrix[:2], bias]}, "layer score, blob 0: the net needs 3 x 64 and"),
+                ({"score": [matrix]}, "layer score needs 2 blobs"),
                 ({"score": [matrix, bias * np.nan]}, "layer score, blob 1 holds NaN"),
                 ({"it": [matrix]}, "no layer 'it' with weights"),
                 ({"nowhere": [matrix]}, "no layer 'nowhere' with weights")):
@@ -85,10 +86,10 @@ def test_what_does_not_fit_is_said_and_changes_nothing(kind, write_weights):
 def test_a_child_that_replaces_a_dead_one_has_them(torch, write_weights):
     path = write_weights(PLAIN)
     data = {"data": np.ones((1, 2, 6, 6), np.float32)}
-    arguments = {"prototxt": PLAIN, "weights": path, "scores": ["score"], "targets": ["conv"]}
-    with IsolatedEngine("torch", arguments) as engine:
+    net = NetToRun(PLAIN, path, ("score",), ("conv",))
+    with IsolatedEngine(net, Running(engine="torch")) as engine:
         engine.replace_weights({"score": [np.zeros((3, 64)), np.float32([1, 2, 3])]})
-        os.kill(engine._child.pid, signal.SIGKILL)
+        os.kill(engine.pid, signal.SIGKILL)
         with pytest.raises(EngineError):
             engine.forward(data, ["score"])
         assert engine.forward(data, ["score"])["score"].tolist() == [[1, 2, 3]]

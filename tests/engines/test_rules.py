@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from definitions import random_input, resnet
 from nets import AROUND, BATCH, BRANCHES, SEED
+from opened import open_net
 
-from caffe_gradcam.engines import open_engine
 from prototxt_tools.errors import InputError
 
 # Each of four features goes through a rectifier and is a score itself.
@@ -24,7 +24,7 @@ def by_hand(kind, tmp_path, text, rule):
 
     path = str(tmp_path / "hand.caffemodel")
     weights.save(path, {"score": [np.ones(4, np.float32)]})
-    with open_engine(kind, text, path, ["score"], ["data"], gradient="pre-relu") as engine:
+    with open_net(kind, text, path, ["score"], ["data"], gradient="pre-relu") as engine:
         engine.forward({"data": VALUES}, [])
         return engine.backward("score", ABOVE, ["data"], rule=rule)["data"].tolist()[0]
 
@@ -94,7 +94,7 @@ def test_both_engines_give_the_same_at_the_input(caffe, torch, write_weights, na
     path, data = write_weights(text), random_input(size)
     results = []
     for kind in ("caffe", "torch"):
-        with open_engine(kind, text, path, [score], ["data"]) as engine:
+        with open_net(kind, text, path, [score], ["data"]) as engine:
             seed = np.zeros_like(engine.forward({"data": data}, [score])[score])
             seed.reshape(len(seed), -1)[:, 1] = 1
             results.append(engine.backward(score, seed, ["data"], rule=rule)["data"])
@@ -104,7 +104,7 @@ def test_both_engines_give_the_same_at_the_input(caffe, torch, write_weights, na
 
 def test_an_unknown_rule_is_refused(kind, write_weights):
     text = AROUND.format('layer { name: "it" type: "ReLU" bottom: "conv" top: "it" }')
-    with open_engine(kind, text, write_weights(text), ["score"], ["conv"]) as engine:
+    with open_net(kind, text, write_weights(text), ["score"], ["conv"]) as engine:
         engine.forward({"data": np.ones((1, 2, 6, 6))}, [])
-        with pytest.raises(InputError, match="no rule 'fancy'; say gradient, guided, deconvnet"):
+        with pytest.raises(InputError, match="no rule 'fancy'; known: gradient, guided, deconvnet"):
             engine.backward("score", np.ones((1, 3)), ["conv"], rule="fancy")

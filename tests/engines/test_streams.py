@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 from nets import BATCH, SEED, STREAMS, TARGETS
+from opened import open_net
 
-from caffe_gradcam.engines import open_engine
 from prototxt_tools import weights
 from prototxt_tools.errors import InputError
 
@@ -14,7 +14,7 @@ def test_one_backward_yields_the_targets_of_all_streams(kind, write_weights):
     inputs = {"left": random.randn(2, 3, 8, 8), "right": random.randn(2, 1, 6, 6)}
     seed = random.randn(2, 2).astype(np.float32)
     path = write_weights(STREAMS)
-    with open_engine(kind, STREAMS, path, ["score"], ["conv_l", "conv_r"]) as engine:
+    with open_net(kind, STREAMS, path, ["score"], ["conv_l", "conv_r"]) as engine:
         values = engine.forward(inputs, ["fc_l", "fc_r"])
         gradients = engine.backward("score", seed, ["conv_l", "conv_r"])
         with pytest.raises(InputError, match="input blob 'right' is missing"):
@@ -30,10 +30,10 @@ def test_one_backward_yields_the_targets_of_all_streams(kind, write_weights):
 def test_a_target_that_is_an_input(kind, write_weights):
     path = write_weights(STREAMS)
     inputs = {"left": np.ones((1, 3, 8, 8)), "right": np.ones((1, 1, 6, 6))}
-    with open_engine(kind, STREAMS, path, ["score"], ["right"]) as engine:
+    with open_net(kind, STREAMS, path, ["score"], ["right"]) as engine:
         engine.forward(inputs, [])
         gradient = engine.backward("score", np.ones((1, 2)), ["right"])["right"]
-    with open_engine(kind, STREAMS, path, ["score"], ["conv_r"]) as engine:
+    with open_net(kind, STREAMS, path, ["score"], ["conv_r"]) as engine:
         engine.forward(inputs, [])
         above = engine.backward("score", np.ones((1, 2)), ["conv_r"])["conv_r"]
     kernels = weights.load(path)["conv_r"][0]
@@ -73,7 +73,7 @@ def test_a_score_of_one_stream_gives_no_gradient_in_the_other(kind, write_weight
     inputs = {"left": random.randn(2, 3, 8, 8), "right": random.randn(2, 1, 6, 6)}
     path = write_weights(TWO_HEADS)
     learned = weights.load(path)
-    with open_engine(kind, TWO_HEADS, path, ["score", "only_r"], ["conv_l", "conv_r"]) as engine:
+    with open_net(kind, TWO_HEADS, path, ["score", "only_r"], ["conv_l", "conv_r"]) as engine:
         value = engine.forward(inputs, ["conv_r", "only_r"])["conv_r"]
         seed = random.randn(2, 3).astype(np.float32)
         found = engine.backward("only_r", seed, ["conv_r"])["conv_r"]
@@ -108,7 +108,7 @@ def test_both_images_of_a_siamese_net_are_explained_by_one_backward(kind, write_
     random = np.random.RandomState(0)
     inputs = {name: random.randn(2, 2, 5, 5) for name in "ab"}
     path = write_weights(SIAMESE)
-    with open_engine(kind, SIAMESE, path, ["score"], ["conv", "conv_b"]) as engine:
+    with open_net(kind, SIAMESE, path, ["score"], ["conv", "conv_b"]) as engine:
         values = engine.forward(inputs, ["conv", "conv_b"])
         gradients = engine.backward("score", np.ones(2), ["conv", "conv_b"])
     difference = values["conv"] - values["conv_b"]

@@ -1,16 +1,19 @@
 """What is the torch engine's own: no autograd below the targets, no blob kept too long."""
 
+import os
+import platform
 import weakref
 
 import numpy as np
 import pytest
 from nets import AROUND, BRANCHES
+from opened import open_net
 
-from caffe_gradcam.engines import EngineError, OutOfMemory, open_engine
+from prototxt_tools.errors import EngineError, OutOfMemory
 
 torch = pytest.importorskip("torch")
 
-from caffe_gradcam.engines.torch import LAYERS, layer  # noqa: E402
+from caffe_gradcam.engines.torch import LAYERS, devices, layer  # noqa: E402
 
 
 @pytest.fixture
@@ -33,8 +36,8 @@ def watched():
 def chain(*names):
     """Layers of type Watch, one on the other, from conv to it."""
     blobs = ["conv"] + list(names[:-1]) + ["it"]
-    return "".join('layer {{ name: "{}" type: "Watch" bottom: "{}" top: "{}" }}'.format(
-        name, below, above) for name, below, above in zip(names, blobs, blobs[1:]))
+    return "".join(f'layer {{ name: "{name}" type: "Watch" bottom: "{below}" top: "{above}" }}'
+                   for name, below, above in zip(names, blobs, blobs[1:]))
 
 
 @pytest.fixture
@@ -45,14 +48,14 @@ def path(write_weights):
 
 def test_autograd_begins_at_the_target(watched, path):
     text = AROUND.format(chain("a", "b", "c"))
-    with open_engine("torch", text, path, ["score"], ["b"]) as engine:
+    with open_net("torch", text, path, ["score"], ["b"]) as engine:
         engine.forward({"data": np.ones((1, 2, 6, 6))}, [])
     assert [needs for needs, _ in watched.values()] == [False, False, True]
 
 
 def test_a_blob_goes_when_nothing_more_reads_it_unless_it_is_kept(watched, path):
     text = AROUND.format(chain("a", "b", "c", "d"))
-    with open_engine("torch", text, path, ["score"], ["it"]) as engine:
+    with open_net("torch", text, path, ["score"], ["it"]) as engine:
         # Blob a is the bottom of layer b.
         engine.forward({"data": np.ones((1, 2, 6, 6))}, ["a"])
     assert [alive for _, alive in watched.values()] == [[], [], ["b"], ["b"]]
@@ -60,7 +63,7 @@ def test_a_blob_goes_when_nothing_more_reads_it_unless_it_is_kept(watched, path)
 
 def test_a_gpu_that_is_not_there_is_said(write_weights):
     with pytest.raises(EngineError, match="CUDA devices here, so there is no cuda:99"):
-        open_engine("torch", BRANCHES, write_weights(BRANCHES), ["score"], ["join"],
+        open_net("torch", BRANCHES, write_weights(BRANCHES), ["score"], ["join"],
                     device="cuda:99")
 
 
@@ -76,7 +79,7 @@ def test_a_batch_beyond_memory_is_told_apart_and_a_smaller_one_runs(complaint, p
 
     text = AROUND.format('layer { name: "it" type: "Greedy" bottom: "conv" top: "it" }')
     try:
-        with open_engine("torch", text, path, ["score"], ["conv"]) as engine:
+        with open_net("torch", text, path, ["score"], ["conv"]) as engine:
             with pytest.raises(OutOfMemory, match="does not hold this batch") as said:
                 engine.forward({"data": np.ones((3, 2, 6, 6))}, ["score"])
             assert "\n" not in str(said.value)
@@ -88,23 +91,52 @@ def test_a_batch_beyond_memory_is_told_apart_and_a_smaller_one_runs(complaint, p
         del LAYERS["Greedy"]
 
 
-@pytest.mark.skipif(not hasattr(torch, "autocast"), reason="this torch has no autocast")
-def test_bf16_shortens_products_and_leaves_blobs_in_float32(path):
+def precisely(path, precision):
+    """Values and gradients of a small net, and the engine's description."""
     text = AROUND.format('layer { name: "it" type: "ReLU" bottom: "conv" top: "it" }')
     data = {"data": np.random.RandomState(0).rand(2, 2, 6, 6).astype(np.float32)}
-    results = []
-    for precision in ("fp32", "bf16"):
-        with open_engine("torch", text, path, ["score"], ["conv"], precision=precision) as engine:
-            values = engine.forward(data, ["it", "score"])
-            gradient = engine.backward("score", np.ones((2, 3)), ["conv"])["conv"]
-        results.append([values["it"], values["score"], gradient])
-    for exact, short in zip(*results):
+    with open_net("torch", text, path, ["score"], ["conv"], precision=precision) as engine:
+        values = engine.forward(data, ["it", "score"])
+        gradient = engine.backward("score", np.ones((2, 3)), ["conv"])["conv"]
+        return [values["it"], values["score"], gradient], engine.description
+
+
+@pytest.mark.skipif(not hasattr(torch, "autocast"), reason="this torch has no autocast")
+def test_bf16_shortens_products_and_leaves_blobs_in_float32(path, monkeypatch):
+    """Here on any processor: those without such arithmetic imitate it."""
+    monkeypatch.setattr(devices, "processor_has_bf16", lambda: True)
+    shortened, description = precisely(path, "bf16")
+    assert description["precision"] == "bf16"
+    for exact, short in zip(precisely(path, "fp32")[0], shortened):
         assert short.dtype == np.float32
         assert 1e-5 < np.linalg.norm(short - exact) / np.linalg.norm(exact) < 0.02
+
+
+@pytest.mark.skipif(not hasattr(torch, "autocast"), reason="this torch has no autocast")
+def test_a_processor_without_bf16_computes_in_fp32_and_says_so(path, monkeypatch, caplog):
+    monkeypatch.setattr(devices, "processor_has_bf16", lambda: False)
+    results, description = precisely(path, "bf16")
+    assert description["precision"] == "fp32"
+    assert [record.getMessage() for record in caplog.records] == [
+        "cpu has no arithmetic in bf16, so torch computes in fp32"]
+    for exact, result in zip(precisely(path, "fp32")[0], results):
+        assert np.array_equal(result, exact)
+    assert len(caplog.records) == 1
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/cpuinfo") or platform.machine() != "x86_64",
+                    reason="only the kernel of a PC tells so")
+def test_whether_the_processor_has_bf16_is_what_the_kernel_says():
+    with open("/proc/cpuinfo") as file:
+        flags = set(file.read().split())
+    if "avx512_bf16" in flags or "amx_bf16" in flags:
+        assert devices.processor_has_bf16()
+    if "avx512bw" not in flags and "avx_ne_convert" not in flags:
+        assert not devices.processor_has_bf16()
 
 
 @pytest.mark.parametrize("precision", ["tf32", "fp16"])
 def test_what_only_cuda_computes_is_refused_on_a_cpu(precision, path):
     text = AROUND.format('layer { name: "it" type: "ReLU" bottom: "conv" top: "it" }')
     with pytest.raises(EngineError, match="torch on cpu does not compute in " + precision):
-        open_engine("torch", text, path, ["score"], ["conv"], precision=precision)
+        open_net("torch", text, path, ["score"], ["conv"], precision=precision)

@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
+from opened import open_net
 
 torch = pytest.importorskip("torch")
 
-from caffe_gradcam.engines import EngineError, open_engine  # noqa: E402
-from caffe_gradcam.engines.torch import LAYERS, layer  # noqa: E402
-from prototxt_tools.net import Net  # noqa: E402
+from caffe_gradcam.engines.torch import LAYERS, families, layer  # noqa: E402, F401
+from prototxt_tools.errors import EngineError  # noqa: E402
+from prototxt_tools.net.net import Net  # noqa: E402
 
 RANDOM = np.random.RandomState(3)
 
@@ -76,8 +77,8 @@ def test_shuffle_channel_takes_one_channel_of_each_group_in_turn():
 @pytest.mark.parametrize("across, shared", [(True, True), (False, False), (False, True)])
 def test_normalize_divides_by_the_norm(across, shared):
     x, scale = random(2, 3, 4, 5), random(1 if shared else 3)
-    parameters = "norm_param {{ across_spatial: {} channel_shared: {} }}".format(
-        str(across).lower(), str(shared).lower())
+    parameters = (f"norm_param {{ across_spatial: {str(across).lower()} "
+                  f"channel_shared: {str(shared).lower()} }}")
     top, gradient, seed = run("Normalize", parameters, [x], [scale])
     axes = (1, 2, 3) if across else 1
     norm = np.sqrt((x * x).sum(axes, keepdims=True) + 1e-10)
@@ -110,7 +111,7 @@ def test_bn_with_two_blobs_scales_and_shifts():
 ])
 def test_interp_is_bilinear_between_fixed_corners(parameters, size):
     x = random(2, 3, 4, 5)
-    top, gradient, seed = run("Interp", "interp_param {{ {} }}".format(parameters), [x])
+    top, gradient, seed = run("Interp", f"interp_param {{ {parameters} }}", [x])
     source = x[:, :, :-1, :-1] if "pad_end" in parameters else x
 
     def weights(count, length):
@@ -204,7 +205,7 @@ def test_a_layer_of_ones_own_is_one_function(write_weights):
         return [bottoms[0] ** 2]
 
     try:
-        with open_engine("torch", text, path, ["own"], ["conv"]) as engine:
+        with open_net("torch", text, path, ["own"], ["conv"]) as engine:
             values = engine.forward({"data": random(1, 2, 3, 3)}, ["conv", "own"])
             gradient = engine.backward("own", np.ones((1, 4, 3, 3)), ["conv"])["conv"]
     finally:
@@ -212,4 +213,4 @@ def test_a_layer_of_ones_own_is_one_function(write_weights):
     close(values["own"], values["conv"] ** 2)
     close(gradient, 2 * values["conv"])
     with pytest.raises(EngineError, match=r'@layer\("MySquare"\)'):
-        open_engine("torch", text, path, ["own"], ["conv"])
+        open_net("torch", text, path, ["own"], ["conv"])

@@ -37,13 +37,13 @@ def run_caffe(caffe, path, bottoms, tops, top_diffs, rng, wanted):
 
 @pytest.mark.parametrize("case", CASES)
 def test_layer_equals_caffe(case, caffe, tmp_path):
-    from caffe_gradcam.engines.torch import LAYERS
-    from prototxt_tools.net import Net
+    from caffe_gradcam.engines.torch import LAYERS, families  # noqa: F401
+    from prototxt_tools.net.net import Net
 
     kind, parameters, given, count = CASES[case]
     rng = np.random.RandomState(len(case))
-    bottoms = {"b{}".format(i): fill(bottom, rng) for i, bottom in enumerate(given)}
-    tops = ["t{}".format(i) for i in range(count)]
+    bottoms = {f"b{i}": fill(bottom, rng) for i, bottom in enumerate(given)}
+    tops = [f"t{i}" for i in range(count)]
     wanted = [name for name, bottom in zip(bottoms, given)
               if not isinstance(bottom, np.ndarray) and kind not in NO_BACKWARD]
     path = tmp_path / "net.prototxt"

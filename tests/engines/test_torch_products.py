@@ -89,7 +89,7 @@ def test_a_gradient_that_is_no_number_is_passed_on():
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 def test_the_global_mean_passes_its_gradient_on_in_equal_parts(layout):
     x = torch.rand((2, 3, 4, 5)).contiguous(memory_format=layout).requires_grad_()
-    top = pooling.ave_pool(x, [1, 1], (4, 5), (1, 1), (0, 0))
+    top = pooling.ave_pool(x, ([1, 1], (4, 5), (1, 1), (0, 0)))
     assert torch.allclose(top[..., 0, 0], x.mean((2, 3)))
     top.backward(torch.arange(6.0).reshape(2, 3, 1, 1))
     assert x.grad.is_contiguous(memory_format=layout)

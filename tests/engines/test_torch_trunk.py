@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 from definitions import googlenet, random_input, resnet
 from nets import AROUND, BRANCHES, STREAMS
+from opened import open_net
 
-from caffe_gradcam.engines import open_engine
-from caffe_gradcam.methods.gradients import grad_cam
+from caffe_gradcam.explaining.methods.gradients import grad_cam
 from prototxt_tools import weights
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("openvino", reason="OpenVINO is not installed here")
 
-from caffe_gradcam.engines.torch import LAYERS, layer, trunk  # noqa: E402
+from caffe_gradcam.engines.torch import LAYERS, devices, layer, trunk  # noqa: E402
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def plain_and_compiled(write_weights, monkeypatch):
         path = write_weights(text)
         for patience in (10, 0):
             monkeypatch.setattr(trunk, "PATIENCE", patience)
-            with open_engine("torch", text, path, [score], targets, **options) as engine:
+            with open_net("torch", text, path, [score], targets, **options) as engine:
                 values = engine.forward(inputs, [score] + targets + list(keep))
                 seed = np.zeros_like(values[score])
                 seed.reshape(len(seed), -1)[:, 1] = 1
@@ -96,7 +96,7 @@ def test_nets_with_two_inputs(plain_and_compiled):
 
 def test_only_the_head_runs_in_torch(runs, write_weights, monkeypatch):
     monkeypatch.setattr(trunk, "PATIENCE", 0)
-    with open_engine("torch", WATCHED, write_weights(AROUND.format(
+    with open_net("torch", WATCHED, write_weights(AROUND.format(
             'layer { name: "it" type: "ReLU" bottom: "conv" top: "it" }')),
             ["score"], ["target"]) as engine:
         engine.forward(ONES, [])
@@ -110,7 +110,7 @@ def test_only_the_head_runs_in_torch(runs, write_weights, monkeypatch):
 
 def test_a_shape_is_compiled_when_it_has_come_often(runs, write_weights, monkeypatch):
     monkeypatch.setattr(trunk, "PATIENCE", 2)
-    with open_engine("torch", WATCHED, write_weights(AROUND.format(
+    with open_net("torch", WATCHED, write_weights(AROUND.format(
             'layer { name: "it" type: "ReLU" bottom: "conv" top: "it" }')),
             ["score"], ["target"]) as engine:
         for _ in range(2):
@@ -133,7 +133,7 @@ def test_shapes_that_take_turns_are_not_compiled_again_and_again(write_weights, 
     monkeypatch.setattr(trunk.Trunk, "_compile", counted)
     monkeypatch.setattr(trunk, "PATIENCE", 0)
     plain = AROUND.format('layer { name: "it" type: "ReLU" bottom: "conv" top: "it" }')
-    with open_engine("torch", plain, write_weights(plain), ["score"], ["it"]) as engine:
+    with open_net("torch", plain, write_weights(plain), ["score"], ["it"]) as engine:
         for _ in range(3):
             for images in (1, 2, 3):
                 engine.forward({"data": np.ones((images, 2, 6, 6))}, [])
@@ -163,7 +163,7 @@ def test_what_cannot_be_compiled_runs_layer_by_layer_and_says_why(kind, write_we
             kind, "argmax_param { axis: 1 top_k: 2 }" if kind == "ArgMax" else ""))
     path = write_weights(text.replace('"Odd"', '"ReLU"'))
     random = np.random.RandomState(3)
-    with open_engine("torch", text, path, ["score"], ["sum"]) as engine:
+    with open_net("torch", text, path, ["score"], ["sum"]) as engine:
         for _ in range(2):
             data = random.randn(1, 2, 6, 6).astype(np.float32)
             values = engine.forward({"data": data}, ["sum", "conv", "odd"])
@@ -175,26 +175,47 @@ def test_what_cannot_be_compiled_runs_layer_by_layer_and_says_why(kind, write_we
             "Odd": "no tracing here"}[kind]
 
 
-def test_bf16_is_near_and_not_equal(plain_and_compiled):
+def test_bf16_is_near_and_not_equal(plain_and_compiled, monkeypatch):
+    """Compiled where the processor has such arithmetic, and imitated by torch where not."""
     batch = {"data": random_input((3, 3, 14, 12)) / 60}
-    path_results = plain_and_compiled(BRANCHES, batch, "score", ["join"])
+    exact = plain_and_compiled(BRANCHES, batch, "score", ["join"])[0][0]["join"]
+    monkeypatch.setattr(devices, "processor_has_bf16", lambda: True)
     half = plain_and_compiled(BRANCHES, batch, "score", ["join"], precision="bf16")
     for values, _, _ in half:
-        assert 1e-5 < distance(values["join"], path_results[0][0]["join"]) < 0.05
+        assert 1e-5 < distance(values["join"], exact) < 0.05
+
+
+@pytest.mark.skipif("BF16" in trunk.capabilities(), reason="this processor has bf16")
+def test_a_trunk_that_would_compute_in_another_precision_is_not_used(
+        plain_and_compiled, monkeypatch):
+    batch = {"data": random_input((3, 3, 14, 12)) / 60}
+    monkeypatch.setattr(devices, "processor_has_bf16", lambda: True)
+    _, (_, _, description) = plain_and_compiled(
+        BRANCHES, batch, "score", ["join"], precision="bf16")
+    assert description["trunk"] == "not openvino: it would compute in f32 instead of bf16"
+
+
+def test_the_description_tells_what_a_compiled_trunk_computes_in(plain_and_compiled):
+    batch = {"data": random_input((3, 3, 14, 12)) / 60}
+    _, (_, _, description) = plain_and_compiled(
+        BRANCHES, batch, "score", ["join"], precision="bf16")
+    expected = "bf16" if "BF16" in trunk.capabilities() else "fp32"
+    assert description["precision"] == expected
+    assert description["trunk"].startswith("openvino 20")
 
 
 def test_a_compiled_trunk_takes_other_weights(write_weights, monkeypatch):
     monkeypatch.setattr(trunk, "PATIENCE", 0)
     path = write_weights(BRANCHES)
     batch = {"data": random_input((3, 3, 14, 12)) / 60}
-    with open_engine("torch", BRANCHES, path, ["score"], ["join"]) as engine:
+    with open_net("torch", BRANCHES, path, ["score"], ["join"]) as engine:
         before = engine.forward(batch, ["join"])["join"]
         kernels, bias = weights.load(path)["conv1"]
         engine.replace_weights({"conv1": [kernels[::-1], bias[::-1]]})
         after = engine.forward(batch, ["join"])["join"]
         assert engine.description["trunk"].startswith("openvino 20")
     monkeypatch.setattr(trunk, "PATIENCE", 10)
-    with open_engine("torch", BRANCHES, path, ["score"], ["join"]) as engine:
+    with open_net("torch", BRANCHES, path, ["score"], ["join"]) as engine:
         engine.replace_weights({"conv1": [kernels[::-1], bias[::-1]]})
         expected = engine.forward(batch, ["join"])["join"]
     assert distance(before, expected) > 0.1

@@ -111,7 +111,7 @@ def squeezenet(shared):
         best = int(found["scores:" + name].argmax())
         for label in sorted({best, 243, 281}):
             cam = grad_cam(net, "pool10", "fire9/concat", "conv10", [label])[1][0]
-            found["cam:{}:{}".format(name, label)] = cam
+            found[f"cam:{name}:{label}"] = cam
     return found
 
 
@@ -126,7 +126,7 @@ def digits():
         found["scores:" + path.stem] = net.blobs["score"].data[0].reshape(-1).copy()
         for label in sorted(found["scores:" + path.stem].argsort()[-2:]):
             cam = grad_cam(net, "score", "branches/concat", "pool", [label])[1][0]
-            found["cam:{}:{}".format(path.stem, label)] = cam
+            found[f"cam:{path.stem}:{label}"] = cam
     return found
 
 

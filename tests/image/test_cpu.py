@@ -70,7 +70,7 @@ def check(result, arrays, golden, name, label):
     path, = arrays
     found = np.load(str(path))
     assert close(found["scores"], golden["scores:" + name])
-    assert close(found["cam"], golden["cam:{}:{}".format(name, label)])
+    assert close(found["cam"], golden[f"cam:{name}:{label}"])
 
 
 @pytest.mark.parametrize("name, label", [
@@ -88,7 +88,7 @@ def test_our_own_model_gives_the_numbers_of_plain_pycaffe(run, tmp_path, name):
     golden = np.load(str(GOLDEN / "digits.npz"))
     label = int(golden["scores:" + name].argmax())
     result = run("caffe-gradcam", "explain", "/opt/caffe-gradcam/models/digits",
-                 "/opt/caffe-gradcam/models/digits/scenes/{}.png".format(name),
+                 f"/opt/caffe-gradcam/models/digits/scenes/{name}.png",
                  "-o", "/mnt/out", "--engine", "caffe", "--npz")
     check(result, tmp_path.glob("out/*.npz"), golden, name, label)
 

@@ -1,1 +1,1 @@
-"""Who runs the shards: this machine, or a Ray cluster."""
+"""What runs the parts: this machine, or a Ray cluster."""

@@ -1,51 +1,59 @@
-"""Shards on the devices of this machine."""
+"""Parts on the devices of this machine."""
 
+import dataclasses
 import threading
+from typing import Any, Dict, Iterable, Iterator, List, Sequence
 
-from caffe_gradcam.batch.lane import Lane, default_workers
-from caffe_gradcam.batch.shards import explain_shards
+from caffe_gradcam.batch.dependencies import resolved
+from caffe_gradcam.batch.options import Options
+from caffe_gradcam.batch.output.plan import Plan
+from caffe_gradcam.batch.pipeline.lane import Lane, default_decoders
+from caffe_gradcam.batch.pipeline.part_writing import explain_parts
+from caffe_gradcam.batch.progress import Progress
+from caffe_gradcam.explaining.recipe import Recipe
 
 
-def run(plan, work, shards, gauges, warn, stop, devices=("cpu",), workers=None):
-    """Explain shards on all devices; each takes the next shard when it can begin one.
+def run(plan: Plan, recipe: Recipe, options: Options, numbers: Sequence[int], progress: Progress
+        ) -> List[Dict[str, Any]]:
+    """Explain parts on all devices; each takes the next part when it can begin one.
 
     Parameters
     ----------
     plan : Plan
-    work : Work
-    shards : list of int
-    gauges : Gauges
-    warn : callable
-        Is given sentences.
-    stop : threading.Event
-        When set no shard is begun any more; those that are begun are finished.
-    devices : sequence of str
-        "cpu" or "cuda:N".
-    workers : int, optional
-        Decoders per device.
+    recipe : Recipe
+    options : Options
+        Its devices are named.
+    numbers : sequence of int
+        The parts.
+    progress : Progress
+        When its ``stop`` is set no part is begun any more; those that are begun are finished.
 
     Returns
     -------
     list of dict
-        Of each device, what ran there.
+        The engine of each device.
 
     Raises
     ------
     InputError
-        See ``explain_shards``.
+        See ``explain_parts``.
     """
-    count = workers or default_workers(devices)
-    queue = _Queue(shards, stop)
-    ran, errors = [], []
+    devices = options.pipeline.devices
+    pipeline = dataclasses.replace(
+        options.pipeline, decoders=options.pipeline.decoders or default_decoders(devices))
+    model = recipe.model.load()
+    shared = _Queue(numbers, progress.stop)
+    engines: List[Dict[str, Any]] = []
+    errors: List[BaseException] = []
 
-    def work_on(device):
+    def work_on(device: str) -> None:
         try:
-            with Lane(work.spec, device, count, work.batch, work.timeout,
-                      gauges=gauges) as lane:
-                explain_shards(plan, work, lane, queue, warn, lambda shard: None)
-                ran.append(lane.description)
+            with Lane(resolved(recipe, device), model, pipeline, progress.gauges) as lane:
+                explain_parts(plan, lane, shared, options.drawing, progress.warn)
+                if lane.description:
+                    engines.append(lane.description)
         except BaseException as error:
-            stop.set()
+            progress.stop.set()
             errors.append(error)
 
     if len(devices) == 1:
@@ -59,21 +67,21 @@ def run(plan, work, shards, gauges, warn, stop, devices=("cpu",), workers=None):
                 thread.join(0.5)  # Signals are handled between such waits.
     if errors:
         raise errors[0]
-    return [one for one in ran if one]
+    return engines
 
 
 class _Queue:
-    """Shards, each given to one taker."""
+    """Numbers of parts, each given to one taker."""
 
-    def __init__(self, shards, stop):
-        self._shards, self._stop = iter(shards), stop
+    def __init__(self, numbers: Iterable[int], stop: threading.Event) -> None:
+        self._numbers, self._stop = iter(numbers), stop
         self._guard = threading.Lock()
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[int]:
         return self
 
-    def __next__(self):
+    def __next__(self) -> int:
         with self._guard:
             if self._stop.is_set():
                 raise StopIteration
-            return next(self._shards)
+            return next(self._numbers)

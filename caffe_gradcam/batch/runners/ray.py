@@ -1,171 +1,181 @@
-"""Shards on a Ray cluster, or on a Ray of this machine's own.
+"""Parts on a Ray cluster, or on a Ray of this machine's own.
 
-Each actor holds a net. The one who asks hands out shards and gets counts back; rows go from the
-actors to the output, which all nodes must see: a shared file system, or a URL. A shard whose
-actor or node is lost is given to another.
+Each actor holds a net. The caller hands out parts and gets counts back; rows go from the actors to
+the output, which all nodes must see: a shared file system, or a URL. A part whose actor or node is
+lost is given to another.
 """
 
 import collections
+import dataclasses
 import os
 import time
+from typing import Any, Counter, Deque, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from caffe_gradcam.batch.lane import Lane
-from caffe_gradcam.batch.plan import Plan
-from caffe_gradcam.batch.shards import explain_shards
-from caffe_gradcam.batch.storage import open_folder
-from caffe_gradcam.engines.isolated import as_said
-from prototxt_tools.errors import InputError
+from caffe_gradcam.batch.dependencies import resolved
+from caffe_gradcam.batch.options import Options, Pipeline
+from caffe_gradcam.batch.output.plan import Plan
+from caffe_gradcam.batch.pipeline.lane import Lane
+from caffe_gradcam.batch.pipeline.part_writing import explain_parts
+from caffe_gradcam.batch.progress import Progress
+from caffe_gradcam.batch.storage import is_url, open_folder
+from caffe_gradcam.explaining.recipe import Recipe
+from prototxt_tools.errors import EngineError, EngineMissing, InputError
 
 _TICK = 0.5
 # Seconds without any actor after which somebody should hear of it.
 _LONG = 60.0
-# How often a shard may take its actor with it before that is nobody else's fault.
-_LOSSES = 5
+# How often a part may crash its actor before that is nobody else's fault.
+_CRASHES = 5
 
 
-def run(plan, work, shards, gauges, warn, stop, devices=("cpu",), workers=None, actors=None,
-        gpus=None, cpus=None):
-    """Explain shards on a cluster.
+def run(plan: Plan, recipe: Recipe, options: Options, numbers: Sequence[int], progress: Progress
+        ) -> List[Dict[str, Any]]:
+    """Explain parts on a cluster.
 
     Parameters
     ----------
-    plan, work, shards, gauges, warn, stop
-        As for ``runners.local.run``.
-    devices : sequence of str
-        "cpu", or any "cuda" for actors with GPUs.
-    workers : int, optional
-        Decoders of each actor; 1 on CPUs, 4 with a GPU without.
-    actors : int, optional
-        As many as fit into the cluster now without.
-    gpus, cpus : float, optional
-        Of each actor, for Ray's scheduler; parts of a GPU are possible.
+    plan, recipe, options, numbers, progress
+        As for ``runners.local.run``; any device "cuda" asks for actors with GPUs. Without a
+        number of decoders an actor has 1 on a CPU, 4 with a GPU.
 
     Returns
     -------
     list of dict
-        What ran in the actors.
+        The engines of the actors.
     """
     try:
         import ray
     except ImportError:
-        raise InputError("--runner ray needs Ray; pip install 'ray[data]'") from None
-    on_gpu = any(device != "cpu" for device in devices)
-    workers = workers or (4 if on_gpu else 1)
-    gpus = (1 if on_gpu else 0) if gpus is None else gpus
-    cpus = workers + 1 if cpus is None else cpus
+        raise EngineMissing("--runner ray needs Ray; pip install 'ray[data]'", "ray") from None
+    on_gpu = any(device != "cpu" for device in options.pipeline.devices)
+    decoders = options.pipeline.decoders or (4 if on_gpu else 1)
+    wanted = options.pipeline.ray
+    gpus = (1 if on_gpu else 0) if wanted.gpus is None else wanted.gpus
+    cpus = decoders + 1 if wanted.cpus is None else wanted.cpus
+    pipeline = dataclasses.replace(options.pipeline, decoders=decoders)
     # A cluster that RAY_ADDRESS names, or one that was started here, or a new one.
-    own = not ray.is_initialized()
-    if own:
+    is_new = not ray.is_initialized()
+    if is_new:
         ray.init(log_to_driver=False, logging_level="error", include_dashboard=False)
     try:
-        count = actors or _fitting(ray.cluster_resources(), gpus, cpus)
+        count = wanted.actors or _fitting(ray.cluster_resources(), gpus, cpus)
         actor = ray.remote(num_gpus=gpus, num_cpus=cpus, max_restarts=-1, max_task_retries=0)(
-            Explaining)
-        output = plan.folder.path if "://" in plan.folder.path else os.path.abspath(
-            plan.folder.path)
-        made = [actor.remote(output, work, "cuda:0" if gpus else "cpu", workers)
-                for _ in range(count)]
-        return _Dispatcher(ray, made, gauges, warn, stop).run(shards)
+            PartExplainer)
+        path = plan.folder.path
+        output = path if is_url(path) else os.path.abspath(path)
+        actors = [actor.remote(output, resolved(recipe, "cuda:0" if gpus else "cpu"),
+                               dataclasses.replace(options, pipeline=pipeline))
+                  for _ in range(count)]
+        return _Dispatcher(ray, actors, progress).run(numbers)
     finally:
-        if own:
+        if is_new:
             ray.shutdown()
 
 
-def _fitting(resources, gpus, cpus):
+def _fitting(resources: Mapping[str, float], gpus: float, cpus: float) -> int:
     """How many actors a cluster has room for, at least one."""
     room = [resources.get(name, 0) // wanted
             for name, wanted in (("CPU", cpus), ("GPU", gpus)) if wanted]
     return max(1, int(min(room))) if room else 1
 
 
-class Explaining:
+@dataclasses.dataclass(frozen=True)
+class PartAnswer:
+    """What an actor did: the images of a part by status, warnings, and its engine; or an error."""
+
+    counts: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    warnings: Sequence[str] = ()
+    engine: Optional[Dict[str, str]] = None
+    error: Optional[InputError] = None
+
+
+class PartExplainer:
     """An actor: a lane, and the parts that it writes."""
 
-    def __init__(self, output, work, device, workers):
+    def __init__(self, output: str, recipe: Recipe, options: Options) -> None:
         self._plan = Plan.open(open_folder(output))
-        self._work, self._device, self._workers = work, device, workers
-        self._lane = None
+        self._recipe, self._options = recipe, options
+        self._lane: Optional[Lane] = None
 
-    def ready(self):
+    def ready(self) -> bool:
         """Answers when the actor is there."""
         return True
 
-    def explain(self, shard):
-        """Write a shard's part.
-
-        Returns
-        -------
-        dict
-            "counts", "warnings", "engine"; or "error", an InputError.
-        """
-        warnings = []
+    def explain(self, number: int) -> PartAnswer:
+        """Write a part."""
+        warnings: List[str] = []
         try:
             if self._lane is None:
-                self._lane = Lane(self._work.spec, self._device, self._workers, self._work.batch,
-                                  self._work.timeout)
+                pipeline: Pipeline = self._options.pipeline
+                self._lane = Lane(self._recipe, self._recipe.model.load(), pipeline)
             gauges = self._lane.gauges
             before = dict(gauges.counts)
-            explain_shards(self._plan, self._work, self._lane, [shard], warnings.append,
-                           lambda one: None)
+            explain_parts(
+                self._plan, self._lane, [number], self._options.drawing, warnings.append)
         except InputError as error:
-            return {"error": as_said(error)}
+            return PartAnswer(error=error)
         counts = {name: value - before[name] for name, value in gauges.counts.items()}
-        return {"counts": counts, "warnings": warnings, "engine": self._lane.description}
+        return PartAnswer(counts, warnings, self._lane.description)
 
 
 class _Dispatcher:
-    """Gives shards to the actors that are there, and again where one was lost."""
+    """Gives parts to the actors that are there, and again where one was lost."""
 
-    def __init__(self, ray, actors, gauges, warn, stop):
-        self._ray, self._gauges, self._warn, self._stop = ray, gauges, warn, stop
-        self._waiting = {actor.ready.remote(): (actor, None) for actor in actors}
-        self._losses = collections.Counter()
-        self._ran = {}
+    def __init__(self, ray: Any, actors: Sequence[Any], progress: Progress) -> None:
+        self._ray, self._progress = ray, progress
+        # Reference of an answer that is still to come -> actor, part.
+        self._waiting: Dict[Any, Tuple[Any, Optional[int]]] = {
+            actor.ready.remote(): (actor, None) for actor in actors}
+        self._todo: "Deque[int]" = collections.deque()
+        self._idle: List[Any] = []
+        self._crashes: "Counter[int]" = collections.Counter()
+        self._engines: Dict[Any, Optional[Dict[str, str]]] = {}
 
-    def run(self, shards):
-        self._todo, self._idle = collections.deque(shards), []
+    def run(self, numbers: Sequence[int]) -> List[Dict[str, Any]]:
+        self._todo.extend(numbers)
+        stop = self._progress.stop
         seen = time.monotonic()
-        while self._busy() or (self._todo and not self._stop.is_set()):
-            while self._idle and self._todo and not self._stop.is_set():
-                actor, shard = self._idle.pop(), self._todo.popleft()
-                self._waiting[actor.explain.remote(shard)] = actor, shard
+        while self._is_busy() or (self._todo and not stop.is_set()):
+            while self._idle and self._todo and not stop.is_set():
+                actor, number = self._idle.pop(), self._todo.popleft()
+                self._waiting[actor.explain.remote(number)] = actor, number
             answered, _ = self._ray.wait(list(self._waiting), timeout=_TICK)
-            for one in answered:
-                self._take(one, *self._waiting.pop(one))
-            if answered or self._busy():
+            for reference in answered:
+                self._take(reference, *self._waiting.pop(reference))
+            if answered or self._is_busy():
                 seen = time.monotonic()
             elif time.monotonic() - seen > _LONG:
-                self._warn("the cluster has no room for the nets yet; see ray status")
+                self._progress.warn("the cluster has no room for the nets yet; see ray status")
                 seen = time.monotonic()
-        return list(self._ran.values())
+        return [engine for engine in self._engines.values() if engine]
 
-    def _busy(self):
-        return any(shard is not None for _, shard in self._waiting.values())
+    def _is_busy(self) -> bool:
+        return any(number is not None for _, number in self._waiting.values())
 
-    def _take(self, reference, actor, shard):
+    def _take(self, reference: Any, actor: Any, number: Optional[int]) -> None:
         try:
             answer = self._ray.get(reference)
         except self._ray.exceptions.RayActorError:
-            self._lost(actor, shard)
+            self._replace(actor, number)
             return
         self._idle.append(actor)
-        if shard is None:
+        if number is None:
             return
-        if "error" in answer:
-            raise answer["error"]
-        self._gauges.add(answer["counts"])
-        for sentence in answer["warnings"]:
-            self._warn(sentence)
-        self._ran[actor] = answer["engine"]
+        if answer.error is not None:
+            raise answer.error
+        self._progress.gauges.add(answer.counts)
+        for sentence in answer.warnings:
+            self._progress.warn(sentence)
+        self._engines[actor] = answer.engine
 
-    def _lost(self, actor, shard):
-        """Its shard goes to another; it takes part again when Ray has started it anew."""
-        if shard is not None:
-            self._losses[shard] += 1
-            if self._losses[shard] > _LOSSES:
-                raise InputError("shard {} has ended {} actors; run it alone to see why".format(
-                    shard, _LOSSES))
-            self._warn("an actor was lost; shard {} goes to another".format(shard))
-            self._todo.appendleft(shard)
+    def _replace(self, actor: Any, number: Optional[int]) -> None:
+        """Give the part of a lost actor to another; it takes part again when Ray restarts it."""
+        if number is not None:
+            self._crashes[number] += 1
+            if self._crashes[number] > _CRASHES:
+                raise EngineError(f"part {number} crashed its actor {_CRASHES} times; run it "
+                                  "without --runner ray to see the error")
+            self._progress.warn(f"an actor was lost; part {number} goes to another")
+            self._todo.appendleft(number)
         time.sleep(_TICK)
         self._waiting[actor.ready.remote()] = actor, None

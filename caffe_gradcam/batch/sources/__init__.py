@@ -1,41 +1,53 @@
-"""What a batch is made of: folders, lists, tables, LMDBs and tars, as streams of items."""
+"""The images that a user names: files, folders, lists, tables and archives, as streams of items."""
 
 import os
+from typing import IO, Callable, Dict, Iterator, Optional, Sequence
 
-from caffe_gradcam.batch.sources import archives, files, tables
+from caffe_gradcam.batch.sources import archives, files, hdf5, kinds, tables
+from caffe_gradcam.batch.sources.item import Item
 from caffe_gradcam.batch.storage import is_url
 from prototxt_tools.errors import InputError
 
-_TABLES = {
+__all__ = ["Item", "open_source"]
+
+_TABLES: Dict[str, Callable[[str, Optional[str]], Iterator[Item]]] = {
     ".csv": tables.csv, ".tsv": tables.csv, ".jsonl": tables.jsonl, ".ndjson": tables.jsonl,
     ".parquet": tables.parquet,
 }
 
 
-def items(source, root=None, stdin=None):
+def open_source(source: str, root: Optional[str] = None,
+                class_names: Optional[Sequence[str]] = None,
+                stdin: Optional[IO[bytes]] = None) -> Iterator[Item]:
     """The items of a source, one after the other, in the same order each time.
 
     Parameters
     ----------
     source : str
-        A folder, a text list (``path label``), .csv, .tsv, .jsonl or .parquet with the columns
-        of ``item.from_columns``, an LMDB of Caffe's Datums, a WebDataset .tar (also
-        ``shards-{000..127}.tar``), or "-" for paths on standard input, one per line.
+        An image; a folder, of which the images are taken; a pattern such as ``photos/*.jpg``; a
+        text list in Caffe's form (``path label``); a .csv, .tsv, .jsonl or .parquet with the
+        columns of ``item.from_columns``; an LMDB of Caffe's Datums; a WebDataset .tar (also
+        ``train-{000..127}.tar``); an HDF5 file with a dataset of images (``file.h5`` or
+        ``file.h5:dataset``); or "-" for paths on standard input, one per line.
     root : str, optional
-        What relative paths of a list start from; else the list's own folder, and of standard
-        input the current one.
+        The folder that relative paths of a list start from; without it, the list's own folder,
+        and for standard input the current one.
+    class_names : sequence of str, optional
+        The model's. Where all folders in a folder are named after classes, they give the true
+        labels.
     stdin : binary file, optional
         Instead of ``sys.stdin.buffer``.
 
     Yields
     ------
     Item
-        Numbers are not set yet.
+        Without numbers. An image file that is missing or damaged is an item as well; reading it
+        raises the error.
 
     Raises
     ------
     InputError
-        There is no such source, or it cannot be read.
+        There is no such source, it cannot be read, or it is something else, such as a video.
     """
     if source == "-":
         return files.standard_input(root, stdin)
@@ -46,8 +58,47 @@ def items(source, root=None, stdin=None):
         return _TABLES[extension](source, root)
     if is_url(source):
         return files.url(source, root)
-    if not os.path.exists(source):
-        raise InputError("{}: no such folder, list or archive".format(source))
-    if archives.is_lmdb(source):
-        return archives.lmdb(source)
-    return files.folder(source) if os.path.isdir(source) else files.text_list(source, root)
+    if os.path.isdir(source):
+        return _folder(source, class_names)
+    return _file(source, root, class_names)
+
+
+def _folder(path: str, class_names: Optional[Sequence[str]]) -> Iterator[Item]:
+    if archives.is_lmdb(path):
+        return archives.lmdb(path)
+    if archives.is_leveldb(path):
+        raise InputError(f"{path}: this is a LevelDB; convert it to LMDB (convert_imageset "
+                         "--backend lmdb)", path)
+    return files.folder(path, class_names)
+
+
+def _file(source: str, root: Optional[str], class_names: Optional[Sequence[str]]
+          ) -> Iterator[Item]:
+    path, dataset = hdf5.split(source)
+    if kinds.has_image_name(path) and (os.path.lexists(path) or not _is_pattern(path)):
+        return iter([Item.of(path)])
+    if not os.path.exists(path):
+        if _is_pattern(path):
+            return files.matches(path, class_names)
+        raise files.missing(path)
+    if not os.path.isfile(path):
+        return files.text_list(path, root)  # A pipe, such as the shell's <(command).
+    if archives.is_lmdb(path):
+        return archives.lmdb(path)
+    start = kinds.read_start(path)
+    if start.startswith(kinds.HDF5_START):
+        return hdf5.hdf5(path, dataset)
+    if start.startswith(b"PAR1"):
+        return tables.parquet(path, root)
+    if start[257:262] == b"ustar":
+        return archives.tar(path)
+    if kinds.is_image(start):
+        return iter([Item.of(path)])
+    error = kinds.stranger(path, start)
+    if error is not None:
+        raise error
+    return files.text_list(path, root)
+
+
+def _is_pattern(path: str) -> bool:
+    return any(letter in path for letter in "*?[")

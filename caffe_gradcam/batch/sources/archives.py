@@ -1,116 +1,148 @@
 """Many images in one file: LMDBs of Caffe's Datums, tars in WebDataset's form."""
 
+import dataclasses
 import json
 import os
 import re
 import tarfile
+from typing import Any, Dict, Iterator, List, Tuple
 
-from caffe_gradcam.batch.item import Item, from_columns, to_label
 from caffe_gradcam.batch.sources.files import open_stream
+from caffe_gradcam.batch.sources.item import Item, from_columns, to_label
 from prototxt_tools.errors import InputError
 
 _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 _NOTES = (".cls", ".json")
+_LONGEST_NOTE = 1 << 20
 # Other texts and arrays that WebDataset's writers put beside an image.
 _NO_IMAGES = re.compile(r"\.(txt|cls\d*|json|npy|npz|pth|pyd|pickle|pkl|id|index|seg\.png)$")
 
 
-def is_lmdb(path):
+def is_lmdb(path: str) -> bool:
     """Whether a folder, or a file, is an LMDB."""
     return os.path.isfile(os.path.join(path, "data.mdb")) or path.endswith((".mdb", ".lmdb"))
 
 
-def open_lmdb(path):
-    """The environment of an LMDB, to read only."""
+def is_leveldb(path: str) -> bool:
+    """Whether a folder is a LevelDB, Caffe's other kind of database."""
+    return os.path.isfile(os.path.join(path, "CURRENT")) and any(
+        name.startswith("MANIFEST-") for name in os.listdir(path))
+
+
+def open_lmdb(path: str) -> Any:
+    """The environment of an LMDB, read-only."""
     try:
         import lmdb as library
     except ImportError:
-        raise InputError("{}: an LMDB needs the package lmdb; pip install lmdb".format(
-            path)) from None
+        raise InputError(f"{path}: LMDBs need the package lmdb; pip install lmdb", path) from None
     try:
-        return library.open(path, readonly=True, lock=False, readahead=False,
-                            subdir=os.path.isdir(path))
+        environment = library.open(path, readonly=True, lock=False, readahead=False,
+                                   subdir=os.path.isdir(path))
+        needed = (environment.info()["last_pgno"] + 1) * environment.stat()["psize"]
     except library.Error as error:
-        raise InputError("{}: no LMDB that can be read: {}".format(path, error)) from None
+        raise InputError(f"{path}: this LMDB cannot be read: {error}", path) from None
+    file_path = os.path.join(path, "data.mdb") if os.path.isdir(path) else path
+    size = os.path.getsize(file_path)
+    if size < needed:
+        # To read a page behind the end of the file would kill the process.
+        environment.close()
+        raise InputError(f"{file_path}: cut short: {size} bytes of {needed}; copy it again", path)
+    return environment
 
 
-def lmdb(path):
+def lmdb(path: str) -> Iterator[Item]:
     """The keys of an LMDB, in its own order; labels come with the Datums."""
-    with open_lmdb(path) as environment, environment.begin() as transaction:
-        for key in transaction.cursor().iternext(values=False):
-            name = key.decode("utf-8", "backslashreplace")
-            yield Item.of(os.path.join(path, name), id=name, archive=path, where=key.hex())
+    import lmdb as library
+
+    with open_lmdb(path) as environment:
+        try:
+            with environment.begin() as transaction:
+                for key in transaction.cursor().iternext(values=False):
+                    name = key.decode("utf-8", "backslashreplace")
+                    yield Item.of(os.path.join(path, name), id=name, archive=path,
+                                  position=("lmdb", key.hex()))
+        except library.Error as error:
+            raise InputError(f"{path}: this LMDB cannot be read: {error}", path) from None
 
 
-def tars(source):
+def tars(source: str) -> Iterator[Item]:
     """The images of one tar, or of all that ``{000..127}`` stands for."""
     match = _RANGE.search(source)
     if not match:
         return tar(source)
     first, last = match.groups()
-    numbers = (str(one).zfill(len(first)) for one in range(int(first), int(last) + 1))
+    numbers = (str(number).zfill(len(first)) for number in range(int(first), int(last) + 1))
     return (item for number in numbers
             for item in tar(source[:match.start()] + number + source[match.end():]))
 
 
-def tar(path):
-    """The images of a WebDataset's tar: members with one name before the first dot belong
-    together, ``.cls`` holds the label, ``.json`` any column of a table."""
+def tar(path: str) -> Iterator[Item]:
+    """The images of a WebDataset tar: members with one name before the first dot belong together,
+    ``.cls`` holds the true label, ``.json`` any column of a table."""
     with open_stream(path) as stream:
         try:
             with tarfile.open(fileobj=stream, mode="r:") as archive:
-                for group in _samples(archive):
-                    for item in _images(archive, path, *group):
+                for name, members in _samples(archive, path):
+                    for item in _images(archive, path, name, members):
                         yield item
-        except tarfile.TarError as error:
-            raise InputError("{}: no tar that can be read: {}; compressed ones have to be "
-                             "unpacked".format(path, error)) from None
+        except (tarfile.TarError, OverflowError) as error:
+            raise InputError(f"{path}: this tar cannot be read: {error}; a compressed one must be "
+                             "unpacked first", path) from None
 
 
-def _samples(archive):
+def _samples(archive: tarfile.TarFile, path: str) -> Iterator[Tuple[str, List[tarfile.TarInfo]]]:
     """Runs of members with one name: (name, members)."""
-    name, members = None, []
+    sample, members = "", []  # type: Tuple[str, List[tarfile.TarInfo]]
+    offset = -1
     for member in archive:
         # tarfile remembers all that it has seen, which a long archive must not let it.
-        archive.members = []
+        archive.members = []  # type: ignore[attr-defined]
+        # Old Pythons follow a negative size backwards, for ever.
+        if member.size < 0 or member.offset <= offset:
+            raise InputError(f"{path}: {member.name!r} has an impossible size; this tar is damaged",
+                             path)
+        offset = member.offset
         folder, base = os.path.split(member.name)
-        own = os.path.join(folder, base.split(".")[0])
-        if own != name and members:
-            yield name, members
+        name = os.path.join(folder, base.split(".")[0])
+        if name != sample and members:
+            yield sample, members
             members = []
-        name = own
+        sample = name
         if not base.startswith(".") and member.isfile():
             members.append(member)
     if members:
-        yield name, members
+        yield sample, members
 
 
-def _images(archive, path, name, members):
-    notes = {}
+def _images(archive: tarfile.TarFile, path: str, name: str,
+            members: List[tarfile.TarInfo]) -> Iterator[Item]:
+    columns: Dict[str, Any] = {}
     for member in members:
         extension = member.name[len(name):].lower()
-        if extension in _NOTES:
-            notes.update(_notes(extension, archive.extractfile(member).read()))
-    images = [one for one in members if not _NO_IMAGES.search(one.name.lower())]
+        stream = archive.extractfile(member) if extension in _NOTES else None
+        if stream is not None:
+            columns.update(_columns(extension, stream.read(_LONGEST_NOTE)))
+    images = [member for member in members if not _NO_IMAGES.search(member.name.lower())]
     for member in images:
         shown = os.path.join(path, member.name)
         try:
-            item = from_columns(dict(notes, path=shown), shown)
+            item = from_columns(dict(columns, path=shown), shown)
         except InputError:
             item = Item.of(shown)
-        yield item._replace(id=name if len(images) == 1 else member.name, archive=path,
-                            where=[member.offset_data, member.size])
+        yield dataclasses.replace(
+            item, id=name if len(images) == 1 else member.name, archive=path,
+            position=("tar", member.offset_data, member.size))
 
 
-def _notes(extension, data):
+def _columns(extension: str, data: bytes) -> Dict[str, Any]:
     """What a member beside the image says of it, as columns of a table."""
     text = data.decode("utf-8", "replace").strip()
     if extension == ".cls":
-        return {"label": to_label(text)}
+        return {"true_label": to_label(text, "the tar")}
     try:
         values = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
-    wanted = ("label", "class", "question", "box")
-    return {key: values[key] for key in wanted if key in values} if isinstance(
+    names = ("true_label", "label", "class", "question", "box")
+    return {name: values[name] for name in names if name in values} if isinstance(
         values, dict) else {}

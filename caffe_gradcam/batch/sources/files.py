@@ -1,55 +1,113 @@
 """Folders and plain lists of image files."""
 
+import glob as glob_module
+import logging
 import os
 import posixpath
 import re
 import sys
+from typing import IO, Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
-from caffe_gradcam.batch.item import Item
+from caffe_gradcam.batch.sources.item import Item, to_label
+from caffe_gradcam.batch.sources.kinds import has_image_name, is_image_file
 from caffe_gradcam.batch.storage import file_system, is_url, reason
 from prototxt_tools.errors import InputError
 
 _LABELLED = re.compile(r"(.*\S)\s+(-?\d+)$", re.DOTALL)
+_logger = logging.getLogger(__name__)
 
 
-def folder(path):
-    """All files below a folder, by name, hidden ones left out; links to folders are followed.
+def folder(path: str, class_names: Optional[Sequence[str]] = None) -> Iterator[Item]:
+    """The images in a folder and below, by name; hidden files are left out.
 
-    Whatever a file is called: what is no image has a row that says so.
+    Links to folders are followed. Where all folders in it are named after classes, they give the
+    true labels.
     """
-    for name, place in _walk(path, "", ()):
-        yield Item.of(place, id=name)
+    labels = class_folders(_subfolders(path), class_names)
+    others: List[str] = []
+    count = 0
+    for name, file_path in _walk(path, "", ()):
+        if is_image_file(file_path):
+            count += 1
+            yield Item.of(file_path, id=name, true_label=labels.get(name.split("/")[0]))
+        elif len(others) < 2:
+            others.append(name)
+    if not count:
+        raise InputError(f"{path}: there are no images in this folder", path)
+    if others:
+        _logger.info("%s: files that are not images were left out, such as %s", path, others[0])
 
 
-def _walk(path, prefix, above):
+def class_folders(names: Sequence[str], class_names: Optional[Sequence[str]]) -> Dict[str, int]:
+    """Folder -> class number, where each of the folders is named after a class; else empty."""
+    if not names or not class_names:
+        return {}
+    numbers: Dict[str, List[int]] = {}
+    for number, class_name in enumerate(class_names):
+        whole = class_name.strip().lower()
+        for name in {whole, *(part.strip() for part in whole.split(","))}:
+            numbers.setdefault(name.replace("_", " "), []).append(number)
+    found = [numbers.get(name.lower().replace("_", " "), []) for name in names]
+    if any(len(matches) != 1 for matches in found):
+        return {}
+    return {name: matches[0] for name, matches in zip(names, found)}
+
+
+def _subfolders(path: str) -> List[str]:
+    try:
+        return [entry.name for entry in os.scandir(path)
+                if not entry.name.startswith(".") and entry.is_dir()]
+    except OSError:
+        return []  # The walk reports it.
+
+
+def _walk(path: str, prefix: str, above: Tuple[Any, ...]) -> Iterator[Tuple[str, str]]:
     try:
         status = os.stat(path)
         entries = sorted(os.scandir(path), key=lambda entry: entry.name)
     except OSError as error:
-        raise InputError("{}: cannot be listed: {}".format(path, reason(error))) from None
+        raise InputError(f"{path}: cannot be listed: {reason(error)}", path) from None
     if (status.st_dev, status.st_ino) in above:
-        return  # a link to a folder that it lies in
+        return  # A link to a folder that contains it.
     above += ((status.st_dev, status.st_ino),)
     for entry in entries:
         if entry.name.startswith("."):
             continue
-        place, name = os.path.join(path, entry.name), prefix + entry.name
-        if os.path.isdir(place):
-            for found in _walk(place, name + "/", above):
-                yield found
+        entry_path, name = os.path.join(path, entry.name), prefix + entry.name
+        if os.path.isdir(entry_path):
+            for inner in _walk(entry_path, name + "/", above):
+                yield inner
         else:
-            yield name, place
+            yield name, entry_path
 
 
-def text_list(path, root=None):
+def matches(pattern: str, class_names: Optional[Sequence[str]] = None) -> Iterator[Item]:
+    """The images that a pattern such as ``photos/**/*.jpg`` matches, and those in the folders that
+    it matches."""
+    count = 0
+    for path in sorted(glob_module.glob(pattern, recursive=True)):
+        if os.path.isdir(path):
+            # "**" also matches the folders on the way to the files.
+            inner = [] if "**" in pattern else folder(path, class_names)
+        else:
+            inner = [Item.of(path)] if is_image_file(path) else []
+        for item in inner:
+            count += 1
+            yield item
+    if not count:
+        raise InputError(f"{pattern}: no image matches this pattern", pattern)
+
+
+def text_list(path: str, root: Optional[str] = None) -> Iterator[Item]:
     """Caffe's lists of images: ``path label`` on each line, the label a number, or no label."""
-    for line in lines(path):
+    for number, line in enumerate(lines(path), 1):
         match = _LABELLED.match(line)
-        name, label = (match.group(1), int(match.group(2))) if match else (line, None)
-        yield Item.of(resolve(name, path, root), id=name, label=label)
+        name, label = match.groups() if match else (line, None)
+        yield Item.of(resolve(name, path, root), id=name,
+                      true_label=to_label(label, f"{path}, entry {number}"))
 
 
-def standard_input(root=None, stdin=None):
+def standard_input(root: Optional[str] = None, stdin: Optional[IO[bytes]] = None) -> Iterator[Item]:
     """One path per line; blanks belong to the name."""
     for line in stdin or sys.stdin.buffer:
         name = os.fsdecode(line.rstrip(b"\r\n"))
@@ -57,35 +115,44 @@ def standard_input(root=None, stdin=None):
             yield Item.of(os.path.join(root, name) if root else name, id=name)
 
 
-def url(source, root=None):
-    """All files below a URL that is a folder, else those of the list behind it."""
+def url(source: str, root: Optional[str] = None) -> Iterator[Item]:
+    """The images below a URL that is a folder, otherwise those of the list behind it."""
     system, inner = file_system(source)
     try:
         is_folder = system.isdir(inner)
-    except Exception as error:
-        raise InputError("{}: cannot be listed: {}".format(source, reason(error))) from None
+    except Exception as error:  # each file system has errors of its own
+        raise InputError(f"{source}: cannot be listed: {reason(error)}", source) from None
     if not is_folder:
         if not system.exists(inner):
-            raise InputError("{}: no such folder, list or archive".format(source))
+            raise missing(source)
+        if has_image_name(source):
+            yield Item.of(source)
+            return
         for item in text_list(source, root):
             yield item
         return
     top = inner.rstrip("/") + "/"
-    for place in sorted(system.find(inner)):
-        name = place[len(top):]
-        if not any(part.startswith(".") for part in name.split("/")):
+    for path in sorted(system.find(inner)):
+        name = path[len(top):]
+        if has_image_name(name) and not any(part.startswith(".") for part in name.split("/")):
             yield Item.of(posixpath.join(source, name), id=name)
 
 
-def lines(path):
-    """The lines of a text file or URL that hold something, as file names are decoded."""
-    for line in open_stream(path):
-        text = os.fsdecode(line).strip("\r\n \t")
-        if text:
-            yield text
+def missing(source: str) -> InputError:
+    """The error for a source that does not exist."""
+    return InputError(f"{source}: no such image, folder, list or archive", source)
 
 
-def open_stream(path):
+def lines(path: str) -> Iterator[str]:
+    """The lines of a text file or URL that are not empty, decoded as file names are."""
+    with open_stream(path) as stream:
+        for line in stream:
+            text = os.fsdecode(line).strip("\r\n \t")
+            if text:
+                yield text
+
+
+def open_stream(path: str) -> IO[bytes]:
     """A file or a URL, opened to read bytes."""
     try:
         if is_url(path):
@@ -93,12 +160,12 @@ def open_stream(path):
             return system.open(inner, "rb")
         return open(path, "rb")
     except FileNotFoundError:
-        raise InputError("{}: no such file".format(path)) from None
+        raise InputError(f"{path}: no such file", path) from None
     except OSError as error:
-        raise InputError("{}: cannot be read: {}".format(path, reason(error))) from None
+        raise InputError(f"{path}: cannot be read: {reason(error)}", path) from None
 
 
-def resolve(name, table, root):
+def resolve(name: str, table: str, root: Optional[str]) -> str:
     """A path in a list as it is from here: relative to the root, or to the list's own folder."""
     if is_url(name) or os.path.isabs(name):
         return name

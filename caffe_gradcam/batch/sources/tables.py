@@ -1,62 +1,67 @@
-"""CSV, JSONL and Parquet with a column ``path``; see ``item.from_columns`` for the others."""
+"""CSV, JSON lines and Parquet with a column ``path``; see ``item.from_columns`` for the others."""
 
 import csv as csv_module
+import dataclasses
 import io
 import json
+from typing import Any, Iterator, Mapping, Optional
 
-from caffe_gradcam.batch.item import from_columns
 from caffe_gradcam.batch.sources.files import lines, open_stream, resolve
+from caffe_gradcam.batch.sources.item import COLUMNS, Item, from_columns
 from prototxt_tools.errors import InputError
 
-_COLUMNS = ("id", "path", "label", "class", "question", "box")
+_READ = tuple(name for name in COLUMNS if name != "image")
 
 
-def csv(path, root=None):
-    """A table with a line of column names; commas, or in a .tsv tabs."""
+def csv(path: str, root: Optional[str] = None) -> Iterator[Item]:
+    """A table with a line of column names, separated by commas, or in a .tsv by tabs."""
     stream = io.TextIOWrapper(open_stream(path), "utf-8-sig", "surrogateescape", newline="")
     with stream as file:
-        reader = csv_module.DictReader(file, dialect="excel-tab" if path.endswith(".tsv") else
-                                       "excel")
-        if "path" not in (reader.fieldnames or ()):
-            raise InputError("{}: its first line names no column path".format(path))
-        for row in reader:
-            yield _item(row, path, root, "{}:{}".format(path, reader.line_num))
+        reader = csv_module.DictReader(
+            file, dialect="excel-tab" if path.lower().endswith(".tsv") else "excel")
+        try:
+            if "path" not in (reader.fieldnames or ()):
+                raise InputError(f"{path}: the first line names no column path", path)
+            for row in reader:
+                yield _item(row, path, root, f"{path}:{reader.line_num}")
+        except csv_module.Error as error:
+            raise InputError(f"{path}:{reader.line_num}: cannot be read: {error}", path) from None
 
 
-def jsonl(path, root=None):
+def jsonl(path: str, root: Optional[str] = None) -> Iterator[Item]:
     """One JSON object on each line."""
     for number, line in enumerate(lines(path), 1):
-        place = "{}:{}".format(path, number)
+        row_name = f"{path}:{number}"
         try:
             row = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             row = None
         if not isinstance(row, dict):
-            raise InputError("{}: not a JSON object".format(place))
-        yield _item(row, path, root, place)
+            raise InputError(f"{row_name}: not a JSON object", path)
+        yield _item(row, path, root, row_name)
 
 
-def parquet(path, root=None):
+def parquet(path: str, root: Optional[str] = None) -> Iterator[Item]:
     """A Parquet file, read in small groups of rows."""
     try:
         import pyarrow
         import pyarrow.parquet
     except ImportError:
-        raise InputError("{}: Parquet needs pyarrow; pip install pyarrow".format(path)) from None
+        raise InputError(f"{path}: Parquet needs pyarrow; pip install pyarrow", path) from None
     try:
         with open_stream(path) as stream:
             file = pyarrow.parquet.ParquetFile(stream)
-            known = [name for name in _COLUMNS if name in file.schema_arrow.names]
+            columns = [name for name in _READ if name in file.schema_arrow.names]
             number = 0
-            for group in file.iter_batches(4096, columns=known):
+            for group in file.iter_batches(4096, columns=columns):
                 for row in group.to_pylist():
                     number += 1
-                    yield _item(row, path, root, "{}, row {}".format(path, number))
-    except pyarrow.ArrowException as error:
-        raise InputError("{}: no Parquet file that can be read: {}".format(
-            path, str(error).splitlines()[0])) from None
+                    yield _item(row, path, root, f"{path}, row {number}")
+    except (pyarrow.ArrowException, OSError) as error:
+        summary = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"{path}: this Parquet file cannot be read: {summary}", path) from None
 
 
-def _item(row, path, root, place):
-    item = from_columns({name: row.get(name) for name in _COLUMNS}, place)
-    return item._replace(path=resolve(item.path, path, root))
+def _item(row: Mapping[str, Any], path: str, root: Optional[str], row_name: str) -> Item:
+    item = from_columns({name: row.get(name) for name in _READ}, row_name)
+    return dataclasses.replace(item, path=resolve(item.path, path, root))

@@ -1,25 +1,15 @@
-"""The embedded engine: Caffe's layers in PyTorch.
+"""The torch engine: Caffe's layers in PyTorch.
 
-A layer type of your own is one function::
+A layer type of your own is one function, and what the tools need to know of the type beside it::
 
     from caffe_gradcam.engines.torch import layer
+    from prototxt_tools.layers import pointwise, same_shape
 
-    @layer("Square")
+    @layer("Square", shape=same_shape, receptive=pointwise, role="activation")
     def square(message, bottoms, weights):
         return [bottoms[0] ** 2]
 """
 
-from . import (  # noqa: F401  (they register their layers)
-    activations,
-    arithmetic,
-    blobs,
-    convolution,
-    forks,
-    linear,
-    normalization,
-    pooling,
-)
-from .engine import TorchEngine
 from .registry import LAYERS, layer
 
-__all__ = ["LAYERS", "TorchEngine", "layer"]
+__all__ = ["LAYERS", "layer"]

@@ -4,11 +4,11 @@ from functools import reduce
 
 import torch
 
-from .registry import layer
+from .registry import Message, Tensors, built_in
 
 
-@layer("Eltwise")
-def eltwise(message, bottoms, weights):
+@built_in("Eltwise")
+def eltwise(message: Message, bottoms: Tensors, weights: Tensors) -> Tensors:
     param = message.eltwise_param
     if param.operation == param.PROD:
         return [reduce(torch.mul, bottoms)]
@@ -22,13 +22,13 @@ def eltwise(message, bottoms, weights):
     return [reduce(torch.add, terms)]
 
 
-@layer("Softmax")
-def softmax(message, bottoms, weights):
+@built_in("Softmax")
+def softmax(message: Message, bottoms: Tensors, weights: Tensors) -> Tensors:
     return [torch.softmax(bottoms[0], message.softmax_param.axis)]
 
 
-@layer("Reduction")
-def reduction(message, bottoms, weights):
+@built_in("Reduction")
+def reduction(message: Message, bottoms: Tensors, weights: Tensors) -> Tensors:
     x, = bottoms
     param = message.reduction_param
     rows = x.reshape(tuple(x.shape[:param.axis % x.dim()]) + (-1,))
@@ -38,8 +38,8 @@ def reduction(message, bottoms, weights):
     return [top * param.coeff]
 
 
-@layer("ArgMax")
-def argmax(message, bottoms, weights):
+@built_in("ArgMax")
+def argmax(message: Message, bottoms: Tensors, weights: Tensors) -> Tensors:
     x, = bottoms
     param = message.argmax_param
     axis = param.axis % x.dim() if param.HasField("axis") else 1

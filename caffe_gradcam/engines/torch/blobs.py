@@ -2,46 +2,53 @@
 
 import torch
 
-from ..errors import EngineError
-from .registry import layer
+from prototxt_tools.errors import EngineError
+
+from .registry import Message, Tensors, built_in
 
 
-def indices(message, blob, count):
-    """A blob's values as indices below a count; raises EngineError where one of them is not.
+def indices(message: Message, blob: torch.Tensor, count: int) -> torch.Tensor:
+    """A blob's values as indices below a count.
 
-    On CUDA such an index would break every later call of the process.
+    On CUDA an index outside would break every later call of the process.
+
+    Raises
+    ------
+    EngineError
+        A value is negative, or not below the count.
     """
     index = blob.long()
     if index.numel() and not 0 <= int(index.min()) <= int(index.max()) < count:
-        raise EngineError("layer {!r}: its indices go from {} to {}, and {} is the end".format(
-            message.name, int(index.min()), int(index.max()), count - 1))
+        raise EngineError(f"layer {message.name!r}: its indices range from {int(index.min())} to "
+                          f"{int(index.max())}; they must lie between 0 and {count - 1}",
+                          message.name)
     return index
 
 
-@layer("Split")
-def split(message, bottoms, weights):
+@built_in("Split")
+def split(message: Message, bottoms: Tensors, weights: Tensors) -> Tensors:
     return bottoms * len(message.top)
 
 
-@layer("Silence")
-def silence(message, bottoms, weights):
+@built_in("Silence")
+def silence(message: Message, bottoms: Tensors, weights: Tensors) -> Tensors:
     return []
 
 
-@layer("Parameter")
-def parameter(message, bottoms, weights):
+@built_in("Parameter")
+def parameter(message: Message, bottoms: Tensors, weights: Tensors) -> Tensors:
     return [weights[0].reshape(tuple(message.parameter_param.shape.dim))]
 
 
-@layer("Concat")
-def concat(message, bottoms, weights):
+@built_in("Concat")
+def concat(message: Message, bottoms: Tensors, weights: Tensors) -> Tensors:
     param = message.concat_param
     axis = param.concat_dim if param.HasField("concat_dim") else param.axis
     return [torch.cat(bottoms, axis)]
 
 
-@layer("Slice")
-def slices(message, bottoms, weights):
+@built_in("Slice")
+def slices(message: Message, bottoms: Tensors, weights: Tensors) -> Tensors:
     x, = bottoms
     param = message.slice_param
     axis = (param.slice_dim if param.HasField("slice_dim") else param.axis) % x.dim()
@@ -52,14 +59,14 @@ def slices(message, bottoms, weights):
     return [x.narrow(axis, begin, end - begin) for begin, end in zip(points, points[1:])]
 
 
-@layer("Flatten")
-def flatten(message, bottoms, weights):
+@built_in("Flatten")
+def flatten(message: Message, bottoms: Tensors, weights: Tensors) -> Tensors:
     param = message.flatten_param
     return [bottoms[0].flatten(param.axis, param.end_axis)]
 
 
-@layer("Reshape")
-def reshape(message, bottoms, weights):
+@built_in("Reshape")
+def reshape(message: Message, bottoms: Tensors, weights: Tensors) -> Tensors:
     x, = bottoms
     param = message.reshape_param
     shape = tuple(x.shape)
@@ -71,8 +78,8 @@ def reshape(message, bottoms, weights):
     return [x.reshape(shape[:start] + middle + shape[end:])]
 
 
-@layer("Crop")
-def crop(message, bottoms, weights):
+@built_in("Crop")
+def crop(message: Message, bottoms: Tensors, weights: Tensors) -> Tensors:
     x, reference = bottoms
     param = message.crop_param
     first = param.axis % x.dim()
@@ -83,21 +90,21 @@ def crop(message, bottoms, weights):
     return [x]
 
 
-@layer("Tile")
-def tile(message, bottoms, weights):
+@built_in("Tile")
+def tile(message: Message, bottoms: Tensors, weights: Tensors) -> Tensors:
     x, = bottoms
     param = message.tile_param
     return [torch.cat([x] * param.tiles, param.axis)]
 
 
-@layer("BatchReindex")
-def batch_reindex(message, bottoms, weights):
+@built_in("BatchReindex")
+def batch_reindex(message: Message, bottoms: Tensors, weights: Tensors) -> Tensors:
     x, index = bottoms
     return [x[indices(message, index.reshape(-1), x.shape[0])]]
 
 
-@layer("DummyData")
-def dummy_data(message, bottoms, weights):
+@built_in("DummyData")
+def dummy_data(message: Message, bottoms: Tensors, weights: Tensors) -> Tensors:
     param = message.dummy_data_param
     shapes = [tuple(shape.dim) for shape in param.shape] or list(
         zip(param.num, param.channels, param.height, param.width))
@@ -106,7 +113,7 @@ def dummy_data(message, bottoms, weights):
     for index in range(len(message.top)):
         filler = fillers[index % len(fillers)]
         if filler is not None and filler.type != "constant":
-            raise EngineError("layer {}: its {} numbers are random; feed the blob from outside"
-                              .format(message.name, filler.type))
+            raise EngineError(f"layer {message.name}: its {filler.type} numbers are random; feed "
+                              "the blob from outside", message.name)
         tops.append(torch.full(shapes[index % len(shapes)], filler.value if filler else 0.0))
     return tops

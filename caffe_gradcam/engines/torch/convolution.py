@@ -1,18 +1,23 @@
 """Convolution and its kin (caffe/layers/base_conv_layer.cpp)."""
 
+from typing import Any, Callable, Dict, Optional
+
 import torch.nn.functional as F
 
-from prototxt_tools.shapes import convolution_windows
+from prototxt_tools.errors import EngineError
+from prototxt_tools.layers.windows import convolution_windows
 
-from ..errors import EngineError
 from . import products
-from .registry import layer
+from .registry import Message, Tensors, built_in
 
-CONVOLUTIONS = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
-DECONVOLUTIONS = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
+Functions = Dict[int, Callable[..., Any]]
+
+CONVOLUTIONS: Functions = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
+DECONVOLUTIONS: Functions = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
 
 
-def convolve(message, bottoms, weights, functions, groups=None):
+def convolve(message: Message, bottoms: Tensors, weights: Tensors, functions: Functions,
+             groups: Optional[int] = None) -> Tensors:
     """Apply one filter bank to every bottom; all axes after the channel axis are spatial."""
     param = message.convolution_param
     kernels = weights[0]
@@ -22,8 +27,8 @@ def convolve(message, bottoms, weights, functions, groups=None):
         channel = param.axis % bottom.dim()
         lead, axes = bottom.shape[:channel], bottom.dim() - channel - 1
         if axes not in functions:
-            raise EngineError("layer {!r}: the torch engine convolves over 1 to 3 axes, not {}"
-                              .format(message.name, axes))
+            raise EngineError(f"layer {message.name!r}: the torch engine convolves over 1 to 3 "
+                              f"axes, not {axes}", message.name)
         _, stride, pad, dilation = convolution_windows(param, axes)
         top = products.convolve(
             functions[axes], bottom.reshape((-1,) + bottom.shape[channel:]), kernels, bias,
@@ -32,18 +37,18 @@ def convolve(message, bottoms, weights, functions, groups=None):
     return tops
 
 
-@layer("Convolution")
-def convolution(message, bottoms, weights):
+@built_in("Convolution")
+def convolution(message: Message, bottoms: Tensors, weights: Tensors) -> Tensors:
     return convolve(message, bottoms, weights, CONVOLUTIONS)
 
 
-@layer("Deconvolution")
-def deconvolution(message, bottoms, weights):
+@built_in("Deconvolution")
+def deconvolution(message: Message, bottoms: Tensors, weights: Tensors) -> Tensors:
     return convolve(message, bottoms, weights, DECONVOLUTIONS)
 
 
-@layer("Im2col")
-def im2col(message, bottoms, weights):
+@built_in("Im2col")
+def im2col(message: Message, bottoms: Tensors, weights: Tensors) -> Tensors:
     kernel, stride, pad, dilation = convolution_windows(message.convolution_param, 2)
     tops = []
     for bottom in bottoms:

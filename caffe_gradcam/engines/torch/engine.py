@@ -1,54 +1,72 @@
 """Runs a net in PyTorch: plain tensors up to the targets, autograd from there to the scores."""
 
 import contextlib
+from typing import (
+    Any,
+    ContextManager,
+    Dict,
+    Iterable,
+    Iterator,
+    List,
+    Mapping,
+    Optional,
+    Sequence,
+    Tuple,
+)
 
 import numpy as np
 import torch
 
-from ..base import PRECISIONS, Engine, check_precision, check_rule, device_index, rectifies
-from ..errors import EngineError, OutOfMemory
+from prototxt_tools.errors import EngineError, OutOfMemory
+from prototxt_tools.net.net import Layer
+
+from ..contract import Engine, check_rule, rectifies
 from ..fillers import fill
 from ..head import Head
+from ..running import NetToRun, Running
 from ..subnet import Subnet
-from . import memory, trunk
+from . import devices, families, memory, schedule, trunk  # noqa: F401  (families registers)
 from .registry import LAYERS
 from .rules import Gate, Rule
 
 ADVICE = ('add it with @layer("{}") of caffe_gradcam.engines.torch, or run the net in a Caffe '
           'that has it')
-HALVES = {"bf16": torch.bfloat16, "fp16": torch.float16}
-# What torch's allocators say on CUDA and on a CPU; and cuBLAS and cuDNN, whose own memory is short.
+# What torch's allocators write on CUDA and on a CPU, and cuBLAS and cuDNN without a workspace.
 MEMORY_WORDS = "out of memory", "can't allocate memory", "STATUS_ALLOC_FAILED"
+
+Blobs = Dict[str, torch.Tensor]
 
 
 class TorchEngine(Engine):
     """See ``open_engine`` and ``Engine``."""
 
-    def __init__(self, prototxt, weights, scores, targets, gradient="post", device="cpu",
-                 allow_missing=False, trust=False, precision="fp32"):
-        self._subnet = Subnet(
-            prototxt, weights, scores, targets, gradient, allow_missing, trust)
+    def __init__(self, net: NetToRun, running: Running) -> None:
+        super().__init__()
+        self._subnet = Subnet(net, running)
         self._subnet.refuse_unknown_types(set(LAYERS) | {"Input"}, "the torch engine", ADVICE)
-        self._device = _device(device, precision)
+        devices.survive_fork()
+        self._device = devices.find(running.device, running.precision)
+        self._precision = devices.usable_precision(self._device, running.precision)
         if self._device.type == "cpu":
             memory.keep_freed()
-        self._precision = precision
         self._weights = {
             layer.name: [_laid_out(layer, torch.from_numpy(array).to(self._device, torch.float32))
                          for array in _weights(self._subnet, layer)]
             for layer in self._subnet.net.layers}
-        self._leaves = _leaves(self._subnet, gradient)
-        self._last_use = _last_use(self._subnet.net.layers)
-        self._kept = _kept(self._subnet)
-        self._heads = {}
+        self._leaves = schedule.leaves(self._subnet, net.gradient)
+        self._last_use = schedule.last_use(self._subnet.net.layers)
+        self._kept = schedule.kept(self._subnet)
+        self._heads: Dict[Tuple[str, Tuple[str, ...]], Head] = {}
         self._rule = Rule()
-        self._blobs = None
-        self._marked = {}
-        self.description = {"engine": "torch", "version": torch.__version__, "device": device,
-                            "precision": precision}
+        self._blobs: Optional[Blobs] = None
+        self._marked: Blobs = {}
+        self.description = {"engine": "torch", "version": str(torch.__version__),
+                            "device": running.device, "precision": self._precision}
         self._trunk = self._accelerated()
 
-    def forward(self, inputs, keep):
+    def forward(self, inputs: Mapping[str, np.ndarray],
+                keep: Iterable[str]) -> Dict[str, np.ndarray]:
+        self.check_open()
         keep = list(keep)
         self._subnet.check_blobs(keep)
         arrays = self._subnet.check_inputs(inputs)
@@ -56,34 +74,67 @@ class TorchEngine(Engine):
         with self._memory():
             return self._forward(arrays, keep)
 
-    def forward_from(self, blob, value, keep, rows=None):
+    def forward_from(self, blob: str, value: np.ndarray, keep: Iterable[str],
+                     rows: Optional[Sequence[int]] = None) -> Dict[str, np.ndarray]:
+        self.check_open()
+        keep = list(keep)
         if self._blobs is None:
             raise EngineError("forward_from needs a forward before it")
-        head = self._head(blob, tuple(keep))
-        value, rows = head.check(value, rows)
+        head = self._head(blob, keep)
+        value, chosen_rows = head.check(value, rows)
         for side in head.sides:
             if side not in self._blobs:
-                raise EngineError("layers behind blob {!r} read blob {!r} too, which is gone; name "
-                                  "it in what the forward keeps".format(blob, side))
+                raise EngineError(f"layers behind blob {blob!r} read blob {side!r} too, which is "
+                                  "gone; name it in what the forward keeps", side)
         with self._memory(), torch.no_grad():
-            blobs = {side: self._blobs[side] if chosen is None else self._blobs[side][chosen]
-                     for side, chosen in rows.items()}
-            blobs[blob] = trunk.laid_out(torch.from_numpy(value).to(self._device))
-            return self._run_head(head, blobs, keep)
+            tensors = {side: self._blobs[side] if chosen is None else self._blobs[side][chosen]
+                       for side, chosen in chosen_rows.items()}
+            tensors[blob] = trunk.laid_out(torch.from_numpy(value).to(self._device))
+            return self._run_head(head, tensors, keep)
 
-    def _run_head(self, head, blobs, keep):
-        for layer, gone in zip(head.layers, _last_use(head.layers)):
-            blobs.update(zip(layer.tops, self._run(layer, blobs)))
-            for blob in set(gone).difference(keep):
-                del blobs[blob]
-        return {name: _array(blobs[name]) for name in keep}
+    def backward(self, score: str, top_diff: np.ndarray, targets: Iterable[str],
+                 rule: str = "gradient") -> Dict[str, np.ndarray]:
+        self.check_open()
+        targets = list(targets)
+        check_rule(rule)
+        self._subnet.check_backward(score, targets)
+        if self._blobs is None:
+            raise EngineError("backward needs a forward before it")
+        top = self._blobs[score]
+        seed = torch.from_numpy(np.array(top_diff, np.float32)).to(self._device)
+        gradients: Sequence[Optional[torch.Tensor]] = [None] * len(targets)
+        if top.requires_grad:
+            self._choose_products()
+            with self._memory(), self._rule.set(rule):
+                gradients = torch.autograd.grad(
+                    top, [self._marked[target] for target in targets], seed.reshape(top.shape),
+                    retain_graph=True, allow_unused=True)
+        arrays = {}
+        for target, gradient in zip(targets, gradients):
+            if gradient is None:
+                raise EngineError(f"no gradient reaches blob {target!r}: a layer between it and "
+                                  f"{score!r} passes none", target)
+            arrays[target] = _array(gradient)
+        return arrays
 
-    def _head(self, blob, keep):
-        if (blob, keep) not in self._heads:
-            self._heads[blob, keep] = Head(self._subnet, blob, keep)
-        return self._heads[blob, keep]
+    def replace_weights(self, weights: Mapping[str, List[np.ndarray]]) -> None:
+        self.check_open()
+        for name, arrays in self._subnet.check_replaced(weights).items():
+            layer = self._subnet.net.layer(name)
+            assert layer is not None  # The check would have refused it.
+            for index, array in arrays.items():
+                self._weights[name][index] = _laid_out(
+                    layer, torch.from_numpy(array).to(self._device))
+        self._blobs, self._marked = None, {}
+        if self._trunk is not None:
+            self._trunk.forget()
 
-    def _forward(self, arrays, keep):
+    def _free(self) -> None:
+        self._weights, self._blobs, self._marked, self._trunk = {}, None, {}, None
+
+    def _forward(self, arrays: Mapping[str, np.ndarray],
+                 keep: Sequence[str]) -> Dict[str, np.ndarray]:
+        self._choose_products()
         blobs = {name: _sent(array, self._device) for name, array in arrays.items()}
         self._mark(-1, blobs)
         held = self._kept.union(keep)
@@ -98,44 +149,27 @@ class TorchEngine(Engine):
         self._blobs = {name: blobs[name] for name in held}
         return {name: _array(blobs[name]) for name in keep}
 
-    def backward(self, score, top_diff, targets, rule="gradient"):
-        targets = list(targets)
-        check_rule(rule)
-        self._subnet.check_backward(score, targets)
-        if self._blobs is None:
-            raise EngineError("backward needs a forward before it")
-        top = self._blobs[score]
-        seed = torch.from_numpy(np.array(top_diff, np.float32)).to(self._device)
-        gradients = [None] * len(targets)
-        if top.requires_grad:
-            with self._memory(), self._rule.set(rule):
-                gradients = torch.autograd.grad(
-                    top, [self._marked[target] for target in targets], seed.reshape(top.shape),
-                    retain_graph=True, allow_unused=True)
-        for target, gradient in zip(targets, gradients):
-            if gradient is None:
-                raise EngineError("no gradient reaches blob {!r}: a layer between it and {!r} "
-                                  "passes none".format(target, score))
-        return {target: _array(gradient) for target, gradient in zip(targets, gradients)}
+    def _head(self, blob: str, keep: Sequence[str]) -> Head:
+        key = blob, tuple(keep)
+        if key not in self._heads:
+            self._heads[key] = Head(self._subnet, blob, keep)
+        return self._heads[key]
 
-    def replace_weights(self, weights):
-        for name, arrays in self._subnet.check_replaced(weights).items():
-            layer = self._subnet.net.layer(name)
-            for index, array in arrays.items():
-                self._weights[name][index] = _laid_out(
-                    layer, torch.from_numpy(array).to(self._device))
-        self._blobs, self._marked = None, {}
-        if self._trunk is not None:
-            self._trunk.forget()
+    def _run_head(self, head: Head, blobs: Blobs, keep: Sequence[str]) -> Dict[str, np.ndarray]:
+        self._choose_products()
+        for layer, gone in zip(head.layers, schedule.last_use(head.layers)):
+            blobs.update(zip(layer.tops, self._run(layer, blobs)))
+            for blob in set(gone).difference(keep):
+                del blobs[blob]
+        return {name: _array(blobs[name]) for name in keep}
 
-    def close(self):
-        self._weights, self._blobs, self._marked = {}, None, {}
-
-    def _accelerated(self):
+    def _accelerated(self) -> Optional[trunk.Trunk]:
         """The layers below the lowest target as a ``Trunk``, or None where nothing is gained."""
         layers = self._subnet.net.layers[:min(self._leaves) + 1]
         read = {blob for layer in layers for blob in layer.bottoms}
         if self._device.type != "cpu" or not trunk.VERSION or not read:
+            return None
+        if devices.is_forked():  # OpenVINO's threads do not survive it either.
             return None
         written = {blob for layer in layers if layer.type != "Input" for blob in layer.tops}
         gone = {blob for blobs in self._last_use[:len(layers)] for blob in blobs}
@@ -144,7 +178,7 @@ class TorchEngine(Engine):
             inputs=[entry.blob for entry in self._subnet.net.inputs if entry.blob in read],
             outputs=sorted(written - (gone - self._kept)), precision=self._precision)
 
-    def _run_trunk(self, blobs, keep):
+    def _run_trunk(self, blobs: Blobs, keep: Sequence[str]) -> int:
         """Run the layers below the lowest target at once, if possible; how many have run."""
         if self._trunk is None or not self._trunk.gives(keep):
             return 0
@@ -154,13 +188,13 @@ class TorchEngine(Engine):
             self._trunk = None
         if tops is None:
             return 0
-        self.description["trunk"] = "openvino " + trunk.VERSION
+        self.description["trunk"] = f"openvino {trunk.VERSION}"
         blobs.update(tops)
         last = min(self._leaves)
         self._mark(last, blobs)
         return last + 1
 
-    def _run(self, layer, blobs):
+    def _run(self, layer: Layer, blobs: Blobs) -> List[torch.Tensor]:
         bottoms = [blobs[bottom] for bottom in layer.bottoms]
         try:
             with self._arithmetic():
@@ -173,19 +207,24 @@ class TorchEngine(Engine):
             if _is_about_memory(error):
                 raise
             sizes = " and ".join(" x ".join(map(str, bottom.shape)) for bottom in bottoms)
-            raise EngineError("layer {} ({}) fails on {}: {}".format(
-                layer.name, layer.type, sizes, str(error).split("\n")[0])) from error
+            reason = str(error).split("\n")[0]
+            raise EngineError(f"layer {layer.name} ({layer.type}) fails on {sizes}: {reason}",
+                              layer.name) from error
 
-    def _arithmetic(self):
+    def _choose_products(self) -> None:
+        """The switches of CUDA's libraries are the process's, so each pass sets its own."""
+        if self._device.type == "cuda":
+            devices.set_tf32(self._precision)
+
+    def _arithmetic(self) -> ContextManager[Any]:
         """The context in which layers compute."""
-        if self._precision in HALVES:
-            return torch.autocast(self._device.type, HALVES[self._precision])
+        if self._precision in devices.HALVES:
+            return torch.autocast(self._device.type, devices.HALVES[self._precision])
         return contextlib.ExitStack()  # A null context, for Python 3.6 too.
 
     @contextlib.contextmanager
-    def _memory(self):
-        """Turn an allocator's complaint into an OutOfMemory, of what computes in this precision."""
-        self._set_tf32()
+    def _memory(self) -> Iterator[None]:
+        """Turn an allocator's complaint into an OutOfMemory."""
         try:
             yield
         except RuntimeError as error:
@@ -195,17 +234,11 @@ class TorchEngine(Engine):
                 self._marked = {}
             if self._device.type == "cuda":
                 torch.cuda.empty_cache()
-            raise OutOfMemory("the memory of {} does not hold this batch; give a smaller one ({})"
-                              .format(self._device, str(error).strip().split("\n")[0])) from None
+            reason = str(error).strip().split("\n")[0]
+            raise OutOfMemory(f"the memory of {self._device} does not hold this batch; give a "
+                              f"smaller one ({reason})") from None
 
-    def _set_tf32(self):
-        """Before each run, since engines of other precisions may be at work in this process."""
-        if self._device.type == "cuda":
-            # Caffe multiplies in full float32.
-            torch.backends.cuda.matmul.allow_tf32 = self._precision == "tf32"
-            torch.backends.cudnn.allow_tf32 = self._precision == "tf32"
-
-    def _mark(self, index, blobs):
+    def _mark(self, index: int, blobs: Blobs) -> None:
         """Let autograd begin, or note its course, at the targets that hold their value now."""
         for target in self._leaves.get(index, ()):
             tensor = blobs[target]
@@ -214,70 +247,20 @@ class TorchEngine(Engine):
             blobs[target] = self._marked[target] = marked.requires_grad_()
 
 
-def _device(name, precision):
-    index = device_index(name)
-    check_precision(precision, ("fp32", "bf16") if index is None else PRECISIONS,
-                    "torch on {}".format(name))
-    if precision in HALVES and not hasattr(torch, "autocast"):
-        raise EngineError("torch {} does not compute in {}; torch 1.10 and newer do".format(
-            torch.__version__, precision))
-    if index is None:
-        return torch.device("cpu")
-    if index >= torch.cuda.device_count():
-        raise EngineError("torch sees {} CUDA devices here, so there is no {}".format(
-            torch.cuda.device_count(), name))
-    return torch.device("cuda", index)
-
-
-def _weights(subnet, layer):
+def _weights(subnet: Subnet, layer: Layer) -> Sequence[np.ndarray]:
     if layer.name in subnet.missing:
         return fill(layer, subnet.missing[layer.name])
     return subnet.weights.get(layer.name, ())
 
 
-def _laid_out(layer, tensor):
+def _laid_out(layer: Layer, tensor: torch.Tensor) -> torch.Tensor:
     """The tensor in the order that torch convolves fastest in; blobs follow their kernels."""
     if layer.type == "Convolution" and tensor.dim() == 4:
         return tensor.contiguous(memory_format=torch.channels_last)
     return tensor
 
 
-def _leaves(subnet, gradient):
-    """Layer index (-1: before all) -> the targets whose wanted value exists after that layer."""
-    inputs = {entry.blob for entry in subnet.net.inputs}
-    leaves = {}
-    for target in subnet.targets:
-        writers = [index for index in subnet.graph.writers(target)
-                   if subnet.net.layers[index].type != "Input"]
-        if target in inputs:
-            writers = [-1] + writers
-        leaves.setdefault(writers[-1 if gradient == "post" else 0], []).append(target)
-    return leaves
-
-
-def _last_use(layers):
-    """For each layer, the blobs that no later layer reads."""
-    last = {}
-    for index, layer in enumerate(layers):
-        for blob in layer.bottoms + layer.tops:
-            last[blob] = index
-    blobs = [[] for _ in layers]
-    for blob, index in last.items():
-        blobs[index].append(blob)
-    return blobs
-
-
-def _kept(subnet):
-    """Blobs that every forward keeps: the scores, and what ``forward_from`` a target needs."""
-    kept = set(subnet.scores)
-    for score, targets in subnet.reached.items():
-        for target in targets:
-            with contextlib.suppress(EngineError):
-                kept.update(Head(subnet, target, [score]).sides)
-    return kept
-
-
-def _sent(array, device):
+def _sent(array: np.ndarray, device: torch.device) -> torch.Tensor:
     """The array on the device, on its way while the processor goes on."""
     tensor = torch.from_numpy(array)
     if device.type == "cuda":
@@ -287,11 +270,11 @@ def _sent(array, device):
     return tensor.to(device, non_blocking=True)
 
 
-def _is_about_memory(error):
+def _is_about_memory(error: Exception) -> bool:
     return any(words in str(error) for words in MEMORY_WORDS)
 
 
-def _array(tensor):
+def _array(tensor: torch.Tensor) -> np.ndarray:
     """A copy, since the tensor lives on in the graph that backward walks."""
     array = tensor.detach().cpu().numpy()
     return np.array(array) if tensor.device.type == "cpu" else array

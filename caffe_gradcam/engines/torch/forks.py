@@ -3,42 +3,43 @@
 import torch
 import torch.nn.functional as F
 
-from ..errors import EngineError
+from prototxt_tools.errors import EngineError
+
 from .convolution import CONVOLUTIONS, convolve
 from .normalization import align
-from .registry import layer
+from .registry import Message, Tensors, built_in
 
 
-@layer("ReLU6")
-def relu6(message, bottoms, weights):
+@built_in("ReLU6")
+def relu6(message: Message, bottoms: Tensors, weights: Tensors) -> Tensors:
     """MobileNet: the ReLU clipped at 6."""
     return [F.relu6(bottoms[0])]
 
 
-@layer("DepthwiseConvolution", "ConvolutionDepthwise")
-def depthwise_convolution(message, bottoms, weights):
+@built_in("DepthwiseConvolution", "ConvolutionDepthwise")
+def depthwise_convolution(message: Message, bottoms: Tensors, weights: Tensors) -> Tensors:
     """MobileNet: a convolution with one group per channel, whatever ``group`` says."""
     channels = bottoms[0].shape[message.convolution_param.axis]
     return convolve(message, bottoms, weights, CONVOLUTIONS, groups=channels)
 
 
-@layer("Axpy")
-def axpy(message, bottoms, weights):
+@built_in("Axpy")
+def axpy(message: Message, bottoms: Tensors, weights: Tensors) -> Tensors:
     """SENet: a x + y, with one factor a for each image and channel."""
     factor, x, y = bottoms
     return [align(factor.flatten(1), x, 0) * x + y]
 
 
-@layer("Permute")
-def permute(message, bottoms, weights):
+@built_in("Permute")
+def permute(message: Message, bottoms: Tensors, weights: Tensors) -> Tensors:
     """SSD: the axes in a new order; those not named follow in theirs."""
     x, = bottoms
     order = list(message.permute_param.order)
     return [x.permute(order + [axis for axis in range(x.dim()) if axis not in order])]
 
 
-@layer("ShuffleChannel")
-def shuffle_channel(message, bottoms, weights):
+@built_in("ShuffleChannel")
+def shuffle_channel(message: Message, bottoms: Tensors, weights: Tensors) -> Tensors:
     """ShuffleNet: channel c of group g becomes channel g of group c."""
     x, = bottoms
     groups = message.shuffle_channel_param.group
@@ -47,8 +48,8 @@ def shuffle_channel(message, bottoms, weights):
     return [grouped.transpose(1, 2).reshape(shape)]
 
 
-@layer("Normalize")
-def normalize(message, bottoms, weights):
+@built_in("Normalize")
+def normalize(message: Message, bottoms: Tensors, weights: Tensors) -> Tensors:
     """SSD: divide by the L2 norm over channels, or the whole image, then scale by channel."""
     x, = bottoms
     param = message.norm_param
@@ -57,8 +58,8 @@ def normalize(message, bottoms, weights):
     return [x / norm * weights[0].reshape(1, -1, 1, 1)]
 
 
-@layer("BN")
-def batch_normalization(message, bottoms, weights):
+@built_in("BN")
+def batch_normalization(message: Message, bottoms: Tensors, weights: Tensors) -> Tensors:
     """PSPNet: slope, bias, mean, variance. SegNet for inference: slope and bias alone."""
     x, = bottoms
     param = message.bn_param
@@ -71,8 +72,8 @@ def batch_normalization(message, bottoms, weights):
     return [x * align(slope, x, 1) + align(shift, x, 1)]
 
 
-@layer("Interp")
-def interp(message, bottoms, weights):
+@built_in("Interp")
+def interp(message: Message, bottoms: Tensors, weights: Tensors) -> Tensors:
     """DeepLab: bilinear resizing that keeps the corners where they are; negative pads crop."""
     x = bottoms[0]
     param = message.interp_param
@@ -89,8 +90,8 @@ def interp(message, bottoms, weights):
     return [F.interpolate(x, size, mode="bilinear", align_corners=True)]
 
 
-@layer("Upsample")
-def upsample(message, bottoms, weights):
+@built_in("Upsample")
+def upsample(message: Message, bottoms: Tensors, weights: Tensors) -> Tensors:
     """SegNet: each value goes where the max pooling took it from. YOLO: each value is repeated."""
     x = bottoms[0]
     param = message.upsample_param
@@ -99,16 +100,17 @@ def upsample(message, bottoms, weights):
         return [x.repeat_interleave(scale[0], 2).repeat_interleave(scale[1], 3)]
     height = param.upsample_h or x.shape[2] * scale[0] - param.pad_out_h
     width = param.upsample_w or x.shape[3] * scale[1] - param.pad_out_w
-    place = bottoms[1].flatten(2).long()
-    if not 0 <= int(place.min()) <= int(place.max()) < height * width:
-        raise EngineError("layer {}: its mask points outside {} x {}; it must come from a pooling "
-                          "layer with a bottom of that size".format(message.name, height, width))
-    top = x.new_zeros(tuple(x.shape[:2]) + (height * width,)).scatter(2, place, x.flatten(2))
+    index = bottoms[1].flatten(2).long()
+    if not 0 <= int(index.min()) <= int(index.max()) < height * width:
+        raise EngineError(f"layer {message.name}: its mask points outside {height} x {width}; it "
+                          "must come from a pooling layer with a bottom of that size",
+                          message.name)
+    top = x.new_zeros(tuple(x.shape[:2]) + (height * width,)).scatter(2, index, x.flatten(2))
     return [top.reshape(tuple(x.shape[:2]) + (height, width))]
 
 
-@layer("ROIPooling")
-def roi_pooling(message, bottoms, weights):
+@built_in("ROIPooling")
+def roi_pooling(message: Message, bottoms: Tensors, weights: Tensors) -> Tensors:
     """Fast R-CNN: max pooling of each region (image, x1, y1, x2, y2) into a fixed grid."""
     x, regions = bottoms
     param = message.roi_pooling_param

@@ -1,15 +1,17 @@
 """Layers that multiply by a learned matrix."""
 
+from typing import List, Optional, Tuple
+
 import torch
 import torch.nn.functional as F
 
 from . import products
 from .blobs import indices
-from .registry import layer
+from .registry import Message, Tensors, built_in
 
 
-@layer("InnerProduct")
-def inner_product(message, bottoms, weights):
+@built_in("InnerProduct")
+def inner_product(message: Message, bottoms: Tensors, weights: Tensors) -> Tensors:
     x, = bottoms
     param = message.inner_product_param
     axis = param.axis % x.dim()
@@ -22,15 +24,16 @@ def inner_product(message, bottoms, weights):
     return [products.linear(x.flatten(axis), matrix, bias)]
 
 
-@layer("Embed")
-def embed(message, bottoms, weights):
+@built_in("Embed")
+def embed(message: Message, bottoms: Tensors, weights: Tensors) -> Tensors:
     param = message.embed_param
     index = indices(message, bottoms[0], param.input_dim)
     top = F.embedding(index, weights[0].reshape(param.input_dim, param.num_output))
     return [top + weights[1].reshape(-1) if param.bias_term else top]
 
 
-def recurrent_inputs(message, bottoms, states):
+def recurrent_inputs(message: Message, bottoms: Tensors, states: int) -> Tuple[
+        torch.Tensor, torch.Tensor, Optional[torch.Tensor], List[torch.Tensor]]:
     """Split the bottoms of a recurrent layer: x, cont, static input or None, initial states."""
     exposed = states if message.recurrent_param.expose_hidden else 0
     static = bottoms[2] if len(bottoms) > 2 + exposed else None
@@ -45,14 +48,15 @@ def recurrent_inputs(message, bottoms, states):
     return x, cont, static, initial
 
 
-def input_transform(x, static, weights):
+def input_transform(x: torch.Tensor, static: Optional[torch.Tensor],
+                    weights: Tensors) -> torch.Tensor:
     """Contribution of the inputs at every timestep; weights: W_x, b, then W_static if static."""
     top = F.linear(x, weights[0], weights[1].reshape(-1))
     return top if static is None else top + F.linear(static.flatten(1), weights[2])
 
 
-@layer("LSTM")
-def lstm(message, bottoms, weights):
+@built_in("LSTM")
+def lstm(message: Message, bottoms: Tensors, weights: Tensors) -> Tensors:
     """Gates in Caffe's order input, forget, output, modulation (caffe/layers/lstm_layer.cpp)."""
     x, cont, static, (hidden, cell) = recurrent_inputs(message, bottoms, 2)
     inputs = input_transform(x, static, weights)
@@ -66,8 +70,8 @@ def lstm(message, bottoms, weights):
     return [torch.stack(outputs), hidden[None].detach(), cell[None].detach()][:len(message.top)]
 
 
-@layer("RNN")
-def rnn(message, bottoms, weights):
+@built_in("RNN")
+def rnn(message: Message, bottoms: Tensors, weights: Tensors) -> Tensors:
     """caffe/layers/rnn_layer.cpp: h = tanh(W_hh h + W_xh x + b_h), o = tanh(W_ho h + b_o)."""
     x, cont, static, (hidden,) = recurrent_inputs(message, bottoms, 1)
     inputs = input_transform(x, static, weights)

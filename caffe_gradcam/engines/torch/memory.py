@@ -9,7 +9,7 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 KEPT, FROM_HEAP = (1 << 31) - 1, 32 << 20
 
 
-def keep_freed():
+def keep_freed() -> None:
     """Let this process keep the memory of freed blobs for the next ones.
 
     glibc gives large blocks back to the system as they are freed, and every blob then begins

@@ -3,23 +3,23 @@
 import torch
 import torch.nn.functional as F
 
-from .registry import layer
+from .registry import Message, Tensors, built_in
 
 
-def align(blob, x, axis):
+def align(blob: torch.Tensor, x: torch.Tensor, axis: int) -> torch.Tensor:
     """Reshape `blob` so that its first axis stands over axis `axis` of `x`."""
     after = x.dim() - axis - blob.dim()
     return blob.reshape((1,) * axis + tuple(blob.shape) + (1,) * after)
 
 
-def learned(blob, x, axis, num_axes):
+def learned(blob: torch.Tensor, x: torch.Tensor, axis: int, num_axes: int) -> torch.Tensor:
     """A learned blob over `num_axes` axes of `x` from `axis` on (-1: all that follow)."""
     end = x.dim() if num_axes == -1 else axis + num_axes
     return align(blob.reshape(x.shape[axis:end]), x, axis)
 
 
-@layer("LRN")
-def lrn(message, bottoms, weights):
+@built_in("LRN")
+def lrn(message: Message, bottoms: Tensors, weights: Tensors) -> Tensors:
     x, = bottoms
     param = message.lrn_param
     size = param.local_size
@@ -39,8 +39,8 @@ def lrn(message, bottoms, weights):
     return [x * scale.pow(-param.beta)]
 
 
-@layer("BatchNorm")
-def batch_norm(message, bottoms, weights):
+@built_in("BatchNorm")
+def batch_norm(message: Message, bottoms: Tensors, weights: Tensors) -> Tensors:
     x, = bottoms
     param = message.batch_norm_param
     if param.use_global_stats or not param.HasField("use_global_stats"):
@@ -58,8 +58,8 @@ def batch_norm(message, bottoms, weights):
     return [centred / (variance + param.eps).sqrt()]
 
 
-@layer("MVN")
-def mean_variance(message, bottoms, weights):
+@built_in("MVN")
+def mean_variance(message: Message, bottoms: Tensors, weights: Tensors) -> Tensors:
     x, = bottoms
     param = message.mvn_param
     axes = (1, 2, 3) if param.across_channels else (2, 3)
@@ -73,8 +73,8 @@ def mean_variance(message, bottoms, weights):
     return [top]
 
 
-@layer("Scale")
-def scale(message, bottoms, weights):
+@built_in("Scale")
+def scale(message: Message, bottoms: Tensors, weights: Tensors) -> Tensors:
     x = bottoms[0]
     param = message.scale_param
     axis = param.axis % x.dim()
@@ -87,8 +87,8 @@ def scale(message, bottoms, weights):
     return [x * factor]
 
 
-@layer("Bias")
-def bias(message, bottoms, weights):
+@built_in("Bias")
+def bias(message: Message, bottoms: Tensors, weights: Tensors) -> Tensors:
     x = bottoms[0]
     param = message.bias_param
     axis = param.axis % x.dim()

@@ -1,9 +1,22 @@
-"""Which function computes which layer type."""
+"""Which function computes which layer type. This module loads no torch: plugins may import it."""
 
-LAYERS = {}
+import dataclasses
+from typing import TYPE_CHECKING, Any, Callable, Dict, List
+
+from prototxt_tools import layers
+
+if TYPE_CHECKING:
+    import torch
+
+# A ``LayerParameter``, whose fields protobuf makes at run time.
+Message = Any
+Tensors = List["torch.Tensor"]
+LayerFunction = Callable[[Message, Tensors, Tensors], Tensors]
+
+LAYERS: Dict[str, LayerFunction] = {}
 
 
-def layer(*types):
+def layer(*types: str, **record: Any) -> Callable[[LayerFunction], LayerFunction]:
     """Register a function as the meaning of one or more layer types.
 
     The function takes ``(message, bottoms, weights)``: the layer's ``LayerParameter`` (fields and
@@ -11,14 +24,43 @@ def layer(*types):
     list of its top blobs. It must not change its arguments: an in-place layer returns a new
     tensor. What autograd can differentiate needs no backward.
 
+    Parameters
+    ----------
+    *types : str
+        The types, as the prototxt names them. One that the engine has itself is replaced.
+    **record
+        Fields of ``prototxt_tools.layers.LayerType``, such as ``shape``, ``receptive``, ``role``
+        and ``blobs``. Without a shape rule the shapes behind such a layer are unknown, and maps
+        at layers behind it have to be asked for by name. Of a type that the table has, fields
+        that are not given stay as they are.
+
+    Raises
+    ------
+    ValueError
+        There is no such role.
+
     Examples
     --------
-    >>> @layer("Square")
+    >>> from prototxt_tools.layers import pointwise, same_shape
+    >>> @layer("Square", shape=same_shape, receptive=pointwise, role="activation")
     ... def square(message, bottoms, weights):
     ...     return [bottoms[0] ** 2]
     """
-    def register(function):
+    if record:
+        for name in types:
+            layers.register(dataclasses.replace(layers.of(name), **record))
+
+    def register(function: LayerFunction) -> LayerFunction:
         for name in types:
             LAYERS[name] = function
+        return function
+    return register
+
+
+def built_in(*types: str) -> Callable[[LayerFunction], LayerFunction]:
+    """``layer`` for the functions of this package, which give way to those of users."""
+    def register(function: LayerFunction) -> LayerFunction:
+        for name in types:
+            LAYERS.setdefault(name, function)
         return function
     return register

@@ -1,18 +1,19 @@
 """What layers that rectify pass on in a backward pass."""
 
 import contextlib
+from typing import Any, Iterator, Optional, Tuple
 
 import torch
 
 
 class Rule:
-    """The rule of the backward pass that runs: one of ``base.RULES``."""
+    """The rule of the backward pass that runs: one of ``contract.RULES``."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.name = "gradient"
 
     @contextlib.contextmanager
-    def set(self, name):
+    def set(self, name: str) -> Iterator[None]:
         """Have another rule for a while."""
         self.name = name
         try:
@@ -28,12 +29,14 @@ class Gate(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, rule, bottom, top):
+    def forward(ctx: Any, rule: Rule, bottom: torch.Tensor,  # type: ignore[override]
+                top: torch.Tensor) -> torch.Tensor:
         ctx.rule = rule
         return top.view_as(top)
 
     @staticmethod
-    def backward(ctx, gradient):
+    def backward(ctx: Any, gradient: torch.Tensor) -> Tuple[  # type: ignore[override]
+            None, Optional[torch.Tensor], Optional[torch.Tensor]]:
         if ctx.rule.name == "gradient":
             return None, None, gradient
         positive = gradient.clamp(min=0)

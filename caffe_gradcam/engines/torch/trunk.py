@@ -2,19 +2,33 @@
 
 import importlib.util
 import warnings
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import torch
 
+from prototxt_tools.net.net import Layer
+
 from .registry import LAYERS
 
+Weights = Mapping[str, List[torch.Tensor]]
+# The shapes of all inputs.
+Shapes = Tuple[Tuple[int, ...], ...]
 
-def installed():
+
+def installed() -> Optional[str]:
     """The version of OpenVINO, or None."""
     if not importlib.util.find_spec("openvino"):
         return None
     from importlib.metadata import version
 
     return version("openvino")
+
+
+def capabilities() -> List[str]:
+    """What OpenVINO has arithmetic for on this processor: "FP32", "BF16" and others."""
+    import openvino
+
+    return list(openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
 
 
 VERSION = installed()
@@ -32,7 +46,7 @@ class Trunk:
 
     Parameters
     ----------
-    layers : list of prototxt_tools.net.Layer
+    layers : list of prototxt_tools.net.net.Layer
         All layers up to where autograd begins.
     weights : dict
         Layer name -> list of tensors.
@@ -47,19 +61,21 @@ class Trunk:
         Why OpenVINO cannot run these layers, if that has shown.
     """
 
-    def __init__(self, layers, weights, inputs, outputs, precision):
+    def __init__(self, layers: Sequence[Layer], weights: Weights, inputs: List[str],
+                 outputs: List[str], precision: str) -> None:
         self._module = Layers(layers, weights, inputs, outputs)
         self._inputs, self._outputs = inputs, outputs
         self._hidden = {top for layer in layers for top in layer.tops} - set(inputs + outputs)
         self._precision = precision
-        self._seen, self._requests = {}, {}
-        self.failure = None
+        self._seen: Dict[Shapes, int] = {}
+        self._requests: Dict[Shapes, Any] = {}
+        self.failure: Optional[str] = None
 
-    def gives(self, keep):
+    def gives(self, keep: Sequence[str]) -> bool:
         """Whether none of some blobs is known only inside."""
         return self._hidden.isdisjoint(keep)
 
-    def run(self, blobs):
+    def run(self, blobs: Mapping[str, torch.Tensor]) -> Optional[Dict[str, torch.Tensor]]:
         """Run the layers on the inputs among some blobs.
 
         Returns
@@ -86,21 +102,21 @@ class Trunk:
         return {name: laid_out(torch.from_numpy(results[index]))
                 for index, name in enumerate(self._outputs)}
 
-    def _pays(self, shapes):
+    def _pays(self, shapes: Shapes) -> bool:
         """Whether there is room for one more; or it comes twice as often as one that is kept.
 
         Where several shapes take turns, each would be compiled again and again.
         """
         return len(self._requests) < KEPT or self._seen[shapes] > 2 * self._seen[self._rarest()]
 
-    def _rarest(self):
-        return min(self._requests, key=self._seen.get)
+    def _rarest(self) -> Shapes:
+        return min(self._requests, key=lambda shapes: self._seen[shapes])
 
-    def forget(self):
+    def forget(self) -> None:
         """Let go what was compiled: the weights have changed."""
         self._seen, self._requests = {}, {}
 
-    def _compile(self, shapes, tensors):
+    def _compile(self, shapes: Shapes, tensors: Sequence[torch.Tensor]) -> None:
         import openvino
 
         generator = torch.Generator().manual_seed(0)
@@ -117,13 +133,16 @@ class Trunk:
             "INFERENCE_PRECISION_HINT": HINTS[self._precision],
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": torch.get_num_threads()})
+        actual = compiled.get_property("INFERENCE_PRECISION_HINT").to_string()
+        if actual != HINTS[self._precision]:
+            raise ValueError(f"it would compute in {actual} instead of {self._precision}")
         request = compiled.create_infer_request()
         self._compare(request, tensors)
         while len(self._requests) >= KEPT:
             del self._requests[self._rarest()]
         self._requests[shapes] = request
 
-    def _compare(self, request, tensors):
+    def _compare(self, request: Any, tensors: Sequence[torch.Tensor]) -> None:
         """Raise a ValueError where the layers give something else when they run one by one.
 
         Tracing takes whatever a layer computes outside torch, as ArgMax does, for constant.
@@ -134,11 +153,11 @@ class Trunk:
         for index, tensor in enumerate(expected):
             distance = float((torch.from_numpy(results[index]) - tensor).norm())
             if not distance <= TOLERANCE[self._precision] * float(tensor.norm()):
-                raise ValueError("its values of blob {} are not those of torch".format(
-                    self._outputs[index]))
+                blob = self._outputs[index]
+                raise ValueError(f"its values of blob {blob} are not those of torch")
 
 
-def laid_out(tensor):
+def laid_out(tensor: torch.Tensor) -> torch.Tensor:
     """The blob as the engine's kernels lie, without which the head takes twice the time."""
     return tensor.contiguous(memory_format=torch.channels_last) if tensor.dim() == 4 else tensor
 
@@ -146,14 +165,15 @@ def laid_out(tensor):
 class Layers(torch.nn.Module):
     """Layers of a net as a module, which is what OpenVINO converts."""
 
-    def __init__(self, layers, weights, inputs, outputs):
+    def __init__(self, layers: Sequence[Layer], weights: Weights, inputs: List[str],
+                 outputs: List[str]) -> None:
         super().__init__()
         self._layers = [layer for layer in layers if layer.type != "Input"]
         self._weights = {layer.name: weights[layer.name] for layer in layers}
         self._inputs, self._outputs = inputs, outputs
         self.eval()
 
-    def forward(self, *tensors):
+    def forward(self, *tensors: torch.Tensor) -> Tuple[torch.Tensor, ...]:
         blobs = dict(zip(self._inputs, tensors))
         for layer in self._layers:
             bottoms = [blobs[bottom] for bottom in layer.bottoms]

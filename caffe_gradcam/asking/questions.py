@@ -1,0 +1,257 @@
+"""What can be asked of a net's scores: each question is a number and its gradient.
+
+For one image, a question resolves to seeds: see ``caffe_gradcam.asking.seeds``.
+"""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple, Union
+
+import numpy as np
+
+from caffe_gradcam.asking.seeds import (
+    Likeness,
+    Linear,
+    Seed,
+    opposite,
+    score_vectors,
+    to_probabilities,
+)
+from caffe_gradcam.model.geometry import Region
+from prototxt_tools.errors import QuestionError
+
+
+@dataclass(frozen=True, eq=False)
+class Context:
+    """What a question is resolved against: one image's scores.
+
+    Attributes
+    ----------
+    scores : numpy.ndarray
+        K, or K x h x w for a dense score map.
+    link : str
+        "softmax", "sigmoid" or "none": what makes probabilities of them.
+    class_name : callable
+        Class index -> str or None.
+    cells_of : callable
+        Region of the image -> h x w weights with sum 1.
+    """
+
+    scores: np.ndarray
+    link: str
+    class_name: Callable[[int], Optional[str]]
+    cells_of: Callable[[Region], np.ndarray]
+
+
+class Question:
+    """What is asked about an image: a number that depends on the scores."""
+
+    def resolve(self, context: Context) -> List[Seed]:
+        """The seeds for one image; raises QuestionError where these scores have no answer."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Class(Question):
+    """A class, by its index."""
+
+    index: int
+
+    def resolve(self, context: Context) -> List[Seed]:
+        index = _checked_class(self.index, len(context.scores))
+        return [Linear(_class_text(index, context), index, {index: 1.0})]
+
+
+@dataclass(frozen=True)
+class Top(Question):
+    """The ``count`` classes with the highest scores, one by one."""
+
+    count: int
+
+    def resolve(self, context: Context) -> List[Seed]:
+        best = ranking(score_vectors(context.scores[np.newaxis])[0])[:self.count]
+        return [seed for index in best for seed in Class(index).resolve(context)]
+
+
+@dataclass(frozen=True)
+class Weighted(Question):
+    """The ``count`` likeliest classes together, each weighted by its probability."""
+
+    count: int
+
+    def resolve(self, context: Context) -> List[Seed]:
+        scores = score_vectors(context.scores[np.newaxis])[0]
+        link = "softmax" if context.link == "none" else context.link
+        probabilities = to_probabilities(scores, link)
+        assert probabilities is not None
+        weights = {index: float(probabilities[index]) for index in ranking(scores)[:self.count]}
+        return [Linear(f"top {len(weights)} weighted", None, weights)]
+
+
+@dataclass(frozen=True)
+class Sum(Question):
+    """Several classes together, each with a factor.
+
+    Attributes
+    ----------
+    weights : tuple of (int, float)
+        Class and factor: -1 for the classes that the others are to be told apart from.
+    """
+
+    weights: Tuple[Tuple[int, float], ...]
+
+    def resolve(self, context: Context) -> List[Seed]:
+        sides: Dict[bool, List[str]] = {True: [], False: []}
+        for index, factor in self.weights:
+            _checked_class(index, len(context.scores))
+            sides[factor > 0].append(_class_text(index, context))
+        text = " versus ".join(" + ".join(sides[side]) for side in (True, False) if sides[side])
+        return [Linear(text, None, dict(self.weights))]
+
+
+@dataclass(frozen=True)
+class Probability(Question):
+    """The probability of the class that another question is about, instead of its score."""
+
+    of: Union[int, Question]
+
+    def resolve(self, context: Context) -> List[Seed]:
+        if context.link == "none":
+            raise QuestionError("the net does not turn its scores into probabilities; ask for "
+                                "the score instead")
+        seeds = as_question(self.of).resolve(context)
+        if any(seed.class_index is None for seed in seeds):
+            raise QuestionError("only one class has a probability, not several together")
+        return [seed.likelihood(context.link) for seed in seeds]
+
+
+@dataclass(frozen=True)
+class Against(Question):
+    """What speaks against: the counterfactual of Grad-CAM's section 3.3, for any question."""
+
+    of: Union[int, Question]
+
+    def resolve(self, context: Context) -> List[Seed]:
+        return [opposite(seed) for seed in as_question(self.of).resolve(context)]
+
+
+@dataclass(frozen=True, eq=False)
+class At(Question):
+    """A question about one region of a dense score map.
+
+    Attributes
+    ----------
+    of : int or Question
+    region : (float, float, float, float) or numpy.ndarray
+        x, y, width, height in pixels of the image; or a mask of its size.
+    """
+
+    of: Union[int, Question]
+    region: Region
+
+    def resolve(self, context: Context) -> List[Seed]:
+        if context.scores.ndim != 3:
+            raise QuestionError(
+                "the net gives one score per class, not a map of scores, so it cannot be asked "
+                "about a region; cut the region out of the image instead")
+        if isinstance(self.of, Like):
+            raise QuestionError("likeness compares the whole score blob, not a region of it")
+        cells = context.cells_of(self.region)
+        local = dataclasses.replace(context, scores=np.tensordot(context.scores, cells, 2))
+        region_text = "the mask"
+        if isinstance(self.region, tuple):
+            region_text = ",".join(f"{number:g}" for number in self.region)
+        return [seed.within(cells, region_text) for seed in as_question(self.of).resolve(local)]
+
+
+@dataclass(frozen=True, eq=False)
+class Like(Question):
+    """What makes the score blob like that of a reference image, whatever the scores mean.
+
+    Attributes
+    ----------
+    reference : numpy.ndarray
+        The score blob of the reference image; see ``Explainer.score_blob``.
+    cosine : bool
+        Cosine of the angle instead of the dot product.
+    """
+
+    reference: np.ndarray
+    cosine: bool = False
+
+    def resolve(self, context: Context) -> List[Seed]:
+        shape = np.shape(self.reference)
+        if shape != context.scores.shape:
+            raise QuestionError(
+                f"the reference's scores have another shape ({_by_x(shape)}) than the image's "
+                f"({_by_x(context.scores.shape)})")
+        text = "{} with the reference".format("cosine" if self.cosine else "dot product")
+        return [Likeness(text, self.reference, self.cosine)]
+
+
+def resolve(questions: Iterable[Union[int, Question]], context: Context) -> List[Seed]:
+    """The seeds of some questions about one image, in order, each once.
+
+    Parameters
+    ----------
+    questions : iterable of int or Question
+    context : Context
+
+    Returns
+    -------
+    list of Seed
+
+    Raises
+    ------
+    QuestionError
+        A class beyond the scores, scores that are not finite, or a question that these scores
+        have no answer to.
+    """
+    if not np.isfinite(context.scores).all():
+        raise QuestionError("the scores hold NaN or infinity; check the weights, the mean and "
+                            "the scale")
+    seeds: Dict[Tuple[str, bytes], Seed] = {}
+    for question in questions:
+        for seed in as_question(question).resolve(context):
+            # Two masks, or two reference images, have the same words.
+            key = seed.text, seed.gradients(context.scores[np.newaxis]).tobytes()
+            seeds.setdefault(key, seed)
+    return list(seeds.values())
+
+
+def as_question(value: Any) -> Question:
+    """A question as it is; a whole number is the class with that index.
+
+    Raises
+    ------
+    QuestionError
+        Anything else: a float, a bool, None.
+    """
+    if isinstance(value, Question):
+        return value
+    if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
+        return Class(int(value))
+    raise QuestionError(
+        f"a class is a whole number, a name or a question such as Top(3), not {value!r} "
+        f"({type(value).__name__})")
+
+
+def ranking(scores: np.ndarray) -> List[int]:
+    """All classes, the highest score first; of equal scores, the lower index first."""
+    return [int(index) for index in np.argsort(-scores, kind="mergesort")]
+
+
+def _class_text(index: int, context: Context) -> str:
+    """``281 tabby, tabby cat``, or the index alone."""
+    class_name = context.class_name(index)
+    return f"{index} {class_name}" if class_name else str(index)
+
+
+def _checked_class(index: int, count: int) -> int:
+    if not 0 <= index < count:
+        raise QuestionError(f"there is no class {index}; the net's classes are 0 to {count - 1}")
+    return index
+
+
+def _by_x(shape: Tuple[int, ...]) -> str:
+    return "x".join(map(str, shape))

@@ -1,0 +1,84 @@
+"""What rows depend on beside the items: compared before an output is continued."""
+
+import dataclasses
+import hashlib
+import json
+from typing import Any, Dict, Iterable, Optional
+
+from caffe_gradcam.engines.opening import resolve_engine
+from caffe_gradcam.explaining.recipe import Recipe
+from caffe_gradcam.model.model import LoadedModel
+from caffe_gradcam.model.preprocess import Preprocessing
+from prototxt_tools.errors import InputError
+
+
+def resolved(recipe: Recipe, device: Optional[str] = None) -> Recipe:
+    """The recipe for a process of a run: with the engine that "auto" stands for here, in that
+    very process, and on a device."""
+    running = recipe.running
+    return dataclasses.replace(recipe, running=dataclasses.replace(
+        running, engine=resolve_engine(running.engine), device=device or running.device,
+        isolated=False))
+
+
+def rows_depend_on(recipe: Recipe, model: LoadedModel, heat_boxes: Optional[float]
+                   ) -> Dict[str, Any]:
+    """What the rows of an item depend on, as JSON values.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        As :func:`resolved` gives it.
+    model : LoadedModel
+        The recipe's.
+    heat_boxes : float or None
+
+    Raises
+    ------
+    InputError
+        A file that is part of it cannot be read.
+    """
+    asking = dataclasses.asdict(recipe.asking)
+    for name in ("mask", "like"):
+        if asking[name]:
+            asking[name] = "sha256:" + _digest_of_file(asking[name])
+    if recipe.explaining.layers:
+        model = model.with_layers(recipe.explaining.layers)
+    values = {
+        "model": model.name, "prototxt_sha256": _digest_of_file(model.path),
+        "weights_sha256": _digest_of_file(model.weights),
+        "inputs": {name: _described(values) for name, values in model.inputs.items()},
+        "class_names_sha256": None if model.class_names is None else _digest(
+            [json.dumps(list(model.class_names)).encode("ascii")]),
+        "score": model.score, "layers": list(model.layers),
+        "asking": {name: value for name, value in asking.items() if value},
+        "explaining": dataclasses.asdict(recipe.explaining),
+        "engine": recipe.running.engine, "precision": recipe.running.precision,
+        "heat_boxes": heat_boxes,
+    }
+    plain: Dict[str, Any] = json.loads(json.dumps(values))
+    return plain
+
+
+def _digest_of_file(path: str) -> str:
+    try:
+        with open(path, "rb") as file:
+            return _digest(iter(lambda: file.read(1 << 20), b""))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}", path) from None
+
+
+def _digest(blocks: Iterable[bytes]) -> str:
+    digest = hashlib.sha256()
+    for block in blocks:
+        digest.update(block)
+    return digest.hexdigest()
+
+
+def _described(preprocessing: Preprocessing) -> Dict[str, Any]:
+    values = dataclasses.asdict(preprocessing)
+    mean = values["mean"]
+    if mean is not None:
+        values["mean"] = [float(value) for value in mean.ravel()] if mean.size <= 4 else (
+            "sha256:" + _digest([mean.tobytes()]))
+    return values

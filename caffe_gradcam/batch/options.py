@@ -1,0 +1,156 @@
+"""What a run of a batch does besides its recipe, as frozen values."""
+
+from dataclasses import dataclass
+from typing import Optional, Tuple, Union
+
+from caffe_gradcam.engines.running import device_index
+from caffe_gradcam.model import choices
+from caffe_gradcam.pictures.figures import FigureOptions
+
+PART_SIZE = 1000
+RUNNERS = ("local", "ray")
+OVERLAYS = ("none", "all", "wrong")
+KINDS, FORMATS = ("side-by-side", "overlay"), ("png", "jpg", "webp")
+
+
+@dataclass(frozen=True)
+class Parts:
+    """How the source is divided into parts, and which of them a run makes.
+
+    Attributes
+    ----------
+    size : int, optional
+        Images per part; without it, 1000, or what the output was started with.
+    worker : (int, int), optional
+        ``(i, n)``: this run is the i-th of n workers, counted from 1, and makes its share of the
+        parts only.
+    limit : int, optional
+        Take only the first images of the source.
+    root : str, optional
+        The folder that relative paths in a list start from.
+    resume : bool
+        Go on where an earlier run ended; otherwise what it wrote is removed.
+    retry_failed : bool
+        Explain images again that were unreadable or failed.
+    """
+
+    size: Optional[int] = None
+    worker: Optional[Tuple[int, int]] = None
+    limit: Optional[int] = None
+    root: Optional[str] = None
+    resume: bool = True
+    retry_failed: bool = False
+
+
+@dataclass(frozen=True)
+class Ray:
+    """The actors of a Ray cluster.
+
+    Attributes
+    ----------
+    actors : int, optional
+        Nets in the cluster; without it, as many as fit.
+    gpus, cpus : float, optional
+        What each of them takes, for Ray's scheduler; parts of a GPU are possible.
+    """
+
+    actors: Optional[int] = None
+    gpus: Optional[float] = None
+    cpus: Optional[float] = None
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """What reads images and runs the net.
+
+    Attributes
+    ----------
+    batch : int
+        Images that go through the net together.
+    devices : tuple of str
+        "cpu" or "cuda:N", each with a net of its own; none: the recipe's device.
+    decoders : int, optional
+        Processes per device that read and decode images; without it, as many as there are cores.
+    timeout : float
+        Seconds that one batch may take before the net's process is stopped.
+    runner : str
+        "local", or "ray" for a cluster.
+    ray : Ray
+
+    Raises
+    ------
+    QuestionError
+        No such runner or device.
+    """
+
+    batch: int = 8
+    devices: Tuple[str, ...] = ()
+    decoders: Optional[int] = None
+    timeout: float = 600.0
+    runner: str = "local"
+    ray: Ray = Ray()
+
+    def __post_init__(self) -> None:
+        choices.check([self.runner], RUNNERS, "runner")
+        for device in self.devices:
+            device_index(device)
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """Figures that are drawn during a run.
+
+    Attributes
+    ----------
+    overlays : str or int
+        "none", "all", "wrong" (the true label is not the best class), or a number of images from
+        the first on.
+    figures : FigureOptions
+        How they look. Their ``heat_boxes`` are found for every row, drawn or not.
+
+    Raises
+    ------
+    QuestionError
+        No such choice, or figures that a batch does not draw.
+    """
+
+    overlays: Union[str, int] = "none"
+    figures: FigureOptions = FigureOptions()
+
+    def __post_init__(self) -> None:
+        if isinstance(self.overlays, str):
+            choices.check([self.overlays], OVERLAYS, "choice of overlays")
+        choices.check([self.figures.kind], KINDS, "figure of a batch")
+        choices.check([self.figures.format], FORMATS, "format of a batch's figures")
+
+
+@dataclass(frozen=True)
+class Reporting:
+    """What is shown of a run while it runs.
+
+    Attributes
+    ----------
+    quiet : bool
+        Show no progress.
+    log_json : bool
+        One JSON object on each line of standard error, instead of text.
+    metrics : str, optional
+        A file for Prometheus' textfile collector.
+    command : tuple of str
+        The command line, for the manifest.
+    """
+
+    quiet: bool = True
+    log_json: bool = False
+    metrics: Optional[str] = None
+    command: Tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Options:
+    """All options of a run."""
+
+    parts: Parts = Parts()
+    pipeline: Pipeline = Pipeline()
+    drawing: Drawing = Drawing()
+    reporting: Reporting = Reporting()

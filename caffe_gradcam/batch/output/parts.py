@@ -1,0 +1,146 @@
+"""Part files: the rows of one part, written whole or not at all.
+
+Parquet where pyarrow is installed; otherwise an .npz with the maps and a .jsonl with the rest, of
+which the .jsonl is renamed last: a part is finished when it is there.
+"""
+
+import io
+import json
+import re
+from typing import Any, List, Optional, Sequence
+
+import numpy as np
+
+from caffe_gradcam.batch.output.plan import PARTS, Plan, part_name
+from caffe_gradcam.batch.output.rows import COLUMNS, Row
+from caffe_gradcam.batch.storage import TEMPORARY
+from prototxt_tools.errors import InputError
+
+_LEFTOVER = re.compile(re.escape(TEMPORARY) + r"part-(\d+)\.")
+
+
+def preferred_format() -> str:
+    """What parts are written as here: "parquet" or "npz"."""
+    try:
+        import pyarrow.parquet  # noqa: F401
+    except ImportError:
+        return "npz"
+    return "parquet"
+
+
+def write(plan: Plan, part: int, rows: List[Row]) -> None:
+    """Write a part.
+
+    Parameters
+    ----------
+    plan : Plan
+    part : int
+    rows : list of dict
+        With all of ``COLUMNS``, in the order of the items.
+    """
+    if plan.manifest["part_format"] == "parquet":
+        plan.folder.write(part_name(part, "parquet"), _to_parquet(rows))
+        return
+    plan.folder.write(part_name(part, "npz"), _to_npz(rows))
+    plan.folder.write(part_name(part, "jsonl"), _to_jsonl(rows))
+
+
+def read(plan: Plan, part: int, columns: Optional[Sequence[str]] = None) -> List[Row]:
+    """The rows of a finished part; of some columns only, if they are named.
+
+    Raises
+    ------
+    InputError
+        It is not there, or damaged.
+    """
+    columns = list(columns or COLUMNS)
+    if plan.manifest["part_format"] == "parquet":
+        return _read_parquet(plan, part, columns)
+    name = part_name(part, "jsonl")
+    try:
+        rows = [json.loads(line) for line in plan.folder.read(name).decode("utf-8").splitlines()]
+        if "cam" in columns:
+            _add_maps(rows, plan.folder.read(part_name(part, "npz")))
+        return [{column: row[column] for column in columns} for row in rows]
+    except (ValueError, KeyError, OSError) as error:
+        raise _damaged(plan, name, error) from None
+
+
+def remove_leftovers(plan: Plan, parts: range) -> None:
+    """Remove what killed processes left of these parts, which this run holds."""
+    for name in plan.folder.names(PARTS):
+        match = _LEFTOVER.match(name)
+        if match and int(match.group(1)) in parts:
+            plan.folder.remove(f"{PARTS}/{name}")
+
+
+def _schema() -> Any:
+    import pyarrow
+
+    kinds = {"list<int32>": pyarrow.list_(pyarrow.int32()),
+             "list<list<int32>>": pyarrow.list_(pyarrow.list_(pyarrow.int32())),
+             "list<float64>": pyarrow.list_(pyarrow.float64())}
+    return pyarrow.schema([
+        (name, kinds.get(kind) or pyarrow.type_for_alias(kind)) for name, kind in COLUMNS.items()])
+
+
+def to_table(rows: List[Row]) -> Any:
+    """Rows as an Arrow table."""
+    import pyarrow
+
+    return pyarrow.Table.from_pylist(rows, schema=_schema())
+
+
+def _to_parquet(rows: List[Row]) -> bytes:
+    import pyarrow.parquet
+
+    stream = io.BytesIO()
+    pyarrow.parquet.write_table(to_table(rows), stream, compression="zstd")
+    data: bytes = stream.getvalue()
+    return data
+
+
+def _read_parquet(plan: Plan, part: int, columns: List[str]) -> List[Row]:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise InputError(f"{plan.folder.path}: its parts are Parquet; pip install pyarrow",
+                         plan.folder.path) from None
+    name = part_name(part, "parquet")
+    data = plan.folder.read(name)
+    try:
+        # Not read_table, which loads a machinery for many files.
+        file = pyarrow.parquet.ParquetFile(pyarrow.BufferReader(data))
+        rows: List[Row] = file.read(columns, use_threads=False).to_pylist()
+    except (pyarrow.ArrowException, OSError) as error:
+        raise _damaged(plan, name, error) from None
+    return rows
+
+
+def _to_npz(rows: List[Row]) -> bytes:
+    maps = [np.frombuffer(row["cam"] or b"", "<f2") for row in rows]
+    ends = np.cumsum([cam.size for cam in maps])
+    stream = io.BytesIO()
+    np.savez_compressed(stream, cam=np.concatenate(maps), ends=ends.astype(np.int64))
+    return stream.getvalue()
+
+
+def _to_jsonl(rows: List[Row]) -> bytes:
+    lines = (json.dumps({name: row[name] for name in COLUMNS if name != "cam"}) for row in rows)
+    return "".join(line + "\n" for line in lines).encode("ascii")
+
+
+def _add_maps(rows: List[Row], data: bytes) -> None:
+    with np.load(io.BytesIO(data)) as arrays:
+        maps = np.split(arrays["cam"], arrays["ends"][:-1])
+    if len(maps) != len(rows):
+        raise ValueError(f"{len(maps)} maps for {len(rows)} rows")
+    for row, cam in zip(rows, maps):
+        row["cam"] = cam.tobytes() if row["cam_shape"] else None
+
+
+def _damaged(plan: Plan, name: str, error: Exception) -> InputError:
+    path = plan.folder.locate(name)
+    summary = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return InputError(f"{path}: this part is damaged ({summary}); remove it and run again", path)

@@ -1,0 +1,189 @@
+"""What an output folder is made of: the manifest, and a list of items for every part."""
+
+import dataclasses
+import itertools
+import json
+import re
+import time
+from dataclasses import dataclass
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Set, Tuple
+
+from caffe_gradcam.batch.options import PART_SIZE
+from caffe_gradcam.batch.output import lock
+from caffe_gradcam.batch.sources import item as item_lists
+from caffe_gradcam.batch.sources.item import Item
+from caffe_gradcam.batch.storage import Folder
+from prototxt_tools.errors import InputError
+
+MANIFEST = "manifest.json"
+FORMAT = 2
+ITEMS, PARTS, OVERLAYS = "items", "parts", "overlays"
+_PART = re.compile(r"part-(\d+)\.(parquet|jsonl)$")
+_MANIFEST_FIELDS = ("source", "limit", "items", "part_size", "parts", "part_format", "recipe",
+                    "rows_depend_on", "runs", "counts")
+
+
+@dataclass(frozen=True)
+class Content:
+    """What an output is about: fields of its manifest.
+
+    Attributes
+    ----------
+    source : str
+    recipe : dict
+        ``Recipe.to_dict()``.
+    rows_depend_on : dict
+        Everything that rows depend on beside the items; JSON values.
+    limit : int, optional
+        Only so many items of the source.
+    part_size : int, optional
+        Items per part.
+    """
+
+    source: str
+    recipe: Mapping[str, Any]
+    rows_depend_on: Mapping[str, Any]
+    limit: Optional[int] = None
+    part_size: Optional[int] = None
+
+
+class Plan:
+    """An output folder and its manifest.
+
+    Attributes
+    ----------
+    folder : LocalFolder or UrlFolder
+    manifest : dict
+    """
+
+    def __init__(self, folder: Folder, manifest: Dict[str, Any]) -> None:
+        self.folder = folder
+        self.manifest = manifest
+
+    @classmethod
+    def open(cls, folder: Folder) -> "Plan":
+        """The plan of an existing output; raises InputError where there is none."""
+        if not folder.exists(MANIFEST):
+            raise InputError(f"{folder.path}: not the output of a batch; there is no {MANIFEST}",
+                             folder.path)
+        try:
+            manifest = json.loads(folder.read(MANIFEST).decode("utf-8"))
+            missing = [name for name in _MANIFEST_FIELDS if name not in manifest]
+            is_other = manifest.get("format") != FORMAT
+        except (ValueError, AttributeError, TypeError, RecursionError):
+            missing, is_other = ["JSON object"], True
+        if missing or is_other:
+            path = folder.locate(MANIFEST)
+            detail = f": no {missing[0]}" if missing else ""
+            raise InputError(f"{path}: not a manifest of this version of batch{detail}", path)
+        return cls(folder, manifest)
+
+    @classmethod
+    def make(cls, folder: Folder, items: Iterable[Item], content: Content,
+             part_format: str = "parquet") -> "Plan":
+        """Write the list of every part and, last of all, the manifest.
+
+        Parameters
+        ----------
+        folder : LocalFolder or UrlFolder
+        items : iterable of Item
+        content : Content
+        part_format : str
+            "parquet" or "npz": how parts are written.
+        """
+        folder.make("", ITEMS, PARTS)
+        part_size = content.part_size or PART_SIZE
+        count = parts = 0
+        rest = itertools.islice(items, content.limit)
+        while True:
+            part = [dataclasses.replace(item, number=count + index)
+                    for index, item in enumerate(itertools.islice(rest, part_size))]
+            if not part:
+                break
+            folder.write(_items_name(parts), item_lists.dump(part))
+            count, parts = count + len(part), parts + 1
+        if not count:
+            raise InputError(f"{content.source}: there are no images in it", content.source)
+        plan = cls(folder, {
+            "format": FORMAT, "created": _now(), "source": content.source, "limit": content.limit,
+            "items": count, "part_size": part_size, "parts": parts, "part_format": part_format,
+            "recipe": content.recipe, "rows_depend_on": content.rows_depend_on,
+            "runs": [], "counts": None,
+        })
+        plan.save()
+        return plan
+
+    def save(self) -> None:
+        """Write the manifest."""
+        self.folder.write(MANIFEST, (json.dumps(self.manifest, indent=1) + "\n").encode("utf-8"))
+
+    def check(self, content: Content) -> None:
+        """Raise an InputError where the output was started with something else."""
+        fields = {"source": content.source, "limit": content.limit, **content.rows_depend_on}
+        if content.part_size is not None:
+            fields["part_size"] = content.part_size
+        theirs = {**self.manifest["rows_depend_on"], **{
+            name: self.manifest[name] for name in ("source", "limit", "part_size")}}
+        for name, ours in fields.items():
+            if ours != theirs.get(name):
+                raise InputError(
+                    f"{self.folder.path}: was started with {name.replace('_', ' ')} "
+                    f"{_short(theirs.get(name))}, not {_short(ours)}; choose another output, or "
+                    "--no-resume to start over", self.folder.path)
+
+    @property
+    def parts(self) -> int:
+        """How many parts there are to be."""
+        count: int = self.manifest["parts"]
+        return count
+
+    def items(self, part: int) -> List[Item]:
+        """The items of a part, in order."""
+        name = _items_name(part)
+        return item_lists.load(self.folder.read(name), self.folder.locate(name))
+
+    def size(self, part: int) -> int:
+        """How many items a part has."""
+        size: int = self.manifest["part_size"]
+        return min(size, self.manifest["items"] - part * size)
+
+    def done(self) -> Set[int]:
+        """The numbers of the parts that are finished."""
+        matches = map(_PART.match, self.folder.names(PARTS))
+        return {int(match.group(1)) for match in matches if match}
+
+    def is_done(self, part: int) -> bool:
+        """Whether a part is finished."""
+        last = "parquet" if self.manifest["part_format"] == "parquet" else "jsonl"
+        return self.folder.exists(part_name(part, last))
+
+    def parts_of(self, worker: Optional[Tuple[int, int]] = None) -> range:
+        """The parts of a worker, the i-th of n from 1; all without one."""
+        index, count = worker or (1, 1)
+        return range(self.parts * (index - 1) // count, self.parts * index // count)
+
+    def add_run(self, run: Mapping[str, Any], counts: Optional[Mapping[str, int]]) -> None:
+        """Note in the manifest what a run did, and what all parts hold if that is known."""
+        with lock.manifest(self.folder):
+            self.manifest = Plan.open(self.folder).manifest
+            self.manifest["runs"].append(run)
+            self.manifest["counts"] = counts or self.manifest["counts"]
+            self.save()
+
+
+def _items_name(part: int) -> str:
+    return f"{ITEMS}/items-{part:06d}.jsonl"
+
+
+def part_name(part: int, extension: str) -> str:
+    """``parts/part-000012.parquet``."""
+    return f"{PARTS}/part-{part:06d}.{extension}"
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def _short(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= 60 else text[:57] + "..."

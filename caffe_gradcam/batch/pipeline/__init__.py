@@ -1,0 +1,1 @@
+"""From items to rows: decoders, the net's process, and the writer of parts."""

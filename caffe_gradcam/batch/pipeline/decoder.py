@@ -1,0 +1,109 @@
+"""The process of a decoder: it does what comes through its pipe until that closes."""
+
+import dataclasses
+import time
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Any, Callable, Dict, Optional, Tuple
+
+from caffe_gradcam.batch.pipeline.figures import Figures
+from caffe_gradcam.batch.pipeline.figures import draw as draw_figures
+from caffe_gradcam.batch.sources import reading
+from caffe_gradcam.batch.sources.item import Item
+from caffe_gradcam.batch.storage import open_folder
+from caffe_gradcam.model.preprocess import Prepared, Preprocessing
+from caffe_gradcam.model.preprocess import prepare as prepare_image
+from caffe_gradcam.processes.memory import SharedMemory
+from prototxt_tools.errors import ImageError, Outcome
+
+
+@dataclass(frozen=True, eq=False)
+class Decoded:
+    """An item whose bytes could be read.
+
+    Attributes
+    ----------
+    sha256 : str
+        Of its bytes.
+    true_label : int or None
+        The Datum's.
+    data : Outcome of bytes
+        What ``SharedMemory.load`` makes the prepared image of; an error where the bytes are not
+        an image that the net can read.
+    """
+
+    sha256: str
+    true_label: Optional[int]
+    data: "Outcome[bytes]"
+
+
+def serve(pipe: Connection, count: int, size: int, descriptor: int,
+          inputs: Dict[str, Preprocessing]) -> None:
+    """Answer each (action, arguments) with an outcome and the seconds that it took."""
+    import cv2
+
+    cv2.setNumThreads(1)
+    memory = SharedMemory(count, size, descriptor)
+    while True:
+        name, *arguments = pipe.recv()
+        started = time.perf_counter()
+        outcome = _attempt(ACTIONS[name], memory, inputs, *arguments)
+        pipe.send((outcome, time.perf_counter() - started))
+
+
+def _attempt(function: Callable[..., Any], *arguments: Any) -> "Outcome[Any]":
+    try:
+        return Outcome.of(function, *arguments)
+    except MemoryError:
+        return Outcome(error=ImageError("there is not enough memory for this image"))
+    except Exception as error:  # no image, whatever it is, stops the run
+        return Outcome(error=ImageError(f"{type(error).__name__}: {error}"))
+
+
+def prepare(memory: SharedMemory, inputs: Dict[str, Preprocessing], item: Item, slot: int,
+            is_whole: bool) -> Decoded:
+    """Put what the net reads of an item into a slot.
+
+    Parameters
+    ----------
+    memory : SharedMemory
+    inputs : dict
+    item : Item
+    slot : int
+    is_whole : bool
+        Whether the net sees the whole image although the item has a box.
+    """
+    fetched = reading.fetch(item)
+    box = None if is_whole else item.box
+    data = _attempt(_prepared, item, fetched, inputs, box).then(memory.dump, slot)
+    return Decoded(fetched.sha256, fetched.true_label, data)
+
+
+def _prepared(item: Item, fetched: reading.Fetched, inputs: Dict[str, Preprocessing],
+              box: Optional[Tuple[float, ...]]) -> Prepared:
+    image = reading.decode(item, fetched)
+    if box is None:
+        return prepare_image(image, inputs)
+    part, corner = reading.cut(image, box)
+    return _moved(prepare_image(part, inputs), (image.shape[0], image.shape[1]), corner)
+
+
+def _moved(prepared: Prepared, size: Tuple[int, int],
+           corner: Tuple[int, int]) -> Prepared:
+    """The same with geometries on the image of which only a part was prepared."""
+    geometries = {name: [geometry.moved(size, corner) for geometry in group]
+                  for name, group in prepared.geometries.items()}
+    return dataclasses.replace(prepared, geometries=geometries)
+
+
+def draw(memory: SharedMemory, inputs: Dict[str, Preprocessing], figures: Figures) -> None:
+    """Draw and write figures of one image; raises InputError where it has changed."""
+    item = figures.item
+    fetched = reading.fetch(item)
+    if fetched.sha256 != figures.sha256:
+        raise ImageError(f"{item.path}: has changed since it was explained", item.path)
+    image = reading.decode(item, fetched)
+    draw_figures(image, figures, open_folder(figures.folder))
+
+
+ACTIONS: Dict[str, Callable[..., Any]] = {"prepare": prepare, "draw": draw}

@@ -1,0 +1,63 @@
+"""The process of the net: it opens the engine, then explains batches until its pipe closes."""
+
+import time
+import traceback
+from multiprocessing.connection import Connection
+from typing import List, Union
+
+import numpy as np
+
+from caffe_gradcam.asking.grammar import Asker
+from caffe_gradcam.asking.questions import Question
+from caffe_gradcam.batch.pipeline.net import NetInput, Prediction
+from caffe_gradcam.explaining.explainer import Explainer
+from caffe_gradcam.explaining.explanation import Result
+from caffe_gradcam.explaining.recipe import Recipe
+from caffe_gradcam.model.preprocess import Prepared
+from caffe_gradcam.processes.memory import SharedMemory
+from prototxt_tools.errors import EngineError, InputError, Outcome
+
+
+def serve(pipe: Connection, count: int, size: int, descriptor: int, recipe: Recipe) -> None:
+    """Answer each list of inputs with an outcome; its value is a list with one for each input."""
+    memory = SharedMemory(count, size, descriptor)
+    started = time.perf_counter()
+    try:
+        explainer = recipe.open()
+        asker = Asker(recipe.asking, explainer.model, explainer.score_blob)
+    except InputError as error:
+        pipe.send(("refused", error, 0.0))
+        return
+    # torch's version is a class of its own, which would bring torch into the other process.
+    description = {name: str(value) for name, value in explainer.engine.description.items()}
+    pipe.send(("open", description, time.perf_counter() - started))
+    while True:
+        inputs = pipe.recv()
+        started = time.perf_counter()
+        answer = _answer(explainer, asker, memory, inputs)
+        pipe.send(("done", answer, time.perf_counter() - started))
+
+
+def _answer(explainer: Explainer, asker: Asker, memory: SharedMemory, inputs: List[NetInput]
+            ) -> "Outcome[List[Outcome[Prediction]]]":
+    try:
+        return Outcome.of(_explain, explainer, asker, memory, inputs)
+    except Exception:  # an error of ours or of the engine's: the run goes on without this batch
+        return Outcome(error=EngineError(traceback.format_exc().strip().splitlines()[-1]))
+
+
+def _explain(explainer: Explainer, asker: Asker, memory: SharedMemory, inputs: List[NetInput]
+             ) -> "List[Outcome[Prediction]]":
+    asked = [Outcome.of(asker.questions, entry.questions, entry.box) for entry in inputs]
+
+    def load(entry: NetInput, questions: "Outcome[List[Question]]") -> "Outcome[Prepared]":
+        return questions.then(lambda _: memory.load(entry.data, entry.slot))
+
+    lists: List[List[Union[int, Question]]] = [
+        list(questions.value or ()) for questions in asked]
+    results = explainer.explain_prepared(list(map(load, inputs, asked)), lists)
+    return [result.then(_prediction) for result in results]
+
+
+def _prediction(result: Result) -> Prediction:
+    return Prediction(int(np.argmax(result.scores)), result.explanations)

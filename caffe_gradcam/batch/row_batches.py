@@ -1,0 +1,292 @@
+"""Explanations for data flows: a function from rows to rows, for Ray Data, Dask or plain loops."""
+
+import dataclasses
+import json
+import os
+import threading
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Iterable,
+    List,
+    Mapping,
+    Optional,
+    Sequence,
+    Tuple,
+    Union,
+)
+
+import numpy as np
+
+from caffe_gradcam.asking.grammar import Asker, Asking
+from caffe_gradcam.batch.dependencies import resolved
+from caffe_gradcam.batch.options import Pipeline
+from caffe_gradcam.batch.output import parts
+from caffe_gradcam.batch.output.rows import COLUMNS, ItemResult, Row, of_result
+from caffe_gradcam.batch.pipeline.lane import Lane
+from caffe_gradcam.batch.sources.item import Item, from_columns
+from caffe_gradcam.engines.running import Running
+from caffe_gradcam.explaining.recipe import ModelChoice, Recipe
+from caffe_gradcam.explaining.settings import Explaining
+from caffe_gradcam.model import choices
+from caffe_gradcam.model.arrays import as_image
+from prototxt_tools.errors import ImageError, QuestionError
+
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+    StrPath = Union[str, "os.PathLike[str]"]
+    Names = Union[str, Iterable[str]]
+    Size = Union[str, int, Sequence[int]]
+
+# Keys of a row that hold an image; a row without them names a path.
+_IMAGE_KEYS = ("image", "img", "jpg", "jpeg", "png", "webp", "bmp", "ppm", "tif", "tiff", "bytes")
+# Pixel arrays of these shapes could be one image or many.
+_LARGEST_CHANNELS = 4
+
+
+def explain_batch(
+    rows: Any,
+    model: "StrPath",
+    weights: "Optional[StrPath]" = None,
+    *,
+    size: "Optional[Size]" = None,
+    channel_order: Optional[str] = None,
+    mean: Union[None, str, float, Sequence[float]] = None,
+    scale: Union[None, str, float] = None,
+    resize: "Optional[Size]" = None,
+    crop: "Optional[Size]" = None,
+    crops: Union[None, str, int] = None,
+    score: Optional[str] = None,
+    labels: "Union[None, StrPath, Sequence[str]]" = None,
+    classes: "Union[int, str, Iterable[Union[int, str]]]" = (),
+    at: Optional[Tuple[int, int, int, int]] = None,
+    mask: Optional[str] = None,
+    like: Optional[str] = None,
+    cosine: bool = False,
+    probability: bool = False,
+    counterfactual: bool = False,
+    method: "Names" = "grad-cam",
+    layers: "Names" = (),
+    fuse: Optional[str] = None,
+    gradient: str = "post",
+    placement: str = "centres",
+    samples: Optional[int] = None,
+    engine: str = "auto",
+    device: str = "cpu",
+    precision: str = "fp32",
+    trust: bool = False,
+    allow_missing: bool = False,
+    verbose: bool = False,
+    plugins: "Names" = (),
+    color: str = "BGR",
+    batch: int = 8,
+    decoders: int = 1,
+    timeout: float = 600.0,
+    heat_boxes: Optional[float] = None,
+    **unknown: "NoReturn"
+) -> Any:
+    """Explain the images of some rows.
+
+    The net's process stays open for the next call with the same keywords. Ray Data::
+
+        ds.map_batches(explain_batch, batch_format="pyarrow", fn_kwargs={"model": "models/x"})
+
+    Dask: ``bag.map_partitions(explain_batch, model="models/x")``.
+
+    Parameters
+    ----------
+    rows : list, dict of columns, pandas.DataFrame or pyarrow.Table
+        Each row is a path, an image as ``caffe_gradcam.model.arrays.as_image`` takes it, or a
+        mapping with a ``path`` or an ``image``, and any of ``id``, ``true_label`` (or
+        ``label``), ``class``, ``question`` and ``box``.
+    model, weights, size, channel_order, mean, scale, resize, crop, crops, score, labels
+        See ``Model.load``.
+    classes, at, mask, like, cosine, probability, counterfactual
+        See ``caffe_gradcam.asking.grammar.Asking``.
+    method, layers, fuse, gradient, placement, samples
+        See ``caffe_gradcam.explaining.settings.Explaining``.
+    engine, device, precision, trust, allow_missing, verbose, plugins
+        See ``caffe_gradcam.engines.running.Running``.
+    color : str
+        "BGR" or "RGB": the order of the channels in arrays and tensors.
+    batch : int
+        Images that go through the net together.
+    decoders : int
+        Processes that read and decode images.
+    timeout : float
+        Seconds that one batch may take.
+    heat_boxes : float, optional
+        Find boxes around everything that is at least this part of a heatmap's maximum.
+
+    Returns
+    -------
+    list of dict, dict of columns, pandas.DataFrame or pyarrow.Table
+        Of the kind that came in, with the columns of a part: one row per image and explanation,
+        or one that says why an image has none. ``item`` is the image's position among the rows.
+
+    Raises
+    ------
+    InputError
+        Rows of an unknown kind, an unknown keyword, or a model, a question or an engine that
+        cannot be used.
+    """
+    choices.check_keywords("explain_batch", unknown, _KEYWORDS)
+    recipe = Recipe(
+        ModelChoice(os.fspath(model), None if weights is None else os.fspath(weights), {
+            "size": size, "channel_order": channel_order, "mean": mean, "scale": scale,
+            "resize": resize, "crop": crop, "crops": crops, "score": score, "labels": labels}),
+        Asking(_texts(classes), at, mask, like, cosine, probability, counterfactual),
+        Explaining(_texts(method), _texts(layers), fuse, gradient, placement, samples),
+        Running(engine, device, precision, trust, allow_missing, verbose=verbose,
+                plugins=_texts(plugins)))
+    results = _explain(recipe, Pipeline(batch, (), decoders, timeout), _items(rows, color))
+    return _like(rows, [row for result in results for row in of_result(result, heat_boxes)])
+
+
+_KEYWORDS = tuple(explain_batch.__annotations__)[1:-2]
+
+
+class _Kept:
+    """The lane of the last call, which is kept open for the next."""
+
+    def __init__(self) -> None:
+        self.guard = threading.Lock()
+        self.lane: Optional[Lane] = None
+        self._key = ""
+
+    def open(self, recipe: Recipe, pipeline: Pipeline) -> Lane:
+        """The lane for a recipe, of an earlier call or new."""
+        key = json.dumps([os.getpid(), recipe.to_dict(), dataclasses.asdict(pipeline)])
+        if self.lane is None or self._key != key:
+            self.close()
+            model = recipe.model.load()
+            Asker(recipe.asking, model)
+            self.lane, self._key = Lane(resolved(recipe), model, pipeline), key
+        return self.lane
+
+    def close(self) -> None:
+        """End the processes of the lane."""
+        lane, self.lane = self.lane, None
+        if lane is not None:
+            lane.close()
+
+
+_kept = _Kept()
+
+
+def _explain(recipe: Recipe, pipeline: Pipeline, items: List[ItemResult]) -> List[ItemResult]:
+    """The results of items; those that have an error already keep it."""
+    readable = [entry.item for entry in items if entry.status == "done"]
+    batches = [(None, readable[start:start + pipeline.batch])
+               for start in range(0, len(readable), pipeline.batch)]
+    results = {entry.item.number: entry for entry in items}
+    with _kept.guard:
+        lane = _kept.open(recipe, pipeline)
+        try:
+            for _, group in lane.results(batches):
+                results.update((result.item.number, result) for result in group)
+        except BaseException:
+            # Answers that are still to come fit no question.
+            _kept.close()
+            raise
+    return [results[number] for number in range(len(items))]
+
+
+def _items(rows: Any, color: str) -> List[ItemResult]:
+    """An item for each row, or the error that it has no image."""
+    entries = []
+    for number, row in enumerate(_listed(rows)):
+        name = f"row {number}"
+        try:
+            item = _item(row, name, color)
+        except ImageError as error:
+            item = Item.of(_path(row) or name)
+            entries.append(ItemResult(dataclasses.replace(item, number=number),
+                                      status="unreadable", error=str(error)))
+            continue
+        entries.append(ItemResult(dataclasses.replace(item, number=number)))
+    return entries
+
+
+def _item(row: Any, name: str, color: str) -> Item:
+    if not isinstance(row, Mapping):
+        row = {"path": os.fspath(row)} if isinstance(row, (str, os.PathLike)) else {"image": row}
+    value = next((row[key] for key in _IMAGE_KEYS if row.get(key) is not None), None)
+    if value is None:
+        return from_columns(row, name)
+    path = _path(row) or name
+    return from_columns(dict(row, path=path, image=_image(value, color, path)), name)
+
+
+def _path(row: Any) -> Optional[str]:
+    """Where a row says that its image came from."""
+    for mapping in (row, row.get("image")) if isinstance(row, Mapping) else ():
+        if isinstance(mapping, Mapping) and isinstance(mapping.get("path"), str):
+            return str(mapping["path"])
+    return None
+
+
+def _image(value: Any, color: str, name: str) -> Union[bytes, "np.ndarray"]:
+    """Encoded images stay what they are, for the decoders; others become pixels."""
+    if isinstance(value, Mapping) and isinstance(value.get("bytes"), (bytes, bytearray)):
+        value = value["bytes"]
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return bytes(value)
+    image = as_image(value, color, name=name)
+    assert isinstance(image, np.ndarray)
+    return image
+
+
+def _listed(rows: Any) -> List[Any]:
+    """The rows, whatever holds them."""
+    if hasattr(rows, "to_pylist"):
+        return list(rows.to_pylist())
+    if hasattr(rows, "to_dict") and hasattr(rows, "columns"):
+        return [{name: None if _is_missing(value) else value for name, value in row.items()}
+                for row in rows.to_dict("records")]
+    if isinstance(rows, Mapping):
+        for name, column in rows.items():
+            _check_many(column, f"column {name!r}")
+        if len({len(column) for column in rows.values()}) > 1:
+            raise QuestionError("the columns of the rows have different lengths")
+        return [dict(zip(rows, values)) for values in zip(*rows.values())]
+    _check_many(rows, "rows")
+    return list(rows)
+
+
+def _check_many(values: Any, name: str) -> None:
+    """Refuse what is one value, or could be."""
+    is_one = isinstance(values, (str, bytes, os.PathLike)) or not hasattr(values, "__iter__")
+    if not is_one and isinstance(values, np.ndarray) and values.dtype.kind not in "OSU":
+        is_one = values.ndim == 2 and name == "rows" or (
+            values.ndim == 3 and values.shape[2] <= _LARGEST_CHANNELS)
+    if is_one or isinstance(values, Mapping):
+        raise QuestionError(f"{name} must be several: put a single image into a list")
+
+
+def _is_missing(value: Any) -> bool:
+    return isinstance(value, float) and np.isnan(value)
+
+
+def _texts(values: Any) -> Tuple[str, ...]:
+    if isinstance(values, (str, int)) or not hasattr(values, "__iter__"):
+        values = [values]
+    return tuple(str(value) for value in values)
+
+
+def _like(rows: Any, table: List[Row]) -> Any:
+    """A table in the form of the rows that were given."""
+    if hasattr(rows, "to_pylist"):
+        return parts.to_table(table)
+    if hasattr(rows, "to_dict") and hasattr(rows, "columns"):
+        return type(rows)(table, columns=list(COLUMNS))
+    if isinstance(rows, Mapping):
+        return {name: _column([row[name] for row in table]) for name in COLUMNS}
+    return table
+
+
+def _column(values: List[Any]) -> "np.ndarray":
+    column = np.empty(len(values), object)
+    column[:] = values
+    return column

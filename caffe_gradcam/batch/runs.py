@@ -1,0 +1,179 @@
+"""A batch from beginning to end."""
+
+import dataclasses
+import os
+import platform
+import socket
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from typing import Any, Callable, Dict, List, Optional, Sequence
+
+import numpy as np
+
+from caffe_gradcam import __version__
+from caffe_gradcam.asking.grammar import Asker
+from caffe_gradcam.batch import dependencies, sources, storage
+from caffe_gradcam.batch.options import Options
+from caffe_gradcam.batch.output import lock, parts, plan, status
+from caffe_gradcam.batch.output.plan import Content, Plan
+from caffe_gradcam.batch.progress import Progress
+from caffe_gradcam.batch.storage import Folder
+from caffe_gradcam.explaining.recipe import Recipe
+from caffe_gradcam.model.model import LoadedModel
+
+_OPTIONS = Options()
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a run came to.
+
+    Attributes
+    ----------
+    counts : dict
+        Status -> images that this run explained.
+    parts : int
+        Parts that this run made.
+    held : dict
+        Status -> images in all finished parts of this worker, whoever made them; and "rows".
+    complete : bool
+        Whether these are all parts of this worker.
+    seconds : float
+    output : str
+    """
+
+    counts: Dict[str, int]
+    parts: int
+    held: Dict[str, int]
+    complete: bool
+    seconds: float
+    output: str
+
+
+def run(recipe: Recipe, source: str, output: str, options: Options = _OPTIONS,
+        stop: Optional[threading.Event] = None, model: Optional[LoadedModel] = None) -> Summary:
+    """Explain a source of images into a folder of part files, or continue with that.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        The model, what is asked, how it is explained, and on what it runs.
+    source : str
+        See ``sources.open_source``.
+    output : str
+        A folder or a URL of fsspec.
+    options : Options
+    stop : threading.Event, optional
+        Set it to have the run end after the parts in hand.
+    model : LoadedModel, optional
+        The recipe's, where the caller has loaded it already.
+
+    Raises
+    ------
+    InputError
+        Nothing can be done, or the run has to stop.
+    """
+    started = time.time()
+    recipe = dependencies.resolved(recipe)
+    model = model or recipe.model.load()
+    Asker(recipe.asking, model)  # Refuses questions without an answer before anything is written.
+    devices = options.pipeline.devices or (recipe.running.device,)
+    options = dataclasses.replace(
+        options, pipeline=dataclasses.replace(options.pipeline, devices=devices))
+    folder = storage.open_folder(output)
+    folder.make()
+    opened = _open(folder, _content(recipe, model, source, options), options, model)
+    numbers = opened.parts_of(options.parts.worker)
+    with lock.parts(folder, numbers):
+        todo = _todo(opened, numbers, options.parts.retry_failed)
+        parts.remove_leftovers(opened, numbers)
+        with Progress(sum(map(opened.size, todo)), options.reporting, stop) as progress:
+            engines = _runner(options.pipeline.runner)(
+                opened, recipe, options, todo, progress) if todo else []
+        done = opened.done()
+        held = status.count(opened, done.intersection(numbers))
+        opened.add_run(_run_entry(started, engines, progress, options),
+                       _counts(opened, numbers, held) if len(done) >= opened.parts else None)
+        gauges = progress.gauges
+        return Summary(dict(gauges.counts), gauges.parts, held, gauges.parts == len(todo),
+                       gauges.seconds, output)
+
+
+def _content(recipe: Recipe, model: LoadedModel, source: str, options: Options) -> Content:
+    if source != "-" and not storage.is_url(source):
+        source = os.path.abspath(source)
+    return Content(
+        source, recipe.to_dict(),
+        dependencies.rows_depend_on(recipe, model, options.drawing.figures.heat_boxes),
+        options.parts.limit, options.parts.size)
+
+
+def _open(folder: Folder, content: Content, options: Options, model: LoadedModel) -> Plan:
+    """The plan of an output, made if there is none yet."""
+    if not options.parts.resume:
+        _clear(folder)
+    with lock.manifest(folder):
+        if not folder.exists(plan.MANIFEST):
+            items = sources.open_source(content.source, options.parts.root, model.class_names)
+            return Plan.make(folder, items, content, parts.preferred_format())
+        opened = Plan.open(folder)
+        if not opened.done() and opened.manifest["rows_depend_on"] != content.rows_depend_on:
+            # An earlier run came to no row: what it meant to ask binds nobody.
+            with lock.parts(folder, range(opened.parts)):
+                opened.manifest.update(recipe=content.recipe,
+                                       rows_depend_on=content.rows_depend_on)
+                opened.save()
+    opened.check(content)
+    return opened
+
+
+def _clear(folder: Folder) -> None:
+    """Remove what an earlier run wrote; refused while another one runs."""
+    if not folder.exists(plan.MANIFEST):
+        return
+    with lock.parts(folder, range(Plan.open(folder).parts)):
+        folder.remove(plan.MANIFEST)
+        for name in (plan.PARTS, plan.ITEMS):
+            for file in folder.names(name):
+                folder.remove(f"{name}/{file}")
+
+
+def _todo(opened: Plan, numbers: range, retry_failed: bool) -> List[int]:
+    done = opened.done()
+    return [number for number in numbers
+            if number not in done or (retry_failed and status.has_bad(opened, number))]
+
+
+def _counts(opened: Plan, numbers: range, held: Dict[str, int]) -> Dict[str, int]:
+    """What all parts hold."""
+    return held if len(numbers) == opened.parts else status.count(opened)
+
+
+def _runner(name: str) -> Callable[[Plan, Recipe, Options, Sequence[int], Progress],
+                                   List[Dict[str, Any]]]:
+    if name == "ray":
+        from caffe_gradcam.batch.runners import ray
+
+        return ray.run
+    from caffe_gradcam.batch.runners import local
+
+    return local.run
+
+
+def _run_entry(started: float, engines: Sequence[Dict[str, Any]], progress: Progress,
+               options: Options) -> Dict[str, Any]:
+    """A run's entry in the manifest."""
+    gauges, pipeline, worker = progress.gauges, options.pipeline, options.parts.worker
+    return {
+        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
+        "seconds": round(time.time() - started, 3),
+        "command": list(options.reporting.command or sys.argv),
+        "host": socket.gethostname(), "engines": list(engines), "devices": list(pipeline.devices),
+        "batch": pipeline.batch, "worker": None if worker is None else list(worker),
+        "counts": dict(gauges.counts), "parts": gauges.parts,
+        "busy": {name: round(ratio, 4) for name, ratio in gauges.busy().items()},
+        "versions": {"caffe-gradcam": __version__, "python": platform.python_version(),
+                     "numpy": np.__version__},
+    }

@@ -1,0 +1,144 @@
+"""One entry of a source: where an image is, and what is asked about it."""
+
+import dataclasses
+import json
+import math
+import re
+from dataclasses import dataclass
+from typing import Any, Iterable, List, Mapping, Optional, Tuple, Union
+
+from prototxt_tools.errors import InputError
+
+COLUMNS = ("path", "image", "id", "true_label", "label", "class", "question", "box")
+# Rows hold class numbers as int32.
+_LARGEST_LABEL = (1 << 31) - 1
+_WHOLE = re.compile(r"\s*[+-]?[0-9]+\s*$")
+
+Label = Union[int, str, None]
+
+
+@dataclass(frozen=True)
+class Item:
+    """An image, and what is asked about it.
+
+    Attributes
+    ----------
+    number : int
+        Its place in the source, counted from 0; -1 while it is not known.
+    id : str
+        The source's own name for it.
+    path : str
+        Where it is: a path or a URL; within an archive ``archive/name``.
+    archive : str, optional
+        The LMDB, tar or HDF5 file that holds it.
+    position : tuple, optional
+        Where in the archive: ``("tar", offset, size)``, ``("lmdb", key in hexadecimal digits)``
+        or ``("hdf5", dataset, index)``.
+    true_label : int, str or None
+        The class that is true for the image, by number or by name.
+    questions : tuple of str
+        Questions about this image alone, as ``caffe_gradcam.asking.grammar`` reads them.
+    box : tuple of float, optional
+        x, y, width, height in pixels: the part of the image that is asked about.
+    image : bytes or numpy.ndarray, optional
+        An encoded image, or H x W x 3 uint8 with blue first, instead of a file. Never written.
+    """
+
+    number: int
+    id: str
+    path: str
+    archive: Optional[str] = None
+    position: Optional[Tuple[Any, ...]] = None
+    true_label: Label = None
+    questions: Tuple[str, ...] = ()
+    box: Optional[Tuple[float, ...]] = None
+    image: Any = dataclasses.field(default=None, compare=False, repr=False)
+
+    @classmethod
+    def of(cls, path: str, **fields: Any) -> "Item":
+        """An item whose number is not known yet."""
+        fields.setdefault("id", path)
+        return cls(number=-1, path=path, **fields)
+
+
+def dump(items: Iterable[Item]) -> bytes:
+    """Items as JSON lines; file names in unknown encodings survive."""
+    return "".join(json.dumps([
+        item.number, item.id, item.path, item.archive, item.position, item.true_label,
+        item.questions, item.box]) + "\n" for item in items).encode("ascii")
+
+
+def load(data: bytes, name: str) -> List[Item]:
+    """The items of JSON lines; raises InputError for a damaged list."""
+    try:
+        return [_item(json.loads(line)) for line in data.decode("ascii").splitlines()]
+    except (ValueError, TypeError):
+        raise InputError(f"{name}: this list of items is damaged; start over with --no-resume",
+                         name) from None
+
+
+def _item(values: List[Any]) -> Item:
+    fields: Any = (tuple(value) if isinstance(value, list) else value for value in values)
+    return Item(*fields)
+
+
+def from_columns(columns: Mapping[str, Any], row_name: str) -> Item:
+    """The item that a table's row describes.
+
+    Parameters
+    ----------
+    columns : mapping
+        ``path`` or ``image``, and any of ``id``, ``true_label`` (or ``label``, as other people's
+        data sets call it), ``class``, ``question`` and ``box``; empty text and None count as
+        absent.
+    row_name : str
+        File and line, for messages.
+
+    Raises
+    ------
+    InputError
+        No image, a box that is not four numbers, or a true label that no class can have.
+    """
+    given = {name: value for name, value in columns.items()
+             if value is not None and not (isinstance(value, str) and value == "")}
+    if "path" not in given and "image" not in given:
+        raise InputError(f"{row_name}: there is no path", row_name)
+    path = str(given.get("path", row_name))
+    return Item.of(
+        path, id=str(given.get("id", path)),
+        true_label=to_label(given.get("true_label", given.get("label")), row_name),
+        questions=tuple(str(given[name]) for name in ("class", "question") if name in given),
+        box=_to_box(given.get("box"), row_name), image=given.get("image"))
+
+
+def to_label(value: Any, row_name: str) -> Label:
+    """A class number where the value is one, otherwise a class name; None for None."""
+    if value is None or isinstance(value, str) and not _WHOLE.match(value):
+        return value
+    try:
+        number = int(value)
+        if number == float(value) and abs(number) <= _LARGEST_LABEL:
+            return number
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise InputError(f"{row_name}: a true label is a class number or a class name, not "
+                     f"{_shortened(value)}", row_name)
+
+
+def _to_box(value: Any, row_name: str) -> Optional[Tuple[float, ...]]:
+    if value is None:
+        return None
+    try:
+        numbers = value.replace(",", " ").split() if isinstance(value, str) else list(value)
+        box = tuple(float(number) for number in numbers)
+        if len(box) == 4 and all(map(math.isfinite, box)) and box[2] > 0 and box[3] > 0:
+            return box
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise InputError(f"{row_name}: a box is x,y,width,height in pixels, not {_shortened(value)}",
+                     row_name)
+
+
+def _shortened(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,152 @@
+"""From an item to its image, wherever it lies."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any, Dict, Optional, Sequence, Tuple, Union
+
+import numpy as np
+
+from caffe_gradcam.batch import storage
+from caffe_gradcam.batch.sources import hdf5
+from caffe_gradcam.batch.sources.archives import open_lmdb
+from caffe_gradcam.batch.sources.item import Item
+from caffe_gradcam.model import images
+from prototxt_tools.errors import ImageError, InputError
+
+# No image is larger; what is has been made to fill memories.
+MOST_BYTES = 1 << 28
+MOST_PIXELS = 1 << 26
+
+_environments: Dict[str, Any] = {}
+
+
+@dataclass(frozen=True, eq=False)
+class Fetched:
+    """What an item's source holds of it.
+
+    Attributes
+    ----------
+    data : bytes or numpy.ndarray
+        An image file; the pixels of a Datum; or H x W x 3 uint8, blue first.
+    sha256 : str
+        Of the data.
+    shape : tuple, optional
+        Channels, height and width, where the data are a Datum's pixels.
+    true_label : int, optional
+        The Datum's.
+    is_datum : bool
+    """
+
+    data: Union[bytes, "np.ndarray"]
+    sha256: str
+    shape: Optional[Tuple[int, ...]] = None
+    true_label: Optional[int] = None
+    is_datum: bool = False
+
+
+def read_image(item: Item) -> "np.ndarray":
+    """An item's image, H x W x 3 uint8 with blue first; raises InputError."""
+    return decode(item, fetch(item))
+
+
+def fetch(item: Item) -> Fetched:
+    """Read an item's bytes; raises InputError where they cannot be read."""
+    if item.image is not None:
+        return _fetched(item.image)
+    if item.position is None:
+        return _fetched(storage.read(item.path, limit=MOST_BYTES))
+    assert item.archive is not None
+    kind, *position = item.position
+    if kind == "lmdb":
+        return _from_lmdb(item, item.archive, *position)
+    if kind == "hdf5":
+        return _fetched(hdf5.read(item.archive, *position))
+    offset, size = position
+    return _fetched(storage.read(item.archive, offset, size, MOST_BYTES))
+
+
+def _fetched(data: Union[bytes, "np.ndarray"]) -> Fetched:
+    content = data if isinstance(data, bytes) else data.tobytes()
+    return Fetched(data, hashlib.sha256(content).hexdigest())
+
+
+def decode(item: Item, fetched: Fetched) -> "np.ndarray":
+    """The image in what was fetched.
+
+    Returns
+    -------
+    numpy.ndarray
+        H x W x 3 uint8, blue first. Of a Datum just the pixels that Caffe's Data layer sees: its
+        encoded images are decoded as they are, whatever their EXIF tags say of their orientation.
+
+    Raises
+    ------
+    InputError
+        Damaged, not an image, or larger than ``MOST_PIXELS``.
+    """
+    if isinstance(fetched.data, np.ndarray):
+        return fetched.data
+    if fetched.shape is None:
+        return images.decode(fetched.data, item.path, upright=not fetched.is_datum)
+    channels, height, width = fetched.shape
+    count = len(fetched.data)
+    if channels not in (1, 3) or not height * width or count != np.prod(fetched.shape):
+        raise ImageError(f"{item.path}: a Datum of {channels}x{height}x{width} with {count} values "
+                         "is not an image", item.path)
+    pixels = np.frombuffer(fetched.data, np.uint8).reshape(fetched.shape)
+    return np.ascontiguousarray(np.broadcast_to(
+        pixels.transpose(1, 2, 0), (height, width, 3)))
+
+
+def cut(image: "np.ndarray", box: Sequence[float]) -> Tuple["np.ndarray", Tuple[int, int]]:
+    """The part of an image in a box, and its left and upper edge.
+
+    Parameters
+    ----------
+    image : numpy.ndarray
+        H x W x 3.
+    box : sequence of float
+        x, y, width, height in pixels; what lies outside is left out.
+
+    Raises
+    ------
+    ImageError
+        Nothing lies inside.
+    """
+    left, top = (max(0, int(round(edge))) for edge in box[:2])
+    right, bottom = (int(round(start + length)) for start, length in zip(box[:2], box[2:]))
+    part = image[top:max(bottom, 0), left:max(right, 0)]
+    if not part.size:
+        text = ",".join(f"{number:g}" for number in box)
+        raise ImageError(f"the box {text} lies outside the image of "
+                         f"{image.shape[0]}x{image.shape[1]}")
+    return np.ascontiguousarray(part), (left, top)
+
+
+def _from_lmdb(item: Item, archive: str, key: str) -> Fetched:
+    from prototxt_tools.net import schema
+
+    if archive not in _environments:
+        _environments[archive] = open_lmdb(archive)
+    with _environments[archive].begin() as transaction:
+        value = transaction.get(bytes.fromhex(key))
+    if value is None:
+        raise InputError(f"{item.path}: no longer in the LMDB", item.path)
+    datum = schema.new("Datum")
+    try:
+        datum.ParseFromString(value)
+    except Exception:  # protobuf's DecodeError, whose module differs between versions
+        raise ImageError(f"{item.path}: not a Datum of Caffe", item.path) from None
+    data = datum.data if datum.data else _to_bytes(datum.float_data, item.path)
+    shape = None if datum.encoded else (datum.channels, datum.height, datum.width)
+    label = datum.label if datum.HasField("label") else None
+    return Fetched(data, hashlib.sha256(data).hexdigest(), shape, label, True)
+
+
+def _to_bytes(values: Sequence[float], path: str) -> bytes:
+    """float_data as bytes, where they are pixels."""
+    numbers = np.array(values, np.float64)
+    data = numbers.astype(np.uint8)
+    if (data != numbers).any():
+        raise ImageError(f"{path}: its float_data are not pixel values from 0 to 255", path)
+    return data.tobytes()

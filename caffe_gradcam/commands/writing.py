@@ -1,0 +1,119 @@
+"""Writes the figures of explain, and the entries of its report."""
+
+import dataclasses
+import os
+from typing import TYPE_CHECKING, Any, Dict, List, Optional
+
+from caffe_gradcam.commands.provenance import Provenance
+from caffe_gradcam.commands.requests import Answer, Request
+from caffe_gradcam.pictures import boxes, figures, outputs
+from prototxt_tools.errors import Outcome
+
+if TYPE_CHECKING:
+    from caffe_gradcam.explaining.explanation import Explanation
+    from caffe_gradcam.explaining.recipe import Recipe
+    from caffe_gradcam.model.model import LoadedModel
+
+Row = Dict[str, Any]
+
+
+class Writer:
+    """Writes what becomes of each request into a folder.
+
+    Parameters
+    ----------
+    folder : str
+    recipe : Recipe
+    options : figures.FigureOptions
+    npz : bool
+        Whether to write the arrays of each explanation too.
+    """
+
+    def __init__(self, folder: str, recipe: "Recipe", options: figures.FigureOptions,
+                 npz: bool = False) -> None:
+        self._folder, self._recipe, self._options, self._npz = folder, recipe, options, npz
+        self._boxes: List[Row] = []
+
+    def write(self, request: Request, stem: str, outcome: Outcome[Answer],
+              model: "LoadedModel") -> Row:
+        """Write the figures of one request; returns its entry in the report."""
+        row = outcome.then(self._write, request, stem, model)
+        if row.ok:
+            return row.unwrap()
+        message = str(row.error)
+        named = request.name in message
+        return {"path": request.name,
+                "error": message if named else f"{request.name}: {message}"}
+
+    def finish(self) -> None:
+        """Write the table of all boxes."""
+        if self._options.heat_boxes is not None:
+            boxes.write(os.path.join(self._folder, "boxes.csv"), self._boxes)
+
+    def _write(self, answer: Answer, request: Request, stem: str, model: "LoadedModel") -> Row:
+        rectangle = answer.images.rectangle
+        provenance = Provenance(self._recipe, self._options, request.name, rectangle)
+        row = outputs.image_row(request.name, answer.results[-1], model)
+        if request.item.true_label is not None:
+            row["true_label"] = request.item.true_label
+        if rectangle is not None:
+            row["crop"] = list(rectangle)
+        hash8 = provenance.hash8()
+        grid = None
+        if self._options.kind == "grid":
+            grid = self._write_grid(answer, f"{stem}.grid.{hash8}", provenance)
+        explanations = answer.results[-1].explanations
+        bases = outputs.bases(explanations, hash8, len(model.inputs) > 1)
+        row["explanations"] = [
+            self._write_explanation(answer, index, f"{stem}.{base}", provenance, grid)
+            for index, base in enumerate(bases)]
+        for entry, explanation in zip(row["explanations"], explanations):
+            if self._options.heat_boxes is not None:
+                entry["boxes"] = self._list_boxes(request, explanation)
+        return row
+
+    def _write_grid(self, answer: Answer, base: str, provenance: Provenance) -> str:
+        explanations = answer.results[-1].explanations
+        figure = figures.grid(
+            answer.images.of_input(explanations[0].input), explanations, self._options.look)
+        path = self._path(base, self._options.format)
+        figures.write(path, figures.encode(path, figure, provenance.text()))
+        return path
+
+    def _write_explanation(self, answer: Answer, index: int, base: str, provenance: Provenance,
+                           grid: Optional[str]) -> Row:
+        """Write the files of one explanation, but no figure where it stands in a grid."""
+        result = answer.results[-1]
+        explanation = result.explanations[index]
+        text = provenance.text(explanation)
+        path = grid or self._path(base, self._options.format)
+        if grid is None:
+            figures.write(path, figures.encode(path, self._figure(answer, index), text))
+        npz = None
+        if self._npz:
+            npz = self._path(base, "npz")
+            figures.write(npz, outputs.encode_arrays(explanation, result.scores, text))
+        return outputs.explanation_row(explanation, path, npz)
+
+    def _figure(self, answer: Answer, index: int) -> figures.Figure:
+        explanation = answer.results[-1].explanations[index]
+        images = answer.images
+        if images.rectangle is not None and self._options.kind != "overlay":
+            whole = answer.results[0].explanations
+            return figures.crop_and_whole(
+                images.of_whole(), images.rectangle, whole[min(index, len(whole) - 1)],
+                explanation, self._options.look)
+        return figures.draw_explanation(
+            images.of_input(explanation.input), explanation, self._options)
+
+    def _list_boxes(self, request: Request, explanation: "Explanation") -> List[Row]:
+        threshold = self._options.heat_boxes
+        assert threshold is not None
+        hot = boxes.find(explanation.heatmap, threshold)
+        self._boxes += boxes.rows(
+            hot, path=request.name, question=explanation.question, method=explanation.method,
+            layer=explanation.layer)
+        return [dataclasses.asdict(box) for box in hot]
+
+    def _path(self, base: str, extension: str) -> str:
+        return os.path.join(self._folder, f"{base}.{extension}")

@@ -1,0 +1,185 @@
+"""Runs a net in real Caffe, backward no further than the targets.
+
+Where Caffe dislikes something it aborts the process, so ``open_engine`` runs this engine in a
+process of its own.
+"""
+
+from dataclasses import replace
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
+
+import numpy as np
+
+from prototxt_tools import rewrite
+from prototxt_tools.errors import EngineError
+from prototxt_tools.text.document import Document
+
+from ..contract import Engine, check_precision, check_rule
+from ..head import Head
+from ..running import NetToRun, Running, device_index
+from ..subnet import Subnet
+from . import nets
+from .wiring import Wiring, products, rectifiers
+
+# Stands in a target's diff until Caffe writes there, and is lost in any sum if it only adds.
+UNTOUCHED = np.float32(1e-30)
+# Where more than one in so many channels has a gradient, Caffe multiplies faster.
+RARE = 4
+
+
+class PycaffeEngine(Engine):
+    """See ``open_engine`` and ``Engine``."""
+
+    def __init__(self, net: NetToRun, running: Running) -> None:
+        import caffe
+
+        super().__init__()
+        check_precision(running.precision, ("fp32",), "Caffe")
+        document = nets.without_cudnn(rewrite.stock(Document.parse(net.prototxt)).document)
+        self._subnet = Subnet(replace(net, prototxt=document.text()), running)
+        self._subnet.refuse_unknown_types(
+            set(caffe.layer_type_list()), "this build of Caffe",
+            "run the net in the fork of Caffe it was made for, or with the torch engine")
+        self._caffe, self._device = caffe, device_index(running.device)
+        self._choose_device()
+        # Caffe fills its blobs as it builds the net; until then nobody needs the file's.
+        self._subnet.let_go_pages()
+        self._net = nets.build(caffe, nets.with_backward(self._subnet))
+        nets.copy_weights(self._net, {
+            name: dict(enumerate(arrays)) for name, arrays in self._subnet.weights.items()},
+            self._subnet.let_go_pages)
+        self._subnet.forget_weights()
+        self._wiring = Wiring(self._net)
+        self._rectifiers = rectifiers(self._net, self._subnet.net)
+        # On a GPU the diffs would have to come to the host and go back.
+        self._products = (products(self._net, self._subnet.net) if self._device is None
+                          else set())
+        self._heads: Dict[Tuple[str, Tuple[str, ...]], Tuple[Head, Any]] = {}
+        self._in_place = net.gradient == "pre-relu"
+        self._ran = False
+        self.description = {"engine": "caffe", "version": caffe.__version__,
+                            "device": running.device, "precision": "fp32"}
+
+    def forward(self, inputs: Mapping[str, np.ndarray],
+                keep: Iterable[str]) -> Dict[str, np.ndarray]:
+        self.check_open()
+        keep = list(keep)
+        self._subnet.check_blobs(keep)
+        arrays = self._subnet.check_inputs(inputs)
+        self._choose_device()
+        self._ran = False
+        nets.run(self._net, arrays)
+        self._ran = True
+        return {name: self._net.blobs[name].data.copy() for name in keep}
+
+    def forward_from(self, blob: str, value: np.ndarray, keep: Iterable[str],
+                     rows: Optional[Sequence[int]] = None) -> Dict[str, np.ndarray]:
+        self.check_open()
+        keep = list(keep)
+        if not self._ran:
+            raise EngineError("forward_from needs a forward before it")
+        head, net = self._head(blob, keep)
+        value, chosen_rows = head.check(value, rows)
+        self._choose_device()
+        if net is None:
+            net = nets.build(self._caffe, head.document(len(value)))
+            net.share_with(self._net)
+            self._heads[blob, tuple(keep)] = head, net
+        arrays = {side: self._net.blobs[side].data if chosen is None
+                  else self._net.blobs[side].data[chosen]
+                  for side, chosen in chosen_rows.items()}
+        nets.run(net, dict(arrays, **{blob: value}))
+        return {name: net.blobs[name].data.copy() for name in keep}
+
+    def backward(self, score: str, top_diff: np.ndarray, targets: Iterable[str],
+                 rule: str = "gradient") -> Dict[str, np.ndarray]:
+        self.check_open()
+        targets = list(targets)
+        check_rule(rule)
+        self._subnet.check_backward(score, targets)
+        if not self._ran:
+            raise EngineError("backward needs a forward before it")
+        self._choose_device()
+        gradients = self._run_backward(score, top_diff, targets, rule)
+        for target in targets:
+            if (gradients[target] == UNTOUCHED).all():
+                raise EngineError(f"Caffe computed no gradient at blob {target!r}", target)
+        return gradients
+
+    def replace_weights(self, weights: Mapping[str, List[np.ndarray]]) -> None:
+        self.check_open()
+        nets.copy_weights(self._net, self._subnet.check_replaced(weights))
+        self._ran = False
+
+    def _free(self) -> None:
+        self._net, self._heads = None, {}
+
+    def _choose_device(self) -> None:
+        """Caffe keeps mode and device for each thread, so each call sets those of its own."""
+        if self._device is None:
+            self._caffe.set_mode_cpu()
+        else:
+            self._caffe.set_device(self._device)
+            self._caffe.set_mode_gpu()
+
+    def _head(self, blob: str, keep: Sequence[str]) -> Tuple[Head, Any]:
+        """The layers behind a blob, and a net of them, or None before it is built."""
+        return self._heads.get((blob, tuple(keep))) or (Head(self._subnet, blob, keep), None)
+
+    def _run_backward(self, score: str, top_diff: np.ndarray, targets: List[str],
+                      rule: str) -> Dict[str, np.ndarray]:
+        """Copies of the targets' diffs; those of upper targets before their in-place layers run."""
+        blobs, wiring = self._net.blobs, self._wiring
+        start = wiring.writers(score)[-1]
+        ends = {target: wiring.end(target, self._in_place) for target in targets}
+        for name in targets:
+            blobs[name].diff[...] = UNTOUCHED
+        for name in wiring.loose_tops(start, min(ends.values())):
+            blobs[name].diff[...] = 0
+        blobs[score].diff[...] = np.reshape(top_diff, blobs[score].shape)
+        gradients = {}
+        for target in sorted(targets, key=lambda name: -ends[name]):
+            if ends[target] <= start:
+                self._back(start, ends[target], rule)
+                start = ends[target] - 1
+            gradients[target] = blobs[target].diff.copy()
+        return gradients
+
+    def _back(self, start: int, end: int, rule: str) -> None:
+        """Caffe's backward from layer `start` down to layer `end`, with our own steps in it."""
+        for index in range(start, end - 1, -1):
+            if index in self._products or (rule != "gradient" and index in self._rectifiers):
+                if index < start:
+                    self._net._backward(start, index + 1)
+                done = self._multiply(index) if index in self._products else self._cut(index, rule)
+                start = index - done
+        if start >= end:
+            self._net._backward(start, end)
+
+    def _ends(self, index: int) -> Tuple[Any, Any]:
+        """The first top and the first bottom of a layer."""
+        blobs, wiring = self._net.blobs, self._wiring
+        return blobs[wiring.tops[index][0]], blobs[wiring.bottoms[index][0]]
+
+    def _cut(self, index: int, rule: str) -> bool:
+        """Take the negative part from what comes down to a rectifier; whether its work is done."""
+        top, bottom = self._ends(index)
+        np.maximum(top.diff, 0, out=top.diff)
+        if rule == "deconvnet":
+            bottom.diff[...] = top.diff
+        return rule == "deconvnet"
+
+    def _multiply(self, index: int) -> bool:
+        """The backward of a product by a matrix, if few channels of its top have a gradient.
+
+        Caffe multiplies by all of them, where that of one class has a single one. Returns
+        whether it is done.
+        """
+        top, bottom = self._ends(index)
+        gradient = top.diff.reshape(top.shape[0], top.shape[1], -1)
+        active = np.flatnonzero(gradient.any(axis=(0, 2)))
+        if len(active) * RARE > gradient.shape[1]:
+            return False
+        matrix = self._net.layers[index].blobs[0].data.reshape(gradient.shape[1], -1)[active]
+        np.matmul(matrix.T, gradient[:, active],
+                  out=bottom.diff.reshape(len(gradient), -1, gradient.shape[2]))
+        return True

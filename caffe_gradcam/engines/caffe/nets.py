@@ -1,0 +1,91 @@
+"""Builds Caffe's nets, fills them with weights and runs them forward."""
+
+import tempfile
+from typing import Any, Callable, Mapping
+
+import numpy as np
+
+from prototxt_tools import rewrite
+from prototxt_tools.errors import EngineError, InputError
+from prototxt_tools.text.document import Document
+from prototxt_tools.text.edits import Edits
+
+from ..subnet import Subnet
+
+# Values of a blob that are copied at a time: 32 MB.
+PART = 1 << 23
+
+
+def without_cudnn(document: Document) -> Document:
+    """The net with the choice of engine left to Caffe where the file asks for cuDNN.
+
+    A build without cuDNN dies of the word, and one with it takes cuDNN by itself.
+    """
+    edits = Edits(document)
+    for layer in document.root.all("layer") + document.root.all("layers"):
+        for parameters in layer.value if layer.is_message else ():
+            for field in parameters.value.all("engine") if parameters.is_message else ():
+                if not field.is_message and field.value.text in ("CUDNN", "2"):
+                    edits.remove(field)
+    return edits.apply()
+
+
+def with_backward(subnet: Subnet) -> Document:
+    """The user's net with the backward pass that leads to the targets switched on."""
+    edits = Edits(subnet.document)
+    for layer in subnet.net.layers:
+        # It spares training some work, and here would leave gradients out without a word.
+        for field in layer.field.value.all("propagate_down"):
+            edits.remove(field)
+    plain = document = edits.apply()
+    try:
+        for score, targets in subnet.reached.items():
+            if targets:
+                document = rewrite.lean_backward(document, score, targets).document
+    except InputError:
+        # No weights before a target. Gradients of weights come along this way.
+        document = rewrite.force_backward(plain).document
+    return document
+
+
+def build(caffe: Any, document: Document) -> Any:
+    """A ``caffe.Net`` of a document; its blobs are as the fillers leave them."""
+    # A file without a name: nobody could remove a named one where Caffe aborts.
+    with tempfile.TemporaryFile() as file:
+        file.write(document.encode())
+        file.flush()
+        file.seek(0)
+        try:
+            return caffe.Net(f"/dev/fd/{file.fileno()}", caffe.TEST)
+        except Exception as error:
+            # Caffe aborts of its own faults; what raises is the code of a Python layer.
+            raise EngineError(f"Caffe could not build the net: {error}") from error
+
+
+def run(net: Any, inputs: Mapping[str, np.ndarray]) -> None:
+    """A forward pass of a net on inputs of any shape."""
+    changed = [name for name, array in inputs.items()
+               if tuple(net.blobs[name].shape) != array.shape]
+    for name in changed:
+        net.blobs[name].reshape(*inputs[name].shape)
+    if changed:
+        net.reshape()
+    for name, array in inputs.items():
+        net.blobs[name].data[...] = array
+    net._forward(0, len(net.layers) - 1)
+
+
+def copy_weights(net: Any, weights: Mapping[str, Mapping[int, np.ndarray]],
+                 after_each: Callable[[], None] = lambda: None) -> None:
+    """Put the arrays into the net's blobs, which have their counts: ``Subnet`` has looked.
+
+    ``after_each`` is called between parts of ``PART`` values, so that never all are in memory
+    twice.
+    """
+    for name, arrays in weights.items():
+        blobs = net.params.get(name, ())
+        for index, array in arrays.items() if blobs else ():
+            source, goal = array.reshape(-1), blobs[index].data.reshape(-1)
+            for begin in range(0, len(goal), PART):
+                goal[begin:begin + PART] = source[begin:begin + PART]
+                after_each()

@@ -1,0 +1,101 @@
+"""Opens engines: the only module that knows all kinds."""
+
+import importlib
+import importlib.util
+import logging
+import sys
+from typing import Iterable
+
+from prototxt_tools.errors import EngineMissing, QuestionError
+
+from .contract import Engine, precision_note
+from .running import NetToRun, Running
+
+# What to do where the library of an engine is missing; "auto" takes the first that is there.
+ADVICE = {"caffe": "pycaffe is not installed; use the image, or the torch engine",
+          "torch": "torch is not installed; pip install torch"}
+_logger = logging.getLogger(__name__)
+
+
+def open_engine(net: NetToRun, running: Running) -> Engine:
+    """Open an engine for a net: ``with open_engine(net, running) as engine``.
+
+    Caffe gets a process of its own, so that only that process dies where Caffe aborts, unless
+    ``running.isolated`` is False.
+
+    Returns
+    -------
+    Engine
+
+    Raises
+    ------
+    EngineMissing
+        The engine's library is not installed.
+    EngineError
+        The engine cannot run this net, or has no such device or precision.
+    ModelError, WeightsError, QuestionError
+        The net, the weights or the blobs cannot be used, or a plugin cannot be imported.
+    """
+    kind = resolve_engine(running.engine)
+    if kind == "caffe" and running.isolated:
+        from .isolated import IsolatedEngine
+
+        return _told(IsolatedEngine(net, running), running)
+    import_plugins(running.plugins)
+    if kind == "caffe":
+        from .caffe.engine import PycaffeEngine
+
+        return PycaffeEngine(net, running)
+    from .torch.engine import TorchEngine
+
+    return _told(TorchEngine(net, running), running)
+
+
+def resolve_engine(name: str) -> str:
+    """The engine that runs: "caffe" or "torch"; of "auto", the first that is installed.
+
+    Raises
+    ------
+    EngineMissing
+        It is not installed.
+    """
+    if name == "auto":
+        installed = [kind for kind in ADVICE if is_installed(kind)]
+        if not installed:
+            raise EngineMissing("neither pycaffe nor torch is installed; pip install torch")
+        return installed[0]
+    if not is_installed(name):
+        raise EngineMissing(ADVICE[name], name)
+    return name
+
+
+def is_installed(library: str) -> bool:
+    """Whether a library can be found; a mere folder of that name, such as Caffe's source, is not."""
+    if library in sys.modules:
+        return True
+    spec = importlib.util.find_spec(library)
+    return spec is not None and spec.origin not in (None, "namespace")
+
+
+def import_plugins(plugins: Iterable[str]) -> None:
+    """Import modules that register layer types.
+
+    Raises
+    ------
+    QuestionError
+        One cannot be imported.
+    """
+    for name in plugins:
+        try:
+            importlib.import_module(name)
+        except Exception as error:  # A module may raise anything.
+            raise QuestionError(f"plugin {name}: cannot be imported "
+                                f"({type(error).__name__}: {error})", name) from error
+
+
+def _told(engine: Engine, running: Running) -> Engine:
+    """The engine, after a warning where it computes in another precision than was asked for."""
+    note = precision_note(engine.description, running.precision)
+    if note:
+        _logger.warning(note)
+    return engine

@@ -1,0 +1,106 @@
+"""How a net is to be run: the values that an engine is opened with."""
+
+import re
+from dataclasses import dataclass
+from typing import Iterable, Optional, Tuple
+
+from prototxt_tools.errors import QuestionError
+
+ENGINES = ("auto", "caffe", "torch")
+PRECISIONS = ("fp32", "tf32", "bf16", "fp16")
+GRADIENTS = ("post", "pre-relu")
+
+
+@dataclass(frozen=True)
+class Running:
+    """Which engine runs a net, and on what.
+
+    Attributes
+    ----------
+    engine : str
+        "auto" takes Caffe where pycaffe is installed, otherwise torch.
+    device : str
+        "cpu", "cuda" or "cuda:N".
+    precision : str
+        "fp32", as Caffe computes. The torch engine also has "tf32" and "fp16", on CUDA, and
+        "bf16": matrix products and convolutions then take shorter numbers, blobs do not.
+    trust : bool
+        Let layers that run Python code or read files do so, instead of refusing the net.
+    allow_missing : bool
+        Fill layers that the weights file lacks as Caffe would, instead of refusing them.
+    timeout : float, optional
+        Seconds that one call may take in an engine with a process of its own.
+    verbose : bool
+        Pass on what Caffe logs.
+    isolated : bool
+        Whether Caffe gets a process of its own; False where the caller may die with it.
+    plugins : tuple of str
+        Modules to import before the net is built, in each process that builds it: they register
+        layer types. Their code runs, so a file never names them: a person does.
+
+    Raises
+    ------
+    QuestionError
+        No such engine, device or precision.
+    """
+
+    engine: str = "auto"
+    device: str = "cpu"
+    precision: str = "fp32"
+    trust: bool = False
+    allow_missing: bool = False
+    timeout: Optional[float] = None
+    verbose: bool = False
+    isolated: bool = True
+    plugins: Tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        _check("engine", self.engine, ENGINES)
+        _check("precision", self.precision, PRECISIONS)
+        device_index(self.device)
+
+
+@dataclass(frozen=True)
+class NetToRun:
+    """A net and what will be asked of it.
+
+    Attributes
+    ----------
+    prototxt : str
+        The text of the user's own deploy file; the engine rewrites it for itself.
+    weights : str
+        The path of a ``.caffemodel`` or ``.caffemodel.h5``.
+    scores, targets : tuple of str
+        The blobs that ``backward`` will start from and lead to.
+    gradient : str
+        "post" or "pre-relu"; see ``Engine.backward``.
+
+    Raises
+    ------
+    QuestionError
+        No such gradient.
+    """
+
+    prototxt: str
+    weights: str
+    scores: Tuple[str, ...]
+    targets: Tuple[str, ...]
+    gradient: str = "post"
+
+    def __post_init__(self) -> None:
+        _check("gradient", self.gradient, GRADIENTS)
+
+
+def device_index(device: str) -> Optional[int]:
+    """None for "cpu", N for "cuda:N", 0 for "cuda"; QuestionError for anything else."""
+    match = re.match(r"cuda(?::(\d+))?$", device)
+    if match:
+        return int(match.group(1) or 0)
+    if device != "cpu":
+        raise QuestionError(f"there is no device {device!r}; use cpu, cuda or cuda:N", device)
+    return None
+
+
+def _check(what: str, name: str, known: Iterable[str]) -> None:
+    if name not in known:
+        raise QuestionError(f"there is no {what} {name!r}; known: {', '.join(known)}", name)

@@ -1,0 +1,76 @@
+"""On what torch computes, and in which numbers."""
+
+import os
+
+import torch
+
+from prototxt_tools.errors import EngineError
+
+from ..contract import check_precision
+from ..running import PRECISIONS, device_index
+from . import trunk
+
+HALVES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+# The first cards with arithmetic in tf32 and bf16: Ampere's. Older ones leave tf32 out silently.
+_AMPERE = (8, 0)
+_IMPORTED_BY = os.getpid()
+
+
+def is_forked() -> bool:
+    """Whether this process was forked after torch had been imported."""
+    return os.getpid() != _IMPORTED_BY
+
+
+def survive_fork() -> None:
+    """Compute with one thread in a process that was forked after torch had been imported.
+
+    OpenMP's threads do not survive a fork, and a child that relies on them waits for ever.
+    """
+    if is_forked():
+        torch.set_num_threads(1)
+
+
+def find(name: str, precision: str) -> torch.device:
+    """The device of a name.
+
+    Raises
+    ------
+    EngineError
+        It does not exist, or cannot compute in this precision.
+    """
+    index = device_index(name)
+    check_precision(precision, ("fp32", "bf16") if index is None else PRECISIONS,
+                    f"torch on {name}")
+    if precision in HALVES and not hasattr(torch, "autocast"):
+        raise EngineError(f"torch {torch.__version__} does not compute in {precision}; torch 1.10 "
+                          "and newer do")
+    if index is None:
+        return torch.device("cpu")
+    if index >= torch.cuda.device_count():
+        raise EngineError(f"torch sees {torch.cuda.device_count()} CUDA devices here, so there is "
+                          f"no {name}")
+    return torch.device("cuda", index)
+
+
+def usable_precision(device: torch.device, precision: str) -> str:
+    """The precision asked for, or "fp32" where the device has no arithmetic in it."""
+    if device.type == "cpu":
+        is_usable = precision != "bf16" or processor_has_bf16()
+    else:
+        is_usable = (precision not in ("tf32", "bf16")
+                     or torch.cuda.get_device_capability(device) >= _AMPERE)
+    return precision if is_usable else "fp32"
+
+
+def processor_has_bf16() -> bool:
+    """Whether this processor multiplies numbers in bf16; others only imitate it, slowly."""
+    if trunk.VERSION:
+        return "BF16" in trunk.capabilities()
+    check = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
+    return check is not None and bool(check())
+
+
+def set_tf32(precision: str) -> None:
+    """Have products on CUDA take tf32 or, as in Caffe, full float32."""
+    torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
+    torch.backends.cudnn.allow_tf32 = precision == "tf32"

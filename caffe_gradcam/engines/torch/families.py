@@ -1,0 +1,12 @@
+"""The layers that the engine has itself; importing this registers them."""
+
+from . import (  # noqa: F401
+    activations,
+    arithmetic,
+    blobs,
+    convolution,
+    forks,
+    linear,
+    normalization,
+    pooling,
+)

@@ -1,0 +1,360 @@
+"""Explainer: forward, seed, backward -> Explanation."""
+
+import functools
+import itertools
+from dataclasses import dataclass
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
+
+import numpy as np
+
+from caffe_gradcam.asking.questions import Context, Question, Top, resolve
+from caffe_gradcam.asking.seeds import Seed, score_vectors, to_probabilities
+from caffe_gradcam.engines.contract import Engine
+from caffe_gradcam.engines.opening import open_engine
+from caffe_gradcam.engines.running import NetToRun, Running
+from caffe_gradcam.explaining import combine, heads
+from caffe_gradcam.explaining.anatomy import Anatomy, OpenEngine
+from caffe_gradcam.explaining.evidence import Evidence
+from caffe_gradcam.explaining.explanation import Explanation, Result
+from caffe_gradcam.explaining.memory import in_parts
+from caffe_gradcam.explaining.methods import COSTS, METHODS, Method, checked_maps
+from caffe_gradcam.explaining.passes import Pass, Seeds
+from caffe_gradcam.explaining.settings import Explaining
+from caffe_gradcam.model.geometry import Region
+from caffe_gradcam.model.model import LoadedModel
+from caffe_gradcam.model.preprocess import Prepared, prepare
+from prototxt_tools.errors import Outcome, QuestionError
+
+Asked = Union[int, Question]
+Questions = Union[Sequence[Asked], Sequence[List[Asked]]]
+Image = Union[np.ndarray, Mapping[str, np.ndarray]]
+# (rank of the question, method, blob) -> {index of the image: V x h x w, a map for each crop}
+Maps = Dict[Tuple[int, str, str], Dict[int, np.ndarray]]
+
+BEST = (Top(1),)
+_EXPLAINING, _RUNNING = Explaining(), Running()
+
+
+class Explainer:
+    """A model on an engine.
+
+    Parameters
+    ----------
+    model : LoadedModel
+    engine : caffe_gradcam.engines.contract.Engine
+        Opened with the model's score and layers, and the inputs if a method goes down to them.
+    explaining : Explaining
+        Its ``layers`` are those of the model here; :meth:`open` sees to that.
+    open_another : callable, optional
+        Opens an engine for another net (``NetToRun``), which FullGrad needs.
+
+    Attributes
+    ----------
+    model, engine, explaining
+
+    Raises
+    ------
+    QuestionError
+        A method has no meaning for this net.
+    """
+
+    def __init__(self, model: LoadedModel, engine: Engine, explaining: Explaining = _EXPLAINING,
+                 open_another: Optional[OpenEngine] = None) -> None:
+        self.model, self.engine, self.explaining = model, engine, explaining
+        self._methods: Dict[str, Method] = {name: METHODS[name] for name in explaining.methods}
+        self._blobs = {name: _blobs_of(model, method) for name, method in self._methods.items()}
+        blobs = {blob for own in self._blobs.values() for blob in own}.union(model.layers)
+        self._sources = {blob: model.input_of(blob) for blob in blobs}
+        self._placements = (model.placements(blobs | {model.score})
+                            if explaining.placement == "centres"
+                            else dict.fromkeys(blobs | {model.score}))
+        needs = {need for method in self._methods.values() for need in method.needs}
+        self._together = (list(model.layers) if needs & {"gradients", "laid_over"} else []) + (
+            list(model.inputs) if "input_gradients" in needs else [])
+        self._anatomy = Anatomy(model, open_another or functools.partial(
+            open_engine, running=_RUNNING))
+
+    @classmethod
+    def open(cls, model: LoadedModel, explaining: Explaining = _EXPLAINING,
+             running: Running = _RUNNING) -> "Explainer":
+        """Open an engine for a model: ``with Explainer.open(model) as explainer``.
+
+        Where the model's layers are not certain, since shapes end at a layer of unknown type,
+        the net runs once to choose them by the engine's own shapes.
+
+        Parameters
+        ----------
+        model : LoadedModel
+        explaining : Explaining
+        running : Running
+
+        Raises
+        ------
+        ModelError, WeightsError, EngineError
+            See ``open_engine``.
+        QuestionError
+            A layer is unknown, or a method has no meaning for this net.
+        """
+        if explaining.layers:
+            model = model.with_layers(explaining.layers)
+        elif not model.layers_are_certain:
+            model = _with_certain_layers(model, running)
+        goes_down = any(METHODS[name].at_input for name in explaining.methods)
+        targets = model.layers + (tuple(model.inputs) if goes_down else ())
+        engine = open_engine(NetToRun(model.prototxt, model.weights, (model.score,), targets,
+                                      explaining.engine_gradient), running)
+        try:
+            return cls(model, engine, explaining, functools.partial(open_engine, running=running))
+        except BaseException:
+            engine.close()
+            raise
+
+    def __enter__(self) -> "Explainer":
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the engine; further calls raise an EngineError."""
+        self.engine.close()
+        self._anatomy.close()
+
+    def replace_weights(self, weights: Mapping[str, List[np.ndarray]]) -> None:
+        """Put other weights into layers, for every method; see ``Engine.replace_weights``."""
+        self.engine.replace_weights(weights)
+        self._anatomy.replace_weights(weights)
+
+    def explain(self, images: Sequence[Image], questions: Questions = BEST
+                ) -> List[Outcome[Result]]:
+        """Explain some images in one batch: one forward pass, and one backward pass for the
+        first question about every image, one for the second, and so on.
+
+        Parameters
+        ----------
+        images : sequence of numpy.ndarray or dict
+            H x W x 3 uint8 each, blue first, of any sizes; for nets with several inputs, input
+            blob -> such an array.
+        questions : sequence of int or Question
+            What to ask about each image: classes, or questions of
+            ``caffe_gradcam.asking.questions``; what comes twice is asked once. Or a list of
+            lists, one for each image.
+
+        Returns
+        -------
+        list of Outcome
+            One per image, in order: a Result, or the error that says why the image cannot be
+            explained; the others do not suffer from it.
+
+        Raises
+        ------
+        EngineError
+            The engine failed on the batch.
+        QuestionError
+            A method does not return maps.
+        """
+        return self.explain_prepared(
+            [Outcome.of(prepare, image, self.model.inputs) for image in images], questions)
+
+    def explain_prepared(self, prepared: Sequence[Outcome[Prepared]],
+                         questions: Questions = BEST) -> List[Outcome[Result]]:
+        """As :meth:`explain`, for images that were prepared elsewhere.
+
+        Parameters
+        ----------
+        prepared : sequence of Outcome
+            Of ``caffe_gradcam.model.preprocess.prepare``; errors stay as they are.
+        questions
+            As for :meth:`explain`.
+        """
+        lists = per_image(questions, len(prepared))
+        outcomes: List[Outcome[Result]] = [Outcome(error=image.error) for image in prepared]
+        good = [index for index, image in enumerate(prepared) if image.ok]
+        parts = in_parts(lambda part: self._explain(
+            [prepared[index].unwrap() for index in part], [lists[index] for index in part]), good)
+        for index, outcome in zip(good, itertools.chain(*parts)):
+            outcomes[index] = outcome
+        return outcomes
+
+    def score_blob(self, image: Image) -> np.ndarray:
+        """What the score blob holds for an image: of one row's shape, the mean of its crops."""
+        prepared = prepare(image, self.model.inputs)
+        return _mean_row(Pass(self.engine, self.model.score, prepared.blobs, []).scores)
+
+    def _explain(self, prepared: List[Prepared], questions: List[Sequence[Asked]]
+                 ) -> List[Outcome[Result]]:
+        inputs = {name: np.concatenate([image.blobs[name] for image in prepared])
+                  for name in self.model.inputs}
+        batch = Pass(self.engine, self.model.score, inputs,
+                     keep=[blob for blob in self._sources if blob not in inputs],
+                     together=self._together)
+        for blob in self._sources:
+            _check_map(blob, batch.blobs[blob])
+        views = len(inputs[self.model.input]) // len(prepared)
+        scores = batch.scores.reshape((len(prepared), views) + batch.scores.shape[1:])
+        answers = [Outcome.of(self._ask, *image) for image in zip(scores, prepared, questions)]
+        seeds = [answer.unwrap().seeds if answer.ok else [] for answer in answers]
+        maps = self._maps(batch, seeds, views)
+        return [answer.then(self._result, prepared[index], maps, index)
+                for index, answer in enumerate(answers)]
+
+    def _ask(self, scores: np.ndarray, prepared: Prepared, questions: Sequence[Asked]
+             ) -> "_Answer":
+        """What is to be explained of one image, from the scores of its crops."""
+        geometries = prepared.geometries[self.model.input]
+
+        def cells_of(region: Region) -> np.ndarray:
+            if len(geometries) > 1:
+                raise QuestionError("a region cannot be asked about in ten crops; use one crop")
+            cells: np.ndarray = geometries[0].cells_of(
+                region, scores.shape[2:], self._placements[self.model.score])
+            return cells
+
+        seeds = resolve(questions, Context(
+            _mean_row(scores), self.model.link, self.model.class_name, cells_of))
+        vectors = score_vectors(scores)
+        probabilities = to_probabilities(vectors, self.model.link)
+        return _Answer(vectors.mean(axis=0),
+                       None if probabilities is None else probabilities.mean(axis=0),
+                       seeds, [float(seed.values(scores).mean()) for seed in seeds])
+
+    def _maps(self, batch: Pass, seeds: List[List[Seed]], views: int) -> Maps:
+        maps: Maps = {}
+        # Cheap methods first: those that run the net on something else make the engine forget
+        # the first pass.
+        for cost in COSTS:
+            methods = [name for name, method in self._methods.items() if method.cost == cost]
+            for rank in range(max(map(len, seeds)) if methods else 0):
+                asked = [own[rank] if rank < len(own) else None
+                         for own in seeds for _ in range(views)]
+                for method, blob in [(name, blob) for name in methods
+                                     for blob in self._blobs[name]]:
+                    maps[rank, method, blob] = self._maps_of(method, blob, batch, asked, views)
+                # No other question needs these gradients.
+                batch.forget()
+        return maps
+
+    def _maps_of(self, name: str, blob: str, batch: Pass, asked: Seeds, views: int
+                 ) -> Dict[int, np.ndarray]:
+        """The maps of one method at one blob, by the index of the image."""
+        method, source = self._methods[name], self._sources[blob]
+        cam_layer = next((layer for layer in self.model.layers if self._sources[layer] == source),
+                         self.model.layers[0])
+        evidence = Evidence(batch, asked, blob, source, self.explaining.gradient == "positive",
+                            self._anatomy, cam_layer, self._placements[cam_layer])
+        # Overflow shows as infinity or NaN in the map, and is reported there.
+        with np.errstate(over="ignore", invalid="ignore"):
+            maps = method.function(**evidence.arguments(method, self.explaining.samples))
+        maps = checked_maps(name, maps, evidence.shape)
+        return {row // views: maps[index * views:(index + 1) * views]
+                for index, row in enumerate(evidence.rows[::views])}
+
+    def _result(self, answer: "_Answer", prepared: Prepared, maps: Maps, index: int) -> Result:
+        explanations: List[Explanation] = []
+        for rank, (seed, value) in enumerate(zip(answer.seeds, answer.values)):
+            for name in self._methods:
+                at_blobs = [self._explanation(answer, seed, value, (name, blob, prepared,
+                                              maps[rank, name, blob][index]))
+                            for blob in self._blobs[name]]
+                explanations += self._fused(at_blobs)
+        return Result(answer.scores, answer.probabilities, explanations)
+
+    def _explanation(self, answer: "_Answer", seed: Seed, value: float,
+                     drawn: Tuple[str, str, Prepared, np.ndarray]) -> Explanation:
+        name, blob, prepared, cams = drawn
+        index = seed.class_index
+        if not np.isfinite(cams).all():
+            asked = seed.text if index is None else "class " + seed.text
+            raise QuestionError(
+                f"the map of {asked} at {blob} by {name} holds NaN or infinity", name)
+        source = self._sources[blob]
+        cam, geometry, placement = combine.merge(
+            cams, prepared.geometries[source],
+            None if self._methods[name].at_input else self._placements[blob])
+        probability = None
+        if answer.probabilities is not None and index is not None:
+            probability = float(answer.probabilities[index])
+        return Explanation(
+            question=seed.text,
+            class_index=index,
+            class_name=None if index is None else self.model.class_name(index),
+            score=value,
+            probability=probability,
+            method=name,
+            layer=blob,
+            cam=np.array(cam, np.float32),
+            geometry=geometry,
+            placement=placement,
+            input=source,
+        )
+
+    def _fused(self, explanations: List[Explanation]) -> List[Explanation]:
+        """One for each input, whose images are different ones, if maps are fused at all."""
+        if self.explaining.fuse is None:
+            return explanations
+        by_input: Dict[str, List[Explanation]] = {}
+        for explanation in explanations:
+            by_input.setdefault(explanation.input, []).append(explanation)
+        return [combine.fuse(group, self.explaining.fuse) if len(group) > 1 else group[0]
+                for group in by_input.values()]
+
+
+@dataclass(frozen=True, eq=False)
+class _Answer:
+    """What is to be explained of one image."""
+
+    scores: np.ndarray
+    probabilities: Optional[np.ndarray]
+    seeds: List[Seed]
+    values: List[float]
+
+
+def per_image(questions: Questions, count: int) -> List[Sequence[Asked]]:
+    """Questions as a list for each of so many images.
+
+    Raises
+    ------
+    QuestionError
+        There are lists of questions, but not one for each image.
+    """
+    if not any(isinstance(question, list) for question in questions):
+        return [questions] * count  # type: ignore[list-item]  # one list for all images
+    if len(questions) != count:
+        raise QuestionError(f"there are {len(questions)} lists of questions about {count} images")
+    return list(questions)  # type: ignore[arg-type]  # a list of lists
+
+
+def _with_certain_layers(model: LoadedModel, running: Running) -> LoadedModel:
+    """The model with layers chosen by the shapes that the engine gives the blobs."""
+    graph = model.graph
+    blobs = [blob for index in sorted(graph.ancestors([model.score]))
+             for blob in graph.net.layers[index].tops if blob not in model.inputs]
+    inputs = {name: np.zeros((1,) + tuple(model.shapes[name][1:]), np.float32)
+              for name in model.inputs}
+    net = NetToRun(model.prototxt, model.weights, (model.score,), model.layers)
+    with open_engine(net, running) as engine:
+        held = engine.forward(inputs, keep=list(dict.fromkeys(blobs)))
+    return model.with_shapes({blob: value.shape for blob, value in held.items()})
+
+
+def _check_map(blob: str, value: np.ndarray) -> None:
+    """Raise a QuestionError for a blob whose cells cannot be laid over the image."""
+    if value.ndim != 4 or value.shape[2] * value.shape[3] < 2:
+        size = "x".join(map(str, value.shape[1:]))
+        raise QuestionError(f"blob {blob} ({size}) has no spatial extent; choose another layer",
+                            blob)
+
+
+def _mean_row(scores: np.ndarray) -> np.ndarray:
+    """The mean over an image's crops: K scores, or K x h x w where there is a map of them."""
+    mean: np.ndarray = scores.mean(axis=0, dtype=np.float64).astype(np.float32)
+    return mean if mean.ndim == 3 and mean[0].size > 1 else mean.reshape(-1)
+
+
+def _blobs_of(model: LoadedModel, method: Method) -> List[str]:
+    """The blobs that a method makes maps of."""
+    if method.at_input:
+        return list(model.inputs)
+    if "class_maps" in method.needs:
+        return [heads.pooled_blob(model.graph, model.score, model.shapes)[0]]
+    return list(model.layers)

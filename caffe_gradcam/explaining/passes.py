@@ -1,0 +1,191 @@
+"""The forward pass of a batch, and what methods compute from it with the engine."""
+
+import itertools
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple
+
+import numpy as np
+
+from caffe_gradcam.asking.seeds import Seed
+from caffe_gradcam.engines.contract import Engine
+from caffe_gradcam.explaining.memory import in_parts
+from caffe_gradcam.model.geometry import Geometry, Placement
+
+Seeds = Sequence[Optional[Seed]]
+# The index of a seed, the row of the batch that it belongs to, and the value of a blob there.
+Rerun = Tuple[int, int, np.ndarray]
+Run = Callable[[np.ndarray, List[int]], np.ndarray]
+
+# Rows that go through the net together where a method runs it again, of 3 x 224 x 224 numbers;
+# of smaller rows there are more, up to a limit.
+_ROWS, _MOST_SMALL_ROWS = 16, 256
+_ROW_SIZE = 3 * 224 * 224
+
+
+class Pass:
+    """A forward pass of a batch, and the engine that made it.
+
+    Parameters
+    ----------
+    engine : caffe_gradcam.engines.contract.Engine
+    score : str
+    inputs : dict
+        Input blob -> N x C x H x W float32.
+    keep : iterable of str
+        The blobs that methods will need.
+    together : iterable of str
+        Blobs whose gradients one backward pass yields, once one of them is asked for.
+
+    Attributes
+    ----------
+    blobs : dict
+        Blob -> what it holds; inputs too.
+    """
+
+    def __init__(self, engine: Engine, score: str, inputs: Mapping[str, np.ndarray],
+                 keep: Iterable[str], together: Iterable[str] = ()) -> None:
+        self.engine, self.score, self.inputs = engine, score, inputs
+        self._together = list(together)
+        self.blobs = dict(engine.forward(inputs, keep=list(dict.fromkeys([score] + list(keep)))))
+        self.blobs.update(inputs)
+        self._engine_holds_batch = True
+        self._gradients: Dict[Any, Tuple[Seeds, Dict[str, np.ndarray]]] = {}
+
+    @property
+    def scores(self) -> np.ndarray:
+        """What the score blob holds."""
+        return self.blobs[self.score]
+
+    def gradients(self, seeds: Seeds, target: str, rule: str = "gradient") -> np.ndarray:
+        """Gradients of each row's seed (None: of nothing) at a target.
+
+        What was computed for the same seeds before is not computed again.
+        """
+        # The seeds are kept, lest others get their ids.
+        _, by_target = self._gradients.setdefault(
+            (tuple(map(id, seeds)), rule), (list(seeds), {}))
+        if target not in by_target:
+            self._hold_batch()
+            together = rule == "gradient" and target in self._together
+            by_target.update(self._backward(top_diff(self.scores, seeds),
+                                            self._together if together else [target], rule))
+        return by_target[target]
+
+    def forget(self) -> None:
+        """Let go of gradients; they are computed again when they are asked for again."""
+        self._gradients = {}
+
+    def gradients_elsewhere(self, changed: Mapping[str, np.ndarray], rows: Sequence[int],
+                            seeds: Seeds, target: str) -> np.ndarray:
+        """Gradients at a target where the inputs of some rows are changed.
+
+        Parameters
+        ----------
+        changed : dict
+            Input blob -> M x C x H x W.
+        rows : sequence of int
+            M rows of the batch, for the other inputs.
+        seeds : sequence of Seed
+            M.
+        target : str
+        """
+        scores = self._forward(changed, rows)
+        return self._backward(top_diff(scores, seeds), [target], "gradient")[target]
+
+    def rerun_net(self, blob: str, seeds: Seeds, reruns: Iterable[Rerun]) -> np.ndarray:
+        """Values of seeds where rows of one input are replaced; see ``methods.reruns``."""
+        return self._values(seeds, reruns, lambda value, rows: self._forward({blob: value}, rows))
+
+    def rerun_head(self, blob: str, seeds: Seeds, reruns: Iterable[Rerun]) -> np.ndarray:
+        """Values of seeds where rows of a blob are replaced, from there on."""
+        self._hold_batch()
+
+        def run(value: np.ndarray, rows: List[int]) -> np.ndarray:
+            return self.engine.forward_from(blob, value, [self.score], rows)[self.score]
+
+        return self._values(seeds, reruns, run)
+
+    def _backward(self, diff: np.ndarray, targets: Sequence[str],
+                  rule: str) -> Dict[str, np.ndarray]:
+        # The rule is passed only where it matters: not every engine has others.
+        rules = {} if rule == "gradient" else {"rule": rule}
+        return self.engine.backward(self.score, diff, targets, **rules)
+
+    def _hold_batch(self) -> None:
+        """Have the engine hold the batch again, if it ran on something else."""
+        if not self._engine_holds_batch:
+            self.engine.forward(self.inputs, keep=[self.score])
+            self._engine_holds_batch = True
+
+    def _forward(self, changed: Mapping[str, np.ndarray], rows: Sequence[int]) -> np.ndarray:
+        inputs = {name: changed[name] if name in changed else value[list(rows)]
+                  for name, value in self.inputs.items()}
+        self._engine_holds_batch = False
+        return self.engine.forward(inputs, keep=[self.score])[self.score]
+
+    def _values(self, seeds: Seeds, reruns: Iterable[Rerun], run: Run) -> np.ndarray:
+        values: List[np.ndarray] = []
+        for batch in _batches(iter(reruns)):
+            values += in_parts(lambda part: _measure(part, seeds, run), batch)
+        return np.concatenate(values) if values else np.zeros(0)
+
+
+def top_diff(scores: np.ndarray, seeds: Seeds) -> np.ndarray:
+    """What a backward pass starts with: each row's seed, zeros where a row has none.
+
+    Parameters
+    ----------
+    scores : numpy.ndarray
+        N x K [x h x w].
+    seeds : sequence of (Seed or None)
+
+    Returns
+    -------
+    numpy.ndarray
+        Of the scores' shape, float32.
+    """
+    diff = np.zeros(scores.shape, np.float32)
+    for row, seed in enumerate(seeds):
+        if seed is not None:
+            diff[row] = seed.gradients(scores[row:row + 1])[0]
+    return diff
+
+
+def laid_over_input(cams: np.ndarray, placement: Optional[Placement],
+                    size: Sequence[int]) -> np.ndarray:
+    """Maps at the size of the input.
+
+    Parameters
+    ----------
+    cams : numpy.ndarray
+        N x h x w.
+    placement : Placement or None
+    size : (int, int)
+        Height and width of the input.
+
+    Returns
+    -------
+    numpy.ndarray
+        N x H x W float32.
+    """
+    height, width = size
+    whole = Geometry((height, width), (0.0, 0.0, float(width), float(height)))
+    return np.stack([whole.to_image(cam, placement) for cam in cams])
+
+
+def _batches(reruns: Iterator[Rerun]) -> Iterator[List[Rerun]]:
+    """Reruns that go through the net together; few of large rows, many of small ones."""
+    for first in reruns:
+        count = min(_MOST_SMALL_ROWS, max(_ROWS, _ROWS * _ROW_SIZE // first[2].size))
+        yield [first] + list(itertools.islice(reruns, count - 1))
+
+
+def _measure(part: List[Rerun], seeds: Seeds, run: Run) -> np.ndarray:
+    """The value of each rerun."""
+    scores = run(np.stack([value for _, _, value in part]).astype(np.float32, copy=False),
+                 [row for _, row, _ in part])
+    values = np.zeros(len(part))
+    for position, (index, _, _) in enumerate(part):
+        seed = seeds[index]
+        assert seed is not None
+        values[position] = seed.values(scores[position:position + 1])[0]
+    return values

@@ -1,0 +1,218 @@
+"""The public model: one that explains images, and keeps what it opened until it is closed."""
+
+import base64
+import dataclasses
+import html
+import itertools
+import os
+import threading
+from typing import TYPE_CHECKING, Any, Dict, Iterable, Iterator, List, Optional, Tuple, Union
+
+import numpy as np
+
+from caffe_gradcam.asking.grammar import questions_of
+from caffe_gradcam.asking.questions import Question, Top
+from caffe_gradcam.engines.running import Running
+from caffe_gradcam.explaining.explainer import Explainer
+from caffe_gradcam.explaining.explanation import Explanation, Result
+from caffe_gradcam.explaining.settings import Explaining
+from caffe_gradcam.model import choices
+from caffe_gradcam.model.arrays import Image, as_images
+from caffe_gradcam.model.model import LoadedModel
+from prototxt_tools.errors import Outcome, QuestionError
+
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+_HIGHEST = Top(1)
+_KEYWORDS = ("images", "classes", "method", "layers", "color", "engine", "device", "precision",
+             "gradient", "placement", "fuse", "samples", "trust", "allow_missing", "timeout",
+             "verbose", "plugins", "batch")
+
+
+class Explanations(List[Explanation]):
+    """A list that a notebook shows as pictures."""
+
+    def _repr_html_(self) -> str:
+        return "".join(
+            '<img alt="{}" src="data:image/png;base64,{}">'.format(
+                html.escape(explanation.question),
+                base64.b64encode(explanation._repr_png_() or b"").decode("ascii"))
+            for explanation in self)
+
+
+class Model(LoadedModel):
+    """A model that explains images, for notebooks and scripts.
+
+    The engine that :meth:`explain` opens stays open for the next call. Several threads may share
+    a model: their batches go through the net one after the other. A model can be pickled, without
+    its engine; and after a fork, parent and child each use an engine of their own.
+
+    Examples
+    --------
+    >>> model = Model.load("models/digits")
+    >>> explanation = model.explain("models/digits/scenes/3-5.png")[0]
+    >>> explanation.class_name
+    'three'
+    """
+
+    def explain(
+        self,
+        images: Any,
+        classes: "Union[int, str, Question, Iterable[Union[int, str, Question]]]" = _HIGHEST,
+        method: Union[str, Iterable[str]] = "grad-cam",
+        layers: Union[None, str, Iterable[str]] = None,
+        *,
+        color: str = "BGR",
+        engine: str = "auto",
+        device: str = "cpu",
+        precision: str = "fp32",
+        gradient: str = "post",
+        placement: str = "centres",
+        fuse: Optional[str] = None,
+        samples: Optional[int] = None,
+        trust: bool = False,
+        allow_missing: bool = False,
+        timeout: Optional[float] = None,
+        verbose: bool = False,
+        plugins: Iterable[str] = (),
+        batch: int = 8,
+        **unknown: "NoReturn"
+    ) -> Explanations:
+        """What the net looked at in some images.
+
+        The engine stays open for the next call with the same ``method``, ``layers`` and other
+        keywords from ``engine`` on; it is closed by :meth:`close`, or when they change. A model
+        that was closed opens an engine again when it has to.
+
+        Parameters
+        ----------
+        images : one image or several
+            Paths, encoded bytes, PIL images, uint8 arrays, torch tensors, rows with an
+            ``image``, or an iterable of them; for nets with several inputs dicts
+            {input blob: image}. See ``caffe_gradcam.model.arrays.as_images``.
+        classes : int, str, Question, or an iterable or array of these
+            Numbers, names, and what else ``caffe_gradcam.asking.grammar.parse`` reads:
+            ``"top:3"``, ``"tabby versus tiger cat"``; or questions such as ``Top(3)``. Without
+            it, the class with the highest score.
+        method : str or iterable of str
+            Names of ``METHODS``.
+        layers : str or iterable of str, optional
+            Layers or blobs whose maps are drawn; without it, the model's own.
+        color : str
+            "BGR" or "RGB": the order of the channels in arrays and tensors.
+        engine, device, precision, trust, allow_missing, timeout, verbose, plugins
+            On what it runs: see ``caffe_gradcam.engines.running.Running``.
+        gradient, placement, fuse, samples
+            How it is explained: see ``caffe_gradcam.explaining.settings.Explaining``.
+        batch : int
+            Images that go through the net together.
+
+        Returns
+        -------
+        list of Explanation
+            By image, within an image by class, method and layer; each with its image.
+
+        Raises
+        ------
+        QuestionError
+            An unknown class, method, layer or keyword.
+        ImageError
+            An image cannot be read, or does not fit the net.
+        ModelError, WeightsError, EngineError
+            See ``caffe_gradcam.engines.opening.open_engine``.
+        """
+        choices.check_keywords("Model.explain", unknown, _KEYWORDS)
+        if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
+            raise QuestionError(f"batch must be a whole number of at least 1, not {batch!r}",
+                                "batch")
+        explaining = Explaining(_names(method, "method"), _names(layers or (), "layers"), fuse,
+                                gradient, placement, samples)
+        running = Running(engine, device, precision, trust, allow_missing, timeout, verbose,
+                          plugins=_names(plugins, "plugins"))
+        questions = questions_of(classes, self)
+        explanations = Explanations()
+        session = self._session()
+        for part in _batches(as_images(images, color, tuple(self.inputs)), batch):
+            outcomes = session.explain(self, (explaining, running), part, questions)
+            for image, outcome in zip(part, outcomes):
+                explanations += _with_image(outcome.unwrap().explanations, image)
+        return explanations
+
+    def close(self) -> None:
+        """Close the engine that is open in this process, if there is one.
+
+        The next :meth:`explain` opens another.
+        """
+        self._session().close()
+
+    def __enter__(self) -> "Model":
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self.close()
+
+    def __getstate__(self) -> Dict[str, Any]:
+        """Without what is open."""
+        return {name: value for name, value in super().__getstate__().items()
+                if name != "_sessions"}
+
+    def _session(self) -> "_Session":
+        """The session of this process: one that was inherited by a fork is never touched."""
+        sessions: Dict[int, _Session] = self.__dict__.setdefault("_sessions", {})
+        return sessions.setdefault(os.getpid(), _Session())
+
+
+class _Session:
+    """An Explainer that stays open, for one call at a time."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._settings: Optional[Tuple[Explaining, Running]] = None
+        self._explainer: Optional[Explainer] = None
+
+    def explain(self, model: Model, settings: Tuple[Explaining, Running], images: List[Image],
+                questions: List[Question]) -> List[Outcome[Result]]:
+        """Explain a batch with the open Explainer, or with a new one in its place."""
+        with self._lock:
+            if self._explainer is None or settings != self._settings:
+                self._close()
+                self._explainer = Explainer.open(model, *settings)
+                self._settings = settings
+            return self._explainer.explain(images, questions)
+
+    def close(self) -> None:
+        """Close the Explainer, after the batch that it is working on."""
+        with self._lock:
+            self._close()
+
+    def _close(self) -> None:
+        if self._explainer is not None:
+            explainer, self._explainer = self._explainer, None
+            explainer.close()
+
+
+def _names(names: Union[str, Iterable[str]], keyword: str) -> Tuple[str, ...]:
+    """One name or several."""
+    several = (names,) if isinstance(names, str) or not isinstance(names, Iterable) else names
+    checked = tuple(several)
+    for name in checked:
+        if not isinstance(name, str):
+            raise QuestionError(f"{keyword} must be a name or several, not {name!r}", keyword)
+    return checked
+
+
+def _batches(images: Iterator[Image], size: int) -> Iterator[List[Image]]:
+    """The images in lists of a size; the last one may be shorter."""
+    while True:
+        part = list(itertools.islice(images, size))
+        if not part:
+            return
+        yield part
+
+
+def _with_image(explanations: List[Explanation], image: Image) -> Iterator[Explanation]:
+    """The explanations, each with the image that its input shows."""
+    for explanation in explanations:
+        array: np.ndarray = image[explanation.input] if isinstance(image, dict) else image
+        yield dataclasses.replace(explanation, image=array)

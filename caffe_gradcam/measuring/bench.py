@@ -1,0 +1,347 @@
+"""How far each method can be trusted at each layer: the metrics, over many images."""
+
+import os
+from dataclasses import dataclass, replace
+from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
+
+import numpy as np
+
+from caffe_gradcam.asking.questions import Class, Top
+from caffe_gradcam.asking.seeds import Likelihood, Linear
+from caffe_gradcam.engines.subnet import share
+from caffe_gradcam.explaining.explainer import BEST, Explainer
+from caffe_gradcam.explaining.explanation import Explanation, Result
+from caffe_gradcam.explaining.methods import heatmap
+from caffe_gradcam.explaining.passes import Pass
+from caffe_gradcam.measuring.annotations import Box, ClassBoxes
+from caffe_gradcam.measuring.measurement import BASELINES, Measurement, Settings
+from caffe_gradcam.measuring.metrics import (
+    baselines,
+    curves,
+    masking,
+    pointing,
+    road,
+    sanity,
+    similarity,
+    stability,
+)
+from caffe_gradcam.model.model import LoadedModel
+from caffe_gradcam.model.preprocess import Prepared, prepare
+from prototxt_tools import weights as weight_files
+from prototxt_tools.errors import InputError, Outcome, QuestionError
+
+# Stages in which the weights are randomised; the layers of a deep net are grouped.
+STAGES = 8
+# Without a known shape of the target blob, the random baseline is this coarse.
+_USUAL_CELLS = (7, 7)
+
+
+@dataclass(frozen=True, eq=False)
+class _Map:
+    """A map to be measured, its heat at the size of the input blob, and the boxes of its class."""
+
+    explanation: Explanation
+    heat: np.ndarray
+    boxes: Optional[List[Box]]
+
+
+@dataclass(frozen=True, eq=False)
+class _Subject:
+    """An image with all the maps of it that are measured."""
+
+    path: str
+    prepared: Prepared
+    classes: List[int]
+    maps: List[_Map]
+
+
+class Bench:
+    """Measures the maps of an explainer.
+
+    Parameters
+    ----------
+    explainer : Explainer
+        With all the methods to compare, on a model with all the layers to compare.
+    settings : Settings, optional
+
+    Attributes
+    ----------
+    stages : list of list of str
+        The layers whose weights are randomised, stage by stage.
+
+    Raises
+    ------
+    QuestionError
+        The model merges ten crops, so that no single input shows a whole map.
+    """
+
+    def __init__(self, explainer: Explainer, settings: Optional[Settings] = None) -> None:
+        self.explainer = explainer
+        self.settings = settings or Settings()
+        self.model: LoadedModel = explainer.model
+        if any(preprocessing.crops > 1 for preprocessing in self.model.inputs.values()):
+            raise QuestionError("maps of ten crops cannot be measured, since no single input "
+                                "of the net shows them whole; use one crop")
+        self.stages: List[List[str]] = []
+        self._weights: sanity.Weights = {}
+        if "sanity" in self.settings.metrics:
+            self._weights = loaded_weights(self.model)
+            self.stages = sanity.stages(list(self._weights), STAGES)
+
+    def measure(self, paths: Sequence[str], images: Sequence["Outcome[np.ndarray]"],
+                questions: Sequence[Any] = BEST,
+                boxes: Optional[Sequence[ClassBoxes]] = None,
+                ) -> List["Outcome[List[Measurement]]"]:
+        """Measure the maps of some images in one batch.
+
+        Parameters
+        ----------
+        paths : list of str
+        images : list of Outcome
+            H x W x 3 uint8 each, blue first; or why there is none.
+        questions : sequence of (int or Top)
+            The classes to explain; or a list of such for each image.
+        boxes : list of dict, optional
+            For each image, class index -> boxes of that class.
+
+        Returns
+        -------
+        list of Outcome
+            For each image a list of Measurement: by class, method and layer, with the baselines
+            at the end of each class.
+        """
+        prepared = [image.then(prepare, self.model.inputs) for image in images]
+        explained = Outcome.of(self.explainer.explain_prepared, prepared, questions)
+        results = explained.value or [Outcome(error=explained.error)] * len(paths)
+        subjects: List[Outcome[_Subject]] = []
+        for index, path in enumerate(paths):
+            image_boxes = boxes[index] if boxes else {}
+            subjects.append(results[index].then(
+                self._subject, path, prepared[index].value, image_boxes))
+        outcomes = [subject.then(self._measured) for subject in subjects]
+        if self.stages:
+            self._add_sanity(subjects, outcomes)
+        return outcomes
+
+    def _subject(self, result: Result, path: str, prepared: Prepared,
+                 boxes: ClassBoxes) -> _Subject:
+        explanations: List[Explanation] = []
+        classes = list(dict.fromkeys(
+            explanation.class_index for explanation in result.explanations))
+        for class_index in classes:
+            of_class = [explanation for explanation in result.explanations
+                        if explanation.class_index == class_index]
+            explanations += of_class + self._baselines(of_class[0], prepared, path)
+        return _Subject(path, prepared, [index for index in classes if index is not None], [
+            _Map(explanation, _heat_on_blob(explanation, prepared),
+                 boxes.get(_class_of(explanation)))
+            for explanation in explanations])
+
+    def _baselines(self, explanation: Explanation, prepared: Prepared,
+                   path: str) -> List[Explanation]:
+        """The baselines, as explanations of the same question."""
+        geometry = prepared.geometries[explanation.input][0]
+        size = prepared.blobs[explanation.input].shape[2:]
+        file_name = os.fsencode(os.path.basename(path))
+        rng = np.random.RandomState(
+            [self.settings.seed, _class_of(explanation)] + list(file_name))
+        shape = self.model.shapes.get(self.model.layers[0])
+        cells = (shape[2], shape[3]) if shape else _USUAL_CELLS
+        maps = {"random": baselines.random_map(size, cells, rng),
+                "centre": baselines.centre_map(size)}
+        return [replace(explanation, method=name, layer="", cam=maps[name], geometry=geometry,
+                        placement=None) for name in BASELINES]
+
+    def _measured(self, subject: _Subject) -> List[Measurement]:
+        measurements = self._faithfulness(subject)
+        if "stability" in self.settings.metrics:
+            distances = self._stability(subject)
+            measurements = [
+                measurement if distance is None else
+                replace(measurement, values=dict(measurement.values, moved=distance))
+                for measurement, distance in zip(measurements, distances)]
+        return measurements
+
+    def _faithfulness(self, subject: _Subject) -> List[Measurement]:
+        """Everything that follows from the maps and the net with its own weights."""
+        plans = [self._variants(subject, entry) for entry in subject.maps]
+        seeds = [self._seed(_class_of(entry.explanation)) for entry in subject.maps]
+        batch = Pass(self.explainer.engine, self.model.score, subject.prepared.blobs, [])
+        values: List[Dict[str, np.ndarray]] = [{} for _ in plans]
+        for source in self.model.inputs:
+            series = [(index, name, count, blobs) for index, plan in enumerate(plans)
+                      if subject.maps[index].explanation.input == source
+                      for name, (count, blobs) in plan.items()]
+            # All variants go through the net in one stream, so that it runs in full batches.
+            measured = batch.rerun_net(source, seeds, (
+                (index, 0, blob) for index, _, _, blobs in series for blob in blobs))
+            if not np.isfinite(measured).all():
+                raise InputError("the scores hold NaN or infinity where pixels are removed")
+            ends = np.cumsum([count for _, _, count, _ in series])[:-1]
+            for (index, name, _, _), part in zip(series, np.split(measured, ends)):
+                values[index][name] = part
+        return [self._measurement(subject.path, entry, map_values)
+                for entry, map_values in zip(subject.maps, values)]
+
+    def _variants(self, subject: _Subject,
+                  entry: _Map) -> Dict[str, Tuple[int, Iterable[np.ndarray]]]:
+        """Metric -> the number of input variants that it needs the values of, and these."""
+        heat, steps, seed = entry.heat, self.settings.steps, self.settings.seed
+        blob = subject.prepared.blobs[entry.explanation.input][0]
+        plan: Dict[str, Tuple[int, Iterable[np.ndarray]]] = {
+            "deletion": (steps + 1, curves.deletion(blob, heat, steps=steps, seed=seed)),
+            "insertion": (steps + 1, curves.insertion(blob, heat, steps=steps, seed=seed)),
+            "drop": (2, (variant for variant in [blob, masking.shown_through(blob, heat)])),
+            "road": (2 * len(road.FRACTIONS), road.road(blob, heat, seed=seed)),
+        }
+        return {name: plan[name] for name in plan if name in self.settings.metrics}
+
+    def _seed(self, class_index: int) -> Any:
+        """What is measured of a class: its probability, or its score where there is none."""
+        if self.model.link == "none":
+            return Linear("", class_index, {class_index: 1.0})
+        return Likelihood("", class_index, self.model.link)
+
+    def _measurement(self, path: str, entry: _Map, values: Dict[str, np.ndarray]) -> Measurement:
+        """The numbers that follow from the values of a map's variants."""
+        explanation = entry.explanation
+        drawn: Dict[str, np.ndarray] = {
+            name: values[name] for name in ("deletion", "insertion") if name in values}
+        numbers: Dict[str, float] = {
+            name: curves.area(curve) for name, curve in drawn.items()}
+        if len(drawn) == 2:
+            numbers["gap"] = numbers["insertion"] - numbers["deletion"]
+        if "drop" in values:
+            before, after = values["drop"][:1], values["drop"][1:]
+            numbers["drop"] = float(masking.drops(before, after)[0])
+            numbers["increase"] = float(masking.increases(before, after)[0])
+        if "road" in values:
+            numbers["road"] = road.gap(values["road"])
+        if "pointing" in self.settings.metrics and entry.boxes:
+            heat = explanation.heatmap
+            numbers["pointing"] = float(
+                pointing.hits(heat, entry.boxes, self.settings.tolerance))
+            numbers["energy"] = pointing.energy_inside(heat, entry.boxes)
+        return Measurement(path, _class_of(explanation), explanation.method,
+                           explanation.layer or None, numbers,
+                           {name: curve.tolist() for name, curve in drawn.items()})
+
+    def _stability(self, subject: _Subject) -> List[Optional[float]]:
+        """For each map, how far it moves when the image is slightly noisy; None for baselines."""
+        copies = {name: stability.noisy(blobs[0], seed=self.settings.seed)
+                  for name, blobs in subject.prepared.blobs.items()}
+        noisy = [replace(subject.prepared, blobs={
+            name: blobs[index:index + 1] for name, blobs in copies.items()})
+            for index in range(stability.SAMPLES)]
+        heats = self._heats(noisy, [subject.classes] * len(noisy))
+        of_map = iter(zip(*heats))
+        return [stability.sensitivity(entry.heat, np.stack(next(of_map))).largest
+                if entry.explanation.layer else None for entry in subject.maps]
+
+    def _heats(self, prepared: List[Prepared], questions: List[Any]) -> List[List[np.ndarray]]:
+        """The heat of each explanation of each image; raises the error of one that fails."""
+        results = self.explainer.explain_prepared(
+            [Outcome(image) for image in prepared], questions)
+        return [[_heat_on_blob(explanation, image)
+                 for explanation in result.unwrap().explanations]
+                for image, result in zip(prepared, results)]
+
+    def _add_sanity(self, subjects: List["Outcome[_Subject]"],
+                    outcomes: List["Outcome[List[Measurement]]"]) -> None:
+        """Add to the outcomes how similar each map is to those of random weights."""
+        good = [index for index, outcome in enumerate(outcomes) if outcome.ok]
+        if not good:
+            return
+        stages = Outcome.of(self._sanity, [subjects[index].unwrap() for index in good])
+        for position, index in enumerate(good):
+            if stages.value is None:
+                outcomes[index] = Outcome(error=stages.error)
+                continue
+            outcomes[index] = Outcome([
+                replace(measurement, stages=by_stage,
+                        values=dict(measurement.values, sanity=by_stage[-1][0]))
+                if by_stage else measurement
+                for measurement, by_stage in zip(outcomes[index].unwrap(),
+                                                 stages.value[position])])
+
+    def _sanity(self, subjects: List[_Subject]) -> List[List[List[Tuple[float, float]]]]:
+        """For each map of each image, its similarity to those of random weights, by stage."""
+        def look() -> List[List[np.ndarray]]:
+            return self._heats([subject.prepared for subject in subjects],
+                               [subject.classes for subject in subjects])
+
+        by_stage = sanity.cascade(self.explainer, self._weights, self.stages, look,
+                                  self.settings.seed)
+        similarities = []
+        for position, subject in enumerate(subjects):
+            of_net = iter(range(len(subject.maps)))
+            similarities.append([
+                _similarities(entry.heat, position, next(of_net), by_stage)
+                if entry.explanation.layer else [] for entry in subject.maps])
+        return similarities
+
+
+def check_questions(questions: Iterable[Any]) -> None:
+    """Raise a QuestionError for a question that is not about single classes."""
+    for question in questions:
+        if not isinstance(question, (Class, Top)):
+            raise QuestionError("a map is measured by the value of one class: give a class by "
+                                "number or name, or top:K")
+
+
+def loaded_weights(model: LoadedModel) -> sanity.Weights:
+    """The weights of the layers that the scores depend on, in the order of the net."""
+    graph = model.graph
+    needed = graph.ancestors([model.score])
+    weights = share(graph.net, weight_files.load(model.weights))
+    return {layer.name: weights[layer.name] for index, layer in enumerate(graph.net.layers)
+            if index in needed and weights.get(layer.name)}
+
+
+def spread_layers(model: LoadedModel, count: int = 3) -> List[str]:
+    """Blobs worth comparing: the model's layer, and the last blob of each finer resolution.
+
+    Parameters
+    ----------
+    model : LoadedModel
+    count : int
+        At most so many.
+    """
+    graph, blobs = model.graph, [model.layers[0]]
+    area = _area(model.shapes.get(blobs[0]))
+    for index in sorted(graph.ancestors(blobs), reverse=True):
+        layer = graph.net.layers[index]
+        for blob in layer.tops if layer.type != "Pooling" and layer.bottoms else ():
+            if len(blobs) < count and area < _area(model.shapes.get(blob)):
+                blobs.append(blob)
+                area = _area(model.shapes[blob])
+    return blobs
+
+
+def _heat_on_blob(explanation: Explanation, prepared: Prepared) -> np.ndarray:
+    """The heatmap at the size of the blob that the net reads: h x w float32 in [0, 1]."""
+    height, width = prepared.blobs[explanation.input].shape[2:]
+    x0, y0, x1, y1 = prepared.geometries[explanation.input][0].rectangle
+    rows = y0 + (np.arange(height) + 0.5) * (y1 - y0) / height
+    columns = x0 + (np.arange(width) + 0.5) * (x1 - x0) / width
+    return heatmap(explanation.geometry.sample(
+        np.maximum(explanation.cam, 0) * (explanation.status == "ok"), explanation.placement,
+        rows, columns))
+
+
+def _similarities(heat: np.ndarray, image_index: int, map_index: int,
+                  by_stage: List[List[List[np.ndarray]]]) -> List[Tuple[float, float]]:
+    """Rank correlation and structural similarity of a map with that of each stage."""
+    others = [stage[image_index][map_index] for stage in by_stage]
+    return [(similarity.rank_correlation(heat, other), similarity.ssim(heat, other))
+            for other in others]
+
+
+def _class_of(explanation: Explanation) -> int:
+    """The class of an explanation, all of which are about one class here."""
+    assert explanation.class_index is not None
+    return explanation.class_index
+
+
+def _area(shape: Optional[Tuple[int, ...]]) -> int:
+    return shape[2] * shape[3] if shape and len(shape) == 4 else 0

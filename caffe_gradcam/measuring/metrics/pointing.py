@@ -1,0 +1,71 @@
+"""Does a map point into a box?
+
+A box is ``(x, y, width, height)`` in pixels, like the map.
+"""
+
+from typing import Sequence, Tuple
+
+import numpy as np
+
+Box = Tuple[float, float, float, float]
+
+
+def hits(heat: np.ndarray, boxes: Sequence[Box], tolerance: float = 0) -> bool:
+    """The pointing game: whether the hottest pixel lies in one of the boxes.
+
+    Zhang, Lin, Brandt, Shen and Sclaroff, "Top-down Neural Attention by Excitation Backprop",
+    ECCV 2016, section 4.1; there the tolerance is 15 pixels.
+
+    Parameters
+    ----------
+    heat : numpy.ndarray
+        H x W. The first of several equally hot pixels counts. A map without a positive value
+        points nowhere, and misses.
+    boxes : sequence of (float, float, float, float)
+        The boxes of the class in question.
+    tolerance : float
+        A pixel counts as inside if its centre is at most this far, in pixels, from the centre of
+        a pixel of a box.
+
+    Returns
+    -------
+    bool
+    """
+    if heat.max() <= 0:
+        return False
+    row, column = np.unravel_index(int(heat.argmax()), heat.shape)
+    return any(_distance(int(column), int(row), box) <= tolerance for box in boxes)
+
+
+def energy_inside(heat: np.ndarray, boxes: Sequence[Box]) -> float:
+    """The energy-based pointing game: the part of the heat that lies in the boxes.
+
+    Wang et al., "Score-CAM: Score-Weighted Visual Explanations for Convolutional Neural Networks",
+    CVPR Workshops 2020, section 4.3.
+
+    Parameters
+    ----------
+    heat : numpy.ndarray
+        H x W, not negative.
+    boxes : sequence of (float, float, float, float)
+        Heat in the overlap of two boxes counts once.
+
+    Returns
+    -------
+    float
+        In [0, 1]; 0 where there is no heat.
+    """
+    inside = np.zeros(heat.shape, bool)
+    for x, y, width, height in boxes:
+        top, left = max(int(round(y)), 0), max(int(round(x)), 0)
+        inside[top:max(int(round(y + height)), 0), left:max(int(round(x + width)), 0)] = True
+    total = heat.sum(dtype=np.float64)
+    return float(heat[inside].sum(dtype=np.float64) / total) if total > 0 else 0.0
+
+
+def _distance(column: int, row: int, box: Box) -> float:
+    """The distance from a pixel to the nearest pixel of a box."""
+    x, y, width, height = box
+    across = max(x - column, column - (x + width - 1), 0)
+    down = max(y - row, row - (y + height - 1), 0)
+    return float(np.hypot(across, down))

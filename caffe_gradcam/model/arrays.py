@@ -1,0 +1,294 @@
+"""Whatever Python code gives as images -> uint8 arrays, blue first.
+
+The rule is that nothing is guessed: a value that could mean two things is refused with its type,
+its shape, its range and the way to convert it. PIL, torch and pandas are recognised without being
+imported.
+"""
+
+import os
+from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Union
+
+import numpy as np
+
+from caffe_gradcam.model import choices
+from caffe_gradcam.model import images as image_files
+from prototxt_tools.errors import ImageError
+
+# One image, or one for each input blob.
+Image = Union[np.ndarray, Dict[str, np.ndarray]]
+
+COLORS = ("BGR", "RGB")
+# Keys of a row that holds an image: what Hugging Face, pandas and Ray call it, then WebDataset's.
+_KEYS = ("image", "img", "jpg", "jpeg", "png", "webp", "bmp", "ppm", "tif", "tiff", "bytes", "path")
+_CHANNELS = (1, 3, 4)
+
+
+def as_images(value: Any, color: str = "BGR", inputs: Sequence[str] = ()) -> Iterator[Image]:
+    """The images in a value, one at a time: lists, generators and tables are read lazily.
+
+    Parameters
+    ----------
+    value : object
+        One image as :func:`as_image` takes it; a stack of N x H x W x C; for nets with several
+        inputs a dict of input blob -> image; or an iterable of these, such as a list, a
+        generator, a data frame or a data set whose rows have an ``image``.
+    color : str
+        "BGR" or "RGB": the order of the channels of arrays and tensors.
+    inputs : sequence of str
+        The net's input blobs.
+
+    Yields
+    ------
+    numpy.ndarray or dict
+        H x W x 3 uint8, blue first; or input blob -> such an array.
+
+    Raises
+    ------
+    ImageError
+        When its turn comes: something that is not an image, or that could mean two things. The
+        message names the position in the iterable, counted from 1.
+    """
+    choices.check([color], COLORS, "color")
+    reader = _Reader(color, tuple(inputs))
+    if _is_single(value):
+        yield from reader.images(value, "the image")
+        return
+    for number, entry in enumerate(_entries(value), 1):
+        yield from reader.images(entry, f"image {number}")
+
+
+def as_image(value: Any, color: str = "BGR", inputs: Sequence[str] = (),
+             name: str = "the image") -> Image:
+    """One image.
+
+    Parameters
+    ----------
+    value : object
+        A path; a file's bytes, or a file open for reading; a PIL image; an array or tensor of
+        uint8: H x W, H x W x 1, H x W x 3 or H x W x 4, whose alpha is dropped as in files; a
+        mapping or a row with one of these under ``image``; or input blob -> any of these.
+    color, inputs
+        As for :func:`as_images`.
+    name : str
+        What messages call it; files are called by their paths.
+
+    Returns
+    -------
+    numpy.ndarray or dict
+        As for :func:`as_images`. Arrays that are already of this form are not copied.
+
+    Raises
+    ------
+    ImageError
+        It is not an image, is several, or could mean two things.
+    """
+    choices.check([color], COLORS, "color")
+    images = list(_Reader(color, tuple(inputs)).images(value, name))
+    if len(images) != 1:
+        raise ImageError(f"{name}: a stack of {len(images)} images, where one is needed")
+    return images[0]
+
+
+class _Reader:
+    """Reads single values."""
+
+    def __init__(self, color: str, inputs: Sequence[str]) -> None:
+        self.color = color
+        self.inputs = inputs
+
+    def images(self, value: Any, name: str) -> List[Image]:
+        """The images in one value: one, or those of a stack."""
+        row = _row(value)
+        if row is None:
+            return list(self._images(value, name))
+        blobs = [blob for blob in self.inputs if blob in row]
+        if blobs and (len(blobs) == len(row) or len(blobs) == len(self.inputs) > 1):
+            return [{blob: self._only(row[blob], f"{name}, input {blob}") for blob in blobs}]
+        key = next((key for key in _KEYS if row.get(key) is not None), None)
+        if key is None:
+            keys = ", ".join(map(str, row)) or "none"
+            raise ImageError(f"{name}: a row without an image; its keys are {keys}, and the "
+                             "image must be under the key 'image'")
+        return self.images(row[key], name)
+
+    def _only(self, value: Any, name: str) -> np.ndarray:
+        images = self.images(value, name)
+        if len(images) != 1 or isinstance(images[0], dict):
+            raise ImageError(f"{name}: one image is needed, not {len(images)}")
+        return images[0]
+
+    def _images(self, value: Any, name: str) -> Sequence[np.ndarray]:
+        if isinstance(value, (str, os.PathLike)):
+            return [image_files.read(value)]
+        if isinstance(value, (bytes, bytearray, memoryview)):
+            return [image_files.decode(bytes(value), name)]
+        if hasattr(value, "read") and not _is_pil(value):
+            return [image_files.decode(value.read(), str(getattr(value, "name", name)))]
+        if _is_pil(value):
+            return [_from_pil(value, name)]
+        if _is_tensor(value):
+            return self._arrays(_from_tensor(value), name, "tensor")
+        if hasattr(value, "__array__"):
+            return self._arrays(np.asarray(value), name, "array")
+        raise ImageError(f"{name}: cannot make an image of {_kind(value)}; give a path, a file's "
+                         "bytes, a PIL image or a uint8 array of H x W x 3")
+
+    def _arrays(self, array: np.ndarray, name: str, noun: str) -> Sequence[np.ndarray]:
+        """The images of an array: one, or those of a stack."""
+        _check_values(array, name, noun)
+        _check_shape(array, name, noun)
+        if array.ndim == 4:
+            return [self._ordered(image) for image in array]
+        return [self._ordered(array)]
+
+    def _ordered(self, array: np.ndarray) -> np.ndarray:
+        """H x W x 3, blue first, of an H x W, H x W x 1, H x W x 3 or H x W x 4 array."""
+        if array.ndim == 2:
+            array = array[:, :, np.newaxis]
+        if array.shape[2] == 1:
+            return np.repeat(array, 3, axis=2)
+        if array.shape[2] == 4:
+            array = array[:, :, :3]
+        if self.color == "RGB":
+            array = array[:, :, ::-1]
+        return np.ascontiguousarray(array)
+
+
+def _is_single(value: Any) -> bool:
+    """Whether a value is not an iterable of images."""
+    if isinstance(value, (str, bytes, bytearray, memoryview, os.PathLike)) or _is_pil(value):
+        return True
+    if _is_tensor(value) or hasattr(value, "read") or _row(value) is not None:
+        return True
+    if _is_table(value) or _is_column(value):
+        return False
+    if isinstance(value, np.ndarray):
+        return value.dtype.kind not in "OUS"
+    return hasattr(value, "__array__") or not hasattr(value, "__iter__")
+
+
+def _entries(value: Any) -> Iterable[Any]:
+    """What an iterable holds: the rows of a table, else its elements."""
+    if hasattr(value, "iter_rows"):  # Ray's data sets, and Polars' data frames.
+        return value.iter_rows(named=True) if hasattr(value, "to_dict") else value.iter_rows()
+    return value.to_dict("records") if _is_table(value) else value
+
+
+def _row(value: Any) -> Optional[Mapping[Any, Any]]:
+    """A mapping, or the row of a data frame, as a mapping; None where it is neither."""
+    if isinstance(value, Mapping):
+        return value
+    if hasattr(value, "_asdict"):
+        return value._asdict()
+    is_row = _is_column(value) and any(key in value.index for key in _KEYS)
+    return value.to_dict() if is_row else None
+
+
+def _is_table(value: Any) -> bool:
+    return hasattr(value, "iter_rows") or (
+        hasattr(value, "to_dict") and hasattr(value, "columns"))
+
+
+def _is_column(value: Any) -> bool:
+    """A column or a row of a data frame."""
+    return hasattr(value, "to_dict") and hasattr(value, "index") and not _is_table(value)
+
+
+def _is_from(value: Any, package: str) -> bool:
+    return any(kind.__module__.split(".")[0] == package for kind in type(value).__mro__)
+
+
+def _is_pil(value: Any) -> bool:
+    return _is_from(value, "PIL") and hasattr(value, "mode")
+
+
+def _is_tensor(value: Any) -> bool:
+    return _is_from(value, "torch") and hasattr(value, "detach")
+
+
+def _from_tensor(tensor: Any) -> np.ndarray:
+    tensor = tensor.detach().cpu()
+    if str(tensor.dtype) == "torch.bfloat16":
+        tensor = tensor.float()
+    return tensor.numpy()
+
+
+def _from_pil(image: Any, name: str) -> np.ndarray:
+    """A PIL image as its file would be read: turned upright, without alpha, blue first."""
+    from PIL import ImageOps
+
+    name = str(getattr(image, "filename", "") or name)
+    if image.mode in ("I", "F"):
+        low, high = image.getextrema()
+        raise ImageError(f"{name}: a PIL image of mode {image.mode} with values from {low:g} to "
+                         f"{high:g}; scale them to 0..255 and convert it to mode L")
+    try:
+        # Old versions of PIL have no orientation to apply to images that did not come from files.
+        upright = ImageOps.exif_transpose(image) or image
+        if image.mode.startswith("I;16"):
+            return image_files.to_uint8(np.repeat(
+                np.asarray(upright).astype(np.uint16)[:, :, np.newaxis], 3, axis=2), name)
+        return np.ascontiguousarray(np.asarray(upright.convert("RGB"))[:, :, ::-1])
+    except (OSError, SyntaxError, ValueError) as error:
+        raise ImageError(f"{name}: PIL cannot read the image: {error}", name) from None
+
+
+def _check_values(array: np.ndarray, name: str, noun: str) -> None:
+    if array.dtype == np.uint8:
+        return
+    given = _description(array, name, noun)
+    if array.dtype.kind not in "biuf" or not array.size:
+        raise ImageError(f"{given}; give uint8 values, height x width x 3 channels")
+    finite = array[np.isfinite(array)]
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (np.nan, np.nan)
+    raise ImageError(f"{given}, with values from {low:g} to {high:g}; images must be uint8 values "
+                     f"from 0 to 255: {_conversion(array.dtype, low, high)}")
+
+
+def _conversion(dtype: np.dtype, low: float, high: float) -> str:
+    """How to make uint8 values of others."""
+    if not low >= 0:
+        return "undo the normalisation, then round to uint8"
+    if dtype.kind == "b":
+        return "convert with image.astype('uint8') * 255"
+    if dtype.kind == "f" and high <= 1:
+        return ("convert with (image * 255).round().astype('uint8'); caffe.io.load_image and "
+                "torchvision give RGB, so also pass color='RGB'")
+    if high <= 255:
+        return "convert with image.round().astype('uint8')"
+    if dtype == np.uint16:
+        return "convert with (image // 257).astype('uint8') if they go up to 65535"
+    return "scale them to 0..255, then round to uint8"
+
+
+def _check_shape(array: np.ndarray, name: str, noun: str) -> None:
+    shape = array.shape
+    has_channels = len(shape) in (3, 4) and shape[-1] in _CHANNELS
+    if array.size and (has_channels or len(shape) == 2):
+        if noun == "array" or len(shape) == 2 or shape[-3] not in _CHANNELS:
+            return
+    given = _description(array, name, noun) + ","
+    if array.size and len(shape) in (3, 4) and shape[-3] in _CHANNELS:
+        raise ImageError(f"{given} seems to have its channels first; put them last with "
+                         f"{_channels_last(noun, len(shape))}, and pass color='RGB' if they are "
+                         "red, green and blue")
+    if array.size and len(shape) == 3:
+        raise ImageError(f"{given} has {shape[-1]} channels, where an image has 1, 3 or 4; if it "
+                         "is a stack of grey images, add an axis with images[..., None]")
+    raise ImageError(f"{given} is not an image; give H x W, H x W x C with 1, 3 or 4 channels, or "
+                     "a stack of N x H x W x C")
+
+
+def _channels_last(noun: str, axes: int) -> str:
+    order = "1, 2, 0" if axes == 3 else "0, 2, 3, 1"
+    return f"image.permute({order})" if noun == "tensor" else f"image.transpose({order})"
+
+
+def _description(array: np.ndarray, name: str, noun: str) -> str:
+    shape = " x ".join(map(str, array.shape)) or "no axes"
+    article = "an" if noun == "array" else "a"
+    return f"{name}: {article} {noun} of {array.dtype}, {shape}"
+
+
+def _kind(value: Any) -> str:
+    return "None" if value is None else f"{type(value).__name__} {str(value)[:40]!r}"

@@ -1,0 +1,46 @@
+"""Names that a user chooses from."""
+
+import difflib
+from typing import Iterable, Sequence
+
+from prototxt_tools.errors import QuestionError
+
+
+def check(names: Iterable[str], choices: Iterable[str], noun: str) -> None:
+    """Raise a QuestionError for the first name that is not among the choices.
+
+    Parameters
+    ----------
+    names, choices : iterable of str
+    noun : str
+        What they name: "method".
+    """
+    choices = list(choices)
+    for name in names:
+        if name not in choices:
+            raise QuestionError(f"there is no {noun} {name!r}; {hint(name, choices)}", str(name))
+
+
+def check_keywords(call: str, keywords: Iterable[str], choices: Iterable[str]) -> None:
+    """Raise a QuestionError for the first keyword that a Python call does not take.
+
+    Parameters
+    ----------
+    call : str
+        The name of what is called: "Model.load".
+    keywords : iterable of str
+        Those that no parameter of the call took.
+    choices : iterable of str
+        Those that it takes.
+    """
+    choices = list(choices)
+    for keyword in keywords:
+        near = difflib.get_close_matches(keyword, choices, 1, 0.5)
+        advice = f"did you mean {near[0]!r}?" if near else "known are " + ", ".join(choices)
+        raise QuestionError(f"{call} has no keyword {keyword!r}; {advice}", keyword)
+
+
+def hint(name: object, choices: Sequence[str]) -> str:
+    """Near names, or all of them."""
+    near = difflib.get_close_matches(str(name), choices, 3, 0.5)
+    return f"did you mean {' or '.join(near)}?" if near else "known: " + ", ".join(choices)

@@ -1,0 +1,160 @@
+"""The values of a model's fields, from a readme.md, the command line or Python.
+
+Each reader takes the value that YAML or Python gives, or the word of a command line, and the
+folder that file names are relative to. It raises ValueError with the rest of a sentence that
+begins with the field's name.
+"""
+
+import os
+from typing import Any, Callable, Dict, List, Optional, Tuple, Union
+
+import numpy as np
+
+from caffe_gradcam.model import folder as model_folder
+from caffe_gradcam.model.preprocess import CHANNELS, LETTERBOX
+
+Reader = Callable[[Any, str], Any]
+
+NOTHING = ("none", "null", "")
+
+
+def pair(value: Any, folder: str = "") -> Tuple[int, int]:
+    """Height and width: ``[227, 227]``, ``227x227`` or ``227``."""
+    sizes = _whole_numbers(value)
+    if sizes is None or len(sizes) not in (1, 2):
+        raise ValueError(f"must be HEIGHTxWIDTH, not {value!r}")
+    return sizes[0], sizes[-1]
+
+
+def crop(value: Any, folder: str = "") -> Optional[Tuple[int, int]]:
+    """As :func:`pair`, or None for no crop."""
+    return None if is_nothing(value) else pair(value)
+
+
+def crops(value: Any, folder: str = "") -> int:
+    """How many crops of an image the net sees: 1 or 10."""
+    numbers = _whole_numbers(value)
+    if numbers is None or numbers not in ([1], [10]):
+        raise ValueError(f"must be 1 or 10, not {value!r}")
+    return numbers[0]
+
+
+def resize(value: Any, folder: str = "") -> Union[None, int, str, Tuple[int, int]]:
+    """Height and width, the length of the short side, letterbox, or None for no resizing."""
+    if is_nothing(value):
+        return None
+    if isinstance(value, str) and value.lower() == LETTERBOX:
+        return LETTERBOX
+    sizes = _whole_numbers(value)
+    if sizes is None or len(sizes) not in (1, 2):
+        raise ValueError(f"must be HEIGHTxWIDTH, one number, letterbox or none, not {value!r}")
+    return (sizes[0], sizes[1]) if len(sizes) == 2 else sizes[0]
+
+
+def scale(value: Any, folder: str = "") -> float:
+    """A factor other than 0."""
+    numbers = _numbers(value)
+    if numbers is None or len(numbers) != 1 or numbers[0] == 0:
+        raise ValueError(f"must be a number other than 0, not {value!r}")
+    return numbers[0]
+
+
+def channel_order(value: Any, folder: str = "") -> str:
+    """One of BGR, RGB and GRAY."""
+    order = str(value).upper().replace("GREY", "GRAY")
+    if order not in CHANNELS:
+        raise ValueError(f"must be one of {', '.join(CHANNELS)}, not {value!r}")
+    return order
+
+
+def mean(value: Any, folder: str = "") -> Optional[np.ndarray]:
+    """One number per channel, one for all, a mean image, None, or the name of a mean file."""
+    if is_nothing(value):
+        return None
+    if isinstance(value, np.ndarray) and value.ndim > 1:
+        problem = model_folder.mean_problem(value)
+        if problem:
+            raise ValueError(f"must be {problem}")
+        return value.astype(np.float32)
+    numbers = _numbers(value)
+    if numbers is not None:
+        return np.array(numbers, np.float32)
+    if not isinstance(value, (str, os.PathLike)) or not str(value).endswith(model_folder.MEANS):
+        raise ValueError(f"must be numbers, none, or a .npy or .binaryproto file, not {value!r}")
+    return model_folder.read_mean(_path(value, folder))
+
+
+def name(value: Any, folder: str = "") -> str:
+    """The name of a blob or layer."""
+    if not isinstance(value, (str, int, float)) or is_nothing(value):
+        raise ValueError(f"must be the name of a blob or layer, not {value!r}")
+    return str(value)
+
+
+def names(value: Any, folder: str = "") -> Tuple[str, ...]:
+    """One name or several."""
+    several = isinstance(value, (list, tuple)) and len(value) > 0
+    return tuple(name(entry) for entry in (value if several else [value]))
+
+
+def labels(value: Any, folder: str = "") -> Union[str, Tuple[str, ...]]:
+    """The path of a labels file, or the names themselves."""
+    if isinstance(value, (list, tuple)) and value:
+        return tuple(str(entry) for entry in value)
+    if not isinstance(value, (str, os.PathLike)):
+        raise ValueError(f"must be the name of a file or a list of names, not {value!r}")
+    return _path(value, folder)
+
+
+# Field -> reader; the fields in OF_INPUT belong to one input blob, the others to the model.
+READERS: Dict[str, Reader] = {
+    "size": pair,
+    "channel_order": channel_order,
+    "mean": mean,
+    "scale": scale,
+    "resize": resize,
+    "crop": crop,
+    "crops": crops,
+    "score": name,
+    "layers": names,
+    "labels": labels,
+}
+OF_INPUT = ("size", "channel_order", "mean", "scale", "resize", "crop", "crops")
+
+
+def _path(value: Any, folder: str) -> str:
+    """The path of a file; those that a readme.md names lie in its folder."""
+    path = os.fspath(value)
+    if folder and (os.path.isabs(path) or os.path.normpath(path).split(os.sep)[0] == os.pardir):
+        raise ValueError(f"must name a file in the model's folder, not {path!r}")
+    return os.path.join(folder, path)
+
+
+def is_nothing(value: Any) -> bool:
+    """Whether a value is None, or a word for it."""
+    return value is None or (isinstance(value, str) and value.lower() in NOTHING)
+
+
+def _numbers(value: Any) -> Optional[List[float]]:
+    """A list of finite numbers, or None if the value is something else."""
+    if isinstance(value, str):
+        value = value.strip("[]() ").replace(",", " ").split()
+    if isinstance(value, np.ndarray):
+        value = value.ravel().tolist()
+    if not isinstance(value, (list, tuple)):
+        value = [value]
+    if any(isinstance(number, bool) for number in value):
+        return None
+    try:
+        numbers = [float(number) for number in value]
+    except (TypeError, ValueError):
+        return None
+    return numbers if numbers and np.isfinite(numbers).all() else None
+
+
+def _whole_numbers(value: Any) -> Optional[List[int]]:
+    """A list of positive whole numbers, or None; ``227x227`` counts as two."""
+    numbers = _numbers(value.lower().replace("x", " ") if isinstance(value, str) else value)
+    if numbers is None or any(number != int(number) or number < 1 for number in numbers):
+        return None
+    return [int(number) for number in numbers]

@@ -1,0 +1,267 @@
+"""Image -> blob."""
+
+from dataclasses import dataclass
+from typing import Any, Dict, List, Mapping, Optional, Tuple, Union
+
+import numpy as np
+
+from caffe_gradcam.model import choices
+from caffe_gradcam.model.geometry import Geometry
+from prototxt_tools.errors import ImageError
+
+CHANNELS = {"BGR": 3, "RGB": 3, "GRAY": 1}
+LETTERBOX = "letterbox"
+# The most pixels after the resize; and the values of an image from which on memory is spared.
+_MOST_PIXELS = 1 << 26
+_LARGE = 1 << 26
+
+Size = Tuple[int, int]
+# Left and upper edge of a resized image and its pixels' width and height, in pixels of the image.
+_Frame = Tuple[float, float, float, float]
+# Top, left, height, width of a crop, and whether it is mirrored.
+_View = Tuple[int, int, int, int, bool]
+
+
+@dataclass(frozen=True, eq=False)
+class Preprocessing:
+    """What an input expects of its images, in the order in which Caffe's Transformer works.
+
+    Attributes
+    ----------
+    size : (int, int)
+        Height and width of the net's input blob.
+    channel_order : str
+        "BGR", "RGB" or "GRAY".
+    mean : None or numpy.ndarray
+        Subtracted; one value per channel (C) or a mean image (C x h x w), in the net's channel
+        order, in the range 0..255.
+    scale : float
+        Multiplied after the mean was subtracted.
+    resize : None, (int, int), int or str
+        Height and width to which the whole image is warped; or the length of its short side,
+        the proportions kept; or ``LETTERBOX``: as large as fits into ``size``, the proportions
+        kept, the rest of the mean colour; None leaves it as it is.
+    crop : None or (int, int)
+        Height and width of the crop that follows.
+    crops : int
+        1 for the middle; 10 for the corners, the middle and the mirror images of all five.
+    """
+
+    size: Size
+    channel_order: str = "BGR"
+    mean: Optional[np.ndarray] = None
+    scale: float = 1.0
+    resize: Union[None, Size, int, str] = None
+    crop: Optional[Size] = None
+    crops: int = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """An image as the net reads it; made without the net, in any process.
+
+    Attributes
+    ----------
+    blobs : dict
+        Input blob -> V x C x h x w float32, one for each crop.
+    geometries : dict
+        Input blob -> list of V Geometry.
+    """
+
+    blobs: Dict[str, np.ndarray]
+    geometries: Dict[str, List[Geometry]]
+
+
+def prepare(image: Union[np.ndarray, Mapping[str, np.ndarray]],
+            inputs: Mapping[str, Preprocessing]) -> Prepared:
+    """Make blobs of an image.
+
+    Parameters
+    ----------
+    image : numpy.ndarray or dict
+        H x W x 3 uint8, blue first; for nets with several inputs, input blob -> such an array,
+        or one for all.
+    inputs : dict
+        Input blob -> Preprocessing; see ``LoadedModel.inputs``.
+
+    Raises
+    ------
+    QuestionError
+        An image is given for an input that the net does not have.
+    ImageError
+        An image is missing, or does not fit its input.
+    """
+    images = image if isinstance(image, Mapping) else dict.fromkeys(inputs, image)
+    choices.check(images, inputs, "input")
+    missing = [blob for blob in inputs if blob not in images]
+    if missing:
+        raise ImageError(f"no image for input {' and '.join(missing)}", missing[0])
+    prepared = {blob: to_blobs(images[blob], preprocessing)
+                for blob, preprocessing in inputs.items()}
+    return Prepared({blob: blobs for blob, (blobs, _) in prepared.items()},
+                    {blob: geometries for blob, (_, geometries) in prepared.items()})
+
+
+def to_blobs(image: np.ndarray, preprocessing: Preprocessing
+             ) -> Tuple[np.ndarray, List[Geometry]]:
+    """Turn an image into what the net reads: one blob, or ten for its ten crops.
+
+    Resize (float32, bilinear, as ``cv2.INTER_LINEAR``), crop, channel order, minus mean, times
+    scale: the order of ``caffe.io.Transformer`` and of Caffe's ``DataTransformer``. The ten crops
+    are those of ``caffe.io.oversample``: the corners, the middle, and all five mirrored.
+
+    Parameters
+    ----------
+    image : numpy.ndarray
+        H x W x 3 uint8, blue first.
+    preprocessing : Preprocessing
+
+    Returns
+    -------
+    blobs : numpy.ndarray
+        V x C x h x w float32.
+    geometries : list of Geometry
+        The part of the image that each blob shows.
+
+    Raises
+    ------
+    ImageError
+        The image is not an array as above or smaller than the crop, or the result does not have
+        the net's input size.
+    """
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+        shape = " x ".join(map(str, image.shape))
+        raise ImageError(f"an image must be H x W x 3 of uint8, not {shape} of {image.dtype}; "
+                         "caffe_gradcam.model.arrays.as_image converts what it can")
+    pixels, frame = _resized(image, preprocessing)
+    height, width = pixels.shape[:2]
+    views = _views((height, width), preprocessing.crop or (height, width), preprocessing.crops)
+    shown = [_view(pixels, frame, view, preprocessing) for view in views]
+    image_size = (image.shape[0], image.shape[1])
+    geometries = [Geometry(image_size, rectangle) for _, rectangle in shown]
+    return np.stack([blob for blob, _ in shown]), geometries
+
+
+def _view(pixels: np.ndarray, frame: _Frame, view: _View, preprocessing: Preprocessing
+          ) -> Tuple[np.ndarray, Tuple[float, float, float, float]]:
+    """The blob of one crop, and its rectangle on the image."""
+    top, left, rows, columns, mirrored = view
+    height, width = preprocessing.size
+    if (rows, columns) != (height, width):
+        raise ImageError(f"the image is {rows}x{columns} after resize and crop, but the net's "
+                         f"input is {height}x{width}")
+    part = np.asarray(pixels[top:top + rows, left:left + columns], np.float32)
+    blob = _to_channels(part, preprocessing.channel_order)
+    if preprocessing.mean is not None:
+        blob = blob - _mean_for(preprocessing, preprocessing.mean, pixels.shape[:2], (top, left))
+    blob = blob * np.float32(preprocessing.scale)
+    x0, y0, x, y = frame
+    edges = (x0 + left * x, y0 + top * y, x0 + (left + columns) * x, y0 + (top + rows) * y)
+    if mirrored:
+        blob, edges = blob[:, :, ::-1], (edges[2], edges[1], edges[0], edges[3])
+    return np.ascontiguousarray(blob, np.float32), edges
+
+
+def _resized(image: np.ndarray, preprocessing: Preprocessing) -> Tuple[np.ndarray, _Frame]:
+    """The resized image and its frame."""
+    height, width = image.shape[:2]
+    if preprocessing.resize == LETTERBOX:
+        return _letterboxed(image, preprocessing)
+    rows, columns = _resized_size((height, width), preprocessing.resize)
+    if rows * columns > _MOST_PIXELS:
+        raise ImageError(f"the image of {height}x{width} is too long and thin: resized, it would "
+                         f"be {rows}x{columns}")
+    frame = 0.0, 0.0, width / float(columns), height / float(rows)
+    return _warped(image, (rows, columns)), frame
+
+
+def _warped(image: np.ndarray, size: Size) -> np.ndarray:
+    """The image at this size; unchanged where it has it already."""
+    import cv2
+
+    if image.shape[:2] == tuple(size):
+        return image
+    # The float32 copy of a large image would fill the memory: one channel at a time.
+    parts = [image] if image.size < _LARGE else [
+        np.ascontiguousarray(image[:, :, channel]) for channel in range(3)]
+    warped = [cv2.resize(part.astype(np.float32), tuple(size)[::-1],
+                         interpolation=cv2.INTER_LINEAR) for part in parts]
+    return warped[0] if len(warped) == 1 else np.stack(warped, axis=2)
+
+
+def _letterboxed(image: np.ndarray, preprocessing: Preprocessing) -> Tuple[np.ndarray, _Frame]:
+    """The whole image in the middle of a canvas of the mean colour, its proportions kept."""
+    size, (height, width) = preprocessing.size, image.shape[:2]
+    factor = min(size[0] / float(height), size[1] / float(width))
+    inner = (max(1, int(round(height * factor))), max(1, int(round(width * factor))))
+    top, left, rows, columns = _centre(size, inner)
+    canvas = np.empty(tuple(size) + (3,), np.float32)
+    canvas[:] = _mean_colour(preprocessing)
+    canvas[top:top + rows, left:left + columns] = _warped(image, inner)
+    y, x = height / float(rows), width / float(columns)
+    return canvas, (-left * x, -top * y, x, y)
+
+
+def _mean_colour(preprocessing: Preprocessing) -> np.ndarray:
+    """The mean as blue, green and red."""
+    mean = np.zeros(1, np.float32) if preprocessing.mean is None else preprocessing.mean
+    mean = np.asarray(mean, np.float32)
+    colour = mean.reshape(mean.shape[0], -1).mean(axis=1)
+    return colour[::-1] if preprocessing.channel_order == "RGB" else colour
+
+
+def _views(size: Size, crop: Size, crops: int) -> List[_View]:
+    """The crops of a resized image of this size."""
+    middle = _centre(size, crop)
+    if crops == 1:
+        return [middle + (False,)]
+    rows, columns = crop
+    corners = [(top, left, rows, columns)
+               for top in (0, size[0] - rows) for left in (0, size[1] - columns)]
+    return [view + (mirrored,) for mirrored in (False, True) for view in corners + [middle]]
+
+
+def _resized_size(size: Size, resize: Union[None, Size, int, str]) -> Size:
+    if resize is None:
+        return size
+    if isinstance(resize, int):
+        short = float(min(size))
+        return (max(1, int(round(size[0] * resize / short))),
+                max(1, int(round(size[1] * resize / short))))
+    return int(resize[0]), int(resize[1])
+
+
+def _centre(size: Size, crop: Size) -> Tuple[int, int, int, int]:
+    """Top, left, height, width of the centre crop; an odd rest leaves one more at the end."""
+    if crop[0] > size[0] or crop[1] > size[1]:
+        raise ImageError(f"the image is {size[0]}x{size[1]} before the crop of "
+                         f"{crop[0]}x{crop[1]}; resize it to something larger")
+    return (size[0] - crop[0]) // 2, (size[1] - crop[1]) // 2, crop[0], crop[1]
+
+
+def _to_channels(pixels: np.ndarray, channel_order: str) -> np.ndarray:
+    import cv2
+
+    if channel_order == "GRAY":
+        return cv2.cvtColor(np.ascontiguousarray(pixels), cv2.COLOR_BGR2GRAY)[np.newaxis]
+    if channel_order == "RGB":
+        pixels = pixels[:, :, ::-1]
+    return pixels.transpose(2, 0, 1)
+
+
+def _mean_for(preprocessing: Preprocessing, mean: Any, resized: Tuple[int, ...], corner: Size
+              ) -> np.ndarray:
+    """The mean in a shape that can be subtracted from the C x h x w blob cut out at a corner."""
+    import cv2
+
+    mean = np.asarray(mean, np.float32)
+    if mean.ndim == 1:
+        return mean[:, np.newaxis, np.newaxis]
+    size = preprocessing.size
+    mean_size = mean.shape[1:]
+    # A mean image of the size before the crop lies under the image: it is cropped with it.
+    # A larger one is Caffe's habit (mean of 256x256, crop_size 227), cropped in the centre.
+    if mean_size == tuple(resized) or (mean_size[0] >= size[0] and mean_size[1] >= size[1]):
+        top, left = corner if mean_size == tuple(resized) else _centre(mean_size, size)[:2]
+        return mean[:, top:top + size[0], left:left + size[1]]
+    return np.stack([cv2.resize(channel, size[::-1]) for channel in mean])

@@ -1,0 +1,1 @@
+"""From explanations to figures: renderings, file names, metadata, boxes and plots."""

@@ -1,0 +1,250 @@
+"""From explanations to figures, and figures to files."""
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, Tuple, Union
+
+import numpy as np
+
+from caffe_gradcam.model import choices, images
+from caffe_gradcam.pictures import boxes, metadata, render
+from caffe_gradcam.pictures.render import Look, Panel, Sheet
+from prototxt_tools.errors import QuestionError
+from prototxt_tools.files import write_bytes
+
+if TYPE_CHECKING:
+    from caffe_gradcam.explaining.explanation import Explanation
+
+Figure = Union[Sheet, np.ndarray]
+
+KINDS = ("side-by-side", "overlay", "grid")
+FORMATS = ("png", "jpg", "webp", "svg", "pdf")
+_VECTOR = ("svg", "pdf")
+
+
+@dataclass(frozen=True)
+class FigureOptions:
+    """How figures are drawn, and as what kind of file.
+
+    Attributes
+    ----------
+    kind : str
+        "side-by-side", "overlay" for the bare overlay at the image's size, or "grid".
+    look : Look
+    heat_boxes : float, optional
+        Draw boxes around what reaches this fraction of the highest heat.
+    format : str
+        One of ``FORMATS``.
+
+    Raises
+    ------
+    QuestionError
+        An unknown kind or format, or a threshold out of range.
+    """
+
+    kind: str = "side-by-side"
+    look: Look = Look()
+    heat_boxes: Optional[float] = None
+    format: str = "png"
+
+    def __post_init__(self) -> None:
+        choices.check([self.kind], KINDS, "figure")
+        choices.check([self.format], FORMATS, "format")
+        if self.heat_boxes is not None:
+            boxes.check_threshold(self.heat_boxes)
+
+    def to_dict(self) -> Dict[str, Any]:
+        """What is not the default, as JSON values; the format is that of the file itself."""
+        values = dict(self.look.settings, figure=self.kind, style=self.look.style,
+                      heat_boxes=self.heat_boxes)
+        plain = {"figure": "side-by-side", "style": "fade", "heat_boxes": None}
+        return {name: list(value) if isinstance(value, tuple) else value
+                for name, value in sorted(values.items()) if value != plain.get(name)}
+
+
+def heat(explanation: "Explanation", look: Look) -> np.ndarray:
+    """The map that a look draws: in [0, 1] or, for a signed colormap, in [-1, 1]."""
+    signed = look.scale is not None and render.colormap(look.scale).signed
+    return explanation.signed_heatmap if signed else explanation.heatmap
+
+
+def draw_explanation(image: np.ndarray, explanation: "Explanation",
+                     options: FigureOptions = FigureOptions()) -> Figure:
+    """The figure of one explanation.
+
+    Parameters
+    ----------
+    image : numpy.ndarray
+        H x W x 3 uint8, blue first.
+    explanation : Explanation
+    options : FigureOptions
+        Of the kind "side-by-side" or "overlay".
+
+    Returns
+    -------
+    render.Sheet or numpy.ndarray
+        An array for "overlay".
+    """
+    heatmap = heat(explanation, options.look)
+    rectangles = [] if options.heat_boxes is None else [
+        box.rectangle for box in boxes.find(explanation.heatmap, options.heat_boxes)]
+    if options.kind == "overlay":
+        return render.draw_boxes(render.overlay(image, heatmap, options.look), rectangles)
+    return render.side_by_side(
+        image, heatmap, title(explanation), note(explanation), options.look, rectangles)
+
+
+def grid(image: np.ndarray, explanations: "Sequence[Explanation]", look: Look) -> Sheet:
+    """All explanations of an image: a row for each question, a column for each map.
+
+    Parameters
+    ----------
+    image : numpy.ndarray
+        H x W x 3 uint8, blue first.
+    explanations : sequence of Explanation
+    look : render.Look
+
+    Returns
+    -------
+    render.Sheet
+    """
+    rows = list(dict.fromkeys(explanation.question for explanation in explanations))
+    columns = _columns(explanations)
+    captions: Dict[str, Tuple[str, str]] = {}
+    cells: Dict[Tuple[str, str, str], Panel] = {}
+    for explanation in explanations:
+        captions[explanation.question] = _name(explanation), _answer(explanation)
+        cells[explanation.question, explanation.target, explanation.method] = Panel(
+            image, heat(explanation, look),
+            caption="empty" if explanation.status == "empty" else "")
+    panels: List[List[Optional[Panel]]] = []
+    for row in rows:
+        first = None if panels else Panel(image)
+        panels.append([first, *(cells.get((row,) + column) for column in columns)])
+    return render.grid(
+        panels, [captions[row] for row in rows], [("", ""), *columns], look=look)
+
+
+def _columns(explanations: "Sequence[Explanation]") -> List[Tuple[str, str]]:
+    """Layer and method of each column; those of one layer stand together."""
+    layers = list(dict.fromkeys(explanation.target for explanation in explanations))
+    pairs = dict.fromkeys(
+        (explanation.target, explanation.method) for explanation in explanations)
+    return sorted(pairs, key=lambda pair: layers.index(pair[0]))
+
+
+def crop_and_whole(image: np.ndarray, rectangle: Tuple[int, int, int, int],
+                   whole: "Explanation", crop: "Explanation", look: Look) -> Sheet:
+    """What the net sees in an image, beside what it sees in a crop of it.
+
+    Parameters
+    ----------
+    image : numpy.ndarray
+        H x W x 3 uint8, blue first.
+    rectangle : (int, int, int, int)
+        x, y, width and height of the crop.
+    whole, crop : Explanation
+    look : render.Look
+
+    Returns
+    -------
+    render.Sheet
+    """
+    x, y, width, height = rectangle
+    return render.crop_and_whole(
+        Panel(image, heat(whole, look), look=look, boxes=[rectangle]),
+        Panel(image[y:y + height, x:x + width], heat(crop, look), look=look),
+        (title(whole), title(crop)), f"{title(whole)}, cropped: {title(crop)}", note(crop))
+
+
+def pixels(figure: Figure) -> np.ndarray:
+    """A figure as h x w x 3 uint8, blue first."""
+    return render.draw(figure) if isinstance(figure, Sheet) else figure
+
+
+def encode(path: str, figure: Figure, text: str = "") -> bytes:
+    """The bytes of a figure's file; the extension of its name decides the format.
+
+    Parameters
+    ----------
+    path : str
+    figure : render.Sheet or numpy.ndarray
+    text : str
+        ASCII that the file carries: see :mod:`metadata`.
+
+    Raises
+    ------
+    InputError
+        An unknown format, or one whose library is missing; or an image that is too large for it.
+    """
+    extension = os.path.splitext(path)[1][1:].lower()
+    if extension in _VECTOR:
+        from caffe_gradcam.pictures.render.vector import vector
+
+        sheet = figure if isinstance(figure, Sheet) else Sheet([[Panel(figure)]])
+        return vector(sheet, extension, metadata.KEYWORD + " " + text if text else "")
+    data = images.encode(path, pixels(figure))
+    return metadata.embed(data, extension, text) if text else data
+
+
+def write(path: str, data: bytes) -> None:
+    """Write a figure's file, or an array's, that may replace only one of the same recipe.
+
+    Parameters
+    ----------
+    path : str
+    data : bytes
+        With the text of :mod:`metadata`.
+
+    Raises
+    ------
+    QuestionError
+        There is another file already.
+    InputError
+        The file cannot be written.
+    """
+    try:
+        with open(path, "rb") as file:
+            present = file.read()
+    except (FileNotFoundError, NotADirectoryError):
+        present = b""
+    except OSError as error:
+        raise QuestionError(f"{path}: cannot be replaced: {error.strerror}", path) from None
+    if present and metadata.digest_of(present) != metadata.digest_of(data):
+        raise QuestionError(f"{path}: was made from another image or with other options; remove "
+                            "it, or write to another folder with -o", path)
+    write_bytes(path, data)
+
+
+def title(explanation: "Explanation") -> str:
+    """What was asked, and what the net answers."""
+    return f"{_name(explanation)}  {_answer(explanation)}"
+
+
+def _name(explanation: "Explanation") -> str:
+    question = explanation.question
+    if explanation.class_index is None or explanation.label:
+        return question
+    index = str(explanation.class_index)
+    return question.replace(index, "class " + index, 1)
+
+
+def _answer(explanation: "Explanation") -> str:
+    if explanation.probability is None:
+        return f"score {explanation.score:.4g}"
+    return percent(explanation.probability)
+
+
+def percent(probability: float) -> str:
+    """A probability for people, never rounded to certainty."""
+    if probability < 0.001:
+        return "< 0.1 %"
+    return "> 99.9 %" if probability > 0.999 else f"{100 * probability:.1f} %"
+
+
+def note(explanation: "Explanation") -> str:
+    """The method, the layer, and whether there is anything to see."""
+    text = f"{explanation.method} at {explanation.target}"
+    if explanation.status == "empty":
+        text += ": empty, no region stands out"
+    return text

@@ -1,0 +1,126 @@
+"""A process of one's own: a fresh interpreter that never outlives the one that started it."""
+
+import collections
+import importlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+from multiprocessing.connection import Connection, Pipe
+from typing import Any, Deque, Iterable, Mapping, Optional, Tuple
+
+from .last_words import Death, keep_lines, last_words
+from .lifetime import end_with_parent, start
+
+_PROGRAM = """import sys
+sys.path[:] = {!r}
+from caffe_gradcam.processes.child import main
+main({!r}, {}, {})
+"""
+_KEPT_LINES = 50
+# Seconds that a process has to end by itself, and so to say why.
+_GRACE = 0.05
+
+
+class Child:
+    """A process that runs ``function(pipe, *arguments)`` and ends when that returns.
+
+    It is killed when this process ends, whatever ends it and whatever the child is doing; it
+    lives on when the thread that started it ends. A process that was forked from this one must
+    leave it alone: there ``kill`` only closes the inherited end of the pipe.
+
+    Parameters
+    ----------
+    function : str
+        ``package.module:name``.
+    arguments : tuple
+        Sent through the pipe, so anything that can be pickled.
+    name : str
+        What the process is for, in messages: "engine".
+    descriptors : iterable of int
+        File descriptors that the child has too, under the same numbers.
+    environment : dict, optional
+        Added to this process's own.
+    verbose : bool
+        Whether to pass on what it writes to stderr. The last lines are kept either way.
+
+    Attributes
+    ----------
+    pipe : multiprocessing.connection.Connection
+    pid : int
+    """
+
+    def __init__(self, function: str, arguments: Tuple[Any, ...], name: str,
+                 descriptors: Iterable[int] = (),
+                 environment: Optional[Mapping[str, str]] = None, verbose: bool = False) -> None:
+        self._name, self._owner = name, os.getpid()
+        self._death: Optional[Death] = None
+        self.pipe, theirs = Pipe()
+        try:
+            program = _PROGRAM.format(sys.path, function, theirs.fileno(), self._owner)
+            self._process = start(
+                [sys.executable, "-c", program], env=dict(os.environ, **environment or {}),
+                stdin=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                pass_fds=[theirs.fileno(), *descriptors])
+        except BaseException:
+            self.pipe.close()  # On which the child ends, should there be one.
+            raise
+        finally:
+            theirs.close()
+        self.pid = self._process.pid
+        self._lines: Deque[str] = collections.deque(maxlen=_KEPT_LINES)
+        self._reader = threading.Thread(
+            target=keep_lines, args=(self._process.stderr, self._lines, verbose), daemon=True)
+        self._reader.start()
+        try:
+            self.pipe.send(arguments)
+        except OSError:
+            pass  # It has ended; whoever waits for its first answer learns that.
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether this process started it, rather than one that this was forked from."""
+        return os.getpid() == self._owner
+
+    def kill(self) -> Optional[Death]:
+        """End it at once, whatever it does.
+
+        Returns
+        -------
+        Death or None
+            How it ended; None in a process that was forked from the one that started it, where
+            it is left alone.
+        """
+        self.pipe.close()
+        if not self.is_ours:
+            return None
+        if self._death is None:
+            try:
+                status = self._process.wait(_GRACE)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                status = self._process.wait()
+            self._reader.join()
+            assert self._process.stderr is not None
+            self._process.stderr.close()
+            self._death = Death(status, last_words(self._lines, status, self._name))
+        return self._death
+
+
+def main(function: str, descriptor: int, parent: int) -> None:
+    """The child's beginning and end."""
+    end_with_parent(parent)
+    # Ctrl-C and a cluster's SIGTERM reach all processes; the first one decides.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    # Nothing of what a library prints may mix with the parent's own output.
+    os.dup2(2, 1)
+    pipe = Connection(descriptor)
+    module, name = function.split(":")
+    try:
+        getattr(importlib.import_module(module), name)(pipe, *pipe.recv())
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        pass  # The other end has closed: there is nothing left to do.
+    # Skip destructors, which hang in some builds of torch and Caffe.
+    os._exit(0)

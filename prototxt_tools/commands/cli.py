@@ -1,0 +1,69 @@
+"""The command ``prototxt-tools``."""
+
+import sys
+from typing import Optional, Sequence
+
+from prototxt_tools import __version__
+from prototxt_tools.commands import (
+    audit,
+    convert,
+    cut,
+    deploy,
+    diff,
+    draw,
+    fold,
+    inspect,
+    rewrite,
+    stdout,
+    upgrade,
+    weights,
+)
+from prototxt_tools.commands.parsing import Parser, add_completion
+from prototxt_tools.errors import InputError
+
+_COMMANDS = (
+    convert, inspect, draw, audit, deploy, upgrade, cut, fold, rewrite, diff, weights
+)  # fmt: skip
+
+
+_EXIT_CODES = """\
+exit codes:
+  0: done
+  1: there is something to look at: nets differ, weights do not fit, the audit has findings
+  2: the input is unusable
+"""
+
+
+def main(arguments: Optional[Sequence[str]] = None) -> int:
+    """Run the command line; gives the exit code, see ``--help``."""
+    options = _parser().parse_args(arguments)
+    try:
+        code = options.run(options) or 0
+        sys.stdout.flush()
+        return code
+    except InputError as error:
+        print(f"prototxt-tools: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    except OSError as error:
+        return stdout.report_failure("prototxt-tools", error)
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        prog="prototxt-tools",
+        description="Read, understand and change Caffe net definitions.",
+        epilog=_EXIT_CODES,
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    add_completion(parser)
+    commands = parser.add_subparsers(metavar="COMMAND", dest="command")
+    commands.required = True
+    for command in _COMMANDS:
+        command.add(commands)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

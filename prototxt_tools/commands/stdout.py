@@ -1,0 +1,36 @@
+"""Standard output: write all of it, or report in one sentence why not."""
+
+import os
+import sys
+
+
+def write(data: bytes) -> None:
+    """Write bytes to standard output."""
+    rest = memoryview(data)
+    while rest:  # where nothing is buffered (PYTHONUNBUFFERED) a write may take a part of it
+        rest = rest[sys.stdout.buffer.write(rest):]
+    sys.stdout.buffer.flush()
+
+
+def report_failure(program: str, error: OSError) -> int:
+    """Print the OSError that ended a command to standard error.
+
+    Parameters
+    ----------
+    program : str
+    error : OSError
+        Without a file name it is that of standard output.
+
+    Returns
+    -------
+    int
+        The exit code: 2, or 141 as in shells where nobody reads standard output any more.
+    """
+    if error.filename is None:
+        # The interpreter must not try again when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    if isinstance(error, BrokenPipeError):
+        return 141
+    subject = error.filename or "standard output cannot be written"
+    print(f"{program}: {subject}: {error.strerror or error}", file=sys.stderr)
+    return 2

@@ -1,0 +1,16 @@
+"""Caffe's messages, enums and defaults, without Caffe."""
+
+from prototxt_tools.net.schema.filling import Stranger, fill, strangers
+from prototxt_tools.net.schema.messages import is_stock, new
+from prototxt_tools.net.schema.tables import SOLVER_FIELDS, V0_TYPES, V1_TYPES
+
+__all__ = [
+    "SOLVER_FIELDS",
+    "V0_TYPES",
+    "V1_TYPES",
+    "Stranger",
+    "fill",
+    "is_stock",
+    "new",
+    "strangers",
+]
