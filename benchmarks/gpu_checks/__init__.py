@@ -1,1 +1,1 @@
-"""What a GPU has to show: the checks that ``scripts/check-gpu`` runs, each in its own process."""
+"""The checks of a GPU that ``scripts/check-gpu`` runs, each in its own process."""

@@ -1,6 +1,5 @@
-"""Batches that do not fit, cards that are not there, runs that are killed."""
+"""Batches that do not fit the memory, missing cards, killed runs."""
 
-import json
 import os
 import subprocess
 import time
@@ -9,6 +8,7 @@ from typing import Any, Dict, List
 
 import numpy as np
 
+from caffe_gradcam.batch.output.rows import unpack
 from gpu_checks import product
 from gpu_checks.parity import BACKWARD, judge
 from gpu_checks.report import Clock, Failed, Report, Skipped
@@ -25,39 +25,37 @@ def out_of_memory(setting: Setting, report: Report) -> None:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", product.SmallerBatch)
             filler = _fill(setting, explainer, ready, report)
-            results = explainer.explain_prepared(ready)
+            outcomes = explainer.explain_prepared(ready)
             del filler
         messages = [str(warning.message) for warning in caught
                     if issubclass(warning.category, product.SmallerBatch)]
         again = explainer.explain_prepared(ready[:count // 4])
     if not messages:
-        raise Failed("a batch of {} fitted into the memory that was left".format(count))
+        raise Failed(f"a batch of {count} still fitted into the memory")
     report.number("batch", count)
     report.number("halved", len(messages))
     report.number("first warning", messages[0])
-    for what, outcome in (("the maps of the halved batch", results), ("maps afterwards", again)):
-        error = product.relative_error(_maps(outcome), _maps(expected[:len(outcome)]))
-        report.number(what + ", relative L2", error)
-        judge("resnet50", {what: error}, BACKWARD)
+    for name, maps in (("the maps of the halved batch", outcomes), ("maps afterwards", again)):
+        error = product.relative_error(product.cams(maps), product.cams(expected[:len(maps)]))
+        report.number(name + ", relative L2", error)
+        judge("resnet50", {name: error}, BACKWARD)
     if setting.is_dry:
         raise Skipped("the shortage was simulated, since a dry run has no card to fill")
 
 
-def _maps(results: List[Any]) -> np.ndarray:
-    return np.stack([result.explanations[0].cam for result in results])
-
-
-def _fill(setting: Setting, explainer: Any, ready: List[Any], report: Report) -> Any:
-    """Take the card's memory but for half of what a batch needs; on a CPU, pretend it."""
+def _fill(setting: Setting, explainer: product.Explainer,
+          ready: List["product.Outcome[product.Prepared]"], report: Report) -> Any:
+    """Fill the card's memory up to half of what a batch needs; on a CPU, simulate that."""
     if setting.device == "cpu":
-        explainer.engine = _Small(explainer.engine, len(ready) // 2)
+        small: Any = _Small(explainer.engine, len(ready) // 2)
+        explainer.engine = small
         return None
     import torch
 
     torch.cuda.reset_peak_memory_stats()
     explainer.explain_prepared(ready)
     torch.cuda.synchronize()
-    # What the last batch left behind lives until the next one begins.
+    # What the last batch left behind stays until the next one begins.
     needed = torch.cuda.max_memory_allocated() - torch.cuda.memory_allocated()
     torch.cuda.empty_cache()
     free, total = torch.cuda.mem_get_info()
@@ -68,7 +66,7 @@ def _fill(setting: Setting, explainer: Any, ready: List[Any], report: Report) ->
 
 
 class _Small:
-    """An engine whose memory holds so many rows."""
+    """An engine whose memory holds at most so many rows."""
 
     def __init__(self, engine: Any, most: int) -> None:
         self._engine, self._most = engine, most
@@ -83,7 +81,7 @@ class _Small:
 
 
 def wrong_device(setting: Setting, report: Report) -> None:
-    """A card that is not there is one sentence and exit code 2."""
+    """A card that does not exist is refused in one sentence, with exit code 2."""
     scene = sorted((product.DIGITS / "scenes").glob("*.png"))[0]
     result = subprocess.run(
         product.command("explain", product.DIGITS, scene, "-o", os.path.join(
@@ -93,21 +91,21 @@ def wrong_device(setting: Setting, report: Report) -> None:
     lines = [line for line in result.stderr.splitlines() if line.strip()]
     report.number("exit code", result.returncode)
     report.number("message", lines[-1] if lines else "")
-    said = [line for line in lines if line.startswith("caffe-gradcam: ")]
-    if result.returncode != 2 or len(said) != 1 or "Traceback" in result.stderr:
-        raise Failed("--device cuda:7 ends with status {} and {} lines on standard error".format(
-            result.returncode, len(lines)))
-    if "cuda:7" not in said[0]:
+    messages = [line for line in lines if line.startswith("caffe-gradcam: ")]
+    if result.returncode != 2 or len(messages) != 1 or "Traceback" in result.stderr:
+        raise Failed(f"--device cuda:7 ends with status {result.returncode} and {len(lines)} lines "
+                     "on standard error")
+    if "cuda:7" not in messages[0]:
         raise Failed("the message does not name cuda:7")
 
 
 def killed(setting: Setting, report: Report) -> None:
-    """A run that is killed with -9 and gone on with comes to the table of an undisturbed one."""
+    """A run that is killed with -9 and resumed makes the same table as an undisturbed run."""
     copies = 10 if setting.is_dry else 100
     source = os.path.join(setting.folder, "list.txt")
     scenes = sorted((product.DIGITS / "scenes").glob("*.png"))
     with open(source, "w", encoding="utf-8") as file:
-        file.write("".join("{}\n".format(path) for path in scenes * copies))
+        file.write("".join(f"{path}\n" for path in scenes * copies))
     whole, cut = (os.path.join(setting.folder, name) for name in ("whole", "cut"))
     undisturbed, process = _batch(setting, source, whole), _batch(setting, source, cut)
     clock = Clock(setting.seconds)
@@ -120,19 +118,18 @@ def killed(setting: Setting, report: Report) -> None:
     report.number("parts", total)
     report.number("parts before it was killed", done)
     if not 0 < done < total:
-        raise Failed("the run was killed after {} of {} parts, not between them".format(
-            done, total))
+        raise Failed(f"the run was killed after {done} of {total} parts, not between them")
     code = _batch(setting, source, cut).wait()
     if code != 0:
-        raise Failed("the resumed run ended with status {}".format(code))
+        raise Failed(f"the resumed run ended with status {code}")
     _compare_tables(report, rows(whole), rows(cut))
 
 
 def _batch(setting: Setting, source: str, output: str) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(
         product.command("batch", product.DIGITS, source, "-o", output, "--engine", "torch",
-                        "--devices", "0" if setting.device == "cuda" else "cpu",
-                        "--shard-size", 6, "--workers", 1, "-q"), stdin=subprocess.DEVNULL)
+                        "--device", setting.device, "--part-size", 6, "--decoders", 1, "-q"),
+        stdin=subprocess.DEVNULL)
 
 
 def _parts(output: str) -> List[str]:
@@ -155,19 +152,16 @@ def rows(output: str) -> List[Dict[str, Any]]:
 def _compare_tables(report: Report, whole: List[Dict[str, Any]],
                     resumed: List[Dict[str, Any]]) -> None:
     report.number("rows", len(whole))
-    report.number("rows that are equal to the last bit", sum(
+    report.number("rows that are bitwise equal", sum(
         first == second for first, second in zip(whole, resumed)))
-    keys = ("item", "path", "status", "class", "predicted", "cam_shape", "method")
-    told = [json.dumps([[row[key] for key in keys] for row in table]) for table in
-            (whole, resumed)]
-    if not whole or told[0] != told[1]:
+    keys = ("item", "path", "status", "true_label", "predicted", "class", "class_name", "method",
+            "layer", "cam_shape")
+    first, second = ([[row[key] for key in keys] for row in table] for table in (whole, resumed))
+    if not whole or first != second:
         raise Failed("the resumed table has other items, classes or shapes")
-    maps, others = (np.concatenate([_cam(row) for row in table]) for table in (whole, resumed))
+    maps, others = (np.concatenate([unpack(row).ravel() for row in table])
+                    for table in (whole, resumed))
     error = product.relative_error(others, maps)
     report.number("maps, relative L2", error)
     # The table holds float16, one step of which is 1e-3 of a value.
     judge("the resumed table", {"its maps": error}, 1e-3)
-
-
-def _cam(row: Dict[str, Any]) -> np.ndarray:
-    return np.frombuffer(row["cam"], "<f2").astype(np.float32) * np.float32(row["cam_scale"])

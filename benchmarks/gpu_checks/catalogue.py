@@ -3,14 +3,14 @@
 import dataclasses
 import importlib.util
 import os
-from typing import List, Optional
+from typing import List, Optional, Tuple
 
 from gpu_checks.setting import LEARNED, Check, Setting
 
 PRECISIONS = ("fp32", "tf32", "bf16", "fp16")
-# What a dry run on the CPU has of them.
+# Those that a dry run on the CPU measures.
 DRY_PRECISIONS = ("fp32", "bf16")
-# The machine of a dry run may be at work on other things.
+# The machine of a dry run may be busy with other work.
 PATIENCE = 4
 PARITY_NETS = ("resnet50", "googlenet", "vgg16", "caffenet")
 
@@ -21,20 +21,20 @@ def checks(is_dry: bool) -> List[Check]:
     Parameters
     ----------
     is_dry : bool
-        Whether they shall run on the CPU with tiny sizes.
+        Whether to run on the CPU with tiny sizes.
     """
-    found = (_parity() + _rest_of_the_engine(is_dry) + _batch_rules() + _speed(is_dry)
-             + _caffe(is_dry))
+    all_checks = (_parity() + _rest_of_the_engine(is_dry) + _batch_rules() + _speed(is_dry)
+                  + _caffe(is_dry))
     return [dataclasses.replace(check, limit=PATIENCE * check.limit)
-            for check in found] if is_dry else found
+            for check in all_checks] if is_dry else all_checks
 
 
 def prepare(selected: List[Check]) -> List[Check]:
-    """The check that writes the nets of some others; none where they need none."""
+    """The check that writes the nets that others need; an empty list if they need none."""
     names = list(dict.fromkeys(name for check in selected for name in check.nets))
     if not names:
         return []
-    # The largest first, since each is written by one core.
+    # The largest first, since each is written by a single core.
     names.sort(key=["vgg16", "caffenet", "resnet50", "googlenet", "squeezenet"].index)
     return [Check("prepare", "gpu_checks.nets:prepare", 60, True, {"names": names})]
 
@@ -51,17 +51,17 @@ def _parity() -> List[Check]:
 
 def _rest_of_the_engine(is_dry: bool) -> List[Check]:
     compared = ("googlenet",) if is_dry else PARITY_NETS
-    found = [
+    checks = [
         Check("layers", "gpu_checks.layers:layers", 40),
         Check("methods", "gpu_checks.methods:methods", 40, nets=("googlenet",)),
         Check("questions", "gpu_checks.methods:questions", 30),
     ]
     for name in PRECISIONS[1:]:
-        found.append(Check(
+        checks.append(Check(
             "precision-" + name, "gpu_checks.precision:precision", 40,
             arguments={"name": name, "nets": ["digits", "learned"] + list(compared)},
             nets=compared, reason_to_skip=None if name in DRY_PRECISIONS else _without_card))
-    return found
+    return checks
 
 
 def _batch_rules() -> List[Check]:
@@ -81,8 +81,8 @@ def _speed(is_dry: bool) -> List[Check]:
         return Check("speed-" + name, module + ":net", limit, True,
                      {"name": name, "precisions": precisions[:count]}, (name,))
 
-    runs = [["googlenet", "fp32", 2, 16]] if is_dry else [
-        ["resnet50", "fp32", 64, 4000], ["resnet50", "bf16", 64, 4000]]
+    runs: List[Tuple[str, str, int, int]] = [("googlenet", "fp32", 2, 16)] if is_dry else [
+        ("resnet50", "fp32", 64, 4000), ("resnet50", "bf16", 64, 4000)]
     fewer = 1 if is_dry else len(precisions)
     few = ("fp32",) if is_dry else ("fp32", "bf16")
     return [
@@ -111,23 +111,23 @@ def _caffe(is_dry: bool) -> List[Check]:
 def _without_weights(setting: Setting) -> Optional[str]:
     if setting.learned:
         return None
-    return "its learned weights are not here: --models names no folder that holds " + LEARNED
+    return "there are no learned weights: --models names no folder that holds " + LEARNED
 
 
 def _without_card(setting: Setting) -> Optional[str]:
-    return "the CPU does not compute in it" if setting.device == "cpu" else None
+    return "the CPU does not compute in this precision" if setting.device == "cpu" else None
 
 
 def _without_library(setting: Setting) -> Optional[str]:
     if importlib.util.find_spec("pytorch_grad_cam"):
         return None
-    return "pytorch-grad-cam is not installed here"
+    return "pytorch-grad-cam is not installed"
 
 
 def _without_caffe(setting: Setting) -> Optional[str]:
     if setting.caffe is None and importlib.util.find_spec("caffe") is None:
-        return "pycaffe is not installed here, and --caffe names no folder that holds it"
+        return "pycaffe is not installed, and --caffe names no folder that holds it"
     if setting.caffe and not any(os.path.exists(os.path.join(setting.caffe, name)) for name in
                                  ("caffe", "caffe.py")):
-        return "{} holds no package caffe".format(setting.caffe)
+        return f"{setting.caffe} does not hold the package caffe"
     return None

@@ -28,13 +28,13 @@ def main(job: Dict[str, Any]) -> NoReturn:
         _enter(job)
         _run(job)
     finally:
-        # Destructors of CUDA's libraries may hang or crash; and the parent's code must not go on.
+        # Destructors of CUDA's libraries may hang, and the parent's code must not continue here.
         os._exit(1)
 
 
 def _enter(job: Dict[str, Any]) -> None:
-    """Part with the process that this one was forked from."""
-    os.setsid()  # A group of its own, so that what it starts can be killed with it.
+    """Separate this process from the one that it was forked from."""
+    os.setsid()  # A new group, so that what it starts can be killed with it.
     if sys.platform.startswith("linux"):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -60,21 +60,21 @@ def _run(job: Dict[str, Any]) -> None:
     except BaseException as error:
         traceback.print_exc()
         words = str(error).strip().split("\n")[0]
-        report.finish(FAILED, "{}: {}".format(type(error).__name__, words))
+        report.finish(FAILED, f"{type(error).__name__}: {words}")
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)
 
 
 def _limit_threads(threads: int) -> None:
-    """Of this process, and of those that it starts."""
+    """Limit the threads of this process and of those that it starts."""
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 
 
 def read_result(path: str) -> Dict[str, Any]:
-    """What a check has written of its result; nothing but "running" where there is none."""
+    """The result that a check has written so far, or an empty one that is "running"."""
     try:
         with open(path, encoding="utf-8") as file:
             return json.load(file)

@@ -15,25 +15,25 @@ from typing import Any, Dict, List, Optional
 from gpu_checks import catalogue, facts
 from gpu_checks.results import FILES, Record
 from gpu_checks.runner import Runner
-from gpu_checks.setting import FAILED, TIMED_OUT, Check, Setting
+from gpu_checks.setting import FAILED, PASSED, TIMED_OUT, Check, Setting
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PATHS = [str(ROOT), str(ROOT / "tests"), str(ROOT / "benchmarks")]
-# Checks side by side, and cores that each then has at least.
+# Checks that run at the same time, and the least number of cores for each.
 LANES, CORES = 4, 4
-# What a run takes after its last check; seconds.
+# Seconds that a run takes after its last check.
 RESERVE = 5.0
 
 DESCRIPTION = """\
 scripts/check-gpu [--minutes 5] [--only NAME,...] [--models DIR] [--caffe DIR] [-o DIR] [--dry-run]
-Checks on an NVIDIA card that caffe-gradcam computes there what it computes on the CPU, and measures
-how fast. Needs no set-up but a Python with torch for CUDA and the project's other packages, and no
-network. DIR (gpu-check) then holds gpu.json, gpu.md and log; docs/gpu.md tells more.
+Check that caffe-gradcam computes the same on an NVIDIA card as on the CPU, and measure its speed.
+It needs a Python with torch for CUDA and the project's other packages, no further set-up and no
+network. Afterwards DIR (default: gpu-check) holds gpu.json, gpu.md and log; see docs/gpu.md.
 """
 
 
 class Unusable(Exception):
-    """What the user gave cannot be used; the message is one sentence."""
+    """The options cannot be used; the message is one sentence."""
 
 
 def main(arguments: Optional[List[str]] = None) -> int:
@@ -42,8 +42,8 @@ def main(arguments: Optional[List[str]] = None) -> int:
     Returns
     -------
     int
-        The exit code: 0 all that ran has passed, 1 something failed or timed out, 2 unusable
-        options or no card.
+        The exit code: 0 if every check that ran passed, 1 if a check failed or timed out, 2 if
+        the options cannot be used or there is no card.
     """
     started = time.monotonic()
     options = _parser().parse_args(arguments)
@@ -51,7 +51,7 @@ def main(arguments: Optional[List[str]] = None) -> int:
         selected = _selected(catalogue.checks(options.dry_run), options.only)
         return _run(options, selected, started)
     except Unusable as error:
-        print("check-gpu: {}".format(error), file=sys.stderr)
+        print(f"check-gpu: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
@@ -62,7 +62,7 @@ class _Parser(argparse.ArgumentParser):
         print(DESCRIPTION, end="", file=file)
 
     def error(self, message: str) -> Any:
-        self.exit(2, "check-gpu: {}\n".format(message))
+        self.exit(2, f"check-gpu: {message}\n")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -82,13 +82,13 @@ def _minutes(text: str) -> float:
     except ValueError:
         minutes = 0.0
     if not 0 < minutes < 1000:
-        raise argparse.ArgumentTypeError("a number of minutes above 0, not {!r}".format(text))
+        raise argparse.ArgumentTypeError(f"expected a number of minutes above 0, not {text!r}")
     return minutes
 
 
 def _folder(text: str) -> str:
     if not os.path.isdir(text):
-        raise argparse.ArgumentTypeError("{}: no such folder".format(text))
+        raise argparse.ArgumentTypeError(f"{text}: no such folder")
     return os.path.abspath(text)
 
 
@@ -100,59 +100,58 @@ def _selected(checks: List[Check], only: Optional[List[str]]) -> List[Check]:
     for name in only:
         if name not in names:
             near = difflib.get_close_matches(name, names, 1)
-            raise Unusable("no check {!r}; {}".format(name, "did you mean {}?".format(near[0])
-                           if near else "the checks are {}".format(", ".join(names[:len(checks)]))))
+            advice = (f"did you mean {near[0]}?" if near
+                      else f"the checks are {', '.join(names[:len(checks)])}")
+            raise Unusable(f"there is no check {name!r}; {advice}")
     return [check for check in checks if check.name in only or check.family in only]
 
 
 def _run(options: argparse.Namespace, selected: List[Check], started: float) -> int:
     output = os.path.abspath(options.output)
     is_new = _make_folder(output)
-    known: Dict[str, Any] = {}
     try:
-        known = facts.gather(options.dry_run)
-        problem = _problem(known, options.dry_run)
+        machine = facts.gather(options.dry_run)
+        problem = _problem(machine, options.dry_run)
         if problem:
             raise Unusable(problem)
-        return _check(options, selected, known, output, started)
+        return _check(options, selected, machine, output, started)
     finally:
         if is_new and not os.listdir(output):
             os.rmdir(output)
 
 
 def _make_folder(output: str) -> bool:
-    """Make the folder for the results; whether it was not there. It may hold an older run's."""
+    """Make the folder for the results; whether it is new. It may hold those of an earlier run."""
     try:
         os.makedirs(output)
         return True
     except FileExistsError:
         pass
     except OSError as error:
-        raise Unusable("{}: cannot be made: {}".format(output, error.strerror)) from None
+        raise Unusable(f"{output}: cannot be made: {error.strerror}") from None
     try:
         others = sorted(set(os.listdir(output)) - set(FILES))
     except OSError as error:
-        raise Unusable("{}: {}".format(output, error.strerror)) from None
+        raise Unusable(f"{output}: {error.strerror}") from None
     if others:
-        raise Unusable("{} holds {} already; give an empty folder with -o".format(
-            output, others[0]))
+        raise Unusable(f"{output} holds {others[0]} already; give an empty folder with -o")
     return False
 
 
-def _problem(known: Dict[str, Any], is_dry: bool) -> Optional[str]:
+def _problem(machine: Dict[str, Any], is_dry: bool) -> Optional[str]:
     """Why nothing can be checked, in one sentence."""
-    if known["problem"]:
-        return str(known["problem"])
-    if not is_dry and not known["cards"]:
-        return "torch {} sees no CUDA card here; --dry-run tries the checks on the CPU with tiny " \
-            "sizes".format(known["torch"])
+    if machine["problem"]:
+        return str(machine["problem"])
+    if not is_dry and not machine["cards"]:
+        return (f"torch {machine['torch']} sees no CUDA card here; --dry-run tries the checks on "
+                "the CPU with tiny sizes")
     return None
 
 
-def _check(options: argparse.Namespace, selected: List[Check], known: Dict[str, Any],
+def _check(options: argparse.Namespace, selected: List[Check], machine: Dict[str, Any],
            output: str, started: float) -> int:
     todo = catalogue.prepare(selected) + selected
-    record = Record(output, known, [check.name for check in todo])
+    record = Record(output, machine, [check.name for check in todo])
     temporary = tempfile.mkdtemp(prefix=".running-", dir=output)
     _set_environment(temporary, options.caffe, options.dry_run)
     setting = Setting(
@@ -170,9 +169,9 @@ def _check(options: argparse.Namespace, selected: List[Check], known: Dict[str, 
         record.finish(time.monotonic() - started)
         signal.signal(signal.SIGTERM, before)
     bad = [result for result in record.results if result.status in (FAILED, TIMED_OUT)]
-    print("{} of {} checks passed, {} failed or timed out; see {}".format(
-        sum(result.status == "passed" for result in record.results), len(todo), len(bad),
-        os.path.join(output, "gpu.md")))
+    passed = sum(result.status == PASSED for result in record.results)
+    print(f"{passed} of {len(todo)} checks passed, {len(bad)} failed or timed out; see "
+          f"{os.path.join(output, 'gpu.md')}")
     return 1 if bad else 0
 
 
@@ -181,7 +180,7 @@ def _interrupt(number: int, frame: Any) -> None:
 
 
 def _set_environment(temporary: str, caffe: Optional[str], is_dry: bool) -> None:
-    """What the checks' processes inherit: where modules are, and that caches lie in DIR."""
+    """Set what the checks' processes inherit: paths of modules, and caches inside DIR."""
     first = PATHS + ([caffe] if caffe else [])
     sys.path[:] = first + [path for path in sys.path if path not in PATHS]
     inherited = [path for path in [os.environ.get("PYTHONPATH")] if path]

@@ -1,4 +1,4 @@
-"""What is known of the machine before anything is checked."""
+"""Facts about the machine, collected before anything is checked."""
 
 import datetime
 import importlib.metadata
@@ -23,7 +23,7 @@ def gather(is_dry: bool) -> Dict[str, Any]:
     Parameters
     ----------
     is_dry : bool
-        Whether no card is to be used, or named.
+        Whether to leave cards alone, and unnamed.
 
     Returns
     -------
@@ -64,7 +64,7 @@ def _version() -> str:
 
 
 def _of_installed_torch() -> Dict[str, Any]:
-    """What the package says without being imported, which takes seconds."""
+    """The version of the package, without importing it, which takes seconds."""
     try:
         return {"torch": importlib.metadata.version("torch")}
     except importlib.metadata.PackageNotFoundError:
@@ -72,23 +72,23 @@ def _of_installed_torch() -> Dict[str, Any]:
 
 
 def _of_torch() -> Dict[str, Any]:
-    """What torch says of itself and the card, in a process that may crash."""
+    """What torch reports about itself and the card, in a process that may crash."""
     try:
         result = subprocess.run(
             [sys.executable, "-c", PROGRAM.format(sys.path)], stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=PATIENCE)
     except subprocess.TimeoutExpired:
-        return {"problem": "torch did not come up within {} s".format(PATIENCE)}
+        return {"problem": f"importing torch took more than {PATIENCE} s"}
     for line in reversed(result.stdout.decode("utf-8", "replace").splitlines()):
         if line.startswith("{"):
             return json.loads(line)
     words = result.stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
-    return {"problem": "torch cannot be imported: {}".format(
-        "".join(words) or "its process ended with status {}".format(result.returncode))}
+    reason = "".join(words) or f"its process ended with status {result.returncode}"
+    return {"problem": f"torch cannot be imported: {reason}"}
 
 
 def _smi(fields: str) -> Optional[str]:
-    """What nvidia-smi says of the first card, or None."""
+    """What nvidia-smi reports about the first card, or None."""
     tool = shutil.which("nvidia-smi")
     if not tool:
         return None
@@ -110,7 +110,7 @@ def main() -> None:
         properties = torch.cuda.get_device_properties(0)
         facts.update(card=properties.name, cards=torch.cuda.device_count(),
                      memory_mib=properties.total_memory >> 20,
-                     capability="{}.{}".format(properties.major, properties.minor),
+                     capability=f"{properties.major}.{properties.minor}",
                      cudnn=torch.backends.cudnn.version())
     print(json.dumps(facts))
     sys.stdout.flush()

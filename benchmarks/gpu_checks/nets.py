@@ -14,24 +14,24 @@ from gpu_checks.report import Report
 from gpu_checks.setting import Setting
 from prototxt_tools import weights
 
-# Of the convolutions' channels and the products' outputs, a dry run keeps one in so many.
+# A dry run divides the number of channels and outputs of each layer by this.
 SHRINK = 16
 
 
-class Known(NamedTuple):
-    """A net of benchmarks/nets.py: its key there, and the last blobs that hold maps."""
+class CheckedNet(NamedTuple):
+    """A net of benchmarks/nets.py: its key there, and its last layers with maps, the last first."""
 
     key: str
-    targets: Tuple[str, ...]
+    layers: Tuple[str, ...]
 
 
 NETS = {
-    "caffenet": Known("CaffeNet", ("conv5", "conv4", "conv3")),
-    "googlenet": Known("GoogLeNet", (
+    "caffenet": CheckedNet("CaffeNet", ("conv5", "conv4", "conv3")),
+    "googlenet": CheckedNet("GoogLeNet", (
         "inception_5b/output", "inception_5a/output", "inception_4e/output")),
-    "resnet50": Known("ResNet-50", ("res5c", "res5b", "res5a")),
-    "vgg16": Known("VGG-16", ("conv5_3", "conv5_2", "conv5_1")),
-    "squeezenet": Known("SqueezeNet v1.1", ("fire9/concat", "fire8/concat", "fire7/concat")),
+    "resnet50": CheckedNet("ResNet-50", ("res5c", "res5b", "res5a")),
+    "vgg16": CheckedNet("VGG-16", ("conv5_3", "conv5_2", "conv5_1")),
+    "squeezenet": CheckedNet("SqueezeNet v1.1", ("fire9/concat", "fire8/concat", "fire7/concat")),
 }
 
 
@@ -41,13 +41,13 @@ def score_of(name: str) -> str:
 
 
 def text_of(name: str, is_dry: bool) -> str:
-    """The definition of a net; in a dry run, one with few channels."""
+    """The definition of a net, with few channels in a dry run."""
     text = measured.NETS[NETS[name].key][0]
     return re.sub(r"num_output: (\d+)", _fewer, text) if is_dry else text
 
 
 def _fewer(match: Any) -> str:
-    return "num_output: {}".format(max(1, int(match.group(1)) // SHRINK))
+    return f"num_output: {max(1, int(match.group(1)) // SHRINK)}"
 
 
 def prepare(setting: Setting, report: Report, names: List[str]) -> None:

@@ -1,6 +1,7 @@
 """Every blob, gradient and raw map against the same engine on the CPU."""
 
-from typing import Any, Dict, List, NamedTuple, Optional
+from dataclasses import dataclass
+from typing import Dict, List, Optional
 
 import numpy as np
 
@@ -9,17 +10,18 @@ from gpu_checks.report import Failed, Report
 from gpu_checks.setting import Setting
 
 FORWARD, BACKWARD = 1e-5, 1e-4
-# Further down a rectifier may be open on one device and shut on the other, where its input is 0 but
-# for rounding; one of 40,000 is enough for 5e-3. Two builds of torch's own convolutions for CPUs
-# are that far apart at the input of ResNet-50, GoogLeNet and VGG-16.
+# Below the target, a rectifier whose input is 0 apart from rounding may be open on one device and
+# closed on the other; a single such cell among 40,000 makes a difference of 5e-3. Two of torch's
+# convolutions for CPUs differ as much at the input of ResNet-50, GoogLeNet and VGG-16.
 RECTIFIED = 3e-2
 TITLE = "Parity with the CPU, fp32, relative L2 distance"
-COLUMNS = ["net", "engine", "blobs", "worst blob", "its error", "gradient at the target",
-           "raw map", "gradients at all blobs under 1e-4", "worst of them"]
+COLUMNS = ["net", "engine", "blobs", "worst blob", "its error", "gradient at the layer",
+           "raw map", "gradients at all blobs under 1e-4", "worst of these"]
 
 
-class Answer(NamedTuple):
-    """What an engine gives for a batch, and the classes that the gradients begin at."""
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What an engine computes for a batch, and the classes at which the gradients begin."""
 
     values: Dict[str, np.ndarray]
     gradients: Dict[str, np.ndarray]
@@ -28,7 +30,7 @@ class Answer(NamedTuple):
 
 
 def net(setting: Setting, report: Report, name: str, kind: str = "torch") -> None:
-    """All blobs of a net, the gradient at its target, the raw Grad-CAM; and all gradients."""
+    """All blobs of a net, the gradient at its layer, the raw Grad-CAM, and all gradients."""
     product.require_caffe(setting, kind)
     model = product.load(setting, name)
     blobs, inputs = product.blobs_of(model), product.inputs(model, 1 if setting.is_dry else 2)
@@ -38,23 +40,23 @@ def net(setting: Setting, report: Report, name: str, kind: str = "torch") -> Non
         tested = answer(model, engine, blobs, inputs, reference.classes)
     errors = {blob: product.relative_error(tested.values[blob], reference.values[blob])
               for blob in blobs}
-    worst, target = max(errors, key=lambda blob: errors[blob]), model.targets[0]
-    gradient = product.relative_error(tested.gradients[target], reference.gradients[target])
+    worst, layer = max(errors, key=lambda blob: errors[blob]), model.layers[0]
+    gradient = product.relative_error(tested.gradients[layer], reference.gradients[layer])
     cam = product.relative_error(tested.cams, reference.cams)
     everywhere = _gradients_everywhere(setting, model, kind, inputs, reference.classes)
     lowest = max(everywhere, key=lambda blob: everywhere[blob])
+    close = sum(error < BACKWARD for error in everywhere.values())
     report.row(TITLE, COLUMNS, [
-        name, kind, len(blobs), worst, errors[worst], gradient, cam, "{} of {}".format(
-            sum(error < BACKWARD for error in everywhere.values()), len(everywhere)),
-        everywhere[lowest]])
+        name, kind, len(blobs), worst, errors[worst], gradient, cam,
+        f"{close} of {len(everywhere)}", everywhere[lowest]])
     judge(name, {"blob " + worst: errors[worst]}, FORWARD)
-    judge(name, {"the gradient at " + target: gradient, "the raw map": cam}, BACKWARD)
+    judge(name, {"the gradient at " + layer: gradient, "the raw map": cam}, BACKWARD)
     judge(name, {"the gradient at " + lowest: everywhere[lowest]}, RECTIFIED)
 
 
-def _gradients_everywhere(setting: Setting, model: Any, kind: str, inputs: Dict[str, np.ndarray],
-                          classes: List[int]) -> Dict[str, float]:
-    """The error of the gradient at every blob with places, and at the input."""
+def _gradients_everywhere(setting: Setting, model: product.LoadedModel, kind: str,
+                          inputs: Dict[str, np.ndarray], classes: List[int]) -> Dict[str, float]:
+    """The error of the gradient at every blob of maps, and at the input."""
     targets = product.spatial_blobs(model) + list(model.inputs)
     gradients = []
     for device in ("cpu", setting.device):
@@ -66,20 +68,19 @@ def _gradients_everywhere(setting: Setting, model: Any, kind: str, inputs: Dict[
             for target in targets}
 
 
-def answer(model: Any, engine: Any, blobs: List[str], inputs: Dict[str, np.ndarray],
-           classes: Optional[List[int]] = None) -> Answer:
-    """Run a batch forward, and back from some classes: by default the best of each row."""
-    target = model.targets[0]
+def answer(model: product.LoadedModel, engine: product.Engine, blobs: List[str],
+           inputs: Dict[str, np.ndarray], classes: Optional[List[int]] = None) -> Answer:
+    """Run a batch forward, and back from some classes: by default the best one of each row."""
+    layer = model.layers[0]
     values = engine.forward(inputs, blobs)
     classes = classes or product.best_classes(values[model.score])
     seed = product.one_hot(values[model.score], classes)
-    gradients = engine.backward(model.score, seed, model.targets)
-    return Answer(values, gradients, product.grad_cam(values[target], gradients[target]), classes)
+    gradients = engine.backward(model.score, seed, model.layers)
+    return Answer(values, gradients, product.grad_cam(values[layer], gradients[layer]), classes)
 
 
 def judge(name: str, errors: Dict[str, float], limit: float) -> None:
     """Raise Failed where an error is not below its limit; NaN never is."""
     for what, error in errors.items():
         if not error < limit:
-            raise Failed("{}: {} is off by {:.2g}, and {:.0e} is the limit".format(
-                name, what, error, limit))
+            raise Failed(f"{name}: {what} is off by {error:.2g}; the limit is {limit:.0e}")

@@ -1,4 +1,4 @@
-"""What shorter numbers cost: each precision against fp32 on the same device."""
+"""How far each precision is from fp32 on the same device."""
 
 from typing import Any, Dict, List
 
@@ -10,14 +10,13 @@ from gpu_checks.setting import Setting
 
 TITLE = "Precisions against fp32 on the same device"
 COLUMNS = ["net", "precision", "scores, relative L2", "raw map, relative L2",
-           "rank correlation of the maps: mean", "least", "same best class"]
-# The oldest compute capability with tensor cores for these numbers.
-NEEDED = {"tf32": (8, 0), "bf16": (8, 0), "fp16": (7, 0)}
+           "rank correlation of the maps: mean", "minimum", "same best class"]
 
 
 def precision(setting: Setting, report: Report, name: str, nets: List[str]) -> None:
     """Scores and maps of each net in a precision, beside those in fp32."""
-    _require_card(setting, name)
+    if not product.has_arithmetic(setting.device, name):
+        raise Skipped(f"this device has no arithmetic in {name}")
     differs = False
     for net in nets:
         if net == "learned" and not setting.learned:
@@ -25,21 +24,21 @@ def precision(setting: Setting, report: Report, name: str, nets: List[str]) -> N
         model = product.load(setting, net)
         inputs = product.inputs(model, 2 if setting.is_dry else 8)
         with product.engine(model, setting.device) as engine:
-            exact = parity.answer(model, engine, [model.score] + model.targets, inputs)
+            exact = parity.answer(model, engine, [model.score, *model.layers], inputs)
         with product.engine(model, setting.device, name) as engine:
-            short = parity.answer(model, engine, [model.score] + model.targets, inputs,
+            short = parity.answer(model, engine, [model.score, *model.layers], inputs,
                                   exact.classes)
         row = compare(exact, short, model.score)
         report.row(TITLE, COLUMNS, [net, name] + row)
         if not np.isfinite(row[:3]).all():
-            raise Failed("{} in {} gives infinity or NaN".format(net, name))
+            raise Failed(f"{net} in {name} gives infinity or NaN")
         differs = differs or row[0] > 0
     if not differs:
-        raise Failed("every number in {} equals that in fp32, so it had no effect".format(name))
+        raise Failed(f"every number in {name} equals that in fp32, so it had no effect")
 
 
 def compare(exact: parity.Answer, short: parity.Answer, score: str) -> List[Any]:
-    """The cells of a row that tell how far two answers are apart."""
+    """The cells of a row that show how far two answers are apart."""
     ranks = [product.rank_correlation(first, second)
              for first, second in zip(short.cams, exact.cams)]
     best: Dict[str, List[int]] = {
@@ -48,15 +47,4 @@ def compare(exact: parity.Answer, short: parity.Answer, score: str) -> List[Any]
     same = sum(first == second for first, second in zip(best["exact"], best["short"]))
     return [product.relative_error(short.values[score], exact.values[score]),
             product.relative_error(short.cams, exact.cams), float(np.mean(ranks)),
-            float(np.min(ranks)), "{} of {}".format(same, len(ranks))]
-
-
-def _require_card(setting: Setting, name: str) -> None:
-    if setting.device == "cpu":
-        return
-    import torch
-
-    capability = torch.cuda.get_device_capability(0)
-    if capability < NEEDED[name]:
-        raise Skipped("a card of compute capability {}.{} does not compute in {}".format(
-            capability[0], capability[1], name))
+            float(np.min(ranks)), f"{same} of {len(ranks)}"]

@@ -1,4 +1,4 @@
-"""What the checks use of caffe_gradcam, in one place."""
+"""What the checks use of caffe_gradcam."""
 
 import os
 import pathlib
@@ -8,61 +8,69 @@ from typing import Any, Dict, List, Sequence
 import definitions
 import numpy as np
 
-from caffe_gradcam import images
-from caffe_gradcam.engines import OutOfMemory, open_engine
-from caffe_gradcam.explain import Explainer
-from caffe_gradcam.memory import SmallerBatch
-from caffe_gradcam.methods import METHODS
-from caffe_gradcam.methods.gradients import grad_cam
-from caffe_gradcam.metrics.similarity import rank_correlation
-from caffe_gradcam.model import Model
-from caffe_gradcam.preprocess import prepare
+from caffe_gradcam.engines import Engine, NetToRun, Running, open_engine
+from caffe_gradcam.explaining.explainer import Explainer
+from caffe_gradcam.explaining.memory import SmallerBatch
+from caffe_gradcam.explaining.methods import METHODS
+from caffe_gradcam.explaining.methods.gradients import grad_cam
+from caffe_gradcam.explaining.settings import Explaining
+from caffe_gradcam.measuring.metrics.similarity import rank_correlation
+from caffe_gradcam.model import images
+from caffe_gradcam.model.model import LoadedModel
+from caffe_gradcam.model.preprocess import Prepared, prepare
 from gpu_checks import nets
-from gpu_checks.report import Failed, Skipped
+from gpu_checks.report import Failed, Report, Skipped
 from gpu_checks.setting import Setting
-from prototxt_tools.errors import InputError
+from prototxt_tools.errors import InputError, Outcome, OutOfMemory
 
-__all__ = ["DIGITS", "METHODS", "InputError", "OutOfMemory", "SmallerBatch", "grad_cam",
-           "rank_correlation"]
+__all__ = ["DIGITS", "METHODS", "Engine", "Explainer", "Explaining", "InputError", "LoadedModel",
+           "OutOfMemory", "Outcome", "Prepared", "SmallerBatch", "grad_cam", "rank_correlation"]
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 DIGITS = ROOT / "models" / "digits"
+_EXPLAINING = Explaining()
 
 
-def load(setting: Setting, name: str) -> Model:
+def load(setting: Setting, name: str) -> LoadedModel:
     """A model: "digits", "learned" (SqueezeNet v1.1 of --models) or a key of ``nets.NETS``."""
     if name == "digits":
-        return Model.load(str(DIGITS))
+        return LoadedModel.load(DIGITS)
     if name == "learned":
-        return Model.load(setting.learned)
+        assert setting.learned is not None  # The catalogue skips checks that need it.
+        return LoadedModel.load(setting.learned)
     folder = os.path.join(setting.nets, name)
     if not os.path.exists(os.path.join(folder, "weights.caffemodel")):
-        raise Failed("the check prepare has not written {}".format(name))
-    return Model.load(folder, score=nets.score_of(name), target=list(nets.NETS[name].targets[:1]),
-                      mean="none")
+        raise Failed(f"the check prepare has not written {name}")
+    return LoadedModel.load(folder, score=nets.score_of(name), layers=nets.NETS[name].layers[:1],
+                            mean="none")
 
 
-def engine(model: Model, device: str, precision: str = "fp32", kind: str = "torch",
-           targets: Sequence[str] = ()) -> Any:
+def engine(model: LoadedModel, device: str, precision: str = "fp32", kind: str = "torch",
+           targets: Sequence[str] = ()) -> Engine:
     """An engine for a model, in this process."""
-    return open_engine(kind, prototxt=model.prototxt, weights=model.weights, scores=[model.score],
-                       targets=list(targets) or model.targets, device=device, precision=precision,
-                       isolated=False)
+    return open_engine(
+        NetToRun(model.prototxt, model.weights, (model.score,), tuple(targets) or model.layers),
+        Running(engine=kind, device=device, precision=precision, isolated=False))
 
 
-def explainer(model: Model, device: str, precision: str = "fp32", kind: str = "torch",
-              **options: Any) -> Explainer:
+def explainer(model: LoadedModel, device: str, precision: str = "fp32", kind: str = "torch",
+              explaining: Explaining = _EXPLAINING) -> Explainer:
     """An Explainer for a model, its engine in this process."""
-    return Explainer.open(model, kind, device=device, precision=precision, isolated=False,
-                          **options)
+    return Explainer.open(model, explaining, Running(
+        engine=kind, device=device, precision=precision, isolated=False))
 
 
-def photographs(model: Model, count: int) -> List[np.ndarray]:
-    """The scenes that come with a model, over and over; soft noise for one that has none."""
+def prepared(model: LoadedModel, count: int) -> List["Outcome[Prepared]"]:
+    """Images as ``Explainer.explain_prepared`` takes them."""
+    return [Outcome.of(prepare, image, model.inputs) for image in images_for(model, count)]
+
+
+def images_for(model: LoadedModel, count: int) -> List[np.ndarray]:
+    """The scenes of a model, repeated as needed; soft noise for a model that has none."""
     folder = pathlib.Path(model.path).parent / "scenes"
     paths = sorted(folder.glob("*.png")) if folder.is_dir() else []
-    shown = [images.read(str(path)) for path in paths] or [noise(seed) for seed in range(8)]
-    return [shown[index % len(shown)] for index in range(count)]
+    different = [images.read(str(path)) for path in paths] or [noise(seed) for seed in range(8)]
+    return [different[index % len(different)] for index in range(count)]
 
 
 def noise(seed: int, height: int = 375, width: int = 500) -> np.ndarray:
@@ -73,21 +81,42 @@ def noise(seed: int, height: int = 375, width: int = 500) -> np.ndarray:
     return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
 
 
-def prepared(model: Model, count: int) -> List[Any]:
-    """Photographs as ``Explainer.explain_prepared`` takes them."""
-    return [prepare(photograph, model.inputs) for photograph in photographs(model, count)]
-
-
-def inputs(model: Model, count: int) -> Dict[str, np.ndarray]:
-    """What an engine's ``forward`` takes: photographs for digits, random numbers for the rest."""
+def inputs(model: LoadedModel, count: int) -> Dict[str, np.ndarray]:
+    """What an engine's ``forward`` takes: images for digits, random numbers for other nets."""
     if pathlib.Path(model.path).parent == DIGITS:
-        ready = prepared(model, count)
-        return {name: np.concatenate([one.blobs[name] for one in ready]) for name in model.inputs}
+        blobs = [outcome.unwrap().blobs for outcome in prepared(model, count)]
+        return {name: np.concatenate([values[name] for values in blobs]) for name in model.inputs}
     return {name: definitions.random_input((count,) + tuple(model.shapes[name][1:]))
             for name in model.inputs}
 
 
-def blobs_of(model: Model) -> List[str]:
+def has_arithmetic(device: str, precision: str) -> bool:
+    """Whether a device computes in a precision; otherwise the engine goes on in fp32."""
+    import torch
+
+    from caffe_gradcam.engines.torch.devices import usable_precision
+
+    return usable_precision(torch.device(device), precision) == precision
+
+
+def usable(setting: Setting, report: Report, precisions: Sequence[str]) -> List[str]:
+    """The precisions in which the device computes; the report names the others."""
+    missing = [name for name in precisions if not has_arithmetic(setting.device, name)]
+    if missing:
+        report.number("not measured, since this device has no arithmetic in it",
+                      ", ".join(missing))
+    return [name for name in precisions if name not in missing]
+
+
+def cams(outcomes: Sequence["Outcome[Any]"], index: int = 0) -> np.ndarray:
+    """The raw maps of an explanation of each image; Failed where an image has none."""
+    for outcome in outcomes:
+        if outcome.error is not None:
+            raise Failed(str(outcome.error))
+    return np.stack([outcome.unwrap().explanations[index].cam for outcome in outcomes])
+
+
+def blobs_of(model: LoadedModel) -> List[str]:
     """Every blob that the score depends on, in the order of the net, without the inputs."""
     layers = model.graph.net.layers
     indices = sorted(model.graph.ancestors([model.score]))
@@ -95,15 +124,15 @@ def blobs_of(model: Model) -> List[str]:
     return [name for name in dict.fromkeys(names) if name not in model.inputs]
 
 
-def spatial_blobs(model: Model) -> List[str]:
-    """The blobs with places on whose final value the score depends."""
+def spatial_blobs(model: LoadedModel) -> List[str]:
+    """The blobs of maps on whose final value the score depends."""
     readers = model.graph.ancestors([model.score])
     return [blob for blob in blobs_of(model) if len(model.shapes[blob]) == 4
             and blob != model.score and readers.intersection(model.graph.final_readers(blob))]
 
 
 def one_hot(scores: np.ndarray, classes: Sequence[int]) -> np.ndarray:
-    """The gradient to begin with: of one class for each row."""
+    """The gradient to begin with: 1 at a class of each row."""
     seed = np.zeros_like(scores)
     for row, class_index in enumerate(classes):
         seed[row].reshape(scores.shape[1], -1)[class_index] = 1
@@ -116,7 +145,7 @@ def best_classes(scores: np.ndarray) -> List[int]:
 
 
 def relative_error(value: np.ndarray, reference: np.ndarray) -> float:
-    """Relative L2 distance; infinite where shapes differ or a number is none."""
+    """Relative L2 distance; infinite where shapes differ or a value is not finite."""
     if value.shape != reference.shape or not np.isfinite(value).all():
         return float("inf")
     difference = np.linalg.norm((value.astype(np.float64) - reference).ravel())
@@ -136,5 +165,5 @@ def require_caffe(setting: Setting, kind: str) -> None:
         return
     outcome = probe(["engine", "caffe", setting.device])
     if not is_right(outcome):
-        raise Skipped("pycaffe does not run on {}: {}".format(
-            setting.device, outcome.words or "it computes wrong"))
+        reason = outcome.words or "its results are wrong"
+        raise Skipped(f"pycaffe does not run on {setting.device}: {reason}")

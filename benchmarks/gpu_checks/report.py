@@ -1,4 +1,4 @@
-"""What a check says while it runs, kept in a file so that a check cut short leaves what it had."""
+"""What a check reports while it runs, kept in a file in case the check is cut short."""
 
 import json
 import os
@@ -11,7 +11,7 @@ DRY = " (dry run on the CPU, tiny sizes: no GPU measurement)"
 
 
 class Failed(Exception):
-    """A check found something wrong; the message is one sentence."""
+    """A check shows an error; the message is one sentence."""
 
     status = FAILED
 
@@ -36,7 +36,7 @@ class Report:
     path : str
         A JSON file, written anew with every number and row.
     is_dry : bool
-        Whether the titles of tables have to say that no GPU was used.
+        Whether the titles of tables must state that no GPU was used.
     """
 
     def __init__(self, path: str, is_dry: bool) -> None:
@@ -61,9 +61,9 @@ class Report:
         self._write()
 
     def finish(self, status: str, reason: str = "") -> None:
-        """The last word. A check that measured nothing has not passed."""
+        """Set the final status. A check that measured nothing has not passed."""
         if status == PASSED and not (self._content["numbers"] or self._content["tables"]):
-            status, reason = FAILED, "the check ended without having measured anything"
+            status, reason = FAILED, "the check ended without measuring anything"
         self._content.update(status=status, reason=reason)
         self._write()
 

@@ -10,11 +10,11 @@ from gpu_checks.setting import Result
 FILES = ("gpu.json", "gpu.md", "log")
 NO_CARD = "none (dry run on the CPU)"
 DRY_RUN = ("This was a dry run on the CPU with tiny sizes: no GPU was used, and no number here "
-           "says anything about one.")
+           "describes a GPU.")
 # Fact -> how gpu.md names it.
 FACTS = {
     "date": "date", "driver": "driver", "torch": "torch", "cuda": "CUDA", "cudnn": "cuDNN",
-    "memory_mib": "memory, MiB", "clocks": "clocks (SM, memory; at most), MHz",
+    "memory_mib": "memory, MiB", "clocks": "clocks (SM, memory; maximum), MHz",
     "processor": "processor", "cores": "cores", "python": "Python", "version": "caffe-gradcam",
 }
 
@@ -26,7 +26,7 @@ class Record:
     ----------
     folder : str
     facts : dict
-        What is known of the machine; see ``facts``.
+        Facts about the machine; see ``facts``.
     names : list of str
         Of the checks that are to run, in their order.
     """
@@ -41,24 +41,25 @@ class Record:
 
     @property
     def results(self) -> List[Result]:
-        """Those that there are, in the order of the checks."""
+        """The results so far, in the order of the checks."""
         return [self._results[name] for name in self._names if name in self._results]
 
     def add(self, result: Result) -> None:
         """Keep a result, and write the files."""
         self._results[result.name] = result
         self._write()
-        print("{:<9} {:<22} {:>6.1f} s  {}".format(
-            result.status, result.name, result.seconds, result.reason).rstrip(), flush=True)
+        line = f"{result.status:<9} {result.name:<22} {result.seconds:>6.1f} s  {result.reason}"
+        print(line.rstrip(), flush=True)
 
     def log(self, name: str, text: str) -> None:
         """Keep what a check wrote to its standard output and error."""
         if text.strip():
             with open(os.path.join(self._folder, "log"), "a", encoding="utf-8") as file:
-                file.write("== {} ==\n{}\n".format(name, text.rstrip("\n")))
+                end = "" if text.endswith("\n") else "\n"
+                file.write(f"== {name} ==\n{text}{end}")
 
     def finish(self, seconds: float) -> None:
-        """The run is over, complete or not."""
+        """End the run, complete or not."""
         self._seconds = round(seconds, 1)
         self._write()
 
@@ -85,17 +86,18 @@ def markdown(content: Dict[str, Any]) -> str:
     content : dict
         Of gpu.json.
     """
-    parts = ["## {}".format(content["card"])]
+    parts = [f"## {content['card']}"]
     if content["dry_run"]:
         parts.append(DRY_RUN)
     parts.append(_table(["", ""], [[title, content[name]] for name, title in FACTS.items()
                                    if content.get(name) not in (None, "")]))
     if not content["complete"]:
-        parts.append("Not run: {}.".format(", ".join(content["not_run"]) or "nothing is missing"))
+        not_run = ", ".join(content["not_run"])
+        parts.append(f"Not run: {not_run}." if not_run else "The run was cut short.")
     parts.append(_table(["check", "result", "seconds", "reason, or numbers"], [
         [check["name"], check["status"], check["seconds"],
          "; ".join([check["reason"]] * bool(check["reason"]) + [
-             "{} {}".format(name, _cell(value)) for name, value in check["numbers"].items()])]
+             f"{name} {_cell(value)}" for name, value in check["numbers"].items()])]
         for check in content["checks"]]))
     tables: Dict[str, Dict[str, Any]] = {}
     for check in content["checks"]:
@@ -103,20 +105,20 @@ def markdown(content: Dict[str, Any]) -> str:
             joined = tables.setdefault(table["title"], dict(table, rows=[]))
             joined["rows"] = joined["rows"] + table["rows"]
     for title, table in tables.items():
-        parts.append("### {}".format(title))
+        parts.append(f"### {title}")
         parts.append(_table(table["columns"], table["rows"]))
     return "\n\n".join(parts) + "\n"
 
 
 def _table(columns: List[str], rows: List[List[Any]]) -> str:
-    lines = ["| {} |".format(" | ".join(columns)), "|{}".format("---|" * len(columns))]
-    lines += ["| {} |".format(" | ".join(_cell(cell) for cell in row)) for row in rows]
-    return "\n".join(lines)
+    cells = [columns] + [[_cell(cell) for cell in row] for row in rows]
+    lines = [f"| {' | '.join(row)} |" for row in cells]
+    return "\n".join([lines[0], "|" + "---|" * len(columns), *lines[1:]])
 
 
 def _cell(value: Any) -> str:
     if isinstance(value, float):
         if value and not 0.01 <= abs(value) < 1e5:
-            return "{:.1e}".format(value)
-        return "{:.4g}".format(value) if abs(value) < 1000 else "{:.0f}".format(value)
+            return f"{value:.1e}"
+        return f"{value:.4g}" if abs(value) < 1000 else f"{value:.0f}"
     return str("" if value is None else value).replace("|", "\\|").replace("\n", " ")

@@ -1,4 +1,4 @@
-"""Runs checks, each in a process of its own that costs its time limit and nothing else."""
+"""Runs checks, each in a separate process that costs at most its time limit."""
 
 import dataclasses
 import os
@@ -12,7 +12,7 @@ from gpu_checks import child
 from gpu_checks.results import Record
 from gpu_checks.setting import FAILED, SKIPPED, TIMED_OUT, Check, Result, Setting
 
-# With less time than this left, a check is not begun; seconds.
+# A check is not started with fewer seconds left.
 LEAST = 4.0
 _TICK = 0.02
 
@@ -33,14 +33,14 @@ class Runner:
     """Runs checks until a deadline.
 
     The checks' processes are forked from this one, which may have imported what they need but must
-    not have touched CUDA. There is one thread, since a fork copies no other.
+    not have touched CUDA. It has a single thread, since a fork copies no others.
 
     Parameters
     ----------
     setting : Setting
-        Of all checks; ``folder`` is where each gets a folder of its own.
+        Of all checks; each gets a folder inside ``folder``.
     record : Record
-        Takes each result as soon as there is one.
+        Takes each result at once.
     deadline : float
         Of ``time.monotonic()``; no check runs longer.
     lanes : int
@@ -79,7 +79,7 @@ class Runner:
         reason = check.reason_to_skip(self._setting) if check.reason_to_skip else None
         limit = min(check.limit, self._deadline - time.monotonic())
         if reason is None and limit < min(LEAST, check.limit):
-            reason = "no time was left for it; give more --minutes"
+            reason = "no time was left; give more --minutes"
         if reason is not None:
             self._record.add(Result(check.name, SKIPPED, reason))
             return
@@ -93,7 +93,7 @@ class Runner:
         self._running.append(_Process(check, pid, folder, job, time.monotonic(), limit))
 
     def _job(self, check: Check, folder: str, limit: float) -> Dict[str, Any]:
-        """What the process is told; see ``child.main``."""
+        """What ``child.main`` takes."""
         work = os.path.join(folder, "work")
         os.makedirs(work)
         setting = dataclasses.replace(self._setting, folder=work, seconds=limit)
@@ -143,11 +143,11 @@ def _result(process: _Process, answer: Dict[str, Any], code: Optional[int],
     """The result of a check whose process is gone; without a code, it was stopped."""
     status, reason = answer["status"], answer["reason"]
     if code is None:
-        status, reason = TIMED_OUT, "stopped after {:.0f} s".format(process.limit)
+        status, reason = TIMED_OUT, f"stopped after {process.limit:.0f} s"
     elif code < 0:
-        status, reason = FAILED, "its process was killed by signal {}".format(-code)
+        status, reason = FAILED, f"its process was killed by signal {-code}"
     elif status == "running" or code > 0:
         status = FAILED
-        reason = "its process ended with status {} and without a result".format(code)
+        reason = f"its process ended with status {code} and without a result"
     return Result(process.check.name, status, reason, round(seconds, 2), answer["numbers"],
                   answer["tables"])

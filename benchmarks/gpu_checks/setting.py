@@ -1,8 +1,8 @@
-"""What a check is told, what it is, and what comes of it."""
+"""Checks, their settings and their results."""
 
 import dataclasses
 import os
-from typing import Any, Callable, Dict, List, Mapping, Optional
+from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
 PASSED, FAILED, SKIPPED, TIMED_OUT = "passed", "failed", "skipped", "timed out"
 # The folder of SqueezeNet v1.1 with its learned weights.
@@ -11,7 +11,7 @@ LEARNED = "squeezenet_v1.1"
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-    """What a check is told.
+    """Where and how checks run.
 
     Attributes
     ----------
@@ -20,7 +20,7 @@ class Setting:
     is_dry : bool
         Whether this is a dry run: on the CPU, with tiny sizes.
     folder : str
-        An empty folder of the check's own, removed after it.
+        An empty folder for the check alone, removed after it.
     nets : str
         The folder of the nets that the check ``prepare`` writes.
     models : str or None
@@ -41,7 +41,7 @@ class Setting:
 
     @property
     def learned(self) -> Optional[str]:
-        """The folder of SqueezeNet v1.1 with learned weights, or None: in ``models``, or that."""
+        """The folder of SqueezeNet v1.1 with learned weights, ``models`` or inside it; or None."""
         for path in (self.models, self.models and os.path.join(self.models, LEARNED)):
             if path and os.path.basename(os.path.abspath(path)) == LEARNED and os.path.isdir(path):
                 return os.path.abspath(path)
@@ -61,12 +61,12 @@ class Check:
     limit : float
         Seconds.
     is_alone : bool
-        Whether nothing else may run meanwhile, because it measures time or fills the memory.
+        Whether nothing else may run at the same time: it measures time or fills the memory.
     arguments : dict
     nets : tuple of str
         Keys of ``nets.NETS`` that ``prepare`` has to write for it.
     reason_to_skip : callable, optional
-        Takes a ``Setting`` and gives the sentence why the check cannot run there, or None.
+        Takes a ``Setting`` and returns a sentence on why the check cannot run there, or None.
     """
 
     name: str
@@ -74,7 +74,7 @@ class Check:
     limit: float
     is_alone: bool = False
     arguments: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    nets: tuple = ()
+    nets: Tuple[str, ...] = ()
     reason_to_skip: Optional[Callable[[Setting], Optional[str]]] = None
 
     @property
@@ -84,7 +84,7 @@ class Check:
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """What came of a check.
+    """The result of a check.
 
     Attributes
     ----------

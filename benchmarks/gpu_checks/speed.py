@@ -1,8 +1,9 @@
-"""How fast nets are explained, what the card does meanwhile, and where the time goes."""
+"""How fast nets are explained, how busy the card is, and which operations take the time."""
 
 import time
 import types
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence
+from dataclasses import dataclass
+from typing import Any, Dict, List, Optional, Sequence
 
 from gpu_checks import facts, product, timing
 from gpu_checks.report import Clock, OutOfTime, Report
@@ -13,12 +14,13 @@ COLUMNS = ["net", "engine", "precision", "batch", "forward", "explain", "explain
            "memory, MiB"]
 LIBRARY = "pytorch-grad-cam on the same layers, fp32"
 SHOWN = 15
-# The longest that one cell of the table is measured; seconds.
+# Seconds that a cell of the table is measured at most.
 CELL = 0.4
 
 
-class Cell(NamedTuple):
-    """One measurement: a batch of a size."""
+@dataclass(frozen=True)
+class Cell:
+    """The seconds of a batch, and the MiB of the card that it takes."""
 
     forward: float
     explain: float
@@ -32,13 +34,13 @@ def net(setting: Setting, report: Report, name: str, precisions: Sequence[str],
     model = product.load(setting, name)
     ready, clock = product.prepared(model, 1), Clock(setting.seconds)
     inputs = product.inputs(model, max(batches(setting)))
-    cells = [(precision, batch) for precision in precisions for batch in batches(setting)]
-    opened: Dict[str, Any] = {}
+    cells = [(precision, batch) for precision in product.usable(setting, report, precisions)
+             for batch in batches(setting)]
+    opened: Dict[str, product.Explainer] = {}
     for index, (precision, batch) in enumerate(cells):
         if clock.left < 0:
             _close(opened)
-            raise OutOfTime("{} of {} measurements are missing".format(
-                len(cells) - index, len(cells)))
+            raise OutOfTime(f"{len(cells) - index} of {len(cells)} measurements are missing")
         if precision not in opened:
             _close(opened)
             opened = {precision: product.explainer(model, setting.device, precision, kind)}
@@ -60,9 +62,10 @@ def batches(setting: Setting) -> List[int]:
     return [1, 2] if setting.is_dry else [1, 8, 64, 256]
 
 
-def measure(setting: Setting, explainer: Any, ready: List[Any], inputs: Dict[str, Any],
+def measure(setting: Setting, explainer: product.Explainer,
+            ready: List["product.Outcome[product.Prepared]"], inputs: Dict[str, Any],
             seconds: float) -> Cell:
-    """The median times of one batch; raises OutOfMemory where it does not fit at once."""
+    """The median times of a batch; raises OutOfMemory where it does not fit as a whole."""
     def forward() -> None:
         explainer.engine.forward(inputs, [explainer.model.score])
 
@@ -75,7 +78,7 @@ def measure(setting: Setting, explainer: Any, ready: List[Any], inputs: Dict[str
     return Cell(forward_seconds, timing.median_seconds(explain, setting, seconds), memory)
 
 
-def _close(opened: Dict[str, Any]) -> None:
+def _close(opened: Dict[str, product.Explainer]) -> None:
     """Close the explainers, and give the card's memory back."""
     for explainer in opened.values():
         explainer.close()
@@ -88,7 +91,7 @@ def _close(opened: Dict[str, Any]) -> None:
 
 
 def library(setting: Setting, report: Report, nets: List[str]) -> None:
-    """pytorch-grad-cam, beside explain of the same batch."""
+    """pytorch-grad-cam, compared with explaining the same batch here."""
     from explain_library import make
 
     for name in nets:
@@ -97,7 +100,7 @@ def library(setting: Setting, report: Report, nets: List[str]) -> None:
             for batch in [1, 2] if setting.is_dry else [1, 8, 64]:
                 data = product.inputs(model, batch)["data"]
                 run = make(types.SimpleNamespace(
-                    engine=explainer.engine, score=model.score, target=model.targets[0],
+                    engine=explainer.engine, score=model.score, target=model.layers[0],
                     data=data))
                 ready = product.prepared(model, 1) * batch
                 theirs = timing.median_seconds(run, setting, CELL)
@@ -110,11 +113,11 @@ def library(setting: Setting, report: Report, nets: List[str]) -> None:
 
 
 def profile(setting: Setting, report: Report, precisions: Sequence[str]) -> None:
-    """How busy the card is while ResNet-50 explains one batch after the other, and with what."""
+    """How busy the card is while ResNet-50 explains batch after batch, and with which kernels."""
     batch, seconds = (2, 0.0) if setting.is_dry else (64, 2.0)
     model = product.load(setting, "resnet50")
     ready = product.prepared(model, 1) * batch
-    for precision in precisions:
+    for precision in product.usable(setting, report, precisions):
         with product.explainer(model, setting.device, precision) as explainer:
             def explain() -> None:
                 explainer.explain_prepared(ready, [1])  # noqa: B023
@@ -125,40 +128,43 @@ def profile(setting: Setting, report: Report, precisions: Sequence[str]) -> None
                 while time.perf_counter() < end:
                     explain()
                 clocks = None if setting.is_dry else facts.clocks()
-            found = timing.kernels(setting, explain, 1 if setting.is_dry else 5)
-        _tell(report, precision, batch, [busy.percent, busy.source, clocks], found)
+            kernels = timing.kernels(setting, explain, 1 if setting.is_dry else 5)
+        _report(report, precision, batch, [busy.percent, busy.source, clocks], kernels)
 
 
-def _tell(report: Report, precision: str, batch: int, busy: List[Any],
-          found: Dict[str, Any]) -> None:
-    report.row("How busy the device is while ResNet-50 explains batches of {}".format(batch),
-               ["precision", "by the driver, %", "asked",
-                "clocks meanwhile (SM, memory; at most), MHz",
+def _report(report: Report, precision: str, batch: int, busy: List[Any],
+            kernels: timing.Kernels) -> None:
+    report.row(f"How busy the device is while ResNet-50 explains batches of {batch}",
+               ["precision", "by the driver, %", "source",
+                "clocks during this (SM, memory; maximum), MHz",
                 "kernels and copies, % of the time"],
-               [precision] + busy + [100 * found["device"] / found["wall"]])
-    for name, calls, taken in found["rows"][:SHOWN]:
-        report.row("Where the device's time goes: ResNet-50, explain, {}, batch of {}".format(
-            precision, batch), ["kernel, copy or operator", "calls", "ms", "%"],
-            [name[:100], calls, 1000 * taken, 100 * taken / (found["device"] or 1)])
+               [precision, *busy, 100 * kernels.device / kernels.wall])
+    title = f"What takes the device's time: ResNet-50, explain, {precision}, batch of {batch}"
+    for name, calls, seconds in kernels.rows[:SHOWN]:
+        report.row(title, ["kernel, copy or operator", "calls", "ms", "%"],
+                   [name[:100], calls, 1000 * seconds, 100 * seconds / (kernels.device or 1)])
 
 
 def layout(setting: Setting, report: Report, precisions: Sequence[str]) -> None:
-    """Forward with kernels as the engine lays them out (channels last), and as Caffe does."""
+    """Forward with kernels in the engine's layout (channels last) and in Caffe's."""
     import torch
+
+    from caffe_gradcam.engines.torch.engine import TorchEngine
 
     batch = 2 if setting.is_dry else 64
     model = product.load(setting, "resnet50")
     inputs = product.inputs(model, batch)
-    for precision in precisions:
+    for precision in product.usable(setting, report, precisions):
         rates = []
         for layout_name in (torch.channels_last, torch.contiguous_format):
             with product.engine(model, setting.device, precision) as engine:
+                assert isinstance(engine, TorchEngine)
                 for arrays in engine._weights.values():
                     arrays[:] = [array.contiguous(memory_format=layout_name)
                                  if array.dim() == 4 else array for array in arrays]
                 rates.append(batch / timing.median_seconds(
                     lambda: engine.forward(inputs, [model.score]),  # noqa: B023
                     setting, CELL))
-        report.row("Layout of kernels and blobs: ResNet-50, forward, batch of {}".format(batch),
+        report.row(f"Layout of kernels and blobs: ResNet-50, forward, batch of {batch}",
                    ["precision", "channels last, images per second",
                     "channels first, images per second"], [precision] + rates)

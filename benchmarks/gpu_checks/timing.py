@@ -3,7 +3,8 @@
 import statistics
 import threading
 import time
-from typing import Any, Callable, Dict, List, Optional
+from dataclasses import dataclass
+from typing import Any, Callable, List, Optional, Tuple
 
 from gpu_checks.setting import Setting
 
@@ -13,7 +14,7 @@ PERIOD = 0.05
 
 
 def synchronize(device: str) -> None:
-    """Wait until the device has done all that it was told."""
+    """Wait until the device has finished its work."""
     if device != "cpu":
         import torch
 
@@ -21,7 +22,7 @@ def synchronize(device: str) -> None:
 
 
 def median_seconds(call: Callable[[], Any], setting: Setting, seconds: float) -> float:
-    """The median time of a call, after two that are not counted; in a dry run, that of one.
+    """The median time of a call, after two that do not count; in a dry run, of a single call.
 
     Parameters
     ----------
@@ -29,7 +30,7 @@ def median_seconds(call: Callable[[], Any], setting: Setting, seconds: float) ->
     setting : Setting
         Its device is waited for before and after each call.
     seconds : float
-        How long to go on, for at least three calls and at most fifty.
+        How long to repeat the call: at least 3 times and at most 50.
     """
     for _ in range(0 if setting.is_dry else 2):
         call()
@@ -64,9 +65,9 @@ class Busy:
     Attributes
     ----------
     percent : float or None
-        The mean; None where the driver cannot be asked.
+        The mean; None where the driver does not report it.
     source : str
-        What was asked, or why nothing was.
+        What reported it, or why nothing did.
     """
 
     def __init__(self, device: str) -> None:
@@ -110,7 +111,7 @@ def _asker(busy: Busy) -> Optional[Callable[[], float]]:
         busy.source = "NVML"
         return lambda: float(pynvml.nvmlDeviceGetUtilizationRates(handle).gpu)
     except Exception as error:  # noqa: B902 - NVML's own errors have no common parent
-        busy.source = "NVML cannot be asked: {}".format(error)
+        busy.source = f"NVML does not work: {error}"
     tool = shutil.which("nvidia-smi")
     if tool is None:
         return None
@@ -127,15 +128,27 @@ def _asker(busy: Busy) -> Optional[Callable[[], float]]:
     return ask
 
 
-def kernels(setting: Setting, call: Callable[[], Any], count: int) -> Dict[str, Any]:
-    """Where the time of some calls goes, as torch's profiler sees it.
+@dataclass(frozen=True)
+class Kernels:
+    """What torch's profiler records.
 
-    Returns
-    -------
-    dict
-        ``wall``: seconds; ``device``: seconds in which kernels and copies ran on the card, or
-        operators on the CPU; ``rows``: name, calls and seconds of each, the longest first.
+    Attributes
+    ----------
+    wall : float
+        Seconds.
+    device : float
+        Seconds in which kernels and copies ran on the card, or operators on the CPU.
+    rows : list of (str, int, float)
+        Name, calls and seconds of each, the longest first.
     """
+
+    wall: float
+    device: float
+    rows: List[Tuple[str, int, float]]
+
+
+def kernels(setting: Setting, call: Callable[[], Any], count: int) -> Kernels:
+    """Which kernels or operators take the time of some calls."""
     from torch.profiler import ProfilerActivity, profile
 
     on_card = setting.device != "cpu"
@@ -151,7 +164,8 @@ def kernels(setting: Setting, call: Callable[[], Any], count: int) -> Dict[str, 
     rows = []
     for event in profiler.key_averages():
         if on_card == (str(event.device_type).rsplit(".", 1)[-1] == "CUDA"):
-            taken = event.self_device_time_total if on_card else event.self_cpu_time_total
-            rows.append((event.key, event.count, taken / 1e6))
+            microseconds = (event.self_device_time_total if on_card
+                            else event.self_cpu_time_total)
+            rows.append((event.key, event.count, microseconds / 1e6))
     rows.sort(key=lambda row: -row[2])
-    return {"wall": wall, "device": sum(row[2] for row in rows), "rows": rows}
+    return Kernels(wall, sum(row[2] for row in rows), rows)

@@ -1,4 +1,4 @@
-"""What nearly every check imports: loaded once, since the checks' processes are forked.
+"""Imports what nearly every check needs, once, since the checks' processes are forked.
 
 Nothing here may touch CUDA, which does not survive a fork.
 """
