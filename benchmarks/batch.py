@@ -2,17 +2,16 @@
 
     python benchmarks/batch.py MODEL --images 10000 --engine torch
 
-The engine alone explains the same photographs, decoded and prepared before, in this process;
-before and after the batch, since machines have moods. Memory is the resident one of the run's
-processes, sampled twice a second; of its first tenth, from the first part on, and of its last
-tenth the middle value is taken. With --kills N the run is killed with
-kill -9 at N random moments, each time another of its processes, and gone on with.
+The engine alone explains the same images, decoded and prepared before, in this process;
+before and after the batch, since the speed of a machine varies. Memory is the resident memory of
+the run's processes, sampled twice a second; reported are the medians of the first tenth of the
+run, from the first part on, and of its last tenth. With --kills N the run is killed with kill -9 at
+N random moments, a random one of its processes each time, and continued.
 """
 
 import argparse
 import json
 import os
-import pathlib
 import random
 import shutil
 import statistics
@@ -21,11 +20,13 @@ import sys
 import tempfile
 import threading
 import time
+from pathlib import Path
+from typing import Any, Dict, List, Tuple
 
 import cv2
 import numpy as np
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "batch")]
 
 from processes import family, kill  # noqa: E402
@@ -37,16 +38,18 @@ from caffe_gradcam.engines import Running  # noqa: E402
 from caffe_gradcam.explaining.explainer import Explainer  # noqa: E402
 from caffe_gradcam.model.model import LoadedModel  # noqa: E402
 from caffe_gradcam.model.preprocess import prepare  # noqa: E402
+from prototxt_tools.errors import Outcome  # noqa: E402
 
 ENVIRONMENT = dict(os.environ, PYTHONPATH=str(ROOT))
-ROLES = {"batch.pipeline.decoders:serve": "decoders", "batch.pipeline.net:serve": "net"}
+ROLES = {"batch.pipeline.decoder:serve": "decoders", "batch.pipeline.net_process:serve": "net"}
+Event = Dict[str, Any]
 _HERTZ = os.sysconf("SC_CLK_TCK")
 
 
-def main():
+def main() -> None:
     options = parse()
     options.model = os.path.abspath(options.model)
-    folder = pathlib.Path(tempfile.mkdtemp(dir=options.scratch))
+    folder = Path(tempfile.mkdtemp(dir=options.scratch))
     try:
         source = folder / "in"
         write_images(source, options.images, options.side)
@@ -63,7 +66,7 @@ def main():
         shutil.rmtree(str(folder))
 
 
-def parse():
+def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model")
@@ -72,15 +75,15 @@ def parse():
     parser.add_argument("--images", type=int, default=10000)
     parser.add_argument("--side", type=int, default=128, help="of each JPEG, in pixels")
     parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--shard-size", type=int, default=500)
+    parser.add_argument("--decoders", type=int, default=1)
+    parser.add_argument("--part-size", type=int, default=500)
     parser.add_argument("--alone", type=int, default=400, help="images of the engine alone")
     parser.add_argument("--kills", type=int, default=0)
-    parser.add_argument("--scratch", help="where files go")
+    parser.add_argument("--scratch", help="a folder for the files")
     return parser.parse_args()
 
 
-def write_images(folder, count, side):
+def write_images(folder: Path, count: int, side: int) -> None:
     """JPEGs of soft noise, all different."""
     folder.mkdir()
     rng = np.random.RandomState(0)
@@ -90,11 +93,11 @@ def write_images(folder, count, side):
         cv2.imwrite(str(folder / f"{index:06d}.jpg"), picture)
 
 
-def alone(options, source):
+def alone(options: argparse.Namespace, source: Path) -> Tuple[float, float]:
     """The engine in batches of the same size: images per second, processor seconds per 1000."""
     model = LoadedModel.load(options.model)
     paths = sorted(source.iterdir())[:options.alone]
-    ready = [prepare(cv2.imread(str(path)), model.inputs) for path in paths]
+    ready = [Outcome.of(prepare, cv2.imread(str(path)), model.inputs) for path in paths]
     running = Running(engine=options.engine, device=options.device, isolated=False)
     with Explainer.open(model, running=running) as explainer:
         explainer.explain_prepared(ready[:options.batch])
@@ -105,52 +108,54 @@ def alone(options, source):
                 1000 * (time.process_time() - worked) / len(ready))
 
 
-def command(options, source, output):
+def command(options: argparse.Namespace, source: Path, output: Path) -> List[str]:
     return [sys.executable, "-m", "caffe_gradcam", "batch", options.model, str(source),
-            "-o", str(output), "--engine", options.engine, "--devices", options.device,
-            "--batch", str(options.batch), "--workers", str(options.workers),
-            "--shard-size", str(options.shard_size), "--log-json"]
+            "-o", str(output), "--engine", options.engine, "--device", options.device,
+            "--batch", str(options.batch), "--decoders", str(options.decoders),
+            "--part-size", str(options.part_size), "--log-json"]
 
 
-def batch(options, source, output):
+def batch(options: argparse.Namespace, source: Path, output: Path) -> Dict[str, Any]:
     """Run the command; a dict of what it took."""
     process = subprocess.Popen(command(options, source, output), env=ENVIRONMENT,
                                stderr=subprocess.PIPE, universal_newlines=True)
-    samples = []
+    samples: List[Event] = []
     over = threading.Event()
     thread = threading.Thread(target=sample, args=(process.pid, samples, over))
     thread.start()
+    assert process.stderr is not None
     events = [json.loads(line) for line in process.stderr if line.startswith("{")]
     process.wait()
     over.set()
     thread.join()
-    progress = [one for one in events if one["event"] == "progress"]
+    progress = [event for event in events if event["event"] == "progress"]
     # From the first part on, when all libraries have been loaded.
-    written = sorted(one.stat().st_mtime for one in (output / "parts").iterdir())
-    memory = [one["memory"] for one in samples if one["time"] >= written[0]]
+    written = sorted(path.stat().st_mtime for path in (output / "parts").iterdir())
+    memory = [entry["memory"] for entry in samples if entry["time"] >= written[0]]
     tenth = max(1, len(memory) // 10)
-    begin, end = ({role: statistics.median(one[role] for one in some) for role in some[0]}
-                  for some in (memory[:tenth], memory[-tenth:]))
+    begin, end = ({role: statistics.median(entry[role] for entry in group) for role in group[0]}
+                  for group in (memory[:tenth], memory[-tenth:]))
     plan = Plan.open(open_folder(str(output)))
-    most = {role: max(one["cpu"][role] for one in samples) for role in samples[0]["cpu"]}
+    most = {role: max(entry["cpu"][role] for entry in samples) for role in samples[0]["cpu"]}
     return {
         "images": options.images, "code": process.returncode, "problems": problems(plan),
         "counts": plan.manifest["counts"],
-        "rate": (options.images - options.shard_size) / (written[-1] - written[0]),
-        "busy": busy(events[0]["time"], [one for one in progress if one["parts"]]),
-        "memory_mib": [{role: round(one / 2.0 ** 20, 1) for role, one in some.items()}
-                       for some in (begin, end)],
+        "rate": (options.images - options.part_size) / (written[-1] - written[0]),
+        "busy": busy(events[0]["time"], [event for event in progress if event["parts"]]),
+        "memory_mib": [{role: round(size / 2.0 ** 20, 1) for role, size in group.items()}
+                       for group in (begin, end)],
         "memory_growth": round(sum(end.values()) / sum(begin.values()) - 1, 4),
         "cpu_seconds_per_1000": {role: round(1000 * seconds / options.images, 2)
                                  for role, seconds in most.items()},
-        "bytes_per_image": round(sum(one.stat().st_size for one in (output / "parts").iterdir())
+        "bytes_per_image": round(sum(path.stat().st_size for path in (output / "parts").iterdir())
                                  / float(options.images), 1),
         "bytes_of_list_per_image": round(sum(
-            one.stat().st_size for one in (output / "items").iterdir()) / float(options.images), 1),
+            path.stat().st_size for path in (output / "items").iterdir())
+                                         / float(options.images), 1),
     }
 
 
-def busy(start, progress):
+def busy(start: float, progress: List[Event]) -> Dict[str, float]:
     """How busy each stage was from the first part on; lines of progress tell it since the start."""
     first, last = progress[0], progress[-2 if len(progress) > 2 else -1]
     begin, end = first["time"] - start, last["time"] - start
@@ -160,50 +165,50 @@ def busy(start, progress):
             for name, part in last["busy"].items()}
 
 
-def sample(pid, samples, over):
+def sample(pid: int, samples: List[Event], over: threading.Event) -> None:
     """Note the memory and the processor time of a run's processes until it is over."""
     while not over.wait(0.5):
         members = family(pid)
         cpu = dict.fromkeys(("main", "decoders", "net"), 0.0)
         memory = dict.fromkeys(cpu, 0)
-        for one in members:
-            role = "main" if one == pid else role_of(one)
-            cpu[role] += seconds_of(one)
-            memory[role] += resident(one)
+        for member in members:
+            role = "main" if member == pid else role_of(member)
+            cpu[role] += seconds_of(member)
+            memory[role] += resident(member)
         if cpu["net"]:
             samples.append({"time": time.time(), "cpu": cpu, "memory": memory})
 
 
-def role_of(pid):
+def role_of(pid: int) -> str:
     try:
-        text = pathlib.Path(f"/proc/{pid}/cmdline").read_text()
+        text = Path(f"/proc/{pid}/cmdline").read_text()
     except OSError:
         return "main"
     return next((role for mark, role in ROLES.items() if mark in text), "main")
 
 
-def seconds_of(pid):
+def seconds_of(pid: int) -> float:
     try:
-        fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / float(_HERTZ)
     except OSError:
         return 0.0
 
 
-def resident(pid):
+def resident(pid: int) -> int:
     """Bytes of memory, shared ones too."""
     try:
-        text = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text()
+        text = Path(f"/proc/{pid}/smaps_rollup").read_text()
         return 1024 * next(int(line.split()[1]) for line in text.splitlines()
                            if line.startswith("Rss:"))
     except (OSError, StopIteration):
         return 0
 
 
-def kills(options, source, folder):
+def kills(options: argparse.Namespace, source: Path, folder: Path) -> Dict[str, Any]:
     """Kill a run again and again; says whether its table is that of the undisturbed one."""
     output, rng = folder / "killed", random.Random(1)
-    killed = {}
+    killed: Dict[str, int] = {}
     seconds = options.images / 200.0
     for _ in range(options.kills):
         process = subprocess.Popen(command(options, source, output), env=ENVIRONMENT,
@@ -219,7 +224,7 @@ def kills(options, source, folder):
             kill(process.pid)
         process.wait()
     subprocess.call(command(options, source, output), env=ENVIRONMENT, stderr=subprocess.DEVNULL)
-    parts = sorted(one.name for one in (folder / "out" / "parts").iterdir())
+    parts = sorted(path.name for path in (folder / "out" / "parts").iterdir())
     same = [(output / "parts" / name).read_bytes() == (folder / "out" / "parts" / name).read_bytes()
             for name in parts]
     return {"killed": killed, "parts": len(parts), "equal_parts": sum(same)}

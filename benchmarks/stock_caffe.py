@@ -1,6 +1,7 @@
 """Ask real Caffe about a net, in a child process: what it refuses kills the process.
 
-Only for nets that ``prototxt_tools.reports.audit`` has no findings for: Caffe runs what a net names.
+Only for nets that ``prototxt_tools.reports.audit`` has no findings for, since Caffe runs what a
+net names.
 """
 
 import faulthandler

@@ -89,12 +89,12 @@ def main(arguments):
             (MODELS / slug).mkdir(exist_ok=True)
             (MODELS / slug / "readme.md").write_text(text, encoding="utf-8")
         return 0
-    there = {path.parent.name: path.read_text(encoding="utf-8")
-             for path in MODELS.glob("*/readme.md")}
-    differ = [slug for slug in sorted(set(there) | set(readmes))
-              if slug not in OURS and there.get(slug) != readmes.get(slug)]
+    current = {path.parent.name: path.read_text(encoding="utf-8")
+               for path in MODELS.glob("*/readme.md")}
+    differ = [slug for slug in sorted(set(current) | set(readmes))
+              if slug not in OURS and current.get(slug) != readmes.get(slug)]
     for slug in differ:
-        print(f"models/{slug}/readme.md does not say what the facts say")
+        print(f"models/{slug}/readme.md differs from the facts")
     return 1 if differ else 0
 
 
@@ -104,8 +104,9 @@ def chosen(facts):
     folders = {}
     for fact in facts:
         short = plain(re.sub(r"\s*\(.*\)", "", fact["name"]))
-        alone = sum(plain(re.sub(r"\s*\(.*\)", "", one["name"])) == short for one in facts) == 1
-        slug = short if alone else plain(fact["name"])
+        same = [other for other in facts
+                if plain(re.sub(r"\s*\(.*\)", "", other["name"])) == short]
+        slug = short if len(same) == 1 else plain(fact["name"])
         weights = addresses(fact) or any(fact[kind] for kind in HASHES) or fact["archive_url"]
         if task(fact) and weights:
             folders[slug] = fact
@@ -129,8 +130,8 @@ def task(fact):
 
 def addresses(fact):
     """Every address of the weights, those that give files before those that show pages."""
-    found = [fact["caffemodel_url"]] + (fact["caffemodel_mirrors"] or [])
-    links = [drive(url) for url in found if url and not url.startswith("git-lfs:")]
+    urls = [fact["caffemodel_url"]] + (fact["caffemodel_mirrors"] or [])
+    links = [drive(url) for url in urls if url and not url.startswith("git-lfs:")]
     return sorted(dict.fromkeys(links), key=is_page)
 
 
@@ -215,12 +216,12 @@ def gradcam(fact):
 
 def geometry(fact):
     """Resize and crop, where the facts say both without doubt and the net's size is known."""
-    said, shape = fact["crop_resize"], fact["input_shape"]
-    if not said or not shape:
+    text, shape = fact["crop_resize"], fact["input_shape"]
+    if not text or not shape:
         return {}
-    size, lengths = shape[2:], [int(number) for number in re.findall(r"\d{3}", said)]
-    if said.startswith("["):
-        steps = [step for step in json.loads(said) if step["type"] in ("resize", "crop")]
+    size, lengths = shape[2:], [int(number) for number in re.findall(r"\d{3}", text)]
+    if text.startswith("["):
+        steps = [step for step in json.loads(text) if step["type"] in ("resize", "crop")]
         if not steps or steps[0]["type"] != "resize":
             return {}
         first = steps[0]
@@ -229,7 +230,7 @@ def geometry(fact):
         if first.get("aspect_ratio_scale") == "greater":
             resize = first["size"]
         return {"resize": resize, "crop": size if len(steps) > 1 else None}
-    short = re.match("base|smaller side|shorter side|face box", said)
+    short = re.match("base|smaller side|shorter side|face box", text)
     number = next(length for length in lengths if length > min(size))
     return {"resize": number if short else [number, number], "crop": size}
 
@@ -244,12 +245,12 @@ def mean_file(fact):
 
 def mean_pixel(fact):
     """The mean colour of a mean file that has no address of its own."""
-    said = re.search(r"pixel mean ~\[([\d.,]+)\] BGR", fact["mean_file"] or "")
-    return [float(number) for number in said.group(1).split(",")] if said else None
+    match = re.search(r"pixel mean ~\[([\d.,]+)\] BGR", fact["mean_file"] or "")
+    return [float(number) for number in match.group(1).split(",")] if match else None
 
 
 def zoo(fact, urls):
-    said = {
+    section = {
         "architecture": fact["architecture"],
         "task": task(fact),
         "about": fact["task"] if fact["task"] != task(fact) else None,
@@ -269,35 +270,35 @@ def zoo(fact, urls):
         "accuracy": fact["reference_accuracy"],
         "sources": sources(fact),
     }
-    return kept(said)
+    return kept(section)
 
 
 def elsewhere(fact):
-    return ["Git LFS of " + place.replace(" ", ": ", 1) for place in lfs(fact)]
+    return ["Git LFS of " + path.replace(" ", ": ", 1) for path in lfs(fact)]
 
 
 def archive(fact):
     if not fact["archive_url"]:
         return None
-    known = dict(fact["archive_hashes"] or {})
-    mirrors = known.pop("mirrors", [])
-    return dict(known, url=fact["archive_url"], size=fact["archive_size_bytes"],
+    hashes = dict(fact["archive_hashes"] or {})
+    mirrors = hashes.pop("mirrors", [])
+    return dict(hashes, url=fact["archive_url"], size=fact["archive_size_bytes"],
                 mirrors=[drive(url) for url in mirrors])
 
 
 def prototxt(fact):
     if fact["archive_url"]:
         return None
-    url, place = fact["prototxt_url"], fact["sources"].get(NETWORK, "")
-    path = re.match(r"([^@]+)@([0-9a-f]+):(\S+)", place)
-    seen = None
+    url, source = fact["prototxt_url"], fact["sources"].get(NETWORK, "")
+    path = re.match(r"([^@]+)@([0-9a-f]+):(\S+)", source)
+    page = None
     if not url and path:
         file = path.group(3).split("/")[-1]
         if fact["name"] in PROTOTXTS:
             url = RAW + PROTOTXTS[fact["name"]] + file
         else:
-            seen = "https://github.com/{}/blob/{}/{}".format(*path.groups())
-    return {"url": url, "elsewhere": [seen] if seen else [], "size": fact["prototxt_size_bytes"],
+            page = "https://github.com/{}/blob/{}/{}".format(*path.groups())
+    return {"url": url, "elsewhere": [page] if page else [], "size": fact["prototxt_size_bytes"],
             "sha1": fact["prototxt_sha1"], "sha256": fact["prototxt_sha256"],
             "sha384": fact["prototxt_sha384"]}
 
@@ -313,16 +314,15 @@ def net(fact):
 def needs(fact):
     layers = ["layer type " + name for name in fact["nonstock_layers"] or []]
     fields = ["field " + name for name in fact["stock_caffe_unknown_fields"] or {}]
-    return layers + [one for one in fields if not one.startswith("field V1LayerParameter.type")]
+    return layers + [field for field in fields
+                     if not field.startswith("field V1LayerParameter.type")]
 
 
 def sources(fact):
-    found = {}
-    for what, where in fact["sources"].items():
-        found[what] = traceable(where)
+    origins = {key: traceable(text) for key, text in fact["sources"].items()}
     if (fact["crop_resize"] or "").startswith("base"):
-        found["resize"] = SOEAVER
-    return found
+        origins["resize"] = SOEAVER
+    return origins
 
 
 def traceable(text):
@@ -332,19 +332,19 @@ def traceable(text):
 
 
 def kept(mapping):
-    """Without what is not known."""
-    found = {}
+    """A mapping without what is not known."""
+    filled = {}
     for key, value in mapping.items():
         if isinstance(value, dict):
             value = kept(value)
         if value is not None and value != [] and value != {}:
-            found[key] = value
-    return found
+            filled[key] = value
+    return filled
 
 
 def body(fact, slug):
     lines = ["{}: {}.".format(fact["architecture"] or fact["name"], fact["task"]), "",
-             "What is known of a public model; the model itself does not lie here:", "",
+             "This folder describes a public model. The model itself is fetched by", "",
              f"    caffe-gradcam models fetch {slug}"]
     notes = [traceable(note.replace(" Good rewriter fixture.", "")) for note in fact["notes"]
              if not UNSAID.search(note)]

@@ -57,7 +57,8 @@ class Builder:
         return self.relu(self.conv(name, *args, **kwargs))
 
     def pool(self, name, bottom, kernel, stride=1, pad=0, method="MAX"):
-        params = f"pooling_param {{ pool: {method} kernel_size: {kernel} stride: {stride} pad: {pad} }}"
+        params = (f"pooling_param {{ pool: {method} kernel_size: {kernel} stride: {stride} "
+                  f"pad: {pad} }}")
         return self.layer("Pooling", name, bottom, params=params)
 
     def global_average(self, name, bottom):

@@ -35,11 +35,13 @@ def test_a_sound_net_has_none():
          "n.prototxt:2:72: stock Caffe does not know the field ceil_mode in PoolingParameter; "
          "a fork with Torch's pooling does"),
         (INPUT + layer("ReLU", "d", params="relu_param { engine: MKLDNN }"),
-         "n.prototxt:2:66: stock Caffe does not know engine MKLDNN in ReLUParameter; Intel Caffe does"),
+         "n.prototxt:2:66: stock Caffe does not know engine MKLDNN in ReLUParameter; "
+         "Intel Caffe does"),
         ('layers { type: ROI_POOLING } layers { type: "Softmax" } layers { type: ROI_POOLING }',
          "n.prototxt:1:10: stock Caffe does not know type ROI_POOLING in V1LayerParameter; "
          "Fast R-CNN (rbgirshick/caffe-fast-rcnn) does (2 times)"),
-        (INPUT + "quantum: 1", "n.prototxt:2:1: stock Caffe does not know the field quantum in Net"),
+        (INPUT + "quantum: 1",
+         "n.prototxt:2:1: stock Caffe does not know the field quantum in Net"),
         (INPUT + layer("Axpy", "d"),
          "n.prototxt:2:1: layer l (Axpy) is of a type that stock Caffe does not know; "
          "SENet (hujie-frank/SENet) does"),

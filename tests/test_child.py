@@ -40,6 +40,15 @@ def abort(pipe):
     os.abort()
 
 
+def fail(pipe):
+    class Slow:
+        def __del__(self):
+            time.sleep(1)
+
+    pipe.slow = Slow()
+    raise KeyError("x")
+
+
 def lives(pid):
     try:
         with open(f"/proc/{pid}/stat") as file:
@@ -147,6 +156,13 @@ def test_its_last_words_are_told():
     assert child.kill() == Death(-signal.SIGABRT, "Caffe stopped: No.")
 
 
+def test_an_exception_is_told_however_slowly_the_interpreter_ends():
+    child = Child("test_child:fail", (), "helper")
+    with pytest.raises(EOFError):
+        child.pipe.recv()
+    assert child.kill() == Death(1, "the helper's process ended with status 1: KeyError: 'x'")
+
+
 def test_one_that_is_killed_ends_at_once():
     child = Child(BUSY, (), "helper")
     assert child.pipe.recv() == "begun"
@@ -197,7 +213,7 @@ def test_the_last_words_begin_with_what_protobuf_wrote():
 
 def test_without_a_fatal_sentence_the_status_and_the_last_line_are_told():
     assert last_words([], 3) == (
-        "the engine's process ended with status 3 and wrote nothing about it")
+        "the engine's process ended with status 3 and no error message")
     assert last_words(["Traceback", "ImportError: x"], 1, "decoder") == (
         "the decoder's process ended with status 1: ImportError: x")
     assert last_words([], -9, "decoder") == (

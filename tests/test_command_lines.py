@@ -26,9 +26,10 @@ def shown(capsys, *arguments):
     return capsys.readouterr().out
 
 
+@pytest.mark.parametrize("columns", ["80", "100", "200"])
 @pytest.mark.parametrize("command", COMMANDS)
-def test_the_help_of_a_command_fits_two_screens(command, capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "100")
+def test_the_help_of_a_command_fits_two_screens(command, columns, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", columns)
     lines = shown(capsys, command, "--help").splitlines()
     assert len(lines) <= 100 and max(map(len, lines)) <= 100
 
@@ -119,8 +120,8 @@ def test_a_device_may_be_a_number_and_explain_takes_one(tmp_path, capsys):
 
     parser = gradcam._parser()
     options = parser.parse_args(
-        ["batch", "m", "s", "-o", "o", "--device", "0,1", "--device", "cpu"])
-    assert recipes.devices_of(options) == ("cuda:0", "cuda:1", "cpu")
+        ["batch", "m", "s", "-o", "o", "--device", "0,1", "--device", "cpu,cpu"])
+    assert recipes.devices_of(options) == ("cuda:0", "cuda:1", "cpu", "cpu")
     assert gradcam.main(["explain", "m", "i.png", "-o", "o", "--device", "0,1"]) == 2
     assert "this command runs on one device" in capsys.readouterr().err
 

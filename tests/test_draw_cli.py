@@ -81,8 +81,8 @@ def test_streams_are_boxed_with_their_modules_inside():
     for name in "ab":
         text += 'input: "%s" input_shape { dim: 1 dim: 3 dim: 8 dim: 8 }' % name
         for index, bottom in enumerate([name, name + "/0"]):
-            text += (f'layer {{ name: "m/{name}{index}" type: "TanH" bottom: "{bottom}" top: "{name}/{index}" }}'
-                     )
+            text += (f'layer {{ name: "m/{name}{index}" type: "TanH" bottom: "{bottom}" '
+                     f'top: "{name}/{index}" }}')
     text += 'layer { name: "end" type: "Concat" bottom: "a/1" bottom: "b/1" top: "end" }'
     assert [node.cluster for node in drawn(text).nodes] == [
         (), (), ("a", "m"), ("a", "m"), ("b", "m"), ("b", "m"), ()]

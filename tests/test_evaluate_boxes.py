@@ -49,9 +49,12 @@ def test_images_are_looked_up_by_path_then_by_name(tmp_path):
     ("", "the column path is missing"),
     ("path,class,x,y,width,height\n", "holds no boxes"),
     ("path,class,x,y,width,height\na.jpg,cow,1,2,3,4\n", "boxes.csv:2: no class 'cow'"),
-    ("path,class,x,y,width,height\na.jpg,cat,1,2,three,4\n", "boxes.csv:2: a box needs four numbers"),
-    ("path,class,x,y,width,height\na.jpg,cat,1,2,0,4\n", "boxes.csv:2: the width and height of a box"),
-    ("path,class,x,y,width,height\na.jpg,cat,1,2,inf,4\n", "boxes.csv:2: the width and height of a box"),
+    ("path,class,x,y,width,height\na.jpg,cat,1,2,three,4\n",
+     "boxes.csv:2: a box needs four numbers"),
+    ("path,class,x,y,width,height\na.jpg,cat,1,2,0,4\n",
+     "boxes.csv:2: the width and height of a box"),
+    ("path,class,x,y,width,height\na.jpg,cat,1,2,inf,4\n",
+     "boxes.csv:2: the width and height of a box"),
     ("path,class,x,y,width,height\na.jpg,cat,1,2\n", "boxes.csv:2: a box needs four numbers"),
 ])
 def test_a_table_that_makes_no_sense_is_refused_by_its_line(tmp_path, text, expected):

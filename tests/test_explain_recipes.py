@@ -199,8 +199,8 @@ def test_a_net_with_two_inputs_explains_every_pair(capsys):
         "left=" + SCENE, "right=" + other, "left=" + other, "right=" + SCENE]) == 0
     rows = json.loads(capsys.readouterr().out)["images"]
     assert [row["path"] for row in rows] == [f"{SCENE} {other}", f"{other} {SCENE}"]
-    assert sorted(figures()) == figures() and len(figures()) == 4
-    assert {name.split(".")[1] for name in figures()} == {"left", "right"}
+    assert [name.split(".")[:2] for name in figures()] == [
+        ["3-5+9-0", "left"], ["3-5+9-0", "right"], ["9-0+3-5", "left"], ["9-0+3-5", "right"]]
 
 
 def test_an_empty_map_is_printed_as_empty(capsys, monkeypatch):
@@ -217,3 +217,17 @@ def test_arrays_are_as_before(capsys):
     entry, = entries(capsys, "--npz")
     with np.load(entry["npz"]) as arrays:
         assert sorted(arrays) == ["cam", "heatmap", "scores"]
+
+
+def test_the_processes_of_a_batch_import_plugins_too():
+    with open("my_batch_methods.py", "w") as file:
+        file.write("from caffe_gradcam.explaining.methods import METHODS\n"
+                   "METHODS['my-batch-cam'] = METHODS['grad-cam']\n")
+    from caffe_gradcam.explaining.methods import METHODS
+
+    try:
+        assert cli.main(["batch", DIGITS, SCENE, "-o", "rows", "--plugin", "my_batch_methods",
+                         "--method", "my-batch-cam", "-q"]) == 0
+    finally:
+        METHODS.pop("my-batch-cam", None)
+    assert cli.main(["batch", "verify", "rows"]) == 0

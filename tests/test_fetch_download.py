@@ -233,7 +233,8 @@ def test_a_429_is_waited_for_as_long_as_it_says(place, monkeypatch):
     monkeypatch.setattr(download.time, "sleep", pauses.append)
     answers = [Answer(b"", 429, {"Retry-After": "3"}), Answer(GOOD)]
     with serving({"/a": answers}) as server:
-        download.download(file(server.url + "/a"), place, dataclasses.replace(HASTY, longest_pause=60), True)
+        policy = dataclasses.replace(HASTY, longest_pause=60)
+        download.download(file(server.url + "/a"), place, policy, True)
     assert pauses == [3]
 
 

@@ -82,8 +82,8 @@ def test_a_fetched_model_loads(tmp_path, server, digits, home, caplog):
     assert folder == str(home / "models" / "digits-away")
     model = LoadedModel.load(folder)
     assert model.score == "score" and model.layers == ("branches/concat",)
-    assert caplog.messages == ["fetching digits.caffemodel (102 kB), deploy.prototxt (size unknown) into "
-                               + folder]
+    assert caplog.messages == [
+        f"fetching digits.caffemodel (102 kB), deploy.prototxt (size unknown) into {folder}"]
 
 
 def test_a_second_fetch_asks_nothing_of_anybody(tmp_path, server, digits):
@@ -316,7 +316,8 @@ def test_labels_out_of_an_archive_are_counted(tmp_path):
     assert os.listdir(str(tmp_path)) == []
 
 
-def test_labels_that_cannot_be_had_do_not_stop_a_fetch(tmp_path, server, digits, monkeypatch, caplog):
+def test_labels_that_cannot_be_had_do_not_stop_a_fetch(tmp_path, server, digits, monkeypatch,
+                                                       caplog):
     said = front(server, digits)
     said["zoo"]["labels"] = "mine"
     monkeypatch.setattr(labelsets, "load", lambda folder: {
@@ -349,6 +350,6 @@ def test_a_disk_that_is_too_full_is_said_before_anything_comes(tmp_path, server,
                                                                monkeypatch):
     monkeypatch.setattr(fetching.shutil, "disk_usage", lambda path: mock.Mock(free=70000000))
     one = entry(tmp_path, front(server, digits, size=10000000))
-    with pytest.raises(InputError, match="10 MB are needed, but only 70 MB are free; set CAFFE_GRAD"):
+    with pytest.raises(InputError, match="10 MB are needed, but only 70 MB are free; set CAFFE"):
         fetch(one)
     assert server.requests == []

@@ -1,4 +1,4 @@
-"""Where the cells of a map lie on the photograph, and the other way round."""
+"""Where the cells of a map lie on the image, and the other way round."""
 
 import cv2
 import numpy as np
@@ -79,9 +79,9 @@ def test_cells_stand_in_the_middle_of_the_pixels_that_move_them(torch, tmp_path,
 
 
 def spot(height, width, at, radius):
-    photograph = np.zeros((height, width, 3), np.uint8)
-    cv2.circle(photograph, at, radius, (255, 255, 255), -1)
-    return photograph
+    image = np.zeros((height, width, 3), np.uint8)
+    cv2.circle(image, at, radius, (255, 255, 255), -1)
+    return image
 
 
 def means(blobs, stride):
@@ -131,7 +131,7 @@ def test_a_bright_spot_lands_where_it_is(name, height, width, across, down, stri
         assert abs(rows.mean() - y) <= cell_height + 1
 
 
-def test_a_letterbox_puts_nothing_on_the_photograph_from_its_bars():
+def test_a_letterbox_puts_nothing_on_the_image_from_its_bars():
     blobs, geometries = to_blobs(np.full((40, 80, 3), 200, np.uint8), Preprocessing(
         (48, 48), "GRAY", resize="letterbox"))
     assert geometries[0].rectangle == pytest.approx((0, -20, 80, 60))
@@ -191,6 +191,6 @@ def test_shares_of_a_region_sum_to_one(x, y, width, height, rows, columns):
     (np.ones((8, 9)), "mask is 8x9, but the image is 8x8"),
     ([1, 2, 3, 4], r"a region must be \(x, y, width, height\) or a mask"),
 ])
-def test_regions_that_are_not_on_the_picture_are_refused(region, problem):
+def test_regions_that_are_not_on_the_image_are_refused(region, problem):
     with pytest.raises(InputError, match=problem):
         WHOLE.cells_of(region, (2, 2))

@@ -147,11 +147,25 @@ def test_the_commands_in_the_manual_run(folder):
         run(line, folder)
 
 
-def test_the_program_in_the_manual_runs(folder):
-    [program] = blocks("python")
-    (folder / "program.py").write_text(program)
+def test_the_first_program_in_the_manual_rewrites_a_net(folder):
+    (folder / "program.py").write_text(blocks("python")[0])
     output = run(f'"{sys.executable}" program.py', folder)
     assert 'type: "Input"' in output and "Softmax" in output
+
+
+def test_a_plugin_as_in_the_manual_gives_a_layer_type_a_shape(folder):
+    (folder / "mylayers.py").write_text(blocks("python")[1])
+    (folder / "net.prototxt").write_text(
+        DEPLOY + LAYER.format("mul", "BroadcastMul", "conv5", "mul", "")
+        + CONVOLUTION.format("conv6", "mul"))
+    without = run("prototxt-tools inspect net.prototxt", folder)
+    with_plugin = run("prototxt-tools --plugin mylayers inspect net.prototxt", folder)
+    assert "output conv6 ?" in without and "output conv6 10x4x6x6" in with_plugin
+
+
+def test_a_plugin_that_cannot_be_imported_is_named(folder, capsys):
+    assert cli.main(["--plugin", "absent_module", "inspect", "deploy.prototxt"]) == 2
+    assert "plugin absent_module: cannot be imported" in capsys.readouterr().err
 
 
 def test_the_callers_signals_are_left_as_they_are(tmp_path):

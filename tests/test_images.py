@@ -18,7 +18,7 @@ def encoded(image, extension=".png"):
     return cv2.imencode(extension, image)[1].tobytes()
 
 
-def stored(folder, data, name="picture"):
+def stored(folder, data, name="image"):
     path = folder / name
     path.write_bytes(data)
     return path
@@ -44,7 +44,7 @@ def refusal(path):
     return message
 
 
-def test_a_picture_is_read_blue_first(tmp_path):
+def test_an_image_is_read_blue_first(tmp_path):
     image = np.array([[BLUE, GREEN, RED]], np.uint8)
     assert images.read(stored(tmp_path, encoded(image))).tolist() == image.tolist()
 
@@ -125,13 +125,13 @@ def test_a_jpeg_without_its_end_marker_is_refused(tmp_path):
     assert "cut short" in refusal(stored(tmp_path, encoded(scene(), ".jpg")[:-2]))
 
 
-def test_the_end_marker_of_a_thumbnail_is_not_that_of_the_picture(tmp_path):
+def test_the_end_marker_of_a_thumbnail_is_not_that_of_the_image(tmp_path):
     thumbnail = encoded(scene(12, 16), ".jpg")
-    picture = encoded(scene(), ".jpg")
+    image = encoded(scene(), ".jpg")
     segment = b"\xff\xe2" + struct.pack(">H", len(thumbnail) + 2) + thumbnail
-    whole = picture[:2] + segment + picture[2:]
+    whole = image[:2] + segment + image[2:]
     assert images.read(stored(tmp_path, whole)).shape == (48, 64, 3)
-    assert "cut short" in refusal(stored(tmp_path, whole[: -len(picture) // 2]))
+    assert "cut short" in refusal(stored(tmp_path, whole[: -len(image) // 2]))
 
 
 def test_bytes_after_the_end_marker_do_no_harm(tmp_path):
@@ -152,7 +152,7 @@ def test_a_png_of_absurd_size_is_refused(tmp_path):
     refusal(stored(tmp_path, bytes(data)))
 
 
-def test_a_written_picture_reads_back_the_same_and_its_folder_is_made(tmp_path):
+def test_a_written_image_reads_back_the_same_and_its_folder_is_made(tmp_path):
     path = tmp_path / "new" / "folder" / "out.png"
     images.write(path, scene())
     assert np.array_equal(images.read(path), scene())
@@ -167,7 +167,7 @@ def test_an_unknown_extension_is_refused_and_nothing_is_written(tmp_path, name):
 
 
 @pytest.mark.parametrize("name, longest", [("long.webp", 16383), ("long.JPG", 65500)])
-def test_a_picture_too_large_for_its_format_is_refused(tmp_path, name, longest):
+def test_an_image_too_large_for_its_format_is_refused(tmp_path, name, longest):
     message = f"{longest + 1}x1 pixels is too large .* use .png"
     with pytest.raises(InputError, match=message):
         images.write(tmp_path / name, np.zeros((1, longest + 1, 3), np.uint8))

@@ -129,7 +129,8 @@ labels: names.txt""", "name: Tiny net\ncaffemodel: tiny.caffemodel\n")
 
 def test_overrides_go_before_the_front_matter(folder):
     say(folder, "inputs: {mean: [1, 2, 3], scale: 2.0}")
-    model = LoadedModel.load(folder, mean="5", scale="0.5", channel_order="rgb", resize="16", crop="8x6")
+    model = LoadedModel.load(folder, mean="5", scale="0.5", channel_order="rgb", resize="16",
+                             crop="8x6")
     assert model.preprocessing.mean.tolist() == [5]
     assert values(model.preprocessing) == ((8, 6), "RGB", 0.5, 16, (8, 6), 1)
     assert model.origins["mean"] == "command line"

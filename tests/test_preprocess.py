@@ -1,4 +1,4 @@
-"""Photograph -> blob, and the way back."""
+"""Image -> blob, and the way back."""
 
 import cv2
 import numpy as np
@@ -22,13 +22,13 @@ def ramp(height, width):
     return image
 
 
-def the_only_view(photograph, preprocessing):
-    (blob,), (geometry,) = to_blobs(photograph, preprocessing)
+def the_only_view(image, preprocessing):
+    (blob,), (geometry,) = to_blobs(image, preprocessing)
     return blob, geometry
 
 
-def blob_of(photograph, **fields):
-    return the_only_view(photograph, Preprocessing(**fields))[0]
+def blob_of(image, **fields):
+    return the_only_view(image, Preprocessing(**fields))[0]
 
 
 def test_bgr_keeps_opencvs_channel_order():
@@ -64,24 +64,24 @@ def test_one_mean_value_serves_all_channels():
 
 
 def test_resizing_does_not_round_to_whole_grey_levels():
-    photograph = np.zeros((1, 2, 3), np.uint8)
-    photograph[0, 1] = 255
-    blob = blob_of(photograph, size=(1, 4), resize=(1, 4))
+    image = np.zeros((1, 2, 3), np.uint8)
+    image[0, 1] = 255
+    blob = blob_of(image, size=(1, 4), resize=(1, 4))
     assert blob[0, 0].tolist() == [0, 63.75, 191.25, 255]
 
 
-def test_the_photograph_itself_is_never_changed():
-    photograph = plain(4, 4)
-    blob_of(photograph, size=(4, 4), mean=np.array([9.0, 9, 9]), scale=3.0)
-    assert np.array_equal(photograph, plain(4, 4))
+def test_the_image_itself_is_never_changed():
+    image = plain(4, 4)
+    blob_of(image, size=(4, 4), mean=np.array([9.0, 9, 9]), scale=3.0)
+    assert np.array_equal(image, plain(4, 4))
 
 
-def test_without_resize_and_crop_the_picture_must_fit():
+def test_without_resize_and_crop_the_image_must_fit():
     with pytest.raises(InputError, match="4x6 after resize and crop.*input is 4x4"):
         the_only_view(plain(4, 6), Preprocessing(size=(4, 4)))
 
 
-def test_a_warp_shows_the_whole_photograph():
+def test_a_warp_shows_the_whole_image():
     _, geometry = the_only_view(plain(30, 50), Preprocessing(size=(10, 10), resize=(10, 10)))
     assert geometry == Geometry((30, 50), (0, 0, 50, 30))
 
@@ -103,18 +103,18 @@ def test_resize_by_the_short_side_then_crop():
     assert geometry.rectangle == pytest.approx((57 * x, 14 * y, 284 * x, 241 * y))
 
 
-def test_a_tall_photograph_keeps_its_proportions_too():
+def test_a_tall_image_keeps_its_proportions_too():
     _, geometry = the_only_view(
         plain(40, 20), Preprocessing(size=(10, 10), resize=10, crop=(10, 10)))
     assert geometry.rectangle == (0, 10, 20, 30)
 
 
-def test_a_photograph_smaller_than_the_crop_is_refused():
+def test_an_image_smaller_than_the_crop_is_refused():
     with pytest.raises(InputError, match="3x9 before the crop of 4x4"):
         the_only_view(plain(3, 9), Preprocessing(size=(4, 4), crop=(4, 4)))
 
 
-def test_a_mean_image_of_the_resized_size_is_cropped_with_the_picture():
+def test_a_mean_image_of_the_resized_size_is_cropped_with_the_image():
     mean = ramp(8, 8).transpose(2, 0, 1).astype(np.float32)
     blob = blob_of(ramp(8, 8), size=(4, 4), resize=(8, 8), crop=(4, 4), mean=mean)
     assert np.array_equal(blob, np.zeros((3, 4, 4)))
@@ -152,7 +152,7 @@ def test_a_rectangle_may_begin_between_pixels():
     assert placed[0] == pytest.approx([0, 0, 1.5, 3.5, 4, 0])
 
 
-def test_over_the_whole_photograph_it_is_cv2_resize():
+def test_over_the_whole_image_it_is_cv2_resize():
     cells = np.random.RandomState(0).randn(13, 14).astype(np.float32)
     placed = Geometry((360, 480), (0, 0, 480, 360)).to_image(cells)
     assert placed.dtype == np.float32
@@ -160,10 +160,10 @@ def test_over_the_whole_photograph_it_is_cv2_resize():
 
 
 def test_there_and_back_a_point_lands_where_it_was():
-    photograph = np.zeros((300, 400, 3), np.uint8)
-    cv2.circle(photograph, (250, 120), 12, (255, 255, 255), -1)
+    image = np.zeros((300, 400, 3), np.uint8)
+    cv2.circle(image, (250, 120), 12, (255, 255, 255), -1)
     blob, geometry = the_only_view(
-        photograph, Preprocessing(size=(56, 56), resize=64, crop=(56, 56), channel_order="GRAY")
+        image, Preprocessing(size=(56, 56), resize=64, crop=(56, 56), channel_order="GRAY")
     )
     back = geometry.to_image(blob[0])
     rows, columns = np.nonzero(back > 128)

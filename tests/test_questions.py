@@ -17,7 +17,7 @@ from caffe_gradcam.asking.questions import (
     resolve,
 )
 from caffe_gradcam.asking.seeds import score_vectors, to_probabilities
-from prototxt_tools.errors import InputError
+from prototxt_tools.errors import InputError, QuestionError
 
 SCORES = np.array([0.5, 2.0, -1.0, 1.0])
 DENSE = np.random.RandomState(0).randn(4, 2, 3)
@@ -289,3 +289,37 @@ def test_a_single_output_is_asked_up_or_down():
     assert one.values(np.float32([2.5, -4])).tolist() == [2.5, -4]
     assert one.gradients(np.float32([2.5, -4])).tolist() == [1, 1]
     assert gradient(Against(Class(0)), [2.5], link="none") == [-1]
+
+
+@pytest.mark.parametrize("count", [0, -1, 2.0, True, "3", None])
+def test_a_count_is_a_whole_number_of_at_least_one(count):
+    for question in (Top, Weighted):
+        with pytest.raises(QuestionError, match="needs a whole number of at least 1, not"):
+            question(count)
+
+
+@pytest.mark.parametrize("question", [Class(1.0), Class(True), Sum(((0.5, 1.0),)), Class("1")])
+def test_an_index_is_a_whole_number(question):
+    with pytest.raises(QuestionError, match="there is no class"):
+        resolve([question], context())
+
+
+@pytest.mark.parametrize("value", [1.0, True, None, "dog", np.float32(1), np.bool_(True)])
+def test_what_is_no_question_is_named_with_its_type(value):
+    with pytest.raises(QuestionError, match=f"not .* .{type(value).__name__}."):
+        resolve([value], context())
+
+
+def test_a_numpy_integer_is_a_class_and_a_list_of_four_a_region():
+    assert seed(np.int32(2)).class_index == 2
+    assert At(Class(1), [3, 4, 10, 20]).region == (3, 4, 10, 20)
+
+
+def test_a_sum_of_nothing_is_refused():
+    with pytest.raises(QuestionError, match="at least one class"):
+        Sum(())
+
+
+def test_questions_are_values_but_those_that_hold_arrays_are_themselves():
+    assert Probability(Class(1)) == Probability(Class(1)) and hash(Top(2)) == hash(Top(2))
+    assert Like(REFERENCE) != Like(REFERENCE)

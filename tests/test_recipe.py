@@ -114,7 +114,10 @@ def test_a_file_does_not_trust_code_by_itself(tmp_path):
     assert Recipe.load(tmp_path / "run.yaml", trust=True) == trusting
 
 
-def test_a_file_does_not_import_plugins_by_itself(tmp_path):
+def test_a_file_does_not_import_plugins_by_itself(tmp_path, monkeypatch):
+    (tmp_path / "mylayers.py").write_text("")
+    (tmp_path / "others.py").write_text("")
+    monkeypatch.syspath_prepend(str(tmp_path))
     with_plugin = dataclasses.replace(SHORT, running=Running(plugins=("mylayers",)))
     with_plugin.save(tmp_path / "run.yaml")
     with pytest.raises(QuestionError, match="names the plugin 'mylayers', but a file cannot"):

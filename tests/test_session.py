@@ -9,7 +9,7 @@ import threading
 import numpy as np
 import pytest
 
-from caffe_gradcam import Explanation, Model, QuestionError, Top
+from caffe_gradcam import METHODS, Explanation, Model, QuestionError, Top
 from caffe_gradcam.model import images
 
 pytest.importorskip("torch", reason="torch is not installed here")
@@ -74,6 +74,13 @@ def test_arrays_may_have_red_first(model, scenes):
     assert np.array_equal(blue_first.cam, red_first.cam)
 
 
+def test_an_array_may_be_used_again(model, scenes):
+    frame = images.read(scenes[0])
+    explanation, = model.explain(frame, 3, engine="torch")
+    frame[:] = 0
+    assert np.array_equal(explanation.image, images.read(scenes[0]))
+
+
 @pytest.mark.parametrize("keywords, problem", [
     ({"engin": "torch"}, "Model.explain has no keyword 'engin'; did you mean 'engine'"),
     ({"targets": "conv2"}, "Model.explain has no keyword 'targets'"),
@@ -98,6 +105,18 @@ def test_what_cannot_be_asked_is_one_sentence(model, scenes, keywords, problem):
     with pytest.raises(QuestionError, match=problem) as caught:
         model.explain(scenes[0], **keywords)
     assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_plugin_is_imported_before_the_method_is_looked_up(model, scenes, tmp_path, monkeypatch):
+    (tmp_path / "my_methods.py").write_text(
+        "from caffe_gradcam import METHODS, Method\n"
+        "METHODS['mine'] = Method(lambda activations: activations[:, 0], ('activations',))\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    try:
+        explanation, = model.explain(scenes[0], 3, "mine", engine="torch", plugins=["my_methods"])
+    finally:
+        METHODS.pop("mine", None)
+    assert explanation.method == "mine"
 
 
 def test_the_engine_stays_open_for_the_same_settings(model, scenes):

@@ -183,8 +183,8 @@ def test_a_gist_is_fetched_from_its_readme_alone(tmp_path, models, monkeypatch):
         monkeypatch.setattr(links, "gist", lambda number: server.url + "/gist")
         readme = tmp_path / "readme.md"
         readme.write_text("---\nname: Gist Digits\ngist_id: 1f2e\ncaffemodel: w.caffemodel\n"
-                          f"caffemodel_url: {server.url}/w\nsha1: ca9f3cac2034b2ebacb0f413fbf611eff69d6c70\n"
-                          "---\n")
+                          f"caffemodel_url: {server.url}/w\n"
+                          "sha1: ca9f3cac2034b2ebacb0f413fbf611eff69d6c70\n---\n")
         entry = add.add(str(readme))
         assert entry.id == "gist-digits"
         assert [file.name for file in fetching.missing(entry)] == ["w.caffemodel", "gist.zip"]

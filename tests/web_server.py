@@ -55,7 +55,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 extra["Content-Range"] = f"bytes */{len(answer.body)}"
             else:
                 status, body = 206, body[start:]
-                extra.setdefault("Content-Range", f"bytes {start}-{len(answer.body) - 1}/{len(answer.body)}")
+                size = len(answer.body)
+                extra.setdefault("Content-Range", f"bytes {start}-{size - 1}/{size}")
         self.send_response(status)
         for name, value in extra.items():
             self.send_header(name, value)

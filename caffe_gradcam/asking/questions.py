@@ -68,6 +68,9 @@ class Top(Question):
 
     count: int
 
+    def __post_init__(self) -> None:
+        _check_count("Top", self.count)
+
     def resolve(self, context: Context) -> List[Seed]:
         best = ranking(score_vectors(context.scores[np.newaxis])[0])[:self.count]
         return [seed for index in best for seed in Class(index).resolve(context)]
@@ -78,6 +81,9 @@ class Weighted(Question):
     """The ``count`` likeliest classes together, each weighted by its probability."""
 
     count: int
+
+    def __post_init__(self) -> None:
+        _check_count("Weighted", self.count)
 
     def resolve(self, context: Context) -> List[Seed]:
         scores = score_vectors(context.scores[np.newaxis])[0]
@@ -99,6 +105,10 @@ class Sum(Question):
     """
 
     weights: Tuple[Tuple[int, float], ...]
+
+    def __post_init__(self) -> None:
+        if not self.weights:
+            raise QuestionError("a Sum needs at least one class with its factor")
 
     def resolve(self, context: Context) -> List[Seed]:
         sides: Dict[bool, List[str]] = {True: [], False: []}
@@ -148,6 +158,10 @@ class At(Question):
 
     of: Union[int, Question]
     region: Region
+
+    def __post_init__(self) -> None:
+        if isinstance(self.region, list) and len(self.region) == 4:
+            object.__setattr__(self, "region", tuple(self.region))
 
     def resolve(self, context: Context) -> List[Seed]:
         if context.scores.ndim != 3:
@@ -229,7 +243,7 @@ def as_question(value: Any) -> Question:
     """
     if isinstance(value, Question):
         return value
-    if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
+    if _is_whole(value):
         return Class(int(value))
     raise QuestionError(
         f"a class is a whole number, a name or a question such as Top(3), not {value!r} "
@@ -248,9 +262,18 @@ def _class_text(index: int, context: Context) -> str:
 
 
 def _checked_class(index: int, count: int) -> int:
-    if not 0 <= index < count:
+    if not _is_whole(index) or not 0 <= index < count:
         raise QuestionError(f"there is no class {index}; the net's classes are 0 to {count - 1}")
-    return index
+    return int(index)
+
+
+def _check_count(question: str, count: int) -> None:
+    if not _is_whole(count) or count < 1:
+        raise QuestionError(f"{question} needs a whole number of at least 1, not {count!r}")
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 
 def _by_x(shape: Tuple[int, ...]) -> str:

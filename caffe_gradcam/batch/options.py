@@ -22,8 +22,8 @@ class Parts:
     size : int, optional
         Images per part; without it, 1000, or what the output was started with.
     worker : (int, int), optional
-        ``(i, n)``: this run is the i-th of n workers, counted from 1, and makes its share of the
-        parts only.
+        ``(i, n)``: this run is the i-th of n workers, counted from 1, and makes the i-th of n
+        spans of the parts.
     limit : int, optional
         Take only the first images of the source.
     root : str, optional

@@ -61,11 +61,11 @@ def _figures(plan: Plan, where: Optional[Where], folder: Folder, drawing: Drawin
         if where is not None and not any(map(where, parts.read(plan, number, _columns(where)))):
             continue  # The maps are most of a part.
         items = {item.number: item for item in plan.items(number)}
-        wanted: Dict[int, List[Row]] = {}
+        selected: Dict[int, List[Row]] = {}
         for row in parts.read(plan, number):
             if row["cam_shape"] and (where is None or where(row)):
-                wanted.setdefault(row["item"], []).append(row)
-        for item_number, rows in wanted.items():
+                selected.setdefault(row["item"], []).append(row)
+        for item_number, rows in selected.items():
             yield artist.figures(items[item_number], rows[0]["sha256"],
                                  list(map(to_explanation, rows)), folder.path)
 

@@ -138,7 +138,7 @@ def _explain(explainer: "Explainer", asker: "Asker", items: "List[Request]", wri
     from caffe_gradcam.commands.requests import explain_all
     from caffe_gradcam.pictures import outputs
 
-    stems = outputs.stems([request.name for request in items])
+    stems = outputs.unique(outputs.stem(*request.paths) for request in items)
     rows = []
     hidden = options.quiet or len(items) == 1
     with tqdm(total=len(items), unit="image", disable=True if hidden else None) as progress:

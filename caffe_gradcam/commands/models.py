@@ -38,7 +38,6 @@ def add(commands: Any) -> None:
     parser = commands.add_parser(
         "models", help="list, show, fetch, check and add public models", description=DESCRIPTION,
         epilog=EXAMPLES)
-    parser.set_defaults(verbose=True)
     actions = parser.add_subparsers(metavar="ACTION", dest="action")
     actions.required = True
     action = actions.add_parser("list", help="a table of all models, or of those that match")

@@ -16,7 +16,7 @@ EXIT_CODES = "exit codes: 0: done; 1: some images failed; 2: the input is unusab
 
 
 class Names(argparse.Action):
-    """Collects names between commas, from every occurrence of its option, each once."""
+    """Collects names between commas, from every occurrence of its option."""
 
     def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace,
                  values: Any, option_string: Optional[str] = None) -> None:
@@ -24,7 +24,7 @@ class Names(argparse.Action):
         names += [name.strip() for name in values.split(",")]
         if "" in names:
             raise argparse.ArgumentError(self, f"expected names between commas, not {values!r}")
-        setattr(namespace, self.dest, list(dict.fromkeys(names)))
+        setattr(namespace, self.dest, names)
 
 
 class _Versus(argparse.Action):
@@ -98,8 +98,8 @@ LAYER = ("draw the map of this layer or blob; commas or repeatable (default: the
 
 def add_running(group: Group, several_devices: bool = False) -> None:
     """On what to run."""
-    group.add_argument("--engine", dest="running.engine", metavar="auto|caffe|torch",
-                       help="auto (default): Caffe if pycaffe is installed, otherwise torch")
+    group.add_argument("--engine", dest="running.engine", metavar="NAME",
+                       help="caffe, torch or auto (default): Caffe if it is installed")
     add_device(group, several_devices)
     group.add_argument("--batch", metavar="N", type=positive, default=8,
                        help="images that go through the net together (default: 8)")
@@ -116,9 +116,9 @@ def add_running(group: Group, several_devices: bool = False) -> None:
 
 def add_device(group: Group, several: bool = False) -> None:
     """``--device``."""
-    text = "each has a net of its own; commas or repeatable" if several else "the GPU by number"
-    group.add_argument("--device", dest="running.device", metavar="cpu|cuda|cuda:N", action=Names,
-                       help=f"{text} (default: cpu)")
+    text = "; each has a net of its own; commas or repeatable" if several else ""
+    group.add_argument("--device", dest="running.device", metavar="NAME", action=Names,
+                       help="cpu (default), cuda, or a GPU by its number" + text)
 
 
 def add_model(group: Group) -> None:
@@ -129,13 +129,15 @@ def add_model(group: Group) -> None:
                        help="one class name per line, class 0 first")
     group.add_argument("--score", dest="overrides.score", metavar="NAME",
                        help="the blob or layer of the scores, before any Softmax")
-    group.add_argument("--mean", dest="overrides.mean", metavar="M[,M,M]|FILE|none",
-                       help="per channel in the net's order, 0 to 255; or a .npy or .binaryproto")
+    group.add_argument("--mean", dest="overrides.mean", metavar="MEAN",
+                       help="numbers for the channels in the net's order, 0 to 255; a .npy or "
+                       ".binaryproto file; or none")
     group.add_argument("--scale", dest="overrides.scale", metavar="X",
                        help="the factor after the mean is subtracted")
     group.add_argument("--channel-order", dest="overrides.channel_order", metavar="BGR|RGB|GRAY")
-    group.add_argument("--resize", dest="overrides.resize", metavar="HxW|N|letterbox|none",
-                       help="warp to HxW; or the short side to N; or fit in and pad with the mean")
+    group.add_argument("--resize", dest="overrides.resize", metavar="SIZE",
+                       help="HxW: warp; N: the short side; letterbox: fit in, pad with the mean; "
+                       "none")
     group.add_argument("--crop-size", dest="overrides.crop", metavar="HxW|none",
                        help="the net's crop, taken from the middle after resizing")
     group.add_argument("--crops", dest="overrides.crops", metavar="1|10",

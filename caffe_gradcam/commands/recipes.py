@@ -4,7 +4,6 @@ import argparse
 import dataclasses
 import logging
 import os
-import sys
 from typing import TYPE_CHECKING, Any, Dict, List, Tuple
 
 from caffe_gradcam.commands.options import devices
@@ -35,13 +34,11 @@ def from_options(options: argparse.Namespace) -> "Recipe":
         The configuration cannot be read, a value in it or on the command line is unusable, or a
         plugin cannot be imported.
     """
-    from caffe_gradcam.engines.opening import import_plugins
     from caffe_gradcam.explaining.recipe import ModelChoice, Recipe
+    from prototxt_tools.layers.plugins import import_plugins
 
     plugins = tuple(getattr(options, "running.plugins") or ())
-    if plugins and os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
-    import_plugins(plugins)  # They may register methods that the recipe names.
+    import_plugins(plugins, os.getcwd())  # They may register methods that the recipe names.
     if options.config:
         # Code runs only where the command line asks for it.
         recipe = Recipe.load(options.config, bool(getattr(options, "running.trust")), plugins)

@@ -40,6 +40,11 @@ class Request:
     crop: Optional[Rectangle] = None
 
     @property
+    def paths(self) -> List[str]:
+        """Where its images are, each once."""
+        return list(dict.fromkeys(item.path for item in self.items.values()))
+
+    @property
     def item(self) -> Item:
         """The only image, or the first one."""
         return next(iter(self.items.values()))
@@ -130,8 +135,8 @@ def _sets(arguments: Sequence[str], inputs: Sequence[str]) -> Iterator[Request]:
     if len({len(several) for several in paths.values()}) > 1:
         raise QuestionError(_one_for_each(inputs))
     for several in zip(*paths.values()):
-        name = " ".join(dict.fromkeys(several))
-        yield Request(name, {blob: Item.of(path) for blob, path in zip(inputs, several)})
+        items = {blob: Item.of(path) for blob, path in zip(inputs, several)}
+        yield Request(" ".join(dict.fromkeys(several)), items)
 
 
 def _one_for_each(inputs: Sequence[str]) -> str:
@@ -184,5 +189,5 @@ def _results(explainer: "Explainer", images: List[Pixels], questions: "List[List
 
 def _answer(images: Images, results: "Iterator[Outcome[Result]]") -> Answer:
     # All of the request's results are taken before one of them raises its error.
-    own = [next(results) for _ in images.explained]
-    return Answer(images, [result.unwrap() for result in own])
+    outcomes = [next(results) for _ in images.explained]
+    return Answer(images, [outcome.unwrap() for outcome in outcomes])

@@ -1,15 +1,13 @@
 """The machine: what is installed, whether each engine computes correctly, and which GPUs exist."""
 
-import json
-import os
 import re
 import shutil
 import subprocess
-import sys
 from dataclasses import dataclass
 from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Tuple
 
 from caffe_gradcam.doctor.findings import Finding, error, fine, note, warning
+from caffe_gradcam.processes.child import Child
 
 # Import name -> name of the package; for the optional ones also what they are for.
 NEEDED = {"numpy": "numpy", "cv2": "opencv-python", "google.protobuf": "protobuf",
@@ -258,28 +256,17 @@ def probe(words: List[str], timeout: float = _PATIENCE) -> Probe:
     -------
     Probe
     """
-    code = (f"import sys; sys.path[:] = {sys.path!r}; sys.argv[1:] = {list(words)!r}; "
-            "import runpy; runpy.run_module('caffe_gradcam.doctor.probe', run_name='__main__')")
+    child = Child("caffe_gradcam.doctor.probe:serve", tuple(words), "probe",
+                  environment={"GLOG_minloglevel": "2"})
     try:
-        result = subprocess.run(
-            [sys.executable, "-c", code], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, timeout=timeout, env=dict(os.environ, GLOG_minloglevel="2"))
-    except subprocess.TimeoutExpired:
-        return Probe(None, f"no answer within {timeout} seconds")
-    for line in reversed(result.stdout.decode("utf-8", "replace").splitlines()):
-        if line.startswith("{"):
-            return Probe(json.loads(line), "")
-    return Probe(None, _last_words(result))
-
-
-def _last_words(result: "subprocess.CompletedProcess[bytes]") -> str:
-    """Why a child ended: glog's fatal line, the last line of a traceback, or its status."""
-    lines = result.stderr.decode("utf-8", "replace").splitlines()
-    fatal = [line for line in lines if re.match(r"F\d{4} ", line)]
-    spoken = fatal[:1] or [line for line in lines if line.strip()][-1:]
-    if result.returncode < 0:
-        spoken.append(f"killed by signal {-result.returncode}")
-    return ": ".join(spoken) or f"ended with status {result.returncode}"
+        if not child.pipe.poll(timeout):
+            return Probe(None, f"no answer within {timeout:g} seconds")
+        return Probe(child.pipe.recv())
+    except (EOFError, OSError):
+        death = child.kill()
+        return Probe(None, death.words if death else "")
+    finally:
+        child.kill()
 
 
 def _short(text: str, longest: int = 300) -> str:

@@ -1,15 +1,10 @@
-"""What the doctor runs in a child process, where it may crash, hang or be killed.
-
-``python -m caffe_gradcam.doctor.probe packages NAME...`` and ``... engine KIND DEVICE`` print one
-line of JSON.
-"""
+"""What the doctor runs in a child process, where it may crash, hang or be killed."""
 
 import importlib
-import json
 import os
-import sys
 import tempfile
-from typing import Any, Dict, List
+from multiprocessing.connection import Connection
+from typing import Any, Dict, Sequence
 
 # A net that can be worked out by hand: twice the pixel, cut at 0, summed with weights 1 and -1.
 NET = """
@@ -24,13 +19,12 @@ PIXELS = [[1.0, -1.0], [3.0, 0.5]]
 SCORES = [9.0, -9.0]
 
 
-def main(words: List[str]) -> None:
-    """Run what the words ask for, and print its answer."""
-    answer = packages(words[1:]) if words[0] == "packages" else engine(*words[1:])
-    sys.stdout.write(json.dumps(answer) + "\n")
+def serve(pipe: Connection, what: str, *words: str) -> None:
+    """Answer "packages" NAME... or "engine" KIND DEVICE."""
+    pipe.send(packages(words) if what == "packages" else engine(*words))
 
 
-def packages(names: List[str]) -> Dict[str, Any]:
+def packages(names: Sequence[str]) -> Dict[str, Any]:
     """Import name -> {"version": ...} or {"error": ...}."""
     answers: Dict[str, Any] = {}
     for name in names:
@@ -77,10 +71,3 @@ def build(kind: str) -> Dict[str, Any]:
     import caffe
 
     return {"python": caffe.__file__, "layers": len(caffe.layer_type_list())}
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])
-    sys.stdout.flush()
-    # Some builds of torch and Caffe crash when the interpreter shuts down.
-    os._exit(0)

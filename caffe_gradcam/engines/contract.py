@@ -18,16 +18,16 @@ class Engine:
     """Runs the part of a net that its scores and targets depend on.
 
     Engines are context managers. An engine answers one call at a time, and ``backward`` and
-    ``forward_from`` speak of the last ``forward``: the calls may come from any thread, one after
-    the other, and threads that share an engine hold a lock from a ``forward`` to the last call
-    that belongs to it. A process that was forked from the one that opened the engine can neither
-    use nor close it, and opens its own.
+    ``forward_from`` refer to the last ``forward``. Calls may come from any thread, but must not
+    overlap: threads that share an engine hold a lock from a ``forward`` to the last call that
+    refers to it. A process that was forked from the one that opened the engine can neither use
+    nor close it, and has to open its own.
 
     Attributes
     ----------
     description : dict
         What runs, for reports: ``engine``, ``version``, ``device`` and ``precision``, which is
-        the one that is really computed in.
+        the precision that is really used.
     """
 
     def __init__(self) -> None:
@@ -177,7 +177,7 @@ class Engine:
                               "one here")
 
     def _free(self) -> None:
-        """Let go of what the engine holds."""
+        """Free what the engine holds."""
 
     def __enter__(self) -> "Engine":
         return self

@@ -98,15 +98,15 @@ class IsolatedEngine(Engine):
         try:
             worker.child.pipe.send_bytes(data)
         except OSError:
-            pass  # It has died; whoever waits for the answer learns that.
+            pass  # It has died, which shows when its answer is read.
         return self._answer(worker)
 
     def _answer(self, worker: "_Worker") -> Any:
-        """What the child gives back, which is no more when it gives nothing."""
+        """What the child gives back; without an answer the child is ended."""
         try:
             outcome, value = worker.receive(self._running.timeout)
         except BaseException:
-            # Whatever cut the exchange short, an answer that is still to come fits no question.
+            # An answer that arrives later would be taken for that of the next call.
             self._free()
             raise
         if outcome == "refused":

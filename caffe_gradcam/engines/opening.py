@@ -4,9 +4,9 @@ import importlib
 import importlib.util
 import logging
 import sys
-from typing import Iterable
 
-from prototxt_tools.errors import EngineMissing, QuestionError
+from prototxt_tools.errors import EngineMissing
+from prototxt_tools.layers.plugins import import_plugins
 
 from .contract import Engine, precision_note
 from .running import NetToRun, Running
@@ -70,27 +70,11 @@ def resolve_engine(name: str) -> str:
 
 
 def is_installed(library: str) -> bool:
-    """Whether a library can be found; a mere folder of that name, such as Caffe's source, is not."""
+    """Whether a library is there; a mere folder of its name, such as Caffe's source, is not."""
     if library in sys.modules:
         return True
     spec = importlib.util.find_spec(library)
     return spec is not None and spec.origin not in (None, "namespace")
-
-
-def import_plugins(plugins: Iterable[str]) -> None:
-    """Import modules that register layer types.
-
-    Raises
-    ------
-    QuestionError
-        One cannot be imported.
-    """
-    for name in plugins:
-        try:
-            importlib.import_module(name)
-        except Exception as error:  # A module may raise anything.
-            raise QuestionError(f"plugin {name}: cannot be imported "
-                                f"({type(error).__name__}: {error})", name) from error
 
 
 def _told(engine: Engine, running: Running) -> Engine:

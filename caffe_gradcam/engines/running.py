@@ -22,21 +22,22 @@ class Running:
     device : str
         "cpu", "cuda" or "cuda:N".
     precision : str
-        "fp32", as Caffe computes. The torch engine also has "tf32" and "fp16", on CUDA, and
-        "bf16": matrix products and convolutions then take shorter numbers, blobs do not.
+        "fp32", as Caffe computes. The torch engine also has "bf16" and, on CUDA, "tf32" and
+        "fp16": matrix products and convolutions then use shorter numbers, blobs do not.
     trust : bool
         Let layers that run Python code or read files do so, instead of refusing the net.
     allow_missing : bool
         Fill layers that the weights file lacks as Caffe would, instead of refusing them.
     timeout : float, optional
-        Seconds that one call may take in an engine with a process of its own.
+        Time limit in seconds for each call to an engine that has a process of its own.
     verbose : bool
         Pass on what Caffe logs.
     isolated : bool
-        Whether Caffe gets a process of its own; False where the caller may die with it.
+        Run Caffe in a process of its own, so that only that process dies when Caffe aborts.
     plugins : tuple of str
-        Modules to import before the net is built, in each process that builds it: they register
-        layer types. Their code runs, so a file never names them: a person does.
+        Modules that register layer types, imported in each process that builds the net.
+        Importing them runs their code, so they are named on the command line or in Python, never
+        by a file.
 
     Raises
     ------

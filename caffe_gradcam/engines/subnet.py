@@ -1,7 +1,7 @@
 """The part of a net that an engine runs, checked before anything runs."""
 
 import mmap
-from typing import Any, Dict, Iterable, List, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Tuple
 
 import numpy as np
 
@@ -98,7 +98,7 @@ class Subnet:
                         for name, arrays in self.weights.items()}
 
     def let_go_pages(self) -> None:
-        """Take what was read of the weights' file out of memory; what is read again comes back."""
+        """Drop what was read of the weights file from memory; it is read again when needed."""
         for arrays in self.weights.values():
             for array in arrays:
                 mapped = _mapping(array)
@@ -191,7 +191,8 @@ class Subnet:
         Returns
         -------
         parameters, missing : dict
-            Layer name -> shapes of its weights, for all layers and for those without any.
+            Layer name -> shapes of its weights, for all layers and for those that have none in
+            the file.
         """
         parameters = shapes.parameters(net, blob_shapes)
         check = weight_files.check(parameters, self.weights)
@@ -214,13 +215,13 @@ class Subnet:
                 raise ModelError(f"{finding.sentence}; {TRUST[finding.kind]}")
         for layer in self.net.layers:
             if not layer.bottoms and layer.type not in SOURCES:
-                raise ModelError(f"layer {layer.name} ({layer.type}) brings its own data; give a "
-                                 "deploy net, which is fed from outside", layer.name)
+                raise ModelError(f"layer {layer.name} ({layer.type}) reads data of its own; use a "
+                                 "deploy net, whose inputs are given from outside", layer.name)
 
     def _refuse_infinite(self, weights: Mapping[str, List[np.ndarray]]) -> None:
         for layer in self.net.layers:
             for index, array in enumerate(weights.get(layer.name, ())):
-                # A sum takes no copy; only where it overflows each number has to be looked at.
+                # A sum needs no copy; only where it overflows each number has to be checked.
                 with np.errstate(over="ignore", invalid="ignore"):
                     total = array.sum()
                 if not np.isfinite(total) and not np.isfinite(array).all():
@@ -247,6 +248,12 @@ class Subnet:
         blob_shapes = shapes.infer(self.net, inputs)
         self._parameters, self.missing = self.check_parameters(self.net, blob_shapes)
         self._checked, self.shapes = inputs, blob_shapes
+
+    def complete_shapes(self, blobs: Iterable[str], shape_of: Callable[[str], Shape]) -> None:
+        """Take the shapes of blobs from the last forward where the net alone does not tell them."""
+        unknown = {blob: shape_of(blob) for blob in blobs if not self.shapes.get(blob)}
+        if unknown:
+            self.shapes = dict(self.shapes, **unknown)
 
 
 def _mapping(array: Any) -> Optional[mmap.mmap]:

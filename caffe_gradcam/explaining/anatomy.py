@@ -48,8 +48,9 @@ class Anatomy:
         chosen = [blob for blob in net.biases if source in net.inputs[blob]]
         again = Pass(self._opened(net), net.score, batch.inputs, [], together=chosen)
         # One by one: together they are larger than everything that the net holds.
-        return (again.gradients(seeds, blob)[list(rows)]
-                * net.biases[blob][:, np.newaxis, np.newaxis] for blob in chosen)
+        gradients = ((blob, again.gradients(seeds, blob)[list(rows)]) for blob in chosen)
+        return (gradient * net.biases[blob][:, np.newaxis, np.newaxis]
+                for blob, gradient in gradients if gradient.ndim == 4)
 
     def replace_weights(self, weights: Weights) -> None:
         """Put other weights into layers; see ``Engine.replace_weights``."""

@@ -63,7 +63,7 @@ class Explainer:
         self.model, self.engine, self.explaining = model, engine, explaining
         self._methods: Dict[str, Method] = {name: METHODS[name] for name in explaining.methods}
         self._blobs = {name: _blobs_of(model, method) for name, method in self._methods.items()}
-        blobs = {blob for own in self._blobs.values() for blob in own}.union(model.layers)
+        blobs = set(itertools.chain(model.layers, *self._blobs.values()))
         self._sources = {blob: model.input_of(blob) for blob in blobs}
         self._placements = (model.placements(blobs | {model.score})
                             if explaining.placement == "centres"
@@ -79,8 +79,8 @@ class Explainer:
              running: Running = _RUNNING) -> "Explainer":
         """Open an engine for a model: ``with Explainer.open(model) as explainer``.
 
-        Where the model's layers are not certain, since shapes end at a layer of unknown type,
-        the net runs once to choose them by the engine's own shapes.
+        Where shapes end at a layer of unknown type, so that the model's layers are not certain,
+        the net runs once to choose them by the shapes that the engine gives the blobs.
 
         Parameters
         ----------
@@ -97,8 +97,9 @@ class Explainer:
         """
         if explaining.layers:
             model = model.with_layers(explaining.layers)
-        elif not model.layers_are_certain:
-            model = _with_certain_layers(model, running)
+        if not model.layers_are_certain or any(
+                "class_maps" in METHODS[name].needs for name in explaining.methods):
+            model = _with_all_shapes(model, running)
         goes_down = any(METHODS[name].at_input for name in explaining.methods)
         targets = model.layers + (tuple(model.inputs) if goes_down else ())
         engine = open_engine(NetToRun(model.prototxt, model.weights, (model.score,), targets,
@@ -225,8 +226,8 @@ class Explainer:
         for cost in COSTS:
             methods = [name for name, method in self._methods.items() if method.cost == cost]
             for rank in range(max(map(len, seeds)) if methods else 0):
-                asked = [own[rank] if rank < len(own) else None
-                         for own in seeds for _ in range(views)]
+                asked = [of_image[rank] if rank < len(of_image) else None
+                         for of_image in seeds for _ in range(views)]
                 for method, blob in [(name, blob) for name in methods
                                      for blob in self._blobs[name]]:
                     maps[rank, method, blob] = self._maps_of(method, blob, batch, asked, views)
@@ -324,17 +325,19 @@ def per_image(questions: Questions, count: int) -> List[Sequence[Asked]]:
     return list(questions)  # type: ignore[arg-type]  # a list of lists
 
 
-def _with_certain_layers(model: LoadedModel, running: Running) -> LoadedModel:
-    """The model with layers chosen by the shapes that the engine gives the blobs."""
+def _with_all_shapes(model: LoadedModel, running: Running) -> LoadedModel:
+    """The model with the shapes that the engine gives the blobs, and layers chosen by them."""
     graph = model.graph
     blobs = [blob for index in sorted(graph.ancestors([model.score]))
              for blob in graph.net.layers[index].tops if blob not in model.inputs]
+    if model.layers_are_certain and all(model.shapes.get(blob) for blob in blobs):
+        return model
     inputs = {name: np.zeros((1,) + tuple(model.shapes[name][1:]), np.float32)
               for name in model.inputs}
     net = NetToRun(model.prototxt, model.weights, (model.score,), model.layers)
     with open_engine(net, running) as engine:
-        held = engine.forward(inputs, keep=list(dict.fromkeys(blobs)))
-    return model.with_shapes({blob: value.shape for blob, value in held.items()})
+        values = engine.forward(inputs, keep=list(dict.fromkeys(blobs)))
+    return model.with_shapes({blob: value.shape for blob, value in values.items()})
 
 
 def _check_map(blob: str, value: np.ndarray) -> None:

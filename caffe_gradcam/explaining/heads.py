@@ -96,7 +96,8 @@ class BiasedNet:
         The score blob's name there.
     biases : dict
         Blob -> float32, one number per channel: of convolutions and Scale layers what they add,
-        of BatchNorm what subtracting the mean adds.
+        of BatchNorm what subtracting the mean adds. Of blobs whose shape is unknown it turns out
+        only when the net runs whether they have positions, and the biases count.
     inputs : dict
         Blob -> the net's inputs that it depends on.
     """
@@ -132,7 +133,7 @@ def biased_net(prototxt: str, score: str, weights: Mapping[str, Sequence[np.ndar
     biases: Dict[str, np.ndarray] = {}
     for position, layer in enumerate(net.layers):
         bias = _bias(layer, weights.get(layer.name, ())) if position in needed else None
-        if bias is not None and len(blob_shapes.get(layer.tops[0], ())) == 4:
+        if bias is not None and len(blob_shapes.get(layer.tops[0]) or (0,) * 4) == 4:
             biases[layer.tops[0]] = np.float32(bias)
     biases.pop(score, None)
     inputs = [entry.blob for entry in net.inputs]

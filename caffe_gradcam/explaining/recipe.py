@@ -20,6 +20,7 @@ from caffe_gradcam.model.fields import READERS
 from caffe_gradcam.model.model import LoadedModel
 from prototxt_tools.errors import QuestionError
 from prototxt_tools.files import write_bytes
+from prototxt_tools.layers.plugins import import_plugins
 
 if TYPE_CHECKING:
     from typing import Union
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
 FORMAT = 1
 # A configuration is a page; what is larger is something else.
 _LARGEST_FILE = 1 << 20
-# No map depends on these.
-_WITHOUT_EFFECT = ("device", "timeout", "verbose", "isolated", "trust")
+# No map depends on these, but for its last digits.
+_WITHOUT_EFFECT = ("engine", "device", "timeout", "verbose", "isolated", "trust")
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,7 @@ class Recipe:
         InputError
             See ``Model.load`` and ``Explainer.open``.
         """
+        import_plugins(self.running.plugins)  # They may register layers and methods.
         return Explainer.open(self.model.load(), self.explaining, self.running)
 
     def asker(self, explainer: Explainer) -> Asker:
@@ -148,7 +150,8 @@ class Recipe:
         trust : bool
             Whether the user trusts the code that layers run.
         plugins : iterable of str
-            The modules that the user wants imported.
+            The modules that the user wants imported; that happens first, since they may register
+            methods that the file names.
 
         Raises
         ------
@@ -156,9 +159,10 @@ class Recipe:
             The file cannot be read, is neither YAML nor JSON, has an unknown key or a value of
             the wrong type, or trusts code that the caller does not.
         """
-        path = os.fspath(path)
+        path, plugins = os.fspath(path), tuple(plugins)
+        import_plugins(plugins)
         recipe = cls.from_dict(_parsed(_text(path), path), path)
-        running, plugins = recipe.running, tuple(plugins)
+        running = recipe.running
         if running.trust and not trust:
             raise QuestionError(
                 f"{path} sets running.trust, but a file cannot trust code by itself; give --trust "
@@ -216,8 +220,7 @@ class Recipe:
         the methods and the layers."""
         named = Recipe(
             ModelChoice(self.model.path, self.model.weights), Asking(self.asking.classes),
-            Explaining(self.explaining.methods, self.explaining.layers),
-            Running(engine=self.running.engine))
+            Explaining(self.explaining.methods, self.explaining.layers))
         return self.digest() == named.digest()
 
 
@@ -308,8 +311,8 @@ def _mapping(values: Any, source: str, section: str) -> Dict[str, Any]:
     if values is None:
         return {}
     if not isinstance(values, Mapping) or not all(isinstance(key, str) for key in values):
-        what = f"{source}: {section}" if section else source
-        raise QuestionError(f"{what} must consist of lines of `key: value`", source)
+        where = f"{source}: {section}" if section else source
+        raise QuestionError(f"{where} must consist of lines of `key: value`", source)
     return dict(values)
 
 

@@ -20,6 +20,7 @@ from caffe_gradcam.model import choices
 from caffe_gradcam.model.arrays import Image, as_images
 from caffe_gradcam.model.model import LoadedModel
 from prototxt_tools.errors import Outcome, QuestionError
+from prototxt_tools.layers.plugins import import_plugins
 
 if TYPE_CHECKING:
     from typing import NoReturn
@@ -123,13 +124,14 @@ class Model(LoadedModel):
             See ``caffe_gradcam.engines.opening.open_engine``.
         """
         choices.check_keywords("Model.explain", unknown, _KEYWORDS)
-        if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
+        if isinstance(batch, bool) or not isinstance(batch, (int, np.integer)) or batch < 1:
             raise QuestionError(f"batch must be a whole number of at least 1, not {batch!r}",
                                 "batch")
-        explaining = Explaining(_names(method, "method"), _names(layers or (), "layers"), fuse,
-                                gradient, placement, samples)
         running = Running(engine, device, precision, trust, allow_missing, timeout, verbose,
                           plugins=_names(plugins, "plugins"))
+        import_plugins(running.plugins)  # They may register the method.
+        explaining = Explaining(_names(method, "method"), _names(layers or (), "layers"), fuse,
+                                gradient, placement, samples)
         questions = questions_of(classes, self)
         explanations = Explanations()
         session = self._session()
@@ -212,7 +214,13 @@ def _batches(images: Iterator[Image], size: int) -> Iterator[List[Image]]:
 
 
 def _with_image(explanations: List[Explanation], image: Image) -> Iterator[Explanation]:
-    """The explanations, each with the image that its input shows."""
+    """The explanations, each with a copy of the image that its input shows.
+
+    The caller may use the array again, for the next frame of a camera for example.
+    """
+    copies: Dict[str, np.ndarray] = {}
     for explanation in explanations:
-        array: np.ndarray = image[explanation.input] if isinstance(image, dict) else image
-        yield dataclasses.replace(explanation, image=array)
+        blob = explanation.input
+        if blob not in copies:
+            copies[blob] = np.array(image[blob] if isinstance(image, dict) else image)
+        yield dataclasses.replace(explanation, image=copies[blob])

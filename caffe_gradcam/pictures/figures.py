@@ -114,7 +114,7 @@ def grid(image: np.ndarray, explanations: "Sequence[Explanation]", look: Look) -
     cells: Dict[Tuple[str, str, str], Panel] = {}
     for explanation in explanations:
         captions[explanation.question] = _name(explanation), _answer(explanation)
-        cells[explanation.question, explanation.target, explanation.method] = Panel(
+        cells[explanation.question, explanation.layer, explanation.method] = Panel(
             image, heat(explanation, look),
             caption="empty" if explanation.status == "empty" else "")
     panels: List[List[Optional[Panel]]] = []
@@ -127,9 +127,9 @@ def grid(image: np.ndarray, explanations: "Sequence[Explanation]", look: Look) -
 
 def _columns(explanations: "Sequence[Explanation]") -> List[Tuple[str, str]]:
     """Layer and method of each column; those of one layer stand together."""
-    layers = list(dict.fromkeys(explanation.target for explanation in explanations))
+    layers = list(dict.fromkeys(explanation.layer for explanation in explanations))
     pairs = dict.fromkeys(
-        (explanation.target, explanation.method) for explanation in explanations)
+        (explanation.layer, explanation.method) for explanation in explanations)
     return sorted(pairs, key=lambda pair: layers.index(pair[0]))
 
 
@@ -223,7 +223,7 @@ def title(explanation: "Explanation") -> str:
 
 def _name(explanation: "Explanation") -> str:
     question = explanation.question
-    if explanation.class_index is None or explanation.label:
+    if explanation.class_index is None or explanation.class_name:
         return question
     index = str(explanation.class_index)
     return question.replace(index, "class " + index, 1)
@@ -244,7 +244,7 @@ def percent(probability: float) -> str:
 
 def note(explanation: "Explanation") -> str:
     """The method, the layer, and whether there is anything to see."""
-    text = f"{explanation.method} at {explanation.target}"
+    text = f"{explanation.method} at {explanation.layer}"
     if explanation.status == "empty":
         text += ": empty, no region stands out"
     return text

@@ -35,14 +35,17 @@ def unique(names: Iterable[str]) -> List[str]:
     return result
 
 
+def stem(*paths: str) -> str:
+    """The beginning of the output names of an image, or of one for each input: short and
+    printable."""
+    name = "+".join(os.path.splitext(os.path.basename(path))[0] for path in paths)
+    name = "".join(letter if letter.isprintable() else "_" for letter in name)
+    return name.encode("utf-8", "replace")[:_LONGEST_STEM].decode("utf-8", "ignore")
+
+
 def stems(paths: Iterable[str]) -> List[str]:
-    """The beginning of the output names of each image: short, printable and unique."""
-    names = []
-    for path in paths:
-        name = os.path.splitext(os.path.basename(path))[0]
-        name = "".join(letter if letter.isprintable() else "_" for letter in name)
-        names.append(name.encode("utf-8", "replace")[:_LONGEST_STEM].decode("utf-8", "ignore"))
-    return unique(names)
+    """The beginning of the output names of each image, all different."""
+    return unique(stem(path) for path in paths)
 
 
 def bases(explanations: "Sequence[Explanation]", hash8: str = "",
@@ -68,7 +71,7 @@ def bases(explanations: "Sequence[Explanation]", hash8: str = "",
     names = []
     for explanation in explanations:
         parts = [slug(explanation.input) if several_inputs else "", _question(explanation),
-                 slug(explanation.target), explanation.method, hash8]
+                 slug(explanation.layer), explanation.method, hash8]
         names.append(".".join(part for part in parts if part))
     return unique(names)
 
@@ -78,7 +81,7 @@ def _question(explanation: "Explanation") -> str:
     question, index = explanation.question, explanation.class_index
     if index is None or not question.startswith(str(index)):
         return slug(question)[:_LONGEST_QUESTION]
-    name = slug(labels.names(explanation.label or "")[0])[:_LONGEST_NAME]
+    name = slug(labels.names(explanation.class_name or "")[0])[:_LONGEST_NAME]
     region = question.partition(" at ")[2]
     parts = ("class", str(index), name, region and "at_" + slug(region))
     return "-".join(part for part in parts if part)
@@ -130,11 +133,11 @@ def explanation_row(explanation: "Explanation", figure: str,
     return {
         "question": explanation.question,
         "class": explanation.class_index,
-        "class_name": explanation.label,
+        "class_name": explanation.class_name,
         "score": explanation.score,
         "probability": explanation.probability,
         "method": explanation.method,
-        "layer": explanation.target,
+        "layer": explanation.layer,
         "input": explanation.input,
         "cam_shape": list(explanation.cam.shape),
         "cam_max": float(explanation.cam.max()),

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import traceback
 from multiprocessing.connection import Connection, Pipe
 from typing import Any, Deque, Iterable, Mapping, Optional, Tuple
 
@@ -76,7 +77,7 @@ class Child:
         try:
             self.pipe.send(arguments)
         except OSError:
-            pass  # It has ended; whoever waits for its first answer learns that.
+            pass  # It has ended, which shows when its first answer is read.
 
     @property
     def is_ours(self) -> bool:
@@ -116,11 +117,16 @@ def main(function: str, descriptor: int, parent: int) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     # Nothing of what a library prints may mix with the parent's own output.
     os.dup2(2, 1)
-    pipe = Connection(descriptor)
+    pipe, status = Connection(descriptor), 0
     module, name = function.split(":")
     try:
         getattr(importlib.import_module(module), name)(pipe, *pipe.recv())
     except (EOFError, BrokenPipeError, ConnectionResetError):
         pass  # The other end has closed: there is nothing left to do.
-    # Skip destructors, which hang in some builds of torch and Caffe.
-    os._exit(0)
+    except BaseException:
+        traceback.print_exc()
+        sys.stderr.flush()
+        status = 1
+    # The pipe closes at the very end, when the status is certain. Destructors are skipped: they
+    # hang in some builds of torch and Caffe.
+    os._exit(status)

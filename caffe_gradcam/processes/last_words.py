@@ -75,5 +75,6 @@ def last_words(lines: Iterable[str], status: int, name: str = "engine") -> str:
         return "Caffe stopped: " + words
     if status == -signal.SIGKILL:
         return f"the {name}'s process was killed; is there enough memory?"
-    ending = f"the {name}'s process ended with status {status}"
-    return f"{ending}: {lines[-1]}" if lines else f"{ending} and wrote nothing about it"
+    ending = f"the {name}'s process " + (
+        f"was killed by signal {-status}" if status < 0 else f"ended with status {status}")
+    return f"{ending}: {lines[-1]}" if lines else f"{ending} and no error message"

@@ -20,5 +20,4 @@ def add_command(commands: Commands, name: str, summary: str, description: str,
         help=summary,
         description=textwrap.fill(description, _WIDTH),
         epilog=examples,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )

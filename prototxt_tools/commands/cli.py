@@ -1,5 +1,6 @@
 """The command ``prototxt-tools``."""
 
+import os
 import sys
 from typing import Optional, Sequence
 
@@ -38,6 +39,11 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     """Run the command line; gives the exit code, see ``--help``."""
     options = _parser().parse_args(arguments)
     try:
+        if options.plugin:
+            # Imported here so that --help stays quick.
+            from prototxt_tools.layers.plugins import import_plugins
+
+            import_plugins(options.plugin, os.getcwd())
         code = options.run(options) or 0
         sys.stdout.flush()
         return code
@@ -57,6 +63,8 @@ def _parser() -> Parser:
         epilog=_EXIT_CODES,
     )
     parser.add_argument("--version", action="version", version=__version__)
+    parser.add_argument("--plugin", metavar="MODULE", action="append", default=[],
+                        help="import a Python module that registers layer types; repeatable")
     add_completion(parser)
     commands = parser.add_subparsers(metavar="COMMAND", dest="command")
     commands.required = True

@@ -2,9 +2,11 @@
 
 import argparse
 import difflib
+import shutil
 from typing import Any, List, Optional, Sequence, Tuple
 
 SHELLS = ("bash", "zsh", "tcsh")
+_WIDEST = 98
 
 
 class Rare(str):
@@ -26,7 +28,7 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, *, details: str = "", rest: str = "", **settings: Any) -> None:
         settings.setdefault("allow_abbrev", False)
-        settings.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        settings.setdefault("formatter_class", _Formatter)
         super().__init__(**settings)
         self._details, self._rest = details, rest
         self._shows_all = False
@@ -91,6 +93,14 @@ class Parser(argparse.ArgumentParser):
             return f"there is no option {name}; did you mean {near[0]}?"
         return f"there is no option {name}; see " + (
             "--help-all" if "--help-all" in options else "--help")
+
+
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    """As wide as the terminal, but no wider than people read with ease."""
+
+    def __init__(self, prog: str) -> None:
+        width = min(shutil.get_terminal_size().columns - 2, _WIDEST)
+        super().__init__(prog, width=width)
 
 
 class _HelpAll(argparse.Action):

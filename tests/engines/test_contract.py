@@ -1,11 +1,15 @@
 """What every engine promises, whichever it is."""
 
+import os
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from nets import AROUND, BATCH, SEED, TARGETS
 from opened import open_net
 
 from prototxt_tools import weights
+from prototxt_tools.errors import EngineError
 
 
 def test_a_batch_gives_what_its_images_give_one_by_one(branches):
@@ -125,3 +129,49 @@ def test_old_forms_run(kind, text, write_weights):
         assert engine.forward({"data": np.ones((1, 2, 3, 3))}, ["conv"])["conv"].shape[3] == 3
         gradient = engine.backward("score", np.float32([[0, 1, 0]]), ["conv"])["conv"]
     np.testing.assert_allclose(gradient.ravel(), weights.load(path)["score"][0][1], rtol=1e-6)
+
+
+def test_a_closed_engine_says_so_and_can_be_closed_again(branches):
+    engine = branches()
+    engine.forward({"data": BATCH}, [])
+    engine.close()
+    engine.close()
+    for call in (lambda: engine.forward({"data": BATCH}, []),
+                 lambda: engine.forward_from("left", BATCH, ["score"]),
+                 lambda: engine.backward("score", SEED, ["left"]),
+                 lambda: engine.replace_weights({})):
+        with pytest.raises(EngineError, match="the engine is closed"):
+            call()
+
+
+def test_calls_may_come_from_any_thread_one_after_the_other(branches):
+    with ThreadPoolExecutor(1) as pool:
+        engine = pool.submit(branches).result()
+    with engine:
+        values = engine.forward({"data": BATCH}, ["score"])["score"]
+        gradient = engine.backward("score", SEED, ["left"])["left"]
+        for _ in range(2):
+            with ThreadPoolExecutor(1) as pool:
+                again = pool.submit(engine.forward, {"data": BATCH}, ["score"]).result()
+            with ThreadPoolExecutor(1) as pool:
+                slopes = pool.submit(engine.backward, "score", SEED, ["left"]).result()
+            np.testing.assert_allclose(again["score"], values, rtol=1e-5)
+            np.testing.assert_allclose(slopes["left"], gradient, rtol=1e-5, atol=1e-8)
+
+
+def test_a_fork_can_neither_use_nor_close_an_inherited_engine(branches):
+    with branches() as engine:
+        values = engine.forward({"data": BATCH}, ["score"])["score"]
+        child = os.fork()
+        if not child:
+            try:
+                engine.close()
+                with pytest.raises(EngineError, match="before this process was forked"):
+                    engine.forward({"data": BATCH}, ["score"])
+                os._exit(0)
+            finally:
+                os._exit(1)
+        assert os.waitpid(child, 0)[1] == 0
+        again = engine.forward({"data": BATCH}, ["score"])["score"]
+        np.testing.assert_allclose(again, values, rtol=1e-5)
+        assert engine.backward("score", SEED, ["left"])["left"].any()

@@ -95,14 +95,14 @@ def _is_wanted(result: ItemResult, overlays: Union[str, int]) -> bool:
     return overlays == "all"
 
 
-def draw(image: "np.ndarray", wanted: Figures, folder: Folder) -> None:
+def draw(image: "np.ndarray", request: Figures, folder: Folder) -> None:
     """Draw and write the figures of an image.
 
     Parameters
     ----------
     image : numpy.ndarray
         H x W x 3 uint8, blue first.
-    wanted : Figures
+    request : Figures
     folder : LocalFolder or UrlFolder
 
     Raises
@@ -112,15 +112,15 @@ def draw(image: "np.ndarray", wanted: Figures, folder: Folder) -> None:
     QuestionError
         A figure of another recipe has the same name.
     """
-    text = metadata.text_of(wanted.digest, {"path": wanted.item.path})
-    for name, explanation in wanted.explanations:
+    text = metadata.text_of(request.digest, {"path": request.item.path})
+    for name, explanation in request.explanations:
         size = tuple(explanation.geometry.image_size)
         if image.shape[:2] != size:
             raise ImageError("the image is {}x{}, the one that was explained was {}x{}".format(
-                *image.shape[:2] + size), wanted.item.path)
-        if folder.exists(name) and metadata.digest_of(folder.read(name)) != wanted.digest:
+                *image.shape[:2] + size), request.item.path)
+        if folder.exists(name) and metadata.digest_of(folder.read(name)) != request.digest:
             path = folder.locate(name)
             raise QuestionError(f"{path}: was made from another image or with other options; "
                                 "remove it, or write to another folder", path)
-        figure = figures.draw_explanation(image, explanation, wanted.options)
+        figure = figures.draw_explanation(image, explanation, request.options)
         folder.write(name, figures.encode(name, figure, text))

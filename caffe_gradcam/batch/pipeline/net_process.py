@@ -54,14 +54,14 @@ def _answer(explainer: Explainer, asker: Asker, memory: SharedMemory, inputs: Li
 
 def _explain(explainer: Explainer, asker: Asker, memory: SharedMemory, inputs: List[NetInput]
              ) -> "List[Outcome[Prediction]]":
-    asked = [Outcome.of(asker.questions, entry.questions, entry.box) for entry in inputs]
+    questions_of_all = [Outcome.of(asker.questions, entry.questions, entry.box) for entry in inputs]
 
     def load(entry: NetInput, questions: "Outcome[List[Question]]") -> "Outcome[Prepared]":
         return questions.then(lambda _: memory.load(entry.data, entry.slot))
 
     lists: List[List[Union[int, Question]]] = [
-        list(questions.value or ()) for questions in asked]
-    results = explainer.explain_prepared(list(map(load, inputs, asked)), lists)
+        list(questions.value or ()) for questions in questions_of_all]
+    results = explainer.explain_prepared(list(map(load, inputs, questions_of_all)), lists)
     return [result.then(_prediction) for result in results]
 
 

@@ -49,16 +49,16 @@ def run(plan: Plan, recipe: Recipe, options: Options, numbers: Sequence[int], pr
         raise EngineMissing("--runner ray needs Ray; pip install 'ray[data]'", "ray") from None
     on_gpu = any(device != "cpu" for device in options.pipeline.devices)
     decoders = options.pipeline.decoders or (4 if on_gpu else 1)
-    wanted = options.pipeline.ray
-    gpus = (1 if on_gpu else 0) if wanted.gpus is None else wanted.gpus
-    cpus = decoders + 1 if wanted.cpus is None else wanted.cpus
+    sizes = options.pipeline.ray
+    gpus = (1 if on_gpu else 0) if sizes.gpus is None else sizes.gpus
+    cpus = decoders + 1 if sizes.cpus is None else sizes.cpus
     pipeline = dataclasses.replace(options.pipeline, decoders=decoders)
     # A cluster that RAY_ADDRESS names, or one that was started here, or a new one.
     is_new = not ray.is_initialized()
     if is_new:
         ray.init(log_to_driver=False, logging_level="error", include_dashboard=False)
     try:
-        count = wanted.actors or _fitting(ray.cluster_resources(), gpus, cpus)
+        count = sizes.actors or _fitting(ray.cluster_resources(), gpus, cpus)
         actor = ray.remote(num_gpus=gpus, num_cpus=cpus, max_restarts=-1, max_task_retries=0)(
             PartExplainer)
         path = plan.folder.path
@@ -74,8 +74,8 @@ def run(plan: Plan, recipe: Recipe, options: Options, numbers: Sequence[int], pr
 
 def _fitting(resources: Mapping[str, float], gpus: float, cpus: float) -> int:
     """How many actors a cluster has room for, at least one."""
-    room = [resources.get(name, 0) // wanted
-            for name, wanted in (("CPU", cpus), ("GPU", gpus)) if wanted]
+    room = [resources.get(name, 0) // needed
+            for name, needed in (("CPU", cpus), ("GPU", gpus)) if needed]
     return max(1, int(min(room))) if room else 1
 
 

@@ -47,10 +47,10 @@ def class_folders(names: Sequence[str], class_names: Optional[Sequence[str]]) ->
         whole = class_name.strip().lower()
         for name in {whole, *(part.strip() for part in whole.split(","))}:
             numbers.setdefault(name.replace("_", " "), []).append(number)
-    found = [numbers.get(name.lower().replace("_", " "), []) for name in names]
-    if any(len(matches) != 1 for matches in found):
+    matches_of_all = [numbers.get(name.lower().replace("_", " "), []) for name in names]
+    if any(len(matches) != 1 for matches in matches_of_all):
         return {}
-    return {name: matches[0] for name, matches in zip(names, found)}
+    return {name: matches[0] for name, matches in zip(names, matches_of_all)}
 
 
 def _subfolders(path: str) -> List[str]:

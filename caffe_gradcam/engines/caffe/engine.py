@@ -1,7 +1,7 @@
 """Runs a net in real Caffe, backward no further than the targets.
 
-Where Caffe dislikes something it aborts the process, so ``open_engine`` runs this engine in a
-process of its own.
+Where Caffe meets an error it aborts the process, so ``open_engine`` runs this engine in a process
+of its own.
 """
 
 from dataclasses import replace
@@ -41,7 +41,7 @@ class PycaffeEngine(Engine):
             "run the net in the fork of Caffe it was made for, or with the torch engine")
         self._caffe, self._device = caffe, device_index(running.device)
         self._choose_device()
-        # Caffe fills its blobs as it builds the net; until then nobody needs the file's.
+        # Caffe allocates its blobs as it builds the net; the file's are needed only after that.
         self._subnet.let_go_pages()
         self._net = nets.build(caffe, nets.with_backward(self._subnet))
         nets.copy_weights(self._net, {
@@ -69,6 +69,8 @@ class PycaffeEngine(Engine):
         self._ran = False
         nets.run(self._net, arrays)
         self._ran = True
+        self._subnet.complete_shapes(
+            self._net.blobs, lambda blob: tuple(self._net.blobs[blob].data.shape))
         return {name: self._net.blobs[name].data.copy() for name in keep}
 
     def forward_from(self, blob: str, value: np.ndarray, keep: Iterable[str],
@@ -114,7 +116,7 @@ class PycaffeEngine(Engine):
         self._net, self._heads = None, {}
 
     def _choose_device(self) -> None:
-        """Caffe keeps mode and device for each thread, so each call sets those of its own."""
+        """Set mode and device, which Caffe keeps for each thread, in the calling one."""
         if self._device is None:
             self._caffe.set_mode_cpu()
         else:
@@ -145,7 +147,7 @@ class PycaffeEngine(Engine):
         return gradients
 
     def _back(self, start: int, end: int, rule: str) -> None:
-        """Caffe's backward from layer `start` down to layer `end`, with our own steps in it."""
+        """Caffe's backward from layer `start` down to `end`, with steps of our own between."""
         for index in range(start, end - 1, -1):
             if index in self._products or (rule != "gradient" and index in self._rectifiers):
                 if index < start:

@@ -19,7 +19,7 @@ PART = 1 << 23
 def without_cudnn(document: Document) -> Document:
     """The net with the choice of engine left to Caffe where the file asks for cuDNN.
 
-    A build without cuDNN dies of the word, and one with it takes cuDNN by itself.
+    A build without cuDNN aborts when it reads the word; one with cuDNN uses it by default.
     """
     edits = Edits(document)
     for layer in document.root.all("layer") + document.root.all("layers"):
@@ -43,14 +43,14 @@ def with_backward(subnet: Subnet) -> Document:
             if targets:
                 document = rewrite.lean_backward(document, score, targets).document
     except InputError:
-        # No weights before a target. Gradients of weights come along this way.
+        # No weights before a target. This way gradients of weights are computed too.
         document = rewrite.force_backward(plain).document
     return document
 
 
 def build(caffe: Any, document: Document) -> Any:
     """A ``caffe.Net`` of a document; its blobs are as the fillers leave them."""
-    # A file without a name: nobody could remove a named one where Caffe aborts.
+    # A file without a name, of which nothing is left when Caffe aborts.
     with tempfile.TemporaryFile() as file:
         file.write(document.encode())
         file.flush()
@@ -58,7 +58,7 @@ def build(caffe: Any, document: Document) -> Any:
         try:
             return caffe.Net(f"/dev/fd/{file.fileno()}", caffe.TEST)
         except Exception as error:
-            # Caffe aborts of its own faults; what raises is the code of a Python layer.
+            # Caffe aborts on its own errors; exceptions come from the code of Python layers.
             raise EngineError(f"Caffe could not build the net: {error}") from error
 
 
@@ -77,10 +77,9 @@ def run(net: Any, inputs: Mapping[str, np.ndarray]) -> None:
 
 def copy_weights(net: Any, weights: Mapping[str, Mapping[int, np.ndarray]],
                  after_each: Callable[[], None] = lambda: None) -> None:
-    """Put the arrays into the net's blobs, which have their counts: ``Subnet`` has looked.
+    """Copy the arrays into the net's blobs; ``Subnet`` has checked that their counts agree.
 
-    ``after_each`` is called between parts of ``PART`` values, so that never all are in memory
-    twice.
+    ``after_each`` is called after each ``PART`` values, so that never all are in memory twice.
     """
     for name, arrays in weights.items():
         blobs = net.params.get(name, ())

@@ -72,8 +72,10 @@ def processor_has_bf16() -> bool:
     """Whether this processor multiplies numbers in bf16; others only imitate it, slowly."""
     if trunk.VERSION:
         return "BF16" in trunk.capabilities()
-    check = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
-    return check is not None and bool(check())
+    try:
+        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    except (AttributeError, RuntimeError):  # An old torch does not know.
+        return False
 
 
 def is_fatal(error: Exception) -> bool:

@@ -138,6 +138,7 @@ class TorchEngine(Engine):
                 if blob not in held:
                     blobs.pop(blob, None)
         self._blobs = {name: blobs[name] for name in held}
+        self._subnet.complete_shapes(held, lambda blob: tuple(blobs[blob].shape))
         return {name: _array(blobs[name]) for name in keep}
 
     def _backward(self, top: torch.Tensor, top_diff: np.ndarray, targets: Sequence[str],

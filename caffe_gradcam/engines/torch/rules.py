@@ -1,4 +1,4 @@
-"""What layers that rectify pass on in a backward pass."""
+"""What rectifying layers pass on in a backward pass."""
 
 import contextlib
 from typing import Any, Iterator, Optional, Tuple
@@ -14,7 +14,7 @@ class Rule:
 
     @contextlib.contextmanager
     def set(self, name: str) -> Iterator[None]:
-        """Have another rule for a while."""
+        """Use another rule within a ``with`` block."""
         self.name = name
         try:
             yield

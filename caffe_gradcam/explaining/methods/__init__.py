@@ -62,7 +62,10 @@ class Method:
     at_input: bool = False
 
     def __post_init__(self) -> None:
-        choices.check(self.needs, NEEDS, "need of a method")
+        for need in self.needs:
+            if need not in NEEDS:
+                raise QuestionError(
+                    f"a method cannot need {need!r}; {choices.hint(need, list(NEEDS))}", need)
         arguments = dict.fromkeys(self.needs + (("samples",) if self.samples else ()))
         try:
             inspect.signature(self.function).bind(**arguments)

@@ -1,4 +1,4 @@
-"""The main job on real weights and photographs: SqueezeNet v1.1 looks at a cat and a dog."""
+"""The main job on real weights and images: SqueezeNet v1.1 looks at a cat and a dog."""
 
 import json
 import pathlib
@@ -8,7 +8,7 @@ import pytest
 
 from caffe_gradcam.commands.cli import main
 
-# Rows and columns of cat_dog.png (224 x 224), read off the photograph.
+# Rows and columns of cat_dog.png (224 x 224), read off the image.
 DOG_HEAD = (slice(8, 75), slice(78, 142))
 CAT = (slice(118, 224), slice(42, 202))
 
@@ -35,8 +35,8 @@ def heatmap_of(explanation):
 def test_the_classes_are_those_of_real_caffe(explain, shared):
     images = explain(shared / "images" / "cat.jpg", shared / "images" / "cat_dog.png")
     fox, mastiff = [image["top"][0] for image in images]
-    assert (fox["class"], fox["label"].split(",")[0]) == (278, "kit fox")
-    assert (mastiff["class"], mastiff["label"].split(",")[0]) == (243, "bull mastiff")
+    assert (fox["class"], fox["class_name"].split(",")[0]) == (278, "kit fox")
+    assert (mastiff["class"], mastiff["class_name"].split(",")[0]) == (243, "bull mastiff")
     golden = np.load(str(pathlib.Path(__file__).parent / "golden" / "squeezenet.npz"))
     for image, name in zip(images, ("cat.jpg", "cat_dog.png")):
         powers = np.exp(golden["scores:" + name] - golden["scores:" + name].max())
@@ -47,7 +47,7 @@ def test_the_classes_are_those_of_real_caffe(explain, shared):
 def test_each_animal_explains_its_own_class(explain, shared):
     image = explain(shared / "images" / "cat_dog.png", "--class", "243", "--class", "tiger cat")[0]
     dog, cat = image["explanations"]
-    assert (dog["class"], cat["class"], dog["target"]) == (243, 282, "fire9/concat")
+    assert (dog["class"], cat["class"], dog["layer"]) == (243, 282, "fire9/concat")
     heat = heatmap_of(dog)
     assert heat.shape == (224, 224)
     row, column = np.unravel_index(heat.argmax(), heat.shape)

@@ -1,0 +1,32 @@
+"""Modules of users that register layer types."""
+
+import importlib
+import sys
+from typing import Iterable, Optional
+
+from prototxt_tools.errors import QuestionError
+
+
+def import_plugins(names: Iterable[str], folder: Optional[str] = None) -> None:
+    """Import modules, which register layer types when they are imported.
+
+    Parameters
+    ----------
+    names : iterable of str
+    folder : str, optional
+        Where to look before Python's own path.
+
+    Raises
+    ------
+    QuestionError
+        If a module cannot be imported.
+    """
+    names = list(names)
+    if names and folder is not None and folder not in sys.path:
+        sys.path.insert(0, folder)
+    for name in names:
+        try:
+            importlib.import_module(name)
+        except Exception as error:  # A module may raise anything.
+            raise QuestionError(f"plugin {name}: cannot be imported "
+                                f"({type(error).__name__}: {error})", subject=name) from error
