@@ -1,10 +1,11 @@
-"""Output files: complete or absent."""
+"""Output files, complete or absent; input files, regular and of a bounded size."""
 
 import contextlib
 import os
 import shutil
+import stat
 import uuid
-from typing import BinaryIO, Iterator, Union
+from typing import BinaryIO, Iterator, Type, Union
 
 from prototxt_tools.errors import InputError
 
@@ -64,3 +65,57 @@ def write_bytes(path: Path, data: bytes) -> None:
     """
     with replacing(path) as file:
         file.write(data)
+
+
+def read_bytes(path: Path, limit: int, error: Type[InputError] = InputError,
+               advice: str = "") -> bytes:
+    """Read a whole regular file; devices, pipes and sockets, also behind links, are refused.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+    limit : int
+        The most bytes that the file may have.
+    error : type
+        The class of what is raised.
+    advice : str
+        What to do where the file is larger: "; --most-bytes allows more".
+
+    Raises
+    ------
+    InputError
+        Or ``error``: there is no such file, it cannot be read, is not regular, or is too large.
+    """
+    path = os.fspath(path)
+    try:
+        # Opening a pipe must not wait for somebody who writes to it.
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)
+                             | getattr(os, "O_BINARY", 0))
+        with os.fdopen(descriptor, "rb") as file:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise error(f"{path}: {_kind(status.st_mode)}, not a regular file", path)
+            data = file.read(limit + 1)
+    except OSError as problem:
+        raise error(f"{path}: cannot be read: {_reason(problem, path)}", path) from None
+    except ValueError as problem:  # A zero byte, for example.
+        raise error(f"{path!r}: not a file name: {problem}", path) from None
+    if len(data) > limit:
+        size = max(status.st_size, len(data))
+        raise error(f"{path}: {size} bytes, more than the {limit} that are read{advice}", path)
+    return data
+
+
+def _reason(problem: OSError, path: str) -> str:
+    if isinstance(problem, IsADirectoryError) or os.path.isdir(path):
+        return "it is a folder"
+    return problem.strerror or str(problem)
+
+
+def _kind(mode: int) -> str:
+    for is_kind, kind in ((stat.S_ISDIR, "a folder"), (stat.S_ISFIFO, "a pipe"),
+                          (stat.S_ISSOCK, "a socket"), (stat.S_ISCHR, "a device"),
+                          (stat.S_ISBLK, "a device")):
+        if is_kind(mode):
+            return kind
+    return "something else"

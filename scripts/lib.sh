@@ -33,6 +33,19 @@ apt_install() {
     "${apt[@]}" install -y --no-install-recommends "$@" >/dev/null </dev/null
 }
 
+# interpreter VERSION: prints a Python of that version, from PATH or pyenv; fails where there is none.
+# A pyenv shim is on PATH even where its Python is not chosen, so it must run to count.
+interpreter() {
+    local candidate
+    for candidate in "python$1" "${PYENV_ROOT:-$HOME/.pyenv}/versions/$1".*/bin/python; do
+        if "$candidate" -c 'import ensurepip, venv' 2>/dev/null; then
+            echo "$candidate"
+            return
+        fi
+    done
+    return 1
+}
+
 # Sets $engine to docker, buildah or podman, whichever works here, and $caller to the options that
 # make what the image writes belong to the user. Fails without any.
 find_engine() {

@@ -34,7 +34,7 @@ def test_reads_standard_input():
     assert convert("-", input=(NET + SOFTMAX).encode())[:2] == (0, CONVERTED)
 
 
-def test_writes_a_file_and_says_what_was_done(deploy, tmp_path):
+def test_writes_a_file_and_notes_what_was_done(deploy, tmp_path):
     code, output, notes = convert(deploy, "-o", tmp_path / "out.prototxt")
     assert (code, output) == (0, "")
     assert (tmp_path / "out.prototxt").read_text() == CONVERTED

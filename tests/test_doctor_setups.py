@@ -327,7 +327,7 @@ def test_27_a_relu_behind_the_target_that_lets_nothing_through(tmp_path, working
 
 def test_28_an_engine_that_refuses_the_net_gives_way_to_the_next(setup, working, monkeypatch):
     from caffe_gradcam.doctor import running
-    from caffe_gradcam.engines import EngineError
+    from prototxt_tools.errors import EngineError
 
     opened = running.opened
 

@@ -228,6 +228,7 @@ def test_the_processes_of_a_batch_import_plugins_too():
     try:
         assert cli.main(["batch", DIGITS, SCENE, "-o", "rows", "--plugin", "my_batch_methods",
                          "--method", "my-batch-cam", "-q"]) == 0
+        assert cli.main(["render", "rows", "--plugin", "my_batch_methods", "-q"]) == 0
     finally:
         METHODS.pop("my-batch-cam", None)
     assert cli.main(["batch", "verify", "rows"]) == 0

@@ -73,3 +73,15 @@ def test_an_archive_carries_its_text_as_a_comment():
     with zipfile.ZipFile(file, "w") as archive:
         archive.comment = b"caffe-gradcam " + metadata.text_of("d" * 64, FACTS).encode()
     assert metadata.digest_of(file.getvalue()) == "d" * 64
+
+
+@pytest.mark.parametrize("extension", ["png", "webp"])
+def test_a_large_figure_is_recognised_by_its_ends(tmp_path, extension):
+    noise = np.random.RandomState(0).randint(0, 256, (1200, 1000, 3)).astype(np.uint8)
+    path = str(tmp_path / ("figure." + extension))
+    data = figures.encode(path, noise, metadata.text_of("a" * 64, FACTS))
+    assert len(data) > 3 << 20
+    figures.write(path, data)
+    figures.write(path, data)
+    with pytest.raises(InputError, match="was made from another image"):
+        figures.write(path, figures.encode(path, noise, metadata.text_of("b" * 64, FACTS)))

@@ -556,3 +556,27 @@ inputs:
     assert [line.split()[:2] for line in lines if "right." in line] == [
         ["right.size", "6x6"], ["right.channel-order", "GRAY"], ["right.mean", "none"],
         ["right.resize", "6x6"]]
+
+
+LAUGHS = "a: &a [x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{name}: &{name} [{', '.join(['*' + before] * 8)}]\n"
+    for before, name in zip("abcdefghi", "bcdefghij"))
+
+
+@pytest.mark.parametrize("front, words", [
+    (LAUGHS + "gradcam: {inputs: {mean: *j}}\n", "aliases are not supported"),
+    ("gradcam: {inputs: {mean: 1" + "0" * 400 + "}}\n", "mean must be numbers"),
+    ("gradcam: {inputs: {mean: " + "[" * 40 + "]" * 40 + "}}\n", "mean must be numbers"),
+    ("gradcam: " + "[" * 9000 + "\n", "more than 50 deep"),
+    ("x: 2020-99-99\n", "the front matter"),
+    ("x: " + "y" * (1 << 20) + "\n", "longer than 1 MB"),
+])
+def test_a_readme_made_to_do_harm_is_refused_in_a_short_sentence(folder, front, words):
+    (folder / "readme.md").write_text(f"---\n{front}---\n")
+    message = refusal(folder)
+    assert words in message and len(message) < 400
+
+
+def test_a_name_may_be_whatever_yaml_makes_of_it(folder):
+    (folder / "readme.md").write_text("---\nname: 2020-01-02\n---\n")
+    assert LoadedModel.load(folder).name == "2020-01-02"

@@ -12,7 +12,7 @@ metadata = pytest.importorskip("importlib.metadata")  # Python 3.8
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = ["build-image", "caffe-gradcam", "demo", "lock-images", "sbom", "setup", "test",
-           "test-image", "test-pythons"]
+           "test-image", "test-install", "test-pythons"]
 SHELL_FILES = ["scripts/" + name for name in SCRIPTS] + ["scripts/lib.sh", ".ci/run"]
 SHELL_FILES += ["images/" + name
                 for name in ("freeze", "install", "install-beside", "install-wheels", "prune")]
@@ -79,8 +79,8 @@ def test_every_base_image_is_pinned_by_digest():
     assert sorted(bases) == ["BASE", "CUDA_BASE", "TORCH_BASE"]
     assert all(re.match(r"^[\w./-]+:[\w.-]+@sha256:[0-9a-f]{64}$", base) for base in bases.values())
     stages = re.findall(r"^FROM (\S+)(?: AS (\S+))?$", dockerfile, re.MULTILINE)
-    known = {"scratch"} | {f"${{{name}}}" for name in bases} | {name for _, name in stages}
-    assert stages and all(source in known for source, _ in stages)
+    sources = {"scratch"} | {f"${{{name}}}" for name in bases} | {name for _, name in stages}
+    assert stages and all(source in sources for source, _ in stages)
 
 
 @pytest.mark.parametrize("path", LOCKS, ids=lambda path: path.stem)

@@ -13,7 +13,7 @@ FULL = Recipe(
     ModelChoice("models/digits", "w.caffemodel", {"mean": "104,117,123", "size": [96, 96]}),
     Asking(("three", "top:2"), (1, 2, 3, 4), None, "cat.png", True, True, True),
     Explaining(("grad-cam", "layer-cam"), ("conv1", "conv2"), "max", "pre-relu", "stretch", 7),
-    Running("torch", "cuda:1", "bf16", False, True, 2.5, True, False, ()))
+    Running("torch", "cuda:1", "bf16", False, True, False, 2.5, True, False, ()))
 SHORT = Recipe(ModelChoice("models/digits"))
 
 

@@ -45,7 +45,7 @@ def strip(text):
     return rewrite.strip_softmax(Document.parse(text))
 
 
-def test_a_softmax_at_the_end_goes_and_nothing_else():
+def test_a_softmax_at_the_end_is_removed_and_nothing_else():
     result = strip(NET + SOFTMAX)
     assert result.document.text() == NET
     assert list(result.notes) == ["removed Softmax prob (line 22)"]
@@ -81,12 +81,12 @@ def test_a_softmax_that_later_layers_read_stays_with_a_note():
 
 
 @pytest.mark.parametrize("kind", ["Sigmoid", "SoftmaxWithLoss", "SigmoidCrossEntropyLoss"])
-def test_other_ends_of_a_net_go_too(kind):
+def test_other_ends_of_a_net_are_removed_too(kind):
     end = 'layer { name: "end" type: "%s" bottom: "fc" bottom: "label" top: "end" }\n' % kind
     assert strip(NET + end).document.text() == NET
 
 
-def test_a_softmax_read_only_by_accuracy_goes_with_it():
+def test_a_softmax_read_only_by_accuracy_is_removed_with_it():
     accuracy = 'layer { name: "acc" type: "Accuracy" bottom: "prob" bottom: "l" top: "acc" }\n'
     assert strip(NET + SOFTMAX + accuracy).document.text() == NET
 
@@ -108,12 +108,12 @@ def force(text):
     return rewrite.force_backward(Document.parse(text)).document.text()
 
 
-def test_force_backward_goes_behind_the_name():
+def test_force_backward_is_added_behind_the_name():
     first, rest = NET.split("# the name\n")
     assert force(NET) == first + "# the name\nforce_backward: true\n" + rest
 
 
-def test_force_backward_goes_first_where_there_is_no_name():
+def test_force_backward_is_added_first_where_there_is_no_name():
     assert force('# c\nlayer { type: "ReLU" }\n') == (
         '# c\nforce_backward: true\nlayer { type: "ReLU" }\n'
     )

@@ -124,8 +124,8 @@ def test_caffe_computes_the_same_with_tops_of_their_own(caffe, tmp_path, name):
     after = caffe.Net(str(apart), caffe.TEST, weights=caffemodel)
     image = np.random.RandomState(0).uniform(-9, 9, before.blobs["data"].data.shape)
     expected = before.forward(data=image)["prob"]
-    found = after.forward(data=np.concatenate([image, image]))["prob"]
-    assert np.array_equal(found, np.concatenate([expected, expected]))
+    outputs = after.forward(data=np.concatenate([image, image]))["prob"]
+    assert np.array_equal(outputs, np.concatenate([expected, expected]))
     names = {layer.name for layer in Net.parse(changed).layers if layer.type == "ReLU"}
     assert names <= set(after.blobs)
     relu = sorted(names)[-1]

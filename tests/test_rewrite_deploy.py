@@ -131,7 +131,7 @@ FC = 'layer { name: "fc" type: "InnerProduct" bottom: "data" top: "fc" inner_pro
          (1, 3, 5, 6), "resize_param, 3 channels assumed"),
     ],
 )
-def test_the_shape_is_what_the_data_layer_says(source, shape, reason):
+def test_the_shape_is_that_of_the_data_layer(source, shape, reason):
     result = deploy(f'layer {{ name: "d" top: "data" top: "label" {source} }}\n' + FC)
     inputs = Net.parse(result.document).inputs
     assert [(entry.blob, entry.shape) for entry in inputs] == [("data", shape)]
@@ -139,7 +139,7 @@ def test_the_shape_is_what_the_data_layer_says(source, shape, reason):
 
 
 @pytest.mark.parametrize("source", ['type: "Data"', 'type: "HDF5Data"', 'type: "Python"'])
-def test_a_shape_that_nothing_says_is_asked_for(source):
+def test_a_shape_that_is_not_in_the_file_is_asked_for(source):
     text = f'layer {{ name: "d" top: "data" top: "label" {source} }}\n' + FC
     with pytest.raises(InputError, match="--input-shape data=1,3,224,224"):
         deploy(text)
@@ -152,8 +152,8 @@ def test_a_shape_for_several_inputs_needs_their_names():
         '"data"', '"more"').replace('"fc"', '"fd"')
     with pytest.raises(InputError, match=r"several inputs \(data, more\)"):
         deploy(text, (1, 2))
-    made = Net.parse(deploy(text, {"data": (1, 2), "more": (3, 4)}).document)
-    assert [entry.shape for entry in made.inputs] == [(1, 2), (3, 4)]
+    net = Net.parse(deploy(text, {"data": (1, 2), "more": (3, 4)}).document)
+    assert [entry.shape for entry in net.inputs] == [(1, 2), (3, 4)]
     with pytest.raises(InputError, match="no blob 'nope'"):
         deploy(text, {"nope": (1,)})
 
@@ -201,7 +201,7 @@ def test_auxiliary_heads_go():
     assert [layer.name for layer in Net.parse(after).layers] == ["d", "fc", "prob"]
 
 
-def test_what_only_a_loss_reads_goes_and_so_does_what_was_silenced():
+def test_what_only_a_loss_or_a_silence_reads_is_removed():
     flat = 'layer { name: "flat" type: "Flatten" bottom: "data" top: "flat" }\n'
     against = 'layer { name: "e" type: "EuclideanLoss" bottom: "fc" bottom: "flat" }\n'
     second = FC.replace('"fc"', '"fd"') + 'layer { name: "s" type: "Silence" bottom: "fd" }\n'
@@ -209,7 +209,7 @@ def test_what_only_a_loss_reads_goes_and_so_does_what_was_silenced():
     assert [layer.name for layer in Net.parse(after).layers] == ["d", "fc"]
 
 
-def test_an_input_that_is_a_label_goes():
+def test_an_input_that_is_a_label_is_removed():
     head = 'input: "data"\ninput_dim: 1\ninput_dim: 3\ninput_dim: 9\ninput_dim: 9\n'
     label = 'input: "label"\ninput_dim: 1\ninput_dim: 1\ninput_dim: 1\ninput_dim: 1\n'
     assert deploy(head + label + FC + loss("Accuracy", "fc")).document.text() == head + FC
@@ -273,17 +273,17 @@ def test_caffe_gives_the_scores_of_the_test_phase(caffe, tmp_path):
 
 def test_layers_in_a_list_stay_in_it():
     layers = [line.strip()[len("layer ") :] for line in (DATA, FC, loss("SoftmaxWithLoss", "fc"))]
-    made = 'layer: [{ name: "d" type: "Input" top: "data" input_param { shape { dim: 1 dim: 3 ' \
-        'dim: 9 dim: 9 } } }, %s, { name: "prob" type: "Softmax" bottom: "fc" top: "prob" }]'
+    expected = 'layer: [{ name: "d" type: "Input" top: "data" input_param { shape { dim: 1 ' \
+        'dim: 3 dim: 9 dim: 9 } } }, %s, { name: "prob" type: "Softmax" bottom: "fc" top: "prob" }]'
     accuracy = loss("Accuracy", "fc").strip()[len("layer ") :]
     document = deploy("layer: [{}]".format(", ".join(layers + [accuracy]))).document
-    assert document.text() == made % layers[1]
+    assert document.text() == expected % layers[1]
 
 
-def test_a_batch_norm_that_uses_each_batch_is_said():
+def test_a_batch_norm_that_uses_each_batch_is_noted():
     norm = 'layer { name: "bn" type: "BatchNorm" bottom: "fc" top: "fc" %s }\n'
-    own = "batch_norm_param { use_global_stats: false }"
-    notes = deploy(DATA + FC + norm % own).notes
+    parameters = "batch_norm_param { use_global_stats: false }"
+    notes = deploy(DATA + FC + norm % parameters).notes
     assert "left 1 BatchNorm layers with use_global_stats: false, BatchNorm bn (line 3) first: " \
         "they use the statistics of each batch, not the learned ones" in notes
     assert not any("BatchNorm" in note for note in deploy(DATA + FC + norm % "").notes)

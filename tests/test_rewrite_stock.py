@@ -1,4 +1,4 @@
-"""What forks say in fields of their own, said in those of stock Caffe."""
+"""Fields and layer types of forks, replaced by those of stock Caffe."""
 
 import numpy as np
 import pytest
@@ -39,7 +39,7 @@ HEAD = 'input: "d" input_shape { dim: 1 dim: 4 dim: 8 dim: 8 }\n'
          'layer { type: "Dropout" dropout_param { dropout_ratio: 0.5 } }'),
     ],
 )
-def test_what_can_be_said_is_said(before, after):
+def test_what_stock_caffe_has_another_form_for_is_replaced(before, after):
     result = stock(before)
     assert result.document.text() == after
     assert not any(note.startswith("left") for note in result.notes)
@@ -58,7 +58,7 @@ def test_a_depthwise_layer_becomes_a_convolution_with_a_group_per_channel(kind):
     assert unknown.notes[0] == f"left {kind} w (line 1): how many channels it reads is not known"
 
 
-def test_what_cannot_be_said_is_listed_with_its_line():
+def test_what_cannot_be_replaced_is_listed_with_its_line():
     text = 'layer { type: "ReLU" }\nlayer {\n  name: "x"\n  type: "Permute"\n  permute_param { ' \
         "order: 0 } }\nlayer { type: \"Pooling\" pooling_param { pool: AVE\n avg_include_pad: 1 } }"
     result = stock(text)

@@ -160,9 +160,9 @@ def test_a_padding_layer_becomes_the_pad_of_the_next():
     assert list(before.layer("c").message.convolution_param.pad) == [2]
 
 
-def test_an_input_without_a_shape_goes_where_a_layer_makes_it_and_else_stays():
-    made = 'input: "a"\nlayer { type: "Input" top: "a" input_param { shape { dim: 1 } } }'
-    assert "input: " not in upgrade(made)
+def test_an_input_without_a_shape_is_removed_where_a_layer_makes_it():
+    text = 'input: "a"\nlayer { type: "Input" top: "a" input_param { shape { dim: 1 } } }'
+    assert "input: " not in upgrade(text)
     assert upgrade('input: "a"\nlayer { bottom: "a" }') == 'input: "a"\nlayer { bottom: "a" }'
 
 
@@ -184,7 +184,7 @@ def test_what_no_form_can_say_is_refused(text, problem):
         upgrade(text)
 
 
-def test_what_has_no_place_is_said():
+def test_what_has_no_place_is_noted():
     text = 'layers { layer { name: "r" type: "relu" group: 2 } bottom: "a" top: "a" }'
     result = rewrite.upgrade(Document.parse(text))
     assert result.notes[0] == "dropped group (line 1), which means nothing to ReLU r (line 1)"

@@ -161,7 +161,7 @@ def test_hdf5_cut_short_is_refused(tmp_path):
     assert "HDF5 that cannot be read" in error_of(weights.load, path)
 
 
-def test_without_h5py_the_sentence_says_what_to_install(tmp_path, monkeypatch):
+def test_without_h5py_the_error_tells_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "h5py", None)
     path = tmp_path / "net.caffemodel.h5"
     path.write_bytes(b"\x89HDF\r\n\x1a\n")
@@ -185,12 +185,12 @@ def test_without_h5py_the_sentence_says_what_to_install(tmp_path, monkeypatch):
         (tagged(1, b"only a name"), "no layers in it, so it is not a caffemodel"),
     ],
 )
-def test_what_is_no_weight_file_is_named(tmp_path, content, sentence):
+def test_other_kinds_of_files_are_named(tmp_path, content, sentence):
     path = tmp_path / "weights.caffemodel"
     path.write_bytes(content)
-    said = error_of(weights.load, path)
-    assert said.startswith(str(path) + ": ")
-    assert sentence in said
+    message = error_of(weights.load, path)
+    assert message.startswith(str(path) + ": ")
+    assert sentence in message
 
 
 def test_a_missing_file_and_a_folder_are_named(tmp_path):
@@ -200,7 +200,7 @@ def test_a_missing_file_and_a_folder_are_named(tmp_path):
     assert "Is a directory" in error_of(weights.load, tmp_path)
 
 
-def test_a_file_cut_short_says_how_much_is_missing(tmp_path):
+def test_a_file_cut_short_tells_how_much_is_missing(tmp_path):
     path = tmp_path / "net.caffemodel"
     weights.save(path, {"a": [np.ones(10)], "b": [np.ones(1000)]})
     content = path.read_bytes()
@@ -277,10 +277,10 @@ def test_no_bytes_do_worse_than_a_sentence(content):
 @settings(deadline=None)
 @given(st.data())
 def test_no_damage_does_worse_than_a_sentence(small_file, data):
-    place = data.draw(st.integers(0, len(small_file) - 1))
+    position = data.draw(st.integers(0, len(small_file) - 1))
     byte = data.draw(st.integers(0, 255))
     try:
-        load_bytes(small_file[:place] + bytes([byte]) + small_file[place + 1 :])
+        load_bytes(small_file[:position] + bytes([byte]) + small_file[position + 1 :])
     except InputError as error:
         assert str(error).startswith(tempfile.gettempdir())
 

@@ -18,7 +18,7 @@ from prototxt_tools.net import schema  # noqa: E402
 
 
 def verified(shared):
-    """What VERIFY.tsv says of each pair of net and weights that real Caffe loads."""
+    """What VERIFY.tsv records of each pair of net and weights that real Caffe loads."""
     text = (shared / "models" / "VERIFY.tsv").read_text()
     for row in csv.DictReader(io.StringIO(text), delimiter="\t"):
         if not row["result with BVLC Caffe 1.0.0 (Debian)"].startswith("FAIL"):
@@ -56,19 +56,19 @@ def test_real_caffe_reads_the_same_from_every_model(caffe, shared):
                 same = ours.astype(np.float32).tobytes() == theirs.data.tobytes()
                 assert same, (path, layer)
                 compared += 1
-        found = weights.check(shapes_of(net), read)
-        assert found.problems == [], path
-        assert ",".join(found.missing) == row["missing in weights"], path
+        check = weights.check(shapes_of(net), read)
+        assert check.problems == [], path
+        assert ",".join(check.missing) == row["missing in weights"], path
         # The file also counts layers without weights, of which Caffe's HDF5 keeps empty groups.
-        assert set(found.extra) <= set(row["extra in weights"].split(",")), path
+        assert set(check.extra) <= set(row["extra in weights"].split(",")), path
     assert compared > 500
 
 
 def test_weights_that_caffe_dies_on_are_found(caffe, shared):
     folder = shared / "models" / "densenet_cifar10_lijianfei"
     net = caffe.Net(str(folder / "deploy_b.prototxt"), caffe.TEST)
-    found = weights.check(shapes_of(net), weights.load(folder / "weights.caffemodel"))
-    assert found.problems[0] == (
+    check = weights.check(shapes_of(net), weights.load(folder / "weights.caffemodel"))
+    assert check.problems[0] == (
         "layer Convolution8, blob 0: the net needs 32 x 128 x 1 x 1 "
         "and the weights hold 128 x 128 x 1 x 1"
     )
@@ -122,7 +122,7 @@ def v2_layer(tmp_path, *blobs):
 
 
 @pytest.mark.parametrize(
-    "wanted, stored, says",
+    "expected, stored, error",
     [
         ((2, 3), [(2, 3)], None),
         ((2, 3), [(1, 1, 2, 3)], "Cannot copy param 0 weights from layer 'x'; shape mismatch."),
@@ -131,15 +131,15 @@ def v2_layer(tmp_path, *blobs):
         ((2, 3), [(2, 3), (2,)], "(1 vs. 2) Incompatible number of blobs for layer x"),
     ],
 )
-def test_weights_fit_a_net_where_real_caffe_copies_them(caffe, tmp_path, wanted, stored, says):
+def test_weights_fit_a_net_where_real_caffe_copies_them(caffe, tmp_path, expected, stored, error):
     path = v2_layer(tmp_path, *stored)
-    net = parameter_net(tmp_path, {"x": wanted})
-    found = weights.check({"x": [wanted]}, weights.load(path))
-    assert found.missing == []
+    net = parameter_net(tmp_path, {"x": expected})
+    check = weights.check({"x": [expected]}, weights.load(path))
+    assert check.missing == []
     answer = stock_caffe.in_child(
         str(tmp_path), lambda: caffe.Net(net, caffe.TEST, weights=path) and {})
-    assert (says or "") in (answer[1] or "") and bool(found.problems) == (answer[0] is None)
-    assert bool(found.problems) == (says is not None)
+    assert (error or "") in (answer[1] or "") and bool(check.problems) == (answer[0] is None)
+    assert bool(check.problems) == (error is not None)
 
 
 @pytest.mark.parametrize("form", ["V0", "V1"])

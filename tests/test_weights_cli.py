@@ -50,7 +50,7 @@ def test_json_has_null_for_what_is_no_number(tmp_path):
     assert (blob["layer"], blob["shape"], blob["mean"], blob["nans"]) == ("fc", [1], None, 1)
 
 
-def test_two_files_that_differ_exit_1_and_say_how_far(tmp_path):
+def test_two_files_that_differ_exit_1_with_their_distance(tmp_path):
     a = saved(tmp_path / "a.caffemodel", {"x": [[3, 4]], "y": [[1, 1]]})
     b = saved(tmp_path / "b.caffemodel", {"x": [[3, 4]], "y": [[1, 2]]})
     code, output, _ = run(a, "--against", b)
@@ -71,7 +71,7 @@ def test_weights_that_fit_a_net_exit_0_and_others_1(model, tmp_path):
     assert "layer score: not in the file" in output and "layer more: not in the net" in output
 
 
-def test_what_is_no_weight_file_gets_one_sentence(tmp_path):
+def test_another_kind_of_file_gets_one_sentence(tmp_path):
     (tmp_path / "x.caffemodel").write_text("layer {")
     code, output, message = run(tmp_path / "x.caffemodel")
     assert (code, output) == (2, "") and message.count("\n") == 1

@@ -24,27 +24,27 @@ from prototxt_tools import weights
 def peak():
     return 1024 * int(open("/proc/self/status").read().split("VmHWM:")[1].split()[0])
 
-what, path = sys.argv[1:]
+step, path = sys.argv[1:]
 if path.endswith(".h5"):
     import h5py
 saved = {"a": [np.ones((1024, 4096), np.float32)], "b": [np.ones((1024, 4096), np.float16)]}
-if what != "save":
+if step != "save":
     del saved
 before = peak()
-if what == "save":
+if step == "save":
     weights.save(path, saved)
 else:
     read = weights.load(path)
-    if what == "read":
+    if step == "read":
         assert sum(blob.sum(dtype=float) for [blob] in read.values()) == 1 << 23
-    elif what == "describe":
-        assert all(found.mean == 1 for found in weights.describe(read))
+    elif step == "describe":
+        assert all(entry.mean == 1 for entry in weights.describe(read))
 print(peak() - before)
 """
 
 
-def rise(what, path):
-    command = [sys.executable, "-c", MEASURE, what, str(path)]
+def rise(step, path):
+    command = [sys.executable, "-c", MEASURE, step, str(path)]
     return int(subprocess.check_output(command, cwd=ROOT))
 
 

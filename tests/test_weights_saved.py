@@ -84,7 +84,7 @@ def test_a_file_may_be_saved_over_the_one_its_arrays_are_read_from(tmp_path):
     assert weights.load(path)["a"][0].tolist() == [0, 1, 2]
 
 
-def test_what_cannot_be_saved_is_said(tmp_path):
+def test_what_cannot_be_saved_is_refused(tmp_path):
     assert error_of(weights.save, tmp_path / "x", {}).endswith("there are no weights to save")
     (tmp_path / "file").write_bytes(b"")
     in_a_file = tmp_path / "file" / "x"
@@ -101,27 +101,27 @@ def arrays(*shapes):
 
 
 def test_weights_that_fit_have_no_problems():
-    found = weights.check(
+    check = weights.check(
         {"conv1": [(4, 3, 2, 2), (4,)], "ip": [(2, 16), (2,)]},
         {"conv1": arrays((4, 3, 2, 2), (1, 1, 1, 4)), "ip": arrays((1, 1, 2, 16), (2,))},
     )
-    assert found == weights.Check([], [], [])
+    assert check == weights.Check([], [], [])
 
 
 def test_the_first_layer_that_does_not_fit_comes_first_with_both_shapes():
-    found = weights.check(
+    check = weights.check(
         {"a": [(1,)], "conv1": [(96, 3, 11, 11), (96,)], "ip": [(2, 16)]},
         {"ip": arrays((1, 2, 1, 16)), "a": arrays((1,)), "conv1": arrays((64, 3, 7, 7), (64,))},
     )
-    assert found.problems == [
+    assert check.problems == [
         "layer conv1, blob 0: the net needs 96 x 3 x 11 x 11 and the weights hold 64 x 3 x 7 x 7",
         "layer ip, blob 0: the net needs 2 x 16 and the weights hold 1 x 2 x 1 x 16",
     ]
 
 
 def test_another_number_of_blobs_is_a_problem():
-    found = weights.check({"bn": [(4,), (4,), (1,)]}, {"bn": arrays((4,))})
-    assert found.problems == ["layer bn needs 3 blobs and the weights hold 1 blob"]
+    check = weights.check({"bn": [(4,), (4,), (1,)]}, {"bn": arrays((4,))})
+    assert check.problems == ["layer bn needs 3 blobs and the weights hold 1 blob"]
 
 
 def test_equal_counts_in_another_shape_do_not_fit():
@@ -131,8 +131,8 @@ def test_equal_counts_in_another_shape_do_not_fit():
 
 def test_only_legacy_blobs_of_a_file_may_have_leading_axes_of_size_1(tmp_path):
     weights.save(tmp_path / "net.caffemodel", {"ip": arrays((1, 1, 2, 16))})
-    found = weights.check({"ip": [(2, 16)]}, weights.load(tmp_path / "net.caffemodel"))
-    assert found.problems == [
+    check = weights.check({"ip": [(2, 16)]}, weights.load(tmp_path / "net.caffemodel"))
+    assert check.problems == [
         "layer ip, blob 0: the net needs 2 x 16 and the weights hold 1 x 1 x 2 x 16"
     ]
     old = weights.load(written(tmp_path, old_net("V1")))
@@ -142,8 +142,8 @@ def test_only_legacy_blobs_of_a_file_may_have_leading_axes_of_size_1(tmp_path):
 def test_a_layer_stored_without_its_blobs_does_not_fit(tmp_path):
     weights.save(tmp_path / "net.caffemodel", {"ip": [], "relu": []})
     read = weights.load(tmp_path / "net.caffemodel")
-    found = weights.check({"ip": [(2, 4)], "relu": []}, read)
-    assert found == weights.Check(["layer ip needs 1 blob and the weights hold 0 blobs"], [], [])
+    check = weights.check({"ip": [(2, 4)], "relu": []}, read)
+    assert check == weights.Check(["layer ip needs 1 blob and the weights hold 0 blobs"], [], [])
 
 
 def test_each_of_the_layers_that_share_a_name_has_to_fit(tmp_path):
@@ -158,17 +158,17 @@ def test_each_of_the_layers_that_share_a_name_has_to_fit(tmp_path):
 
 def test_halves_are_compared_and_described_as_doubles():
     halves = np.full(70000, 300, np.float16)
-    [found] = weights.describe({"x": [halves]})
-    assert (found.mean, found.std, found.infs) == (300, 0, 0)
+    [statistics] = weights.describe({"x": [halves]})
+    assert (statistics.mean, statistics.std, statistics.infs) == (300, 0, 0)
     larger = {"x": [halves * np.float32(1.5)]}
     assert weights.compare({"x": [halves]}, larger) == [weights.Difference("x", 0, 0.5)]
 
 
 def test_missing_and_extra_layers_are_listed_apart():
-    found = weights.check(
+    check = weights.check(
         {"conv1": [(1,)], "relu": [], "new": [(2,)]}, {"conv1": arrays((1,)), "fc8": arrays((5,))}
     )
-    assert found == weights.Check([], ["new"], ["fc8"])
+    assert check == weights.Check([], ["new"], ["fc8"])
 
 
 def test_the_distance_is_the_relative_l2_norm_of_the_difference():
@@ -194,12 +194,12 @@ def test_the_distance_of_large_blobs_is_summed_over_all_parts():
 def test_statistics_are_those_of_numpy_over_the_finite_values():
     values = np.random.RandomState(0).randn(300000).astype(np.float32) + 5
     spoilt = np.concatenate([values, np.float32([np.nan, np.inf, -np.inf, np.nan])])
-    [found] = weights.describe({"fc": [spoilt.reshape(2, -1)]})
-    assert (found.layer, found.index, found.shape) == ("fc", 0, (2, 150002))
-    assert (found.nans, found.infs) == (2, 2)
-    assert abs(found.mean - values.astype(np.float64).mean()) < 1e-9
-    assert abs(found.std - values.astype(np.float64).std()) < 1e-9
-    assert (found.min, found.max) == (values.min(), values.max())
+    [statistics] = weights.describe({"fc": [spoilt.reshape(2, -1)]})
+    assert (statistics.layer, statistics.index, statistics.shape) == ("fc", 0, (2, 150002))
+    assert (statistics.nans, statistics.infs) == (2, 2)
+    assert abs(statistics.mean - values.astype(np.float64).mean()) < 1e-9
+    assert abs(statistics.std - values.astype(np.float64).std()) < 1e-9
+    assert (statistics.min, statistics.max) == (values.min(), values.max())
 
 
 def test_statistics_of_nothing_are_nan():

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["Drawing", "Options", "Parts", "Pipeline", "Ray", "Reporting", "Summary",
            "explain_batch", "open_source", "run"]
 
-# Where each is: taken from there when somebody asks, since a run's processes need little of it and
-# start often.
+# The module of each name, imported when the name is used: the processes of a run start often and
+# need little of this package.
 _HOMES = {"Summary": "runs", "explain_batch": "row_batches", "open_source": "sources",
           "run": "runs", **dict.fromkeys(
               ("Drawing", "Options", "Parts", "Pipeline", "Ray", "Reporting"), "options")}

@@ -1,4 +1,4 @@
-"""What rows depend on beside the items: compared before an output is continued."""
+"""What rows depend on besides the items; compared before an output is continued."""
 
 import dataclasses
 import hashlib
@@ -13,8 +13,8 @@ from prototxt_tools.errors import InputError
 
 
 def resolved(recipe: Recipe, device: Optional[str] = None) -> Recipe:
-    """The recipe for a process of a run: with the engine that "auto" stands for here, in that
-    very process, and on a device."""
+    """The recipe as one process of a run uses it: "auto" is replaced by the engine that it means
+    here, the engine runs in that same process, and the device may be another."""
     running = recipe.running
     return dataclasses.replace(recipe, running=dataclasses.replace(
         running, engine=resolve_engine(running.engine), device=device or running.device,

@@ -1,4 +1,4 @@
-"""What a run of a batch does besides its recipe, as frozen values."""
+"""The options of a run that are not part of its recipe, as frozen values."""
 
 from dataclasses import dataclass
 from typing import Optional, Tuple, Union
@@ -29,7 +29,7 @@ class Parts:
     root : str, optional
         The folder that relative paths in a list start from.
     resume : bool
-        Go on where an earlier run ended; otherwise what it wrote is removed.
+        Continue where an earlier run ended; otherwise what it wrote is removed.
     retry_failed : bool
         Explain images again that were unreadable or failed.
     """

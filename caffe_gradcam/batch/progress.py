@@ -1,4 +1,4 @@
-"""A run as people and programs see it: a progress bar, lines, JSON lines, Prometheus' text."""
+"""The display of a run: a progress bar, lines of text or JSON, and a file for Prometheus."""
 
 import json
 import logging
@@ -24,7 +24,7 @@ _REPORTING = Reporting()
 
 
 class Progress:
-    """Shows a run while it runs, and passes on when it is to stop.
+    """Shows a run while it runs, and tells it when to stop.
 
     Parameters
     ----------

@@ -17,7 +17,7 @@ from caffe_gradcam.processes.memory import SharedMemory
 from prototxt_tools.errors import Outcome
 
 _TICK = 0.5
-# Figures that are being drawn or wait for it, per decoder.
+# Figures that are being drawn or queued, per decoder.
 _WAITING = 4
 
 
@@ -59,7 +59,7 @@ def _figures(plan: Plan, where: Optional[Where], folder: Folder, drawing: Drawin
     artist = Artist(drawing, plan.manifest)
     for number in sorted(plan.done()):
         if where is not None and not any(map(where, parts.read(plan, number, _columns(where)))):
-            continue  # The maps are most of a part.
+            continue  # The maps are the largest column.
         items = {item.number: item for item in plan.items(number)}
         selected: Dict[int, List[Row]] = {}
         for row in parts.read(plan, number):

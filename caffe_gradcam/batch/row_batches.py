@@ -77,6 +77,7 @@ def explain_batch(
     precision: str = "fp32",
     trust: bool = False,
     allow_missing: bool = False,
+    ignore_unknown_fields: bool = False,
     verbose: bool = False,
     plugins: "Names" = (),
     color: str = "BGR",
@@ -106,7 +107,7 @@ def explain_batch(
         See ``caffe_gradcam.asking.grammar.Asking``.
     method, layers, fuse, gradient, placement, samples
         See ``caffe_gradcam.explaining.settings.Explaining``.
-    engine, device, precision, trust, allow_missing, verbose, plugins
+    engine, device, precision, trust, allow_missing, ignore_unknown_fields, verbose, plugins
         See ``caffe_gradcam.engines.running.Running``.
     color : str
         "BGR" or "RGB": the order of the channels in arrays and tensors.
@@ -138,8 +139,8 @@ def explain_batch(
             "resize": resize, "crop": crop, "crops": crops, "score": score, "labels": labels}),
         Asking(_texts(classes), at, mask, like, cosine, probability, counterfactual),
         Explaining(_texts(method), _texts(layers), fuse, gradient, placement, samples),
-        Running(engine, device, precision, trust, allow_missing, verbose=verbose,
-                plugins=_texts(plugins)))
+        Running(engine, device, precision, trust, allow_missing, ignore_unknown_fields,
+                verbose=verbose, plugins=_texts(plugins)))
     results = _explain(recipe, Pipeline(batch, (), decoders, timeout), _items(rows, color))
     return _like(rows, [row for result in results for row in of_result(result, heat_boxes)])
 
@@ -176,7 +177,7 @@ _kept = _Kept()
 
 
 def _explain(recipe: Recipe, pipeline: Pipeline, items: List[ItemResult]) -> List[ItemResult]:
-    """The results of items; those that have an error already keep it."""
+    """The results of items; items that already have an error keep it."""
     readable = [entry.item for entry in items if entry.status == "done"]
     batches = [(None, readable[start:start + pipeline.batch])
                for start in range(0, len(readable), pipeline.batch)]
@@ -187,7 +188,7 @@ def _explain(recipe: Recipe, pipeline: Pipeline, items: List[ItemResult]) -> Lis
             for _, group in lane.results(batches):
                 results.update((result.item.number, result) for result in group)
         except BaseException:
-            # Answers that are still to come fit no question.
+            # Answers that are still to come would be taken for those to the next call.
             _kept.close()
             raise
     return [results[number] for number in range(len(items))]
@@ -256,7 +257,7 @@ def _listed(rows: Any) -> List[Any]:
 
 
 def _check_many(values: Any, name: str) -> None:
-    """Refuse what is one value, or could be."""
+    """Refuse a single value, and an array that could be one."""
     is_one = isinstance(values, (str, bytes, os.PathLike)) or not hasattr(values, "__iter__")
     if not is_one and isinstance(values, np.ndarray) and values.dtype.kind not in "OSU":
         is_one = values.ndim == 2 and name == "rows" or (

@@ -54,7 +54,7 @@ class Summary:
 
 def run(recipe: Recipe, source: str, output: str, options: Options = _OPTIONS,
         stop: Optional[threading.Event] = None, model: Optional[LoadedModel] = None) -> Summary:
-    """Explain a source of images into a folder of part files, or continue with that.
+    """Explain a source of images into a folder of part files, or continue an earlier run.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def run(recipe: Recipe, source: str, output: str, options: Options = _OPTIONS,
     started = time.time()
     recipe = dependencies.resolved(recipe)
     model = model or recipe.model.load()
-    Asker(recipe.asking, model)  # Refuses questions without an answer before anything is written.
+    Asker(recipe.asking, model)  # Questions without an answer are refused now.
     devices = options.pipeline.devices or (recipe.running.device,)
     options = dataclasses.replace(
         options, pipeline=dataclasses.replace(options.pipeline, devices=devices))
@@ -120,7 +120,7 @@ def _open(folder: Folder, content: Content, options: Options, model: LoadedModel
             return Plan.make(folder, items, content, parts.preferred_format())
         opened = Plan.open(folder)
         if not opened.done() and opened.manifest["rows_depend_on"] != content.rows_depend_on:
-            # An earlier run came to no row: what it meant to ask binds nobody.
+            # No row was written yet, so this run may ask something else.
             with lock.parts(folder, range(opened.parts)):
                 opened.manifest.update(recipe=content.recipe,
                                        rows_depend_on=content.rows_depend_on)

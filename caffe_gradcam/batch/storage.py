@@ -8,9 +8,9 @@ from typing import Any, Callable, List, Optional, Tuple, Union
 
 from prototxt_tools.errors import InputError
 
-# What a process that was killed leaves behind begins so, and the next run removes it.
+# Names of files that a killed process leaves behind begin with this; the next run removes them.
 TEMPORARY = ".tmp-"
-# Where a file appears whole or not at all without a second name, and renaming is a copy.
+# Here a file appears whole or not at all even without a temporary name, and renaming is a copy.
 _OBJECT_STORES = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oss", "oci", "memory"}
 
 
@@ -72,7 +72,7 @@ def read(path: str, offset: int = 0, size: Optional[int] = None, limit: Optional
 
 
 def _read_local(path: str, offset: int, size: Optional[int], limit: Optional[int]) -> bytes:
-    # O_NONBLOCK: to open a pipe that nobody writes to would wait for ever.
+    # O_NONBLOCK: opening a pipe without a writer would wait for ever.
     with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
         status = os.fstat(file.fileno())
         if stat.S_ISDIR(status.st_mode):
@@ -90,7 +90,7 @@ def _check_length(path: str, length: int, limit: Optional[int]) -> None:
 
 
 def reason(error: Exception) -> str:
-    """What an OSError says, without the path."""
+    """The reason that an OSError gives, without the path."""
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
@@ -113,7 +113,7 @@ class LocalFolder:
         self.path = path
 
     def locate(self, name: str) -> str:
-        """The path of a file within, whose name has slashes between its folders."""
+        """The path of a file in this folder; its name has slashes between folders."""
         return os.path.join(self.path, *name.split("/")) if name else self.path
 
     def make(self, *names: str) -> None:
@@ -143,8 +143,8 @@ class LocalFolder:
     def write(self, name: str, data: bytes) -> None:
         """Write a whole file, so that after a crash it is there whole or not at all.
 
-        The file's folder is never made anew: if it went away in the middle of a run, so did
-        what the run wrote before, and somebody should know.
+        The file's folder is never made again: if it disappeared in the middle of a run, what the
+        run wrote before disappeared too, and the user must know.
 
         Raises
         ------
@@ -177,12 +177,12 @@ class LocalFolder:
 
 
 def _sync_folder(folder: str) -> None:
-    """Make a rename last, as far as the file system can."""
+    """Make a rename durable, as far as the file system can."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
     except OSError:
-        pass  # Some network file systems cannot, and do it by themselves.
+        pass  # Some network file systems cannot sync folders and need not.
     finally:
         os.close(handle)
 

@@ -107,8 +107,16 @@ def add_running(group: Group, several_devices: bool = False) -> None:
                        help=Rare("of the torch engine (default: fp32, as in Caffe)"))
     add_flag(group, "--allow-missing", "running.allow_missing",
              Rare("fill layers that the weights file lacks as Caffe would"))
+    add_flag(group, "--ignore-unknown-fields", "running.ignore_unknown_fields",
+             Rare("run layers with fields of a fork of Caffe that are not understood as if the "
+                  "fields were absent"))
     add_flag(group, "--trust", "running.trust",
              Rare("let layers of the net run Python code and read files"))
+    add_plugin(group)
+
+
+def add_plugin(group: Group) -> None:
+    """``--plugin``."""
     group.add_argument("--plugin", dest="running.plugins", metavar="MODULE", action=Names,
                        help=Rare("import a module that registers layers or methods of your own; "
                                  "commas or repeatable"))

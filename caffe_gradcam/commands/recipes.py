@@ -35,10 +35,8 @@ def from_options(options: argparse.Namespace) -> "Recipe":
         plugin cannot be imported.
     """
     from caffe_gradcam.explaining.recipe import ModelChoice, Recipe
-    from prototxt_tools.layers.plugins import import_plugins
 
-    plugins = tuple(getattr(options, "running.plugins") or ())
-    import_plugins(plugins, os.getcwd())  # They may register methods that the recipe names.
+    plugins = import_named_plugins(options)  # They may register methods that the recipe names.
     if options.config:
         # Code runs only where the command line asks for it.
         recipe = Recipe.load(options.config, bool(getattr(options, "running.trust")), plugins)
@@ -49,6 +47,21 @@ def from_options(options: argparse.Namespace) -> "Recipe":
     given["model"]["overrides"] = dict(recipe.model.overrides, **given.pop("overrides"))
     return Recipe(**{name: dataclasses.replace(getattr(recipe, name), **values)
                      for name, values in given.items()})
+
+
+def import_named_plugins(options: argparse.Namespace) -> Tuple[str, ...]:
+    """Import the modules that ``--plugin`` names, also from the current folder; their names.
+
+    Raises
+    ------
+    QuestionError
+        One cannot be imported.
+    """
+    from prototxt_tools.layers.plugins import import_plugins
+
+    plugins = tuple(getattr(options, "running.plugins") or ())
+    import_plugins(plugins, os.getcwd())
+    return plugins
 
 
 def _given(options: argparse.Namespace) -> Sections:

@@ -26,8 +26,8 @@ exit codes: 0: done; 1: some images are missing or have changed; 2: the input is
 
 def add(commands: Any) -> None:
     """Add the subcommand's parser."""
-    parser = commands.add_parser(
-        "render", help="draw figures of what batch has explained", description=DESCRIPTION,
+    parser = shared.add_command(
+        commands, "render", "draw figures of what batch has explained", description=DESCRIPTION,
         epilog=EXAMPLES, usage="caffe-gradcam render OUT [option ...]")
     parser.add_argument("output", metavar="OUT", help="the folder or URL that batch wrote")
     parser.add_argument("-o", dest="folder", metavar="DIR",
@@ -39,6 +39,7 @@ def add(commands: Any) -> None:
     parser.add_argument("--decoders", metavar="N", type=shared.positive,
                         help="processes that read and draw (default: the cores)")
     batch.add_look(parser)
+    shared.add_plugin(parser)
     shared.add_verbosity(parser)
     parser.set_defaults(run=run)
 
@@ -51,6 +52,7 @@ def run(options: argparse.Namespace) -> int:
     from caffe_gradcam.batch.redraw import redraw
     from caffe_gradcam.batch.storage import open_folder
 
+    recipes.import_named_plugins(options)
     drawing = Drawing(figures=recipes.figure_options(options))
     where = Where(options.where) if options.where else None
     output = open_folder(options.output)

@@ -4,8 +4,8 @@ import dataclasses
 import os
 from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
-from caffe_gradcam.commands.provenance import Provenance
 from caffe_gradcam.commands.requests import Answer, Request
+from caffe_gradcam.explaining.provenance import Provenance
 from caffe_gradcam.pictures import boxes, figures, outputs
 from prototxt_tools.errors import Outcome
 

@@ -1,7 +1,7 @@
 """The contract of the engines, and what they share before they run."""
 
 import os
-from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Mapping, Optional, Sequence
+from typing import TYPE_CHECKING, Any, Dict, Iterable, Mapping, Optional, Sequence
 
 from prototxt_tools import layers
 from prototxt_tools.errors import EngineError, QuestionError
@@ -139,7 +139,7 @@ class Engine:
         """
         raise NotImplementedError
 
-    def replace_weights(self, weights: "Mapping[str, List[np.ndarray]]") -> None:
+    def replace_weights(self, weights: "Mapping[str, Sequence[np.ndarray]]") -> None:
         """Put other weights into layers; the next ``forward`` runs with them.
 
         Parameters

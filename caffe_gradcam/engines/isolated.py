@@ -3,7 +3,7 @@
 Arrays go through memory that both processes see.
 """
 
-from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Mapping, Optional, Sequence
+from typing import TYPE_CHECKING, Any, Dict, Iterable, Mapping, Optional, Sequence
 
 from caffe_gradcam.processes.child import Child
 from caffe_gradcam.processes.memory import SharedMemory
@@ -38,7 +38,7 @@ class IsolatedEngine(Engine):
         super().__init__()
         self._net, self._running = net, running
         self._worker: Optional[_Worker] = None
-        self._replaced: "Dict[str, List[np.ndarray]]" = {}
+        self._replaced: "Dict[str, Sequence[np.ndarray]]" = {}
         self._start()
 
     @property
@@ -60,7 +60,7 @@ class IsolatedEngine(Engine):
         return self._call(self._after_forward("backward"),
                           "backward", score, top_diff, list(targets), rule)
 
-    def replace_weights(self, weights: "Mapping[str, List[np.ndarray]]") -> None:
+    def replace_weights(self, weights: "Mapping[str, Sequence[np.ndarray]]") -> None:
         self._call(self._started(), "replace_weights", dict(weights))
         self._replaced.update(weights)
 

@@ -28,6 +28,9 @@ class Running:
         Let layers that run Python code or read files do so, instead of refusing the net.
     allow_missing : bool
         Fill layers that the weights file lacks as Caffe would, instead of refusing them.
+    ignore_unknown_fields : bool
+        Run layers with fields of a fork that are not understood as if the fields were absent,
+        instead of refusing the net.
     timeout : float, optional
         Time limit in seconds for each call to an engine that has a process of its own.
     verbose : bool
@@ -50,6 +53,7 @@ class Running:
     precision: str = "fp32"
     trust: bool = False
     allow_missing: bool = False
+    ignore_unknown_fields: bool = False
     timeout: Optional[float] = None
     verbose: bool = False
     isolated: bool = True

@@ -1,7 +1,7 @@
 """The part of a net that an engine runs, checked before anything runs."""
 
 import mmap
-from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Tuple
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -14,9 +14,11 @@ from prototxt_tools.errors import (
     QuestionError,
     WeightsError,
 )
+from prototxt_tools.net import fork_fields
 from prototxt_tools.net.graph import Graph
-from prototxt_tools.net.net import Net
+from prototxt_tools.net.net import Layer, Net
 from prototxt_tools.reports.audit import audit
+from prototxt_tools.reports.forks import fork_of
 from prototxt_tools.text.document import Document
 
 from .running import NetToRun, Running
@@ -70,14 +72,16 @@ class Subnet:
         document = Document.parse(net.prototxt)
         if Net.parse(document).form in ("V0", "mixed"):
             document = rewrite.upgrade(document).document
-        self.document = rewrite.cut(document, self.scores + self.targets).document
+        self._path = str(net.weights)
+        document = rewrite.cut(document, self.scores + self.targets).document
+        separated = _separated(document, self._path)
+        self.document = separated.document
         self.net = Net.parse(self.document).at("TEST")
         self.graph = Graph(self.net)
         if not running.trust:
             self._refuse_foreign_layers()
         self._check_wiring()
-        self._path = str(net.weights)
-        self.weights: Weights = share(self.net, weight_files.load(net.weights))
+        self.weights: Weights = share(self.net, separated.weights)
         self._refuse_infinite(self.weights)
         self._allow_missing = running.allow_missing
         self.missing: Dict[str, List[Shape]] = {}
@@ -116,6 +120,28 @@ class Subnet:
                 raise EngineError(f"{engine} has no layer type {layer.type!r} (layer {layer.name});"
                                   f" {advice.format(layer.type)}", layer.name)
 
+    def refuse_unknown_fields(self, types: Iterable[str],
+                              is_known: Callable[[Layer], bool] = lambda layer: False) -> None:
+        """Raise a ModelError for a field that is not understood and may change what a layer gives.
+
+        Parameters
+        ----------
+        types : iterable of str
+            The layer types whose fields are judged.
+        is_known : callable, optional
+            Whether what runs the layer knows all its fields.
+        """
+        judged = set(types)
+        for layer in self.net.layers:
+            fields = fork_fields.material(layer) if layer.type in judged else []
+            if fields and not is_known(layer):
+                names = " and ".join(dict.fromkeys(field.name for field in fields))
+                raise ModelError(
+                    f"layer {layer.name} ({layer.type}) has "
+                    f"{names}, which {_of_fork(fields[0].name)} may compute with and this engine "
+                    "does not understand; run the net in that Caffe, or without the field with "
+                    "--ignore-unknown-fields", layer.name)
+
     def check_inputs(self, inputs: Mapping[str, np.ndarray]) -> Dict[str, np.ndarray]:
         """The inputs as contiguous float32 arrays, with shapes the net can take."""
         arrays = {}
@@ -135,7 +161,7 @@ class Subnet:
                     f"blob {blob!r} is not among those that {needed_by} depend on", blob)
 
     def check_replaced(
-            self, weights: Mapping[str, List[np.ndarray]]) -> Dict[str, Dict[int, np.ndarray]]:
+            self, weights: Mapping[str, Sequence[np.ndarray]]) -> Dict[str, Dict[int, np.ndarray]]:
         """What other weights put where, blobs that layers share included.
 
         Parameters
@@ -218,7 +244,7 @@ class Subnet:
                 raise ModelError(f"layer {layer.name} ({layer.type}) reads data of its own; use a "
                                  "deploy net, whose inputs are given from outside", layer.name)
 
-    def _refuse_infinite(self, weights: Mapping[str, List[np.ndarray]]) -> None:
+    def _refuse_infinite(self, weights: Mapping[str, Sequence[np.ndarray]]) -> None:
         for layer in self.net.layers:
             for index, array in enumerate(weights.get(layer.name, ())):
                 # A sum needs no copy; only where it overflows each number has to be checked.
@@ -256,6 +282,19 @@ class Subnet:
             self.shapes = dict(self.shapes, **unknown)
 
 
+def _separated(document: Document, path: str) -> rewrite.WithWeights:
+    """The net and its weights with one layer, of a name of its own, for each step."""
+    weights = weight_files.load(path)
+    try:
+        return rewrite.separate(document, weights)
+    except WeightsError as error:
+        raise WeightsError(f"{path}: {error}", path) from None
+
+
+def _of_fork(field_name: str) -> str:
+    return fork_of(field_name) or "a fork of Caffe"
+
+
 def _mapping(array: Any) -> Optional[mmap.mmap]:
     """The mapped file that an array is a view of, or None."""
     while isinstance(array, np.ndarray):
@@ -264,7 +303,7 @@ def _mapping(array: Any) -> Optional[mmap.mmap]:
     return owner if isinstance(owner, mmap.mmap) else None
 
 
-def share(net: Net, weights: Mapping[str, List[np.ndarray]]) -> Weights:
+def share(net: Net, weights: Mapping[str, Sequence[np.ndarray]]) -> Weights:
     """Give layers whose params have one name one blob: the last of them in the file, as Caffe.
 
     Caffe: ``Net::AppendParam`` and ``Net::CopyTrainedLayersFrom`` in ``src/caffe/net.cpp``.

@@ -287,7 +287,8 @@ _READERS: Dict[str, Dict[str, Reader]] = {
     "explaining": {"methods": _texts, "layers": _texts, "fuse": _text_value,
                    "gradient": _text_value, "placement": _text_value, "samples": _count},
     "running": {"engine": _text_value, "device": _text_value, "precision": _text_value,
-                "trust": _yes_or_no, "allow_missing": _yes_or_no, "timeout": _seconds,
+                "trust": _yes_or_no, "allow_missing": _yes_or_no,
+                "ignore_unknown_fields": _yes_or_no, "timeout": _seconds,
                 "verbose": _yes_or_no, "isolated": _yes_or_no, "plugins": _texts},
 }
 

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 _HIGHEST = Top(1)
 _KEYWORDS = ("images", "classes", "method", "layers", "color", "engine", "device", "precision",
-             "gradient", "placement", "fuse", "samples", "trust", "allow_missing", "timeout",
+             "gradient", "placement", "fuse", "samples", "trust", "allow_missing",
+             "ignore_unknown_fields", "timeout",
              "verbose", "plugins", "batch")
 
 
@@ -74,6 +75,7 @@ class Model(LoadedModel):
         samples: Optional[int] = None,
         trust: bool = False,
         allow_missing: bool = False,
+        ignore_unknown_fields: bool = False,
         timeout: Optional[float] = None,
         verbose: bool = False,
         plugins: Iterable[str] = (),
@@ -102,7 +104,8 @@ class Model(LoadedModel):
             Layers or blobs whose maps are drawn; without it, the model's own.
         color : str
             "BGR" or "RGB": the order of the channels in arrays and tensors.
-        engine, device, precision, trust, allow_missing, timeout, verbose, plugins
+        engine, device, precision, trust, allow_missing, ignore_unknown_fields, timeout, \
+verbose, plugins
             On what it runs: see ``caffe_gradcam.engines.running.Running``.
         gradient, placement, fuse, samples
             How it is explained: see ``caffe_gradcam.explaining.settings.Explaining``.
@@ -127,7 +130,8 @@ class Model(LoadedModel):
         if isinstance(batch, bool) or not isinstance(batch, (int, np.integer)) or batch < 1:
             raise QuestionError(f"batch must be a whole number of at least 1, not {batch!r}",
                                 "batch")
-        running = Running(engine, device, precision, trust, allow_missing, timeout, verbose,
+        running = Running(engine, device, precision, trust, allow_missing,
+                          ignore_unknown_fields, timeout, verbose,
                           plugins=_names(plugins, "plugins"))
         import_plugins(running.plugins)  # They may register the method.
         explaining = Explaining(_names(method, "method"), _names(layers or (), "layers"), fuse,

@@ -1,13 +1,13 @@
 """Which blobs of a net hold the images, the scores and the maps."""
 
 import difflib
-from typing import Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
+from typing import Dict, Iterable, List, Mapping, Tuple
 
 from caffe_gradcam.model.preprocess import CHANNELS
 from prototxt_tools import layers
 from prototxt_tools.errors import ModelError, QuestionError
 from prototxt_tools.net.graph import Graph, Score, Target
-from prototxt_tools.net.net import Input, Layer
+from prototxt_tools.net.net import Input
 from prototxt_tools.net.streams import stream_targets
 
 _NEAR = 5

@@ -6,6 +6,7 @@ begins with the field's name.
 """
 
 import os
+from reprlib import repr as _short
 from typing import Any, Callable, Dict, List, Optional, Tuple, Union
 
 import numpy as np
@@ -22,7 +23,7 @@ def pair(value: Any, folder: str = "") -> Tuple[int, int]:
     """Height and width: ``[227, 227]``, ``227x227`` or ``227``."""
     sizes = _whole_numbers(value)
     if sizes is None or len(sizes) not in (1, 2):
-        raise ValueError(f"must be HEIGHTxWIDTH, not {value!r}")
+        raise ValueError(f"must be HEIGHTxWIDTH, not {_short(value)}")
     return sizes[0], sizes[-1]
 
 
@@ -35,7 +36,7 @@ def crops(value: Any, folder: str = "") -> int:
     """How many crops of an image the net sees: 1 or 10."""
     numbers = _whole_numbers(value)
     if numbers is None or numbers not in ([1], [10]):
-        raise ValueError(f"must be 1 or 10, not {value!r}")
+        raise ValueError(f"must be 1 or 10, not {_short(value)}")
     return numbers[0]
 
 
@@ -47,7 +48,8 @@ def resize(value: Any, folder: str = "") -> Union[None, int, str, Tuple[int, int
         return LETTERBOX
     sizes = _whole_numbers(value)
     if sizes is None or len(sizes) not in (1, 2):
-        raise ValueError(f"must be HEIGHTxWIDTH, one number, letterbox or none, not {value!r}")
+        raise ValueError("must be HEIGHTxWIDTH, one number, letterbox or none, not "
+                         + _short(value))
     return (sizes[0], sizes[1]) if len(sizes) == 2 else sizes[0]
 
 
@@ -55,7 +57,7 @@ def scale(value: Any, folder: str = "") -> float:
     """A factor other than 0."""
     numbers = _numbers(value)
     if numbers is None or len(numbers) != 1 or numbers[0] == 0:
-        raise ValueError(f"must be a number other than 0, not {value!r}")
+        raise ValueError(f"must be a number other than 0, not {_short(value)}")
     return numbers[0]
 
 
@@ -63,7 +65,7 @@ def channel_order(value: Any, folder: str = "") -> str:
     """One of BGR, RGB and GRAY."""
     order = str(value).upper().replace("GREY", "GRAY")
     if order not in CHANNELS:
-        raise ValueError(f"must be one of {', '.join(CHANNELS)}, not {value!r}")
+        raise ValueError(f"must be one of {', '.join(CHANNELS)}, not {_short(value)}")
     return order
 
 
@@ -80,14 +82,15 @@ def mean(value: Any, folder: str = "") -> Optional[np.ndarray]:
     if numbers is not None:
         return np.array(numbers, np.float32)
     if not isinstance(value, (str, os.PathLike)) or not str(value).endswith(model_folder.MEANS):
-        raise ValueError(f"must be numbers, none, or a .npy or .binaryproto file, not {value!r}")
+        raise ValueError("must be numbers, none, or a .npy or .binaryproto file, not "
+                         + _short(value))
     return model_folder.read_mean(_path(value, folder))
 
 
 def name(value: Any, folder: str = "") -> str:
     """The name of a blob or layer."""
     if not isinstance(value, (str, int, float)) or is_nothing(value):
-        raise ValueError(f"must be the name of a blob or layer, not {value!r}")
+        raise ValueError(f"must be the name of a blob or layer, not {_short(value)}")
     return str(value)
 
 
@@ -102,7 +105,7 @@ def labels(value: Any, folder: str = "") -> Union[str, Tuple[str, ...]]:
     if isinstance(value, (list, tuple)) and value:
         return tuple(str(entry) for entry in value)
     if not isinstance(value, (str, os.PathLike)):
-        raise ValueError(f"must be the name of a file or a list of names, not {value!r}")
+        raise ValueError(f"must be the name of a file or a list of names, not {_short(value)}")
     return _path(value, folder)
 
 
@@ -123,10 +126,10 @@ OF_INPUT = ("size", "channel_order", "mean", "scale", "resize", "crop", "crops")
 
 
 def _path(value: Any, folder: str) -> str:
-    """The path of a file; those that a readme.md names lie in its folder."""
+    """The path of a file; those that a readme.md names must be in its folder."""
     path = os.fspath(value)
     if folder and (os.path.isabs(path) or os.path.normpath(path).split(os.sep)[0] == os.pardir):
-        raise ValueError(f"must name a file in the model's folder, not {path!r}")
+        raise ValueError(f"must name a file in the model's folder, not {_short(path)}")
     return os.path.join(folder, path)
 
 
@@ -147,7 +150,7 @@ def _numbers(value: Any) -> Optional[List[float]]:
         return None
     try:
         numbers = [float(number) for number in value]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return numbers if numbers and np.isfinite(numbers).all() else None
 

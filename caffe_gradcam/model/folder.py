@@ -1,9 +1,9 @@
-"""What lies in a model's folder: the BVLC Model Zoo's layout, and what people leave beside it."""
+"""The files of a model's folder: those of the BVLC Model Zoo, and what people put beside them."""
 
 import hashlib
 import os
 from dataclasses import dataclass
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -16,6 +16,8 @@ README = "readme.md"
 WEIGHTS = (".caffemodel", ".caffemodel.h5")
 MEANS = (".binaryproto", ".npy")
 LABELS = ("labels.txt", "synset_words.txt")
+_LONGEST_README = 1 << 20
+_DEEPEST_YAML = 50
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,23 +68,36 @@ def read_front_matter(folder: str) -> Dict[Any, Any]:
     Raises
     ------
     ModelError
-        It is no YAML, or no mapping.
+        It is not YAML, has aliases, is not a mapping, or the file is too long.
     """
-    import yaml
-
     path = os.path.join(folder, README)
     try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            lines = file.read().splitlines()
+        with open(path, "rb") as file:
+            data = file.read(_LONGEST_README + 1)
     except OSError:
         return {}
+    if len(data) > _LONGEST_README:
+        raise ModelError(f"{path}: longer than {_LONGEST_README >> 20} MB", subject=path)
+    lines = data.decode("utf-8", "replace").splitlines()
     if not lines or lines[0].lstrip("\ufeff").rstrip() != "---":
         return {}
     ends = [index for index, line in enumerate(lines) if index and line.rstrip() == "---"]
     if not ends:
         raise ModelError(f"{path}: the front matter has no closing --- line", subject=path)
+    front = _read_yaml("\n".join(lines[1:ends[0]]), path) or {}
+    if not isinstance(front, dict):
+        raise ModelError(f"{path}: the front matter must consist of `key: value` lines",
+                         subject=path)
+    return front
+
+
+def _read_yaml(text: str, path: str) -> Any:
+    """The value of a front matter, whose text begins in line 2 of its file."""
+    import yaml
+
     try:
-        front = yaml.safe_load("\n".join(lines[1:ends[0]])) or {}
+        _check_yaml(yaml.parse(text, yaml.SafeLoader))
+        return yaml.safe_load(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 2 if mark else 1
@@ -90,10 +105,21 @@ def read_front_matter(folder: str) -> Dict[Any, Any]:
         raise ModelError(f"{path}:{line}: the front matter: {problem}", subject=path) from None
     except (ValueError, RecursionError) as error:
         raise ModelError(f"{path}: the front matter: {error}", subject=path) from None
-    if not isinstance(front, dict):
-        raise ModelError(f"{path}: the front matter must consist of `key: value` lines",
-                         subject=path)
-    return front
+
+
+def _check_yaml(events: Iterable[Any]) -> None:
+    """Raise ValueError for YAML that takes endless time to read or memory to print."""
+    import yaml
+
+    depth = 0
+    for event in events:
+        if isinstance(event, yaml.AliasEvent):
+            raise ValueError("aliases are not supported; write the value of "
+                             f"*{event.anchor} again")
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > _DEEPEST_YAML:
+            raise ValueError(f"lists within lists, more than {_DEEPEST_YAML} deep")
 
 
 def find_weights(folder: str, front: Dict[Any, Any]) -> Tuple[str, str]:

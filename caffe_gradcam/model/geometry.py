@@ -158,7 +158,7 @@ class Geometry:
         Raises
         ------
         QuestionError
-            The region is empty, or lies outside of what the net sees.
+            The region is empty, or outside the part of the image that the net sees.
         """
         x0, y0, x1, y1 = self.rectangle
         centres = (placement or Placement.stretched(shape)).centres(shape)

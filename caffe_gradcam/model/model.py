@@ -152,7 +152,7 @@ class LoadedModel:
         Raises
         ------
         ModelError, WeightsError, QuestionError
-            Anything that does not fit, in a sentence that says what to do; an unknown keyword.
+            Something does not fit; the message tells what to do. Or an unknown keyword.
         """
         choices.check_keywords("Model.load", unknown, ["weights"] + list(READERS))
         overrides = dict(

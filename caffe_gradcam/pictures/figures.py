@@ -9,7 +9,7 @@ import numpy as np
 from caffe_gradcam.model import choices, images
 from caffe_gradcam.pictures import boxes, metadata, render
 from caffe_gradcam.pictures.render import Look, Panel, Sheet
-from prototxt_tools.errors import QuestionError
+from prototxt_tools.errors import InputError, QuestionError
 from prototxt_tools.files import write_bytes
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ Figure = Union[Sheet, np.ndarray]
 KINDS = ("side-by-side", "overlay", "grid")
 FORMATS = ("png", "jpg", "webp", "svg", "pdf")
 _VECTOR = ("svg", "pdf")
+_END = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -203,17 +204,22 @@ def write(path: str, data: bytes) -> None:
     InputError
         The file cannot be written.
     """
-    try:
-        with open(path, "rb") as file:
-            present = file.read()
-    except (FileNotFoundError, NotADirectoryError):
-        present = b""
-    except OSError as error:
-        raise QuestionError(f"{path}: cannot be replaced: {error.strerror}", path) from None
+    present = _ends(path) if os.path.isfile(path) else b""
     if present and metadata.digest_of(present) != metadata.digest_of(data):
         raise QuestionError(f"{path}: was made from another image or with other options; remove "
                             "it, or write to another folder with -o", path)
     write_bytes(path, data)
+
+
+def _ends(path: str) -> bytes:
+    """The beginning and the end of a file, where the text of a figure is."""
+    try:
+        with open(path, "rb") as file:
+            start = file.read(_END)
+            file.seek(max(file.seek(0, os.SEEK_END) - _END, len(start)))
+            return start + file.read()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be replaced: {error.strerror}", path) from None
 
 
 def title(explanation: "Explanation") -> str:

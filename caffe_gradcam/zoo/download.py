@@ -55,7 +55,7 @@ class _Refused(Exception):
 
 
 class _Later(Exception):
-    """This address may give the file after a pause, of seconds if it says so.
+    """This address may give the file after a pause, of so many seconds if the host tells.
 
     ``weight`` tells how many of the tries this one counts for.
     """

@@ -57,12 +57,12 @@ class Entry:
     id : str
         The name of its folder.
     folder : str
-        Where its readme.md lies.
+        Of its readme.md.
     front : dict
         The whole front matter.
     files : tuple of File
     is_local : bool
-        Whether the folder is the user's own, where the model's files lie or belong.
+        Whether the folder is the user's own, where the model's files are or belong.
     """
 
     id: str

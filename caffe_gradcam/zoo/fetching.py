@@ -135,7 +135,7 @@ def _ready(entry: Entry, offline: bool, quiet: bool) -> str:
 
 
 def check(entry: Entry) -> List[Tuple[str, str]]:
-    """Compare a model's files with what the entry says of them.
+    """Compare a model's files with their description in the entry.
 
     Returns
     -------

@@ -39,7 +39,7 @@ def _fold(options: argparse.Namespace) -> None:
     # Imported here so that --help needs neither protobuf nor numpy.
     from prototxt_tools import rewrite, weights
 
-    def fold_and_save(document: Document) -> rewrite.Folded:
+    def fold_and_save(document: Document) -> rewrite.WithWeights:
         folded = rewrite.fold(document, weights.load(options.weights))
         weights.save(options.weights_out, folded.weights)
         return folded

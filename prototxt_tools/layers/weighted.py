@@ -4,7 +4,7 @@ Caffe: the layers' own files in ``src/caffe/layers``; ``recurrent_layer.cpp``, `
 and ``rnn_layer.cpp`` for the parameters of the nets that LSTM and RNN unroll.
 """
 
-from typing import Tuple
+from typing import List, Tuple
 
 from prototxt_tools.layers.sizes import Message, Shape, Shapes, Tops, axis_of, check, volume
 
@@ -43,7 +43,20 @@ def batch_norm(message: Message, bottoms: Shapes, count: int) -> Tops:
 
 
 def batch_norm_blobs(message: Message, bottoms: Shapes) -> Tops:
-    return [bottoms[0][1:2], bottoms[0][1:2], (1,)]
+    channels = bottoms[0][1:2]
+    blobs: List[Shape] = [channels, channels, (1,)]
+    return blobs + [channels, channels] if scales_inside(message) else blobs
+
+
+def scales_inside(message: Message) -> bool:
+    """Whether a BatchNorm has the factors and summands of a Scale as its fourth and fifth blob.
+
+    NVIDIA's fork: ``scale_bias``, or in older versions any filler for them.
+    """
+    parameters = message.batch_norm_param
+    return parameters.scale_bias or (
+        not parameters.HasField("scale_bias")
+        and (parameters.HasField("scale_filler") or parameters.HasField("bias_filler")))
 
 
 def scale(message: Message, bottoms: Shapes, count: int) -> Tops:

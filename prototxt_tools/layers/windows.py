@@ -62,8 +62,23 @@ def convolution_windows(
         window(parameters, "kernel", spatial, None),
         window(parameters, "stride", spatial, 1),
         window(parameters, "pad", spatial, 0),
-        window(parameters, "dilation", spatial, 1),
+        _dilations(parameters, spatial),
     )
+
+
+def _dilations(parameters: Message, spatial: int) -> List[int]:
+    """``dilation``; DeepLab has ``hole``, or ``hole_h`` and ``hole_w``, in its place."""
+    halves = [parameters.HasField(name) for name in ("hole_h", "hole_w")]
+    if not parameters.HasField("hole") and not any(halves):
+        return window(parameters, "dilation", spatial, 1)
+    check(not parameters.dilation, "it has both dilation and hole")
+    check(not (parameters.HasField("hole") and any(halves)), "it gives its hole twice")
+    check(spatial == 2, f"a hole for {spatial} axes")
+    holes = [parameters.hole] * 2
+    if any(halves):
+        holes = [parameters.hole_h if halves[0] else 1, parameters.hole_w if halves[1] else 1]
+    check(all(holes), "its hole is 0")
+    return holes
 
 
 def convolved_size(size: int, kernel: int, stride: int, pad: int, dilation: int) -> int:
@@ -154,7 +169,8 @@ def pooled_size(size: int, kernel: int, stride: int, pad: int, ceil: bool = True
 
 def rounds_up(parameters: Message) -> bool:
     """Whether a pooling layer rounds its output size up, as Caffe does by default."""
-    return parameters.round_mode == 0 and parameters.ceil_mode
+    return (parameters.round_mode == 0 and parameters.ceil_mode
+            and not parameters.torch_pooling and not parameters.round_below)
 
 
 def pooling(message: Message, bottoms: Shapes, count: int) -> Tops:

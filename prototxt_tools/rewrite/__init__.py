@@ -8,22 +8,24 @@ from prototxt_tools.rewrite.backward import force_backward, lean_backward
 from prototxt_tools.rewrite.batch import batch_size
 from prototxt_tools.rewrite.cut import cut
 from prototxt_tools.rewrite.deploy import deploy
-from prototxt_tools.rewrite.fold import Folded, fold
+from prototxt_tools.rewrite.fold import fold
 from prototxt_tools.rewrite.in_place import un_in_place
 from prototxt_tools.rewrite.result import Rewrite
+from prototxt_tools.rewrite.separate import WithWeights, separate
 from prototxt_tools.rewrite.softmax import strip_softmax
 from prototxt_tools.rewrite.stock import stock
 from prototxt_tools.rewrite.upgrade import upgrade
 
 __all__ = [
-    "Folded",
     "Rewrite",
+    "WithWeights",
     "batch_size",
     "cut",
     "deploy",
     "fold",
     "force_backward",
     "lean_backward",
+    "separate",
     "stock",
     "strip_softmax",
     "un_in_place",

@@ -76,6 +76,8 @@ def _deploy(document: Document,
         path = document.path or "<prototxt>"
         raise ModelError(f"{path}: only data layers and losses, so there is no deploy net in it",
                          subject=path)
+    for layer in plan.kept:
+        layer.message  # noqa: B018 (reading it judges the values, such as those of a template)
     edits = Edits(document)
     sources = _sources(plan)
     notes = _replace_data_layers(edits, plan, sources, input_shape)

@@ -1,14 +1,15 @@
 """Fold BatchNorm and Scale into the convolution before them."""
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
 import numpy as np
 
 from prototxt_tools import layers
 from prototxt_tools.net.net import Layer, Net
-from prototxt_tools.rewrite.result import Rewrite, describe_layer
+from prototxt_tools.rewrite.result import describe_layer
+from prototxt_tools.rewrite.separate import WithWeights, separate
 from prototxt_tools.rewrite.text import quoted
 from prototxt_tools.text.document import Document
 from prototxt_tools.text.edits import Edits
@@ -17,19 +18,6 @@ _OWNERS = ("Convolution", "InnerProduct")
 _FOLDED = ("BatchNorm", "Scale")
 
 Arrays = Sequence[np.ndarray]
-
-
-@dataclass(frozen=True, eq=False)
-class Folded(Rewrite):
-    """What ``fold`` gives: the changed document and notes, and the weights that belong to it.
-
-    Attributes
-    ----------
-    weights : dict
-        Layer name to list of arrays, float32 where they are new, without the folded layers.
-    """
-
-    weights: Mapping[str, Arrays] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +32,7 @@ class _Obstacle(Exception):
     """Why a layer cannot be folded."""
 
 
-def fold(document: Document, weights: Mapping[str, Arrays]) -> Folded:
+def fold(document: Document, weights: Mapping[str, Arrays]) -> WithWeights:
     """Multiply each BatchNorm and Scale into the Convolution or InnerProduct before it.
 
     In phase TEST both are ``a * x + b`` with one a and b per channel: a BatchNorm with mean m,
@@ -62,15 +50,20 @@ def fold(document: Document, weights: Mapping[str, Arrays]) -> Folded:
 
     Returns
     -------
-    Folded
+    WithWeights
+        The weights are float32 where they are new, without the folded layers.
 
     Raises
     ------
     PrototxtError
         If the document does not define a net.
+    WeightsError
+        As ``separate``, which is applied first.
     """
+    separated = separate(document, weights)
+    document, folded_weights = separated.document, dict(separated.weights)
     net = Net.parse(document)
-    edits, notes, folded_weights = Edits(document), [], dict(weights)
+    edits, notes = Edits(document), []
     chains = _Chains(net)
     for index, layer in enumerate(net.layers):
         if layer.type not in _FOLDED:
@@ -89,7 +82,7 @@ def fold(document: Document, weights: Mapping[str, Arrays]) -> Folded:
         notes.append(f"folded {describe_layer(layer)} into {describe_layer(owner)}")
     for owner_index, top in chains.tops.items():
         _finish(edits, net.layers[owner_index], top)
-    return Folded(edits.apply(), tuple(notes), folded_weights)
+    return WithWeights(edits.apply(), separated.notes + tuple(notes), folded_weights)
 
 
 class _Chains:

@@ -1,37 +1,32 @@
 """Rewrite what forks of Caffe write in fields of their own with the fields of stock Caffe."""
 
-from typing import Any, Dict, Iterable, Iterator, List, Optional, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple
+
+import numpy as np
 
 from prototxt_tools import layers, shapes
 from prototxt_tools.errors import InputError
-from prototxt_tools.net import schema
+from prototxt_tools.layers.windows import convolution_windows
+from prototxt_tools.net import fork_fields, schema
 from prototxt_tools.net.net import Layer, Net
 from prototxt_tools.rewrite.data_shapes import data_shape
 from prototxt_tools.rewrite.result import Rewrite, describe_layer
+from prototxt_tools.rewrite.separate import WithWeights, separate
 from prototxt_tools.rewrite.text import braced, fitted, quoted
 from prototxt_tools.rewrite.upgrade import upgrade_layers
 from prototxt_tools.text.document import Document, Field
 from prototxt_tools.text.edits import Edits
 
-# Fields that tell how a fork computes or trains, not what: message -> names, * for every message.
-_DROPPED = {
-    "*": {"engine"},
-    "NetParameter": {
-        "default_forward_type", "default_backward_type", "default_forward_math",
-        "default_backward_math", "default_conv_algos_override", "global_grad_scale",
-        "global_grad_scale_adaptive", "bn_stats_batch_size", "version",
-    },
-    "LayerParameter": {"forward_type", "backward_type", "forward_math", "backward_math"},
-    "ConvolutionParameter": {
-        "cudnn_convolution_algo_seeker", "cudnn_math_override", "conv_algos_override",
-        "cudnn_flavor",
-    },
-    "DataParameter": {"cache", "threads", "parser_threads"},
-}
 # (message, field) -> the value that means what stock Caffe does, the field for the other value.
 _BOOLS: Dict[Tuple[str, str], Tuple[bool, Optional[str]]] = {
     ("PoolingParameter", "ceil_mode"): (True, "round_mode: FLOOR"),
     ("PoolingParameter", "torch_pooling"): (False, "round_mode: FLOOR"),
+    ("PoolingParameter", "round_below"): (False, "round_mode: FLOOR"),
+    ("BatchNormParameter", "relu"): (False, None),
+    ("BatchNormParameter", "scale_bias"): (False, None),
+    ("ConvolutionParameter", "relu"): (False, None),
+    ("EltwiseParameter", "relu"): (False, None),
+    ("InnerProductParameter", "relu"): (False, None),
     ("DropoutParameter", "scale_train"): (True, None),
     ("DropoutParameter", "sample_weights_test"): (False, None),
 }
@@ -39,23 +34,28 @@ _TRUE = ("true", "True", "t", "1")
 _DEPTHWISE = {"DepthwiseConvolution", "ConvolutionDepthwise"}
 
 
-def stock(document: Document) -> Rewrite:
+def stock(document: Document,
+          weights: Optional[Mapping[str, Sequence[np.ndarray]]] = None) -> WithWeights:
     """Replace what a fork writes by fields of stock Caffe, where they mean exactly the same.
 
     - ``ceil_mode: false`` and ``torch_pooling: true`` become ``round_mode: FLOOR``
+    - ``round_below: true`` becomes ``round_mode: FLOOR``, and ``hole`` becomes ``dilation``
     - ``Axpy`` becomes ``Flatten``, ``Scale`` along axis 0 and ``Eltwise``
     - ``ReLU6`` becomes ``Clip`` between 0 and 6
     - depthwise convolution types become ``Convolution`` with one group per channel
+    - what a layer does besides becomes layers of their own: see ``separate``
     - what chooses engines, number formats and algorithms is removed, as is a byte order mark
     - V0 and V1 layers beside V2 ones, or of a type written in V2's manner, become V2
 
     Parameters
     ----------
     document : Document
+    weights : dict, optional
+        Layer name to list of arrays; not changed. See ``separate``.
 
     Returns
     -------
-    Rewrite
+    WithWeights
         The notes that begin with "left" name what stock Caffe still does not know.
 
     Raises
@@ -63,12 +63,12 @@ def stock(document: Document) -> Rewrite:
     PrototxtError
         If the document does not define a net.
     """
-    steps = (_without_byte_order_mark, _in_one_form, _with_stock_fields, _with_stock_types,
-             _with_notes_of_the_rest)
-    changed = Rewrite(document)
-    for step in steps:
+    changed = Rewrite(document).then(_without_byte_order_mark).then(_in_one_form)
+    separated = changed.then(separate, weights)
+    changed = Rewrite(separated.document, separated.notes)
+    for step in (_with_stock_fields, _with_stock_types, _with_notes_of_the_rest):
         changed = changed.then(step)
-    return changed
+    return WithWeights(changed.document, changed.notes, separated.weights)
 
 
 def _without_byte_order_mark(document: Document) -> Rewrite:
@@ -188,12 +188,16 @@ def _layer(name: str, layer_type: str, bottoms: List[str], top: str,
 def _with_stock_fields(document: Document) -> Rewrite:
     """Remove the fields that change nothing, and replace those that stock Caffe has others for."""
     edits, notes = Edits(document), []
+    holes: List[Field] = []
     for message, field in _unknown_to_stock("NetParameter", document.root):
         name = f"{field.name} (line {field.line})"
+        if message == "ConvolutionParameter" and field.name in ("hole", "hole_h", "hole_w"):
+            holes.append(field)
+            continue
         usual, other = _BOOLS.get((message, field.name), (None, None))
         if field.is_message:
             usual = other = None
-        if field.name in _DROPPED["*"] | _DROPPED.get(message.replace("V1", ""), set()):
+        if fork_fields.is_immaterial(message, field.name):
             edits.remove(field)
             notes.append(f"removed {name}")
         elif usual is not None and usual == (field.string() in _TRUE):
@@ -202,7 +206,25 @@ def _with_stock_fields(document: Document) -> Rewrite:
         elif other is not None:
             edits.replace(field, other)
             notes.append(f"made {name} {other}")
+    notes += _dilate(edits, document, holes)
     return Rewrite(edits.apply(), tuple(notes))
+
+
+def _dilate(edits: Edits, document: Document, holes: List[Field]) -> List[str]:
+    """Replace DeepLab's ``hole``, or ``hole_h`` and ``hole_w``, by ``dilation``; gives notes."""
+    notes, starts = [], {field.start for field in holes}
+    for layer in Net.parse(document).layers:
+        for parameters in layer.field.value.all("convolution_param"):
+            fields = [field for field in parameters.value if field.start in starts]
+            if fields:
+                height, width = convolution_windows(layer.message.convolution_param, 2)[3]
+                sizes = [height] if height == width else [height, width]
+                line = " ".join(f"dilation: {size}" for size in sizes)
+                edits.replace(fields[0], line)
+                for field in fields[1:]:
+                    edits.remove(field)
+                notes.append(f"made {fields[0].name} (line {fields[0].line}) {line}")
+    return notes
 
 
 def _with_notes_of_the_rest(document: Document) -> Rewrite:

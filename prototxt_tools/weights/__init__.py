@@ -8,7 +8,14 @@ from prototxt_tools.weights.checks import (
     compare,
     describe,
 )
-from prototxt_tools.weights.files import StoredShape, Weights, load, read_mean, save
+from prototxt_tools.weights.files import (
+    StoredShape,
+    Weights,
+    load,
+    occurrences,
+    read_mean,
+    save,
+)
 
 __all__ = [
     "Check",
@@ -20,6 +27,7 @@ __all__ = [
     "compare",
     "describe",
     "load",
+    "occurrences",
     "read_mean",
     "save",
 ]

@@ -4,7 +4,19 @@ import mmap
 import os
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple, TypeVar
+from typing import (
+    Any,
+    Callable,
+    Dict,
+    Iterable,
+    Iterator,
+    List,
+    Mapping,
+    Optional,
+    Sequence,
+    Tuple,
+    TypeVar,
+)
 
 import numpy as np
 
@@ -47,6 +59,9 @@ class Weights(OrderedDict):  # type: ignore[type-arg]  # not generic at run time
     layers : list of (str, list of StoredShape)
         All layers of the file, including those without blobs and those that a later one of the
         same name replaces. ``check`` needs it.
+    replaced : dict
+        Layer name to the list of arrays of each earlier layer of that name, in the order of the
+        file. ``save`` writes them, too.
     """
 
     def __init__(self, layers: Iterable[Tuple[str, List[caffemodel.Blob]]]) -> None:
@@ -56,6 +71,36 @@ class Weights(OrderedDict):  # type: ignore[type-arg]  # not generic at run time
             (name, [StoredShape(blob.array.shape, blob.is_legacy) for blob in blobs])
             for name, blobs in layers
         ]
+        by_name: Dict[str, List[List[np.ndarray]]] = {}
+        for name, blobs in layers:
+            if blobs:
+                by_name.setdefault(name, []).append([blob.array for blob in blobs])
+        self.replaced = {name: groups[:-1] for name, groups in by_name.items() if groups[1:]}
+
+
+def occurrences(weights: Mapping[str, Sequence[np.ndarray]]
+                ) -> List[Tuple[str, List[caffemodel.Blob]]]:
+    """Every layer of some weights with its blobs, also where several have one name.
+
+    Of plain dicts, any blob of four axes may be a legacy one.
+    """
+    if not isinstance(weights, Weights):
+        return [(name, [caffemodel.Blob(np.asarray(array), True) for array in arrays])
+                for name, arrays in weights.items()]
+    layers: List[Tuple[str, List[caffemodel.Blob]]] = []
+    counts: Dict[str, int] = {}
+    for name, stored in weights.layers:
+        if not stored or name not in weights:
+            layers.append((name, []))
+            continue
+        earlier = weights.replaced.get(name, [])
+        counts[name] = counts.get(name, -1) + 1
+        arrays = earlier[counts[name]] if counts[name] < len(earlier) else weights[name]
+        legacy = [shape.is_legacy for shape in stored]
+        legacy += [True] * (len(arrays) - len(legacy))
+        layers.append((name, [caffemodel.Blob(array, is_legacy)
+                              for array, is_legacy in zip(arrays, legacy)]))
+    return layers
 
 
 def load(path: Path) -> Weights:
@@ -117,7 +162,7 @@ def save(path: Path, weights: Mapping[str, Sequence[np.ndarray]],
     if not weights:
         raise WeightsError(f"{path}: there are no weights to save", subject=path)
     pieces = []
-    for name, arrays in weights.items():
+    for name, arrays in _all_layers(weights):
         pieces += caffemodel.layer_pieces(name, arrays, (types or {}).get(name, ""))
     size = sum(map(caffemodel.piece_size, pieces))
     if size > _LARGEST_MESSAGE:
@@ -130,6 +175,16 @@ def save(path: Path, weights: Mapping[str, Sequence[np.ndarray]],
                 file.write(piece)
             else:
                 file.write(np.ascontiguousarray(piece, "<f4").data)
+
+
+def _all_layers(weights: Mapping[str, Sequence[np.ndarray]]
+                ) -> Iterator[Tuple[str, Sequence[np.ndarray]]]:
+    """The layers with blobs; those of one name one after the other, as the file had them."""
+    replaced = getattr(weights, "replaced", {})
+    for name, arrays in weights.items():
+        for earlier in replaced.get(name, ()):
+            yield name, earlier
+        yield name, arrays
 
 
 def read_mean(path: Path) -> np.ndarray:

@@ -137,3 +137,39 @@ def test_help_imports_no_heavy_library():
     result = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE,
                             stderr=subprocess.PIPE, universal_newlines=True)
     assert result.stderr == "[]\n" and "exit codes" in result.stdout
+
+
+def test_a_figure_of_another_look_is_never_replaced(place):
+    assert batch("in", "-o", "out", "-q", "--limit", "1") == 0
+    render = ["render", "out", "-o", "figures", "-q"]
+    assert cli.main(render) == 0 and cli.main(render) == 0
+    assert cli.main(render + ["--figure", "overlay"]) == 0
+    plain, overlay = sorted(os.listdir("figures"), key=len)
+    assert re.match(plain[:-4].replace(".", r"\.") + r"\.[0-9a-f]{8}\.png$", overlay)
+
+
+def test_a_figure_of_another_image_is_refused_and_kept(place, capsys):
+    assert batch("in", "-o", "out", "-q", "--limit", "1") == 0
+    assert cli.main(["render", "out", "-o", "figures", "-q"]) == 0
+    name, = os.listdir("figures")
+    with open(os.path.join("figures", name), "wb") as file:
+        file.write(b"another picture")
+    assert cli.main(["render", "out", "-o", "figures", "-q"]) == 1
+    assert "was made from another image or with other options" in capsys.readouterr().err
+    with open(os.path.join("figures", name), "rb") as file:
+        assert file.read() == b"another picture"
+
+
+def test_a_figure_carries_the_recipe_of_its_batch(place):
+    assert batch("in", "-o", "out", "-q", "--limit", "1", "--overlays", "1") == 0
+    folder = "out/overlays/part-000000"
+    name, = os.listdir(folder)
+    with open(os.path.join(folder, name), "rb") as file:
+        assert b'"recipe": {"format": 1' in file.read()
+
+
+def test_figures_of_a_recipe_that_is_not_the_default_carry_its_hash(place):
+    assert batch("in", "-o", "out", "-q", "--limit", "1", "--overlays", "1",
+                 "--gradient", "positive") == 0
+    name, = os.listdir("out/overlays/part-000000")
+    assert re.match(r"000000000\.0000\.class-0-blue\.smaller\.grad-cam\.[0-9a-f]{8}\.png$", name)

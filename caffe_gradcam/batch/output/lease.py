@@ -1,9 +1,9 @@
-"""Locks behind a URL, where no kernel keeps any: a note of who is working, which he renews.
+"""Locks behind a URL, where the kernel has none: each run keeps a note there and renews it.
 
-Whoever needs parts writes a note first and then looks for those of others. So of two that come at
-the same moment at least one sees the other, and never do both go on. A note that is not renewed
-holds nobody up for longer than ``STALE`` seconds; that of a process of this machine, no longer
-than the process lives.
+A run that needs parts first writes its note and then looks for the notes of others. So of two runs
+that start at the same moment at least one sees the other, and they never both continue. A note that
+is not renewed blocks other runs for ``STALE`` seconds at most; that of a process on this machine,
+no longer than the process lives.
 """
 
 import json
@@ -23,7 +23,7 @@ from prototxt_tools.errors import InputError
 
 FOLDER = "leases"
 RENEWED_EVERY, STALE = 20.0, 90.0
-# Of two that came at the same moment, both may have stepped back: so they come again.
+# Two runs that start at the same moment may both step back; so they try again.
 _ATTEMPTS, _PAUSE = 3, 0.4
 _NAME = re.compile(r"([a-z]+)-(\d+)-(\d+)-[0-9a-f]{32}\.json$")
 
@@ -84,7 +84,7 @@ def hold(folder: Folder, kind: str, numbers: range, patience: float = 0.0) -> It
 
 
 def _take(folder: Folder, kind: str, numbers: range, until: float) -> str:
-    """Write a note that stands alone, and return its name."""
+    """Write a note that no other note contradicts, and return its name."""
     folder.make(FOLDER)
     attempts = 0
     while True:
@@ -109,7 +109,7 @@ def _take(folder: Folder, kind: str, numbers: range, until: float) -> str:
 
 
 def _other(folder: Folder, note: str, kind: str, numbers: range) -> Optional[Holder]:
-    """The holder of another living note that claims some of the same numbers."""
+    """The living holder of another note that claims some of the same numbers."""
     for base in folder.names(FOLDER):
         name = f"{FOLDER}/{base}"
         match = _NAME.match(base)
@@ -131,7 +131,7 @@ def _read(folder: Folder, name: str) -> Optional[Holder]:
         holder = Holder(**json.loads(folder.read(name).decode("utf-8")))
         return replace(holder, renewed=float(holder.renewed), pid=int(holder.pid))
     except (InputError, ValueError, TypeError):
-        return None  # Removed since it was listed, or no note of ours.
+        return None  # Removed since it was listed, or not one of our notes.
 
 
 def _is_alive(holder: Holder) -> bool:
@@ -145,7 +145,7 @@ def _renew(folder: Folder, note: str, over: threading.Event) -> None:
         try:
             _write(folder, note)
         except InputError:
-            continue  # The next one may do; parts that cannot be written end the run by themselves.
+            continue  # The next attempt may succeed; a part that cannot be written ends the run.
 
 
 def _write(folder: Folder, note: str) -> None:

@@ -1,7 +1,7 @@
 """Two runs on one output refuse each other, unless they make different parts.
 
-The kernel frees these locks when a process ends in whatever way, so that a dead process is in
-nobody's way; they hold on local disks and on NFS. Behind a URL, leases do their work.
+The kernel frees these locks however a process ends, so a dead process blocks nothing; they work on
+local disks and on NFS. Behind a URL, leases take their place.
 """
 
 import errno
@@ -19,8 +19,8 @@ from prototxt_tools.errors import InputError
 PARTS, MANIFEST = ".lock-parts", ".lock-manifest"
 
 _guard = threading.Lock()
-# The kernel's locks belong to a process, and closing a file loses all that the process has on it:
-# so a file is open once, and what its runs hold is noted here. path -> (handle, spans)
+# The kernel's locks belong to a process, and closing a file releases all locks that the process has
+# on it: so a file is opened once, and what its runs hold is kept here. path -> (handle, spans)
 _held: Dict[str, Tuple[int, Set[Tuple[int, int]]]] = {}
 _one_at_a_time = threading.Lock()
 
@@ -59,7 +59,7 @@ def parts(folder: Folder, numbers: range) -> Iterator[None]:
 
 @contextmanager
 def manifest(folder: Folder) -> Iterator[None]:
-    """Wait until no other run is about to write what belongs to all, and hold that right."""
+    """Wait for, then hold, the right to write the manifest, which belongs to all runs."""
     if not folder.locks:
         with lease.hold(folder, "manifest", range(1), patience=2 * lease.STALE):
             yield

@@ -20,7 +20,7 @@ _LEFTOVER = re.compile(re.escape(TEMPORARY) + r"part-(\d+)\.")
 
 
 def preferred_format() -> str:
-    """What parts are written as here: "parquet" or "npz"."""
+    """The format in which parts are written here: "parquet" or "npz"."""
     try:
         import pyarrow.parquet  # noqa: F401
     except ImportError:
@@ -110,7 +110,7 @@ def _read_parquet(plan: Plan, part: int, columns: List[str]) -> List[Row]:
     name = part_name(part, "parquet")
     data = plan.folder.read(name)
     try:
-        # Not read_table, which loads a machinery for many files.
+        # Not read_table, which loads support for data sets of many files.
         file = pyarrow.parquet.ParquetFile(pyarrow.BufferReader(data))
         rows: List[Row] = file.read(columns, use_threads=False).to_pylist()
     except (pyarrow.ArrowException, OSError) as error:

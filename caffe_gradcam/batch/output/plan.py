@@ -1,4 +1,4 @@
-"""What an output folder is made of: the manifest, and a list of items for every part."""
+"""The plan of an output folder: its manifest, and a list of items for every part."""
 
 import dataclasses
 import itertools
@@ -25,7 +25,7 @@ _MANIFEST_FIELDS = ("source", "limit", "items", "part_size", "parts", "part_form
 
 @dataclass(frozen=True)
 class Content:
-    """What an output is about: fields of its manifest.
+    """What an output is made of: fields of its manifest.
 
     Attributes
     ----------
@@ -33,7 +33,7 @@ class Content:
     recipe : dict
         ``Recipe.to_dict()``.
     rows_depend_on : dict
-        Everything that rows depend on beside the items; JSON values.
+        Everything that rows depend on besides the items; JSON values.
     limit : int, optional
         Only so many items of the source.
     part_size : int, optional
@@ -133,7 +133,7 @@ class Plan:
 
     @property
     def parts(self) -> int:
-        """How many parts there are to be."""
+        """The number of parts, finished or not."""
         count: int = self.manifest["parts"]
         return count
 
@@ -158,12 +158,12 @@ class Plan:
         return self.folder.exists(part_name(part, last))
 
     def parts_of(self, worker: Optional[Tuple[int, int]] = None) -> range:
-        """The parts of a worker, the i-th of n from 1; all without one."""
+        """The numbers of a worker's parts, the i-th of n from 1; without one, all."""
         index, count = worker or (1, 1)
         return range(self.parts * (index - 1) // count, self.parts * index // count)
 
     def add_run(self, run: Mapping[str, Any], counts: Optional[Mapping[str, int]]) -> None:
-        """Note in the manifest what a run did, and what all parts hold if that is known."""
+        """Record in the manifest what a run did and, if known, what all parts hold."""
         with lock.manifest(self.folder):
             self.manifest = Plan.open(self.folder).manifest
             self.manifest["runs"].append(run)

@@ -138,7 +138,7 @@ def to_explanation(row: Row) -> Explanation:
 
 
 def printable(text: str) -> str:
-    """A text with what no encoding can write as ``\\xff`` escapes."""
+    """The text with bytes that are not UTF-8 as ``\\xff`` escapes."""
     return os.fsencode(text).decode("utf-8", "backslashreplace")
 
 

@@ -19,7 +19,7 @@ _COMPARE: Dict[Type[ast.cmpop], Callable[[Any, Any], Any]] = {
 _ARITHMETIC: Dict[Type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul,
     ast.Div: operator.truediv}
-# "class" is a word of Python's own, so the parser gets another name for it.
+# "class" is a keyword of Python, so the parser sees another name for it.
 _CLASS = "class_"
 # Maps and lists of numbers have no place in a condition.
 NAMES = [name for name, kind in COLUMNS.items() if kind != "binary" and "<" not in kind]
@@ -62,7 +62,7 @@ class Where:
         self._function = self._compiled(self._tree)
 
     def __call__(self, row: Row) -> bool:
-        """Whether a row, a dict, fulfils it."""
+        """Whether a row fulfils the condition."""
         try:
             return bool(self._function(row))
         except (TypeError, ZeroDivisionError):

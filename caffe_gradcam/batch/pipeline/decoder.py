@@ -1,4 +1,4 @@
-"""The process of a decoder: it does what comes through its pipe until that closes."""
+"""The process of a decoder: it does the tasks that come through its pipe until that closes."""
 
 import dataclasses
 import time
@@ -56,7 +56,7 @@ def _attempt(function: Callable[..., Any], *arguments: Any) -> "Outcome[Any]":
         return Outcome.of(function, *arguments)
     except MemoryError:
         return Outcome(error=ImageError("there is not enough memory for this image"))
-    except Exception as error:  # no image, whatever it is, stops the run
+    except Exception as error:  # no image stops the run, whatever it contains
         return Outcome(error=ImageError(f"{type(error).__name__}: {error}"))
 
 
@@ -90,7 +90,7 @@ def _prepared(item: Item, fetched: reading.Fetched, inputs: Dict[str, Preprocess
 
 def _moved(prepared: Prepared, size: Tuple[int, int],
            corner: Tuple[int, int]) -> Prepared:
-    """The same with geometries on the image of which only a part was prepared."""
+    """A prepared part of an image, with geometries on the whole image."""
     geometries = {name: [geometry.moved(size, corner) for geometry in group]
                   for name, group in prepared.geometries.items()}
     return dataclasses.replace(prepared, geometries=geometries)

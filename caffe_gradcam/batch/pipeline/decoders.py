@@ -17,7 +17,7 @@ from prototxt_tools.errors import ImageError, Outcome
 
 # A decoder has its next task at hand when it is done with one.
 _AT_HAND = 2
-# A process may be killed by somebody else; an image that ends two is what killed them.
+# A process may be killed from outside; an image that ends two processes is the cause.
 _ATTEMPTS = 2
 # Seconds that one image may take.
 TIMEOUT = 60.0
@@ -72,7 +72,7 @@ class Decoders:
         self._images.append(task)
 
     def add_figure(self, task: Task) -> None:
-        """Put a figure at the end of the queue of what the net does not wait for."""
+        """Put a figure at the end of its own queue, for which the net does not wait."""
         self._figures.append(task)
 
     @property
@@ -133,7 +133,7 @@ class Decoders:
         try:
             decoder.child.pipe.send(task.message)
         except OSError:
-            pass  # It has died; receive learns that.
+            pass  # It has died, which `receive` notices.
 
     def _replace(self, decoder: "_Decoder", reason: str) -> None:
         tasks, decoder.tasks = decoder.tasks, deque()

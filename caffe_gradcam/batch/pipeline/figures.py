@@ -1,7 +1,5 @@
 """Figures of rows: overlays while a batch runs, and later by ``render``."""
 
-import hashlib
-import json
 from dataclasses import dataclass
 from typing import Any, List, Mapping, Sequence, Tuple, Union
 
@@ -12,9 +10,9 @@ from caffe_gradcam.batch.output.rows import ItemResult
 from caffe_gradcam.batch.sources.item import Item
 from caffe_gradcam.batch.storage import Folder
 from caffe_gradcam.explaining.explanation import Explanation
+from caffe_gradcam.explaining.provenance import Provenance
 from caffe_gradcam.explaining.recipe import Recipe
 from caffe_gradcam.pictures import figures, metadata, outputs
-from caffe_gradcam.pictures.figures import FigureOptions
 from prototxt_tools.errors import ImageError, QuestionError
 
 
@@ -29,25 +27,16 @@ class Figures:
         Of the image's bytes when it was explained.
     explanations : list of (str, Explanation)
         File name in the folder, and what to draw.
-    options : FigureOptions
+    provenance : Provenance
     folder : str
         A path or URL.
-    rows_depend_on : dict
-        Of the output's manifest.
     """
 
     item: Item
     sha256: str
     explanations: List[Tuple[str, Explanation]]
-    options: FigureOptions
+    provenance: Provenance
     folder: str
-    rows_depend_on: Mapping[str, Any]
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of all that the figures depend on, in hexadecimal."""
-        values = [self.rows_depend_on, self.options.to_dict(), self.sha256]
-        return hashlib.sha256(json.dumps(values, sort_keys=True).encode("utf-8")).hexdigest()
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +54,7 @@ class Artist:
     manifest: Mapping[str, Any]
 
     def overlays(self, results: Sequence[ItemResult], folder: str) -> List[Figures]:
-        """The figures of those results of which some are to be drawn during the run."""
+        """The figures of those results that are drawn during the run."""
         return [self.figures(result.item, result.sha256 or "", result.explanations, folder)
                 for result in results
                 if result.status == "done" and _is_wanted(result, self.drawing.overlays)]
@@ -73,18 +62,14 @@ class Artist:
     def figures(self, item: Item, sha256: str, explanations: Sequence[Explanation], folder: str
                 ) -> Figures:
         """The figures of an item."""
-        options = self.drawing.figures
-        stem = f"{item.number:09d}.{outputs.stems([item.path])[0]}"
-        bases = outputs.bases(explanations, self._hash8,
-                              len(self.manifest["rows_depend_on"]["inputs"]) > 1)
-        names = [f"{stem}.{base}.{options.format}" for base in bases]
-        return Figures(item, sha256, list(zip(names, explanations)), options, folder,
-                       self.manifest["rows_depend_on"])
-
-    @property
-    def _hash8(self) -> str:
+        options, rows_depend_on = self.drawing.figures, self.manifest["rows_depend_on"]
         recipe = Recipe.from_dict(self.manifest["recipe"], "the manifest's recipe")
-        return "" if recipe.is_default else recipe.digest()[:8]
+        provenance = Provenance(recipe, options, item.path, depends_on=[rows_depend_on, sha256])
+        stem = f"{item.number:09d}.{outputs.stem(item.path)}"
+        bases = outputs.bases(
+            explanations, provenance.hash8(), len(rows_depend_on["inputs"]) > 1)
+        names = [f"{stem}.{base}.{options.format}" for base in bases]
+        return Figures(item, sha256, list(zip(names, explanations)), provenance, folder)
 
 
 def _is_wanted(result: ItemResult, overlays: Union[str, int]) -> bool:
@@ -112,15 +97,16 @@ def draw(image: "np.ndarray", request: Figures, folder: Folder) -> None:
     QuestionError
         A figure of another recipe has the same name.
     """
-    text = metadata.text_of(request.digest, {"path": request.item.path})
     for name, explanation in request.explanations:
         size = tuple(explanation.geometry.image_size)
         if image.shape[:2] != size:
             raise ImageError("the image is {}x{}, the one that was explained was {}x{}".format(
                 *image.shape[:2] + size), request.item.path)
-        if folder.exists(name) and metadata.digest_of(folder.read(name)) != request.digest:
+        figure = figures.draw_explanation(image, explanation, request.provenance.options)
+        data = figures.encode(name, figure, request.provenance.text(explanation))
+        if folder.exists(name) and metadata.digest_of(folder.read(name)) != metadata.digest_of(
+                data):
             path = folder.locate(name)
             raise QuestionError(f"{path}: was made from another image or with other options; "
                                 "remove it, or write to another folder", path)
-        figure = figures.draw_explanation(image, explanation, request.options)
-        folder.write(name, figures.encode(name, figure, text))
+        folder.write(name, data)

@@ -29,7 +29,7 @@ class Gauges:
         self.parts = 0
 
     def stage(self, name: str, processes: int) -> Callable[[float], None]:
-        """A function that takes seconds of work of a stage with so many more processes."""
+        """Add processes to a stage; the function that counts the seconds of their work."""
         with self._guard:
             entry = self._stages.setdefault(name, [0.0, 0])
             entry[1] += processes
@@ -52,7 +52,7 @@ class Gauges:
                 self._samples.popleft()
 
     def add(self, counts: Mapping[str, int]) -> None:
-        """Count a part that was made elsewhere, its images by status."""
+        """Count a part that another process made, with its images by status."""
         with self._guard:
             for name, value in counts.items():
                 self.counts[name] += value
@@ -85,14 +85,14 @@ class Gauges:
         return (self.images - before) / max(time.monotonic() - start, 1e-3)
 
     def busy(self) -> Dict[str, float]:
-        """Stage -> the part of its processes' time that they worked, 0 to 1."""
+        """Stage -> the fraction of its processes' time that they worked, 0 to 1."""
         with self._guard:
             return {name: min(1.0, seconds / processes / max(self.seconds, 1e-3))
                     for name, (seconds, processes) in self._stages.items()}
 
 
 def status(result: ItemResult) -> str:
-    """The status of an image whatever the number of its explanations."""
+    """The status of an image, however many explanations it has."""
     if result.status != "done":
         return result.status
     is_ok = any(explanation.status == "ok" for explanation in result.explanations)

@@ -123,7 +123,7 @@ class Lane:
             self._wait()
 
     def draw(self, figures: Sequence[Figures], then: Callable[[List[str]], None]) -> None:
-        """Have the decoders draw figures besides; only while ``results`` runs.
+        """Have the decoders draw figures as well; only while ``results`` runs.
 
         Parameters
         ----------
@@ -160,7 +160,7 @@ class Lane:
         self.close()
 
     def _enter(self, tag: Tag, items: Sequence[Item]) -> "_BatchInFlight[Tag]":
-        """Begin a batch: its images go to the decoders, and all that can be read to the net."""
+        """Begin a batch: its images go to the decoders, and from there to the net."""
         batch = _BatchInFlight(tag, items, [self._free.popleft() for _ in items], self._net.add)
         for index, item in enumerate(items):
             label = Outcome.of(self._true_label, item)
@@ -217,7 +217,7 @@ class _BatchInFlight(Generic[Tag]):
 
     def receiver(self, index: int, true_label: Optional[int]
                  ) -> "Callable[[Outcome[Decoded]], None]":
-        """What takes the decoder's answer about an item."""
+        """The function that takes the decoder's answer about an item."""
         item = self._items[index]
 
         def receive(outcome: "Outcome[Decoded]") -> None:
@@ -238,7 +238,7 @@ class _BatchInFlight(Generic[Tag]):
         return receive
 
     def finish(self, index: int, result: ItemResult) -> None:
-        """Take the result of an item that never comes to the net."""
+        """Take the result of an item that never reaches the net."""
         self._results[index] = result
         self._count_decoded()
 
@@ -271,7 +271,7 @@ def default_decoders(devices: Sequence[str]) -> int:
 
 
 def _slot_size(model: LoadedModel) -> int:
-    """Bytes of what the net reads of one image, and a little more."""
+    """A little more than the bytes that the net reads of one image."""
     side = 1 + max(max(preprocessing.size) for preprocessing in model.inputs.values())
     prepared = prepare(np.zeros((side, side, 3), np.uint8), model.inputs)
     return sum(blobs.nbytes + 64 for blobs in prepared.blobs.values())

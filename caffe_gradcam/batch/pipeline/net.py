@@ -1,4 +1,4 @@
-"""The net in a process of its own, and how a batch that it does not survive is taken apart."""
+"""The net in a process of its own, and how a batch that crashes it is divided."""
 
 import os
 import time
@@ -15,8 +15,8 @@ from prototxt_tools.errors import EngineFailed, InputError, Outcome
 
 # The net has its next batches at hand when it is done with one.
 _AT_HAND = 3
-# Nobody knows who killed a process: so the same batch is tried twice, in the same composition,
-# before it is taken apart, and before an image that is alone is given up.
+# A process may be killed from outside: so a batch is tried twice, in the same composition, before
+# it is divided, and before an image that is alone is given up.
 _ATTEMPTS = 2
 _STARTS = 3
 # Seconds for reading the weights and finding the device, which may be slow.
@@ -123,7 +123,7 @@ class Net:
         self._waiting.append(batch)
 
     def feed(self) -> None:
-        """Send what the net shall do next."""
+        """Send the next batches to the net."""
         while self._is_open and self._waiting and len(self._sent) < _AT_HAND:
             batch = self._waiting.popleft()
             if not self._sent:
@@ -132,7 +132,7 @@ class Net:
             try:
                 self._child.pipe.send(list(batch.inputs))
             except OSError:
-                return  # It has died; receive learns that.
+                return  # It has died, which `receive` notices.
 
     def receive(self) -> None:
         """Take an answer, and pass it to its batch.
@@ -161,7 +161,7 @@ class Net:
             self._answer(self._sent.popleft(), value)
 
     def check(self) -> None:
-        """Stop the process if it has been at one batch, or at its start, for too long."""
+        """Stop the process if one batch, or its start, takes too long."""
         limit = self._timeout if self._is_open else max(self._timeout, _OPENING)
         if (self._sent or not self._is_open) and time.monotonic() - self._since > limit:
             self._child.kill()
@@ -185,7 +185,7 @@ class Net:
             verbose=verbose)
 
     def _restart(self, error: InputError) -> None:
-        """Start another process; the first batch that it had is the one that it died of."""
+        """Start another process; the first batch that the old one had made it die."""
         was_open = self._is_open
         batches, self._sent = list(self._sent), deque()
         self._starts += not was_open

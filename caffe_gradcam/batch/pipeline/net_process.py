@@ -30,7 +30,7 @@ def serve(pipe: Connection, count: int, size: int, descriptor: int, recipe: Reci
     except InputError as error:
         pipe.send(("refused", error, 0.0))
         return
-    # torch's version is a class of its own, which would bring torch into the other process.
+    # torch's version is an object of torch, which would import torch in the other process.
     description = {name: str(value) for name, value in explainer.engine.description.items()}
     pipe.send(("open", description, time.perf_counter() - started))
     while True:
@@ -47,7 +47,7 @@ def _answer(explainer: Explainer, asker: Asker, memory: SharedMemory, inputs: Li
             ) -> "Outcome[List[Outcome[Prediction]]]":
     try:
         return Outcome.of(_explain, explainer, asker, memory, inputs)
-    except Exception as error:  # ours or the engine's: the run goes on without this batch
+    except Exception as error:  # a fault of the engine or of this package: the run continues
         message = str(error).strip().split("\n")[0]
         return Outcome(error=EngineError(f"{type(error).__name__}: {message}"))
 

@@ -119,7 +119,7 @@ class _Writer:
         self._queue.put(part)
 
     def check(self) -> None:
-        """Raise what went wrong in the thread."""
+        """Raise the error of the thread, if there is one."""
         if self._error:
             raise self._error
 

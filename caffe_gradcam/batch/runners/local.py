@@ -10,6 +10,7 @@ from caffe_gradcam.batch.output.plan import Plan
 from caffe_gradcam.batch.pipeline.lane import Lane, default_decoders
 from caffe_gradcam.batch.pipeline.part_writing import explain_parts
 from caffe_gradcam.batch.progress import Progress
+from caffe_gradcam.engines.contract import precision_note
 from caffe_gradcam.explaining.recipe import Recipe
 
 
@@ -52,6 +53,9 @@ def run(plan: Plan, recipe: Recipe, options: Options, numbers: Sequence[int], pr
                 explain_parts(plan, lane, shared, options.drawing, progress.warn)
                 if lane.description:
                     engines.append(lane.description)
+                    note = precision_note(lane.description, recipe.running.precision)
+                    if note:
+                        progress.warn(note)
         except BaseException as error:
             progress.stop.set()
             errors.append(error)

@@ -22,9 +22,9 @@ from caffe_gradcam.explaining.recipe import Recipe
 from prototxt_tools.errors import EngineError, EngineMissing, InputError
 
 _TICK = 0.5
-# Seconds without any actor after which somebody should hear of it.
+# Seconds without any actor after which the user is told.
 _LONG = 60.0
-# How often a part may crash its actor before that is nobody else's fault.
+# How often a part may crash its actor before the part is taken for the cause.
 _CRASHES = 5
 
 
@@ -90,7 +90,7 @@ class PartAnswer:
 
 
 class PartExplainer:
-    """An actor: a lane, and the parts that it writes."""
+    """An actor: it explains parts on a lane of its own."""
 
     def __init__(self, output: str, recipe: Recipe, options: Options) -> None:
         self._plan = Plan.open(open_folder(output))

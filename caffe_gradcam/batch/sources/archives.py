@@ -14,7 +14,7 @@ from prototxt_tools.errors import InputError
 _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 _NOTES = (".cls", ".json")
 _LONGEST_NOTE = 1 << 20
-# Other texts and arrays that WebDataset's writers put beside an image.
+# Texts and arrays that WebDataset's writers put beside an image.
 _NO_IMAGES = re.compile(r"\.(txt|cls\d*|json|npy|npz|pth|pyd|pickle|pkl|id|index|seg\.png)$")
 
 
@@ -44,7 +44,7 @@ def open_lmdb(path: str) -> Any:
     file_path = os.path.join(path, "data.mdb") if os.path.isdir(path) else path
     size = os.path.getsize(file_path)
     if size < needed:
-        # To read a page behind the end of the file would kill the process.
+        # Reading a page beyond the end of the file would kill the process.
         environment.close()
         raise InputError(f"{file_path}: cut short: {size} bytes of {needed}; copy it again", path)
     return environment
@@ -95,9 +95,9 @@ def _samples(archive: tarfile.TarFile, path: str) -> Iterator[Tuple[str, List[ta
     sample, members = "", []  # type: Tuple[str, List[tarfile.TarInfo]]
     offset = -1
     for member in archive:
-        # tarfile remembers all that it has seen, which a long archive must not let it.
+        # tarfile keeps all members in memory, which would grow with the archive.
         archive.members = []  # type: ignore[attr-defined]
-        # Old Pythons follow a negative size backwards, for ever.
+        # Old Pythons follow a negative size backwards, in an endless loop.
         if member.size < 0 or member.offset <= offset:
             raise InputError(f"{path}: {member.name!r} has an impossible size; this tar is damaged",
                              path)
@@ -135,7 +135,7 @@ def _images(archive: tarfile.TarFile, path: str, name: str,
 
 
 def _columns(extension: str, data: bytes) -> Dict[str, Any]:
-    """What a member beside the image says of it, as columns of a table."""
+    """What a member beside the image specifies, as columns of a table."""
     text = data.decode("utf-8", "replace").strip()
     if extension == ".cls":
         return {"true_label": to_label(text, "the tar")}

@@ -58,7 +58,7 @@ def _subfolders(path: str) -> List[str]:
         return [entry.name for entry in os.scandir(path)
                 if not entry.name.startswith(".") and entry.is_dir()]
     except OSError:
-        return []  # The walk reports it.
+        return []  # `_walk` reports it.
 
 
 def _walk(path: str, prefix: str, above: Tuple[Any, ...]) -> Iterator[Tuple[str, str]]:
@@ -166,7 +166,7 @@ def open_stream(path: str) -> IO[bytes]:
 
 
 def resolve(name: str, table: str, root: Optional[str]) -> str:
-    """A path in a list as it is from here: relative to the root, or to the list's own folder."""
+    """The full path of a path in a list, which is relative to the root or to the list's folder."""
     if is_url(name) or os.path.isabs(name):
         return name
     if is_url(table) and not root:

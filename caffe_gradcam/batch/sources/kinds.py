@@ -61,12 +61,12 @@ def has_image_name(name: str) -> bool:
 def is_image(start: bytes) -> bool:
     """Whether a file with these first bytes is an image that OpenCV may read."""
     match = _IMAGE.match(start)
-    # A list of BMWs is no bitmap.
+    # A text may begin with BM; a bitmap has zeros there.
     return bool(match) and not (start.startswith(b"BM") and b"\0" not in start[:10])
 
 
 def is_image_file(path: str) -> bool:
-    """Whether a local file is an image by its name or, where that is silent, its contents."""
+    """Whether a local file is an image by its extension or by its first bytes."""
     if has_image_name(path):
         return True
     if not os.path.isfile(path):

@@ -13,7 +13,7 @@ from caffe_gradcam.batch.sources.item import Item
 from caffe_gradcam.model import images
 from prototxt_tools.errors import ImageError, InputError
 
-# No image is larger; what is has been made to fill memories.
+# Larger files are taken for attempts to fill the memory.
 MOST_BYTES = 1 << 28
 MOST_PIXELS = 1 << 26
 

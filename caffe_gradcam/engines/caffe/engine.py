@@ -34,11 +34,16 @@ class PycaffeEngine(Engine):
 
         super().__init__()
         check_precision(running.precision, ("fp32",), "Caffe")
-        document = nets.without_cudnn(rewrite.stock(Document.parse(net.prototxt)).document)
+        document = rewrite.stock(Document.parse(net.prototxt)).document
+        if running.ignore_unknown_fields:
+            document = nets.without_unknown_fields(document)
+        document = nets.without_cudnn(document)
         self._subnet = Subnet(replace(net, prototxt=document.text()), running)
         self._subnet.refuse_unknown_types(
             set(caffe.layer_type_list()), "this build of Caffe",
             "run the net in the fork of Caffe it was made for, or with the torch engine")
+        if not running.ignore_unknown_fields:
+            self._subnet.refuse_unknown_fields(caffe.layer_type_list(), nets.knows)
         self._caffe, self._device = caffe, device_index(running.device)
         self._choose_device()
         # Caffe allocates its blobs as it builds the net; the file's are needed only after that.
@@ -107,7 +112,7 @@ class PycaffeEngine(Engine):
                 raise EngineError(f"Caffe computed no gradient at blob {target!r}", target)
         return gradients
 
-    def replace_weights(self, weights: Mapping[str, List[np.ndarray]]) -> None:
+    def replace_weights(self, weights: Mapping[str, Sequence[np.ndarray]]) -> None:
         self.check_open()
         nets.copy_weights(self._net, self._subnet.check_replaced(weights))
         self._ran = False

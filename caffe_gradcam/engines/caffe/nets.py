@@ -7,6 +7,8 @@ import numpy as np
 
 from prototxt_tools import rewrite
 from prototxt_tools.errors import EngineError, InputError
+from prototxt_tools.net import fork_fields
+from prototxt_tools.net.net import Layer, Net
 from prototxt_tools.text.document import Document
 from prototxt_tools.text.edits import Edits
 
@@ -27,6 +29,28 @@ def without_cudnn(document: Document) -> Document:
             for field in parameters.value.all("engine") if parameters.is_message else ():
                 if not field.is_message and field.value.text in ("CUDNN", "2"):
                     edits.remove(field)
+    return edits.apply()
+
+
+def knows(layer: Layer) -> bool:
+    """Whether this build of Caffe knows every field of a layer: it may be a fork."""
+    from caffe.proto import caffe_pb2
+    from google.protobuf import text_format
+
+    field = layer.field
+    try:
+        text_format.Merge(field.source.text[field.start:field.end], caffe_pb2.NetParameter())
+    except text_format.ParseError:
+        return False
+    return True
+
+
+def without_unknown_fields(document: Document) -> Document:
+    """The net without the fields of layers that neither this build of Caffe nor a table knows."""
+    edits = Edits(document)
+    for layer in Net.parse(document).layers:
+        for field in [] if knows(layer) else fork_fields.material(layer):
+            edits.remove(field)
     return edits.apply()
 
 

@@ -26,7 +26,7 @@ from ..head import Head
 from ..running import NetToRun, Running
 from ..subnet import Subnet
 from . import devices, families, memory, schedule, trunk  # noqa: F401  (families registers)
-from .registry import LAYERS
+from .registry import BUILT_IN, LAYERS
 from .rules import Gate, Rule
 
 ADVICE = ('add it with @layer("{}") of caffe_gradcam.engines.torch, or run the net in a Caffe '
@@ -44,6 +44,8 @@ class TorchEngine(Engine):
         super().__init__()
         self._subnet = Subnet(net, running)
         self._subnet.refuse_unknown_types(set(LAYERS) | {"Input"}, "the torch engine", ADVICE)
+        if not running.ignore_unknown_fields:
+            self._subnet.refuse_unknown_fields(BUILT_IN.intersection(LAYERS))
         devices.survive_fork()
         self._device = devices.find(running.device, running.precision)
         self._precision = devices.usable_precision(self._device, running.precision)
@@ -108,7 +110,7 @@ class TorchEngine(Engine):
                                   f"{score!r} passes none", target)
         return arrays
 
-    def replace_weights(self, weights: Mapping[str, List[np.ndarray]]) -> None:
+    def replace_weights(self, weights: Mapping[str, Sequence[np.ndarray]]) -> None:
         self.check_open()
         for name, arrays in self._subnet.check_replaced(weights).items():
             layer = self._subnet.net.layer(name)

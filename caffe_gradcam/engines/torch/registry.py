@@ -1,7 +1,7 @@
 """Which function computes which layer type. This module loads no torch: plugins may import it."""
 
 import dataclasses
-from typing import TYPE_CHECKING, Any, Callable, Dict, List
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Set
 
 from prototxt_tools import layers
 
@@ -14,6 +14,8 @@ Tensors = List["torch.Tensor"]
 LayerFunction = Callable[[Message, Tensors, Tensors], Tensors]
 
 LAYERS: Dict[str, LayerFunction] = {}
+# The types whose functions are those of this package: their fields are known to be complete.
+BUILT_IN: Set[str] = set()
 
 
 def layer(*types: str, **record: Any) -> Callable[[LayerFunction], LayerFunction]:
@@ -53,6 +55,7 @@ def layer(*types: str, **record: Any) -> Callable[[LayerFunction], LayerFunction
     def register(function: LayerFunction) -> LayerFunction:
         for name in types:
             LAYERS[name] = function
+            BUILT_IN.discard(name)
         return function
     return register
 
@@ -61,6 +64,7 @@ def built_in(*types: str) -> Callable[[LayerFunction], LayerFunction]:
     """``layer`` for the functions of this package, which give way to those of users."""
     def register(function: LayerFunction) -> LayerFunction:
         for name in types:
-            LAYERS.setdefault(name, function)
+            if LAYERS.setdefault(name, function) is function:
+                BUILT_IN.add(name)
         return function
     return register

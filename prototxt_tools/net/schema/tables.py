@@ -226,15 +226,22 @@ FORK_MESSAGES = {
         "scale:float scale_h:uint32 scale_w:uint32 pad_out_h:bool=false pad_out_w:bool=false "
         "upsample_h:uint32 upsample_w:uint32"),
     # Fields added to messages of stock Caffe.
-    "BatchNormParameter": "engine:Engine=DEFAULT",
+    "BatchNormParameter": (
+        "engine:Engine=DEFAULT scale_bias:bool=false scale_filler:FillerParameter "
+        "bias_filler:FillerParameter relu:bool=false negative_slope:float=0"),
+    "ConvolutionParameter": (
+        "hole:uint32 hole_h:uint32 hole_w:uint32 relu:bool=false negative_slope:float=0"),
     "DropoutParameter": "scale_train:bool=true sample_weights_test:bool=false",
+    "ELUParameter": "lambda:float=1",
+    "EltwiseParameter": "relu:bool=false negative_slope:float=0",
+    "InnerProductParameter": "relu:bool=false negative_slope:float=0",
     "LayerParameter": (
         "engine:string bn_param:BNParameter interp_param:InterpParameter "
         "norm_param:NormalizeParameter permute_param:PermuteParameter "
         "prior_box_param:PriorBoxParameter psroi_pooling_param:PSROIPoolingParameter "
         "reorg_param:ReorgParameter roi_pooling_param:ROIPoolingParameter "
         "shuffle_channel_param:ShuffleChannelParameter upsample_param:UpsampleParameter"),
-    "PoolingParameter": "ceil_mode:bool=true torch_pooling:bool=false",
+    "PoolingParameter": "ceil_mode:bool=true torch_pooling:bool=false round_below:bool=false",
     "V1LayerParameter": (
         "bn_param:BNParameter roi_pooling_param:ROIPoolingParameter "
         "upsample_param:UpsampleParameter"),

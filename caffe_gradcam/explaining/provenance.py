@@ -32,12 +32,15 @@ class Provenance:
         What the user calls the image.
     crop : (int, int, int, int), optional
         x, y, width and height of the part that is asked about.
+    depends_on : optional
+        JSON values of whatever else a figure depends on, such as hashes of files.
     """
 
     recipe: Recipe
     options: FigureOptions
     image: str
     crop: Optional[Rectangle] = None
+    depends_on: Any = None
 
     def hash8(self) -> str:
         """Eight digits that stand for what a figure's name does not tell; empty by default.
@@ -67,7 +70,8 @@ class Provenance:
             shown.update(
                 question=explanation.question, layer=explanation.layer,
                 method=explanation.method, input=explanation.input)
-        digest = _digest(dict(shown, image=_absolute(self.image), recipe=_absolute_model(recipe)))
+        digest = _digest(dict(shown, image=_absolute(self.image), recipe=_absolute_model(recipe),
+                              depends_on=self.depends_on))
         return metadata.text_of(
             digest, dict(shown, recipe=self.recipe.to_dict(), version=__version__))
 
@@ -75,7 +79,8 @@ class Provenance:
 def _drawn(recipe: Recipe) -> Recipe:
     """A recipe reduced to what changes a figure."""
     running = Running(precision=recipe.running.precision,
-                      allow_missing=recipe.running.allow_missing)
+                      allow_missing=recipe.running.allow_missing,
+                      ignore_unknown_fields=recipe.running.ignore_unknown_fields)
     return dataclasses.replace(recipe, running=running)
 
 
