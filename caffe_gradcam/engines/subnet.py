@@ -1,7 +1,7 @@
 """The part of a net that an engine runs, checked before anything runs."""
 
 import mmap
-from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
