@@ -9,6 +9,9 @@ from prototxt_tools import shapes
 from prototxt_tools.net.net import Net
 from prototxt_tools.text.document import Document
 
+# Random numbers that are drawn at a time.
+PART = 1 << 18
+
 
 class Builder:
     """Writes layers in V2 or V1; each method returns the top it makes."""
@@ -265,8 +268,14 @@ def _values(kind, index, shape, random):
     if index:
         return random.uniform(-0.1, 0.2, shape).astype(np.float32)
     fan_in = int(np.prod(shape[1:]))
-    values = random.standard_normal(shape) if fan_in < 20000 else random.uniform(-1.7, 1.7, shape)
-    return (values * np.sqrt(2.0 / fan_in)).astype(np.float32)
+    values = np.empty(int(np.prod(shape)), np.float32)
+    # Part by part: VGG-16's largest blob would take a gigabyte of float64 besides.
+    for begin in range(0, len(values), PART):
+        part = values[begin:begin + PART]
+        drawn = (random.standard_normal(len(part)) if fan_in < 20000
+                 else random.uniform(-1.7, 1.7, len(part)))
+        part[...] = drawn * np.sqrt(2.0 / fan_in)
+    return values.reshape(shape)
 
 
 def write_model(folder, text, seed=0):

@@ -2,7 +2,8 @@
 
 The engine dies of images whose red is ``ABORTS``, hangs at those of ``HANGS``, does not bear
 two of ``LARGE`` at once, refuses those of ``REFUSED`` and fails of ``BREAKS`` with an error of
-its own; all others it explains.
+its own. After an image of ``STICKS`` it fails of every further one, as CUDA does after some
+errors. All others it explains.
 """
 
 import os
@@ -12,9 +13,9 @@ import numpy as np
 from fake_engine import FakeEngine
 
 from caffe_gradcam.processes import child
-from prototxt_tools.errors import EngineError, OutOfMemory
+from prototxt_tools.errors import EngineError, EngineFailed, OutOfMemory
 
-ABORTS, HANGS, LARGE, REFUSED, BREAKS = 200, 210, 220, 230, 240
+ABORTS, HANGS, LARGE, REFUSED, BREAKS, STICKS = 200, 210, 220, 230, 240, 250
 _IMPORT = "from caffe_gradcam.processes.child"
 PROGRAM = child._PROGRAM.replace(_IMPORT, "import faulty\nfaulty.install()\n" + _IMPORT)
 # Seconds per batch, for tests that need to find a run at work.
@@ -22,6 +23,8 @@ PAUSE = float(os.environ.get("FAULTY_PAUSE", "0"))
 
 
 class FaultyEngine(FakeEngine):
+    is_lost = False
+
     def forward(self, inputs, keep):
         reds = np.rint(inputs["data"][:, 2].max(axis=(1, 2)) * 100).astype(int).tolist()
         time.sleep(PAUSE)
@@ -37,6 +40,9 @@ class FaultyEngine(FakeEngine):
             raise EngineError("the engine refuses this batch")
         if BREAKS in reds:
             raise ZeroDivisionError("a bug")
+        self.is_lost = self.is_lost or STICKS in reds
+        if self.is_lost:
+            raise EngineFailed("the engine can run nothing more in this process")
         return super().forward(inputs, keep)
 
 

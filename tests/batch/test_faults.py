@@ -6,7 +6,7 @@ import subprocess
 import threading
 
 import pytest
-from faulty import ABORTS, BREAKS, HANGS, LARGE, REFUSED
+from faulty import ABORTS, BREAKS, HANGS, LARGE, REFUSED, STICKS
 from processes import command_line, family, kill, wait_for
 from tables import column, explain, picture, pictures, table
 
@@ -43,6 +43,15 @@ def test_pictures_that_a_net_refuses_fail_one_by_one_in_one_process(model, tmp_p
     assert errors[1] == "the engine refuses this batch"
     assert errors[6] == "ZeroDivisionError: a bug"
     assert [one for one in errors if one] == [errors[1], errors[6]]
+
+
+def test_a_net_that_can_run_nothing_more_is_replaced(model, tmp_path):
+    source = pictures(tmp_path / "in", 12)
+    picture(source / "0005.png", red=STICKS)
+    summary = explain(model, source, tmp_path / "out", part_size=12)
+    assert summary.counts == {"ok": 11, "empty": 0, "unreadable": 0, "failed": 1}
+    row, = [row for row in table(tmp_path / "out") if row["status"] == "failed"]
+    assert (row["item"], row["error"]) == (5, "the engine can run nothing more in this process")
 
 
 @pytest.mark.filterwarnings("ignore:a batch of")

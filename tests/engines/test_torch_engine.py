@@ -9,7 +9,8 @@ import pytest
 from nets import AROUND, BRANCHES
 from opened import open_net
 
-from prototxt_tools.errors import EngineError, OutOfMemory
+from prototxt_tools.errors import EngineError, EngineFailed, OutOfMemory
+from prototxt_tools.net.net import Net
 
 torch = pytest.importorskip("torch")
 
@@ -62,7 +63,7 @@ def test_a_blob_goes_when_nothing_more_reads_it_unless_it_is_kept(watched, path)
 
 
 def test_a_gpu_that_is_not_there_is_said(write_weights):
-    with pytest.raises(EngineError, match="CUDA devices here, so there is no cuda:99"):
+    with pytest.raises(EngineError, match="CUDA devices? here, so there is no cuda:99"):
         open_net("torch", BRANCHES, write_weights(BRANCHES), ["score"], ["join"],
                     device="cuda:99")
 
@@ -89,6 +90,50 @@ def test_a_batch_beyond_memory_is_told_apart_and_a_smaller_one_runs(complaint, p
             assert values["score"].shape == (2, 3)
     finally:
         del LAYERS["Greedy"]
+
+
+@pytest.mark.parametrize("message", [
+    "CUDA error: device-side assert triggered\nCUDA kernel errors might be reported later",
+    "CUDA error: an illegal memory access was encountered\nmore",
+    "CUDA error: unspecified launch failure"])
+@pytest.mark.parametrize("is_backward", [False, True])
+def test_an_error_after_which_cuda_is_lost_is_that_of_a_failed_engine(message, is_backward, path):
+    class Breaking(torch.autograd.Function):
+        @staticmethod
+        def forward(context, x):
+            return x * 1
+
+        @staticmethod
+        def backward(context, gradient):
+            raise RuntimeError(message)
+
+    @layer("Breaking")
+    def breaking(layer_message, bottoms, weights):
+        if not is_backward:
+            raise RuntimeError(message)
+        return [Breaking.apply(bottoms[0])]
+
+    text = AROUND.format('layer { name: "it" type: "Breaking" bottom: "conv" top: "it" }')
+    try:
+        with open_net("torch", text, path, ["score"], ["conv"]) as engine:
+            with pytest.raises(EngineFailed, match="can run nothing more in this") as failed:
+                engine.forward({"data": np.ones((2, 2, 6, 6))}, ["score"])
+                engine.backward("score", np.ones((2, 3)), ["conv"])
+        assert message.split("\n")[0] in str(failed.value) and "\n" not in str(failed.value)
+    finally:
+        del LAYERS["Breaking"]
+
+
+@pytest.mark.parametrize("kind, parameters, values", [
+    ("Embed", "embed_param { input_dim: 4 num_output: 2 bias_term: false }", [0, 4]),
+    ("Embed", "embed_param { input_dim: 4 num_output: 2 bias_term: false }", [-1, 3]),
+    ("BatchReindex", "", [0, 4]), ("BatchReindex", "", [-1, 0])])
+def test_an_index_outside_is_refused_before_it_breaks_cuda(kind, parameters, values):
+    message = Net.parse(f'layer {{ name: "it" type: "{kind}" {parameters} }}').layers[0].message
+    index = torch.tensor(values, dtype=torch.float32)
+    bottoms = [index] if kind == "Embed" else [torch.ones(4, 2), index]
+    with pytest.raises(EngineError, match="layer 'it': its indices range from .* between 0 and 3"):
+        LAYERS[kind](message, bottoms, [torch.ones(4, 2)])
 
 
 def precisely(path, precision):

@@ -141,8 +141,9 @@ def test_upsample_puts_values_back_where_max_pooling_took_them():
     close(gradient.sum(), (seed * kept).sum())
 
 
-def test_upsample_refuses_a_mask_from_a_larger_blob():
-    mask = np.full((1, 1, 2, 2), 99, np.float32)
+@pytest.mark.parametrize("index", [16, 99, -1])
+def test_upsample_refuses_a_mask_from_another_blob(index):
+    mask = np.full((1, 1, 2, 2), index, np.float32)
     with pytest.raises(EngineError, match="mask points outside 4 x 4"):
         run("Upsample", "upsample_param { scale: 2 }", [random(1, 1, 2, 2), mask])
 

@@ -152,6 +152,9 @@ class Net:
             self.description, self._is_open, self._starts = value, True, 0
         elif kind == "refused":
             raise value
+        elif kind == "failed":
+            self._child.kill()
+            self._restart(value)
         else:
             self._busy(seconds)
             self._since = time.monotonic()

@@ -1,7 +1,6 @@
 """The process of the net: it opens the engine, then explains batches until its pipe closes."""
 
 import time
-import traceback
 from multiprocessing.connection import Connection
 from typing import List, Union
 
@@ -15,11 +14,14 @@ from caffe_gradcam.explaining.explanation import Result
 from caffe_gradcam.explaining.recipe import Recipe
 from caffe_gradcam.model.preprocess import Prepared
 from caffe_gradcam.processes.memory import SharedMemory
-from prototxt_tools.errors import EngineError, InputError, Outcome
+from prototxt_tools.errors import EngineError, EngineFailed, InputError, Outcome
 
 
 def serve(pipe: Connection, count: int, size: int, descriptor: int, recipe: Recipe) -> None:
-    """Answer each list of inputs with an outcome; its value is a list with one for each input."""
+    """Answer each list of inputs with an outcome; its value is a list with one for each input.
+
+    An engine that can run nothing more ends the process, and another one takes its place.
+    """
     memory = SharedMemory(count, size, descriptor)
     started = time.perf_counter()
     try:
@@ -35,6 +37,9 @@ def serve(pipe: Connection, count: int, size: int, descriptor: int, recipe: Reci
         inputs = pipe.recv()
         started = time.perf_counter()
         answer = _answer(explainer, asker, memory, inputs)
+        if isinstance(answer.error, EngineFailed):
+            pipe.send(("failed", answer.error, time.perf_counter() - started))
+            return
         pipe.send(("done", answer, time.perf_counter() - started))
 
 
@@ -42,8 +47,9 @@ def _answer(explainer: Explainer, asker: Asker, memory: SharedMemory, inputs: Li
             ) -> "Outcome[List[Outcome[Prediction]]]":
     try:
         return Outcome.of(_explain, explainer, asker, memory, inputs)
-    except Exception:  # a fault of the engine or of this package: the run continues
-        return Outcome(error=EngineError(traceback.format_exc().strip().splitlines()[-1]))
+    except Exception as error:  # a fault of the engine or of this package: the run continues
+        message = str(error).strip().split("\n")[0]
+        return Outcome(error=EngineError(f"{type(error).__name__}: {message}"))
 
 
 def _explain(explainer: Explainer, asker: Asker, memory: SharedMemory, inputs: List[NetInput]

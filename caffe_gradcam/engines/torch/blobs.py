@@ -7,6 +7,24 @@ from prototxt_tools.errors import EngineError
 from .registry import Message, Tensors, built_in
 
 
+def indices(message: Message, blob: torch.Tensor, count: int) -> torch.Tensor:
+    """A blob's values as indices below a count.
+
+    On CUDA an index outside would break every later call of the process.
+
+    Raises
+    ------
+    EngineError
+        A value is negative, or not below the count.
+    """
+    index = blob.long()
+    if index.numel() and not 0 <= int(index.min()) <= int(index.max()) < count:
+        raise EngineError(f"layer {message.name!r}: its indices range from {int(index.min())} to "
+                          f"{int(index.max())}; they must lie between 0 and {count - 1}",
+                          message.name)
+    return index
+
+
 @built_in("Split")
 def split(message: Message, bottoms: Tensors, weights: Tensors) -> Tensors:
     return bottoms * len(message.top)
@@ -82,7 +100,7 @@ def tile(message: Message, bottoms: Tensors, weights: Tensors) -> Tensors:
 @built_in("BatchReindex")
 def batch_reindex(message: Message, bottoms: Tensors, weights: Tensors) -> Tensors:
     x, index = bottoms
-    return [x[index.reshape(-1).long()]]
+    return [x[indices(message, index.reshape(-1), x.shape[0])]]
 
 
 @built_in("DummyData")

@@ -13,6 +13,11 @@ from . import trunk
 HALVES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 # The first cards with arithmetic in tf32 and bf16: Ampere's. Older ones leave tf32 out silently.
 _AMPERE = (8, 0)
+# After these errors, CUDA refuses every further call of the process.
+_FATAL_WORDS = (
+    "an illegal memory access", "an illegal instruction", "device-side assert", "hardware stack",
+    "misaligned address", "invalid program counter", "launch failure", "launch timed out",
+    "uncorrectable ECC error", "uncorrectable NVLink error")
 _IMPORTED_BY = os.getpid()
 
 
@@ -46,9 +51,10 @@ def find(name: str, precision: str) -> torch.device:
                           "and newer do")
     if index is None:
         return torch.device("cpu")
-    if index >= torch.cuda.device_count():
-        raise EngineError(f"torch sees {torch.cuda.device_count()} CUDA devices here, so there is "
-                          f"no {name}")
+    count = torch.cuda.device_count()
+    if index >= count:
+        devices = "1 CUDA device" if count == 1 else f"{count or 'no'} CUDA devices"
+        raise EngineError(f"torch sees {devices} here, so there is no {name}", name)
     return torch.device("cuda", index)
 
 
@@ -70,6 +76,11 @@ def processor_has_bf16() -> bool:
         return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
     except (AttributeError, RuntimeError):  # An old torch does not know.
         return False
+
+
+def is_fatal(error: Exception) -> bool:
+    """Whether CUDA is lost to the rest of this process after an error."""
+    return "CUDA" in str(error) and any(words in str(error) for words in _FATAL_WORDS)
 
 
 def set_tf32(precision: str) -> None:

@@ -17,7 +17,7 @@ from typing import (
 import numpy as np
 import torch
 
-from prototxt_tools.errors import EngineError, OutOfMemory
+from prototxt_tools.errors import EngineError, EngineFailed, OutOfMemory
 from prototxt_tools.net.net import Layer
 
 from ..contract import Engine, check_rule, rectifies
@@ -31,8 +31,8 @@ from .rules import Gate, Rule
 
 ADVICE = ('add it with @layer("{}") of caffe_gradcam.engines.torch, or run the net in a Caffe '
           'that has it')
-# What torch's allocators write on CUDA and on a CPU.
-MEMORY_WORDS = "out of memory", "can't allocate memory"
+# What torch's allocators write on CUDA and on a CPU, and cuBLAS and cuDNN without a workspace.
+MEMORY_WORDS = "out of memory", "can't allocate memory", "STATUS_ALLOC_FAILED"
 
 Blobs = Dict[str, torch.Tensor]
 
@@ -73,7 +73,7 @@ class TorchEngine(Engine):
         self._subnet.check_blobs(keep)
         arrays = self._subnet.check_inputs(inputs)
         self._blobs, self._marked = None, {}
-        with self._memory():
+        with self._translated_errors():
             return self._forward(arrays, keep)
 
     def forward_from(self, blob: str, value: np.ndarray, keep: Iterable[str],
@@ -88,7 +88,7 @@ class TorchEngine(Engine):
             if side not in self._blobs:
                 raise EngineError(f"layers behind blob {blob!r} read blob {side!r} too, which is "
                                   "gone; name it in what the forward keeps", side)
-        with self._memory(), torch.no_grad():
+        with self._translated_errors(), torch.no_grad():
             tensors = {side: self._blobs[side] if chosen is None else self._blobs[side][chosen]
                        for side, chosen in chosen_rows.items()}
             tensors[blob] = trunk.laid_out(torch.from_numpy(value).to(self._device))
@@ -102,21 +102,12 @@ class TorchEngine(Engine):
         self._subnet.check_backward(score, targets)
         if self._blobs is None:
             raise EngineError("backward needs a forward before it")
-        top = self._blobs[score]
-        seed = torch.from_numpy(np.array(top_diff, np.float32)).to(self._device)
-        gradients: Sequence[Optional[torch.Tensor]] = [None] * len(targets)
-        if top.requires_grad:
-            self._choose_products()
-            with self._memory(), self._rule.set(rule):
-                gradients = torch.autograd.grad(
-                    top, [self._marked[target] for target in targets], seed.reshape(top.shape),
-                    retain_graph=True, allow_unused=True)
-        arrays = {}
-        for target, gradient in zip(targets, gradients):
-            if gradient is None:
+        with self._translated_errors():
+            arrays = self._backward(self._blobs[score], top_diff, targets, rule)
+        for target in targets:
+            if target not in arrays:
                 raise EngineError(f"no gradient reaches blob {target!r}: a layer between it and "
                                   f"{score!r} passes none", target)
-            arrays[target] = _array(gradient)
         return arrays
 
     def replace_weights(self, weights: Mapping[str, Sequence[np.ndarray]]) -> None:
@@ -151,6 +142,20 @@ class TorchEngine(Engine):
         self._blobs = {name: blobs[name] for name in held}
         self._subnet.complete_shapes(held, lambda blob: tuple(blobs[blob].shape))
         return {name: _array(blobs[name]) for name in keep}
+
+    def _backward(self, top: torch.Tensor, top_diff: np.ndarray, targets: Sequence[str],
+                  rule: str) -> Dict[str, np.ndarray]:
+        """The gradients, as far as any reaches a target."""
+        if not top.requires_grad:
+            return {}
+        self._choose_products()
+        seed = torch.from_numpy(np.array(top_diff, np.float32)).to(self._device)
+        with self._rule.set(rule):
+            gradients = torch.autograd.grad(
+                top, [self._marked[target] for target in targets], seed.reshape(top.shape),
+                retain_graph=True, allow_unused=True)
+        return {target: _array(gradient) for target, gradient in zip(targets, gradients)
+                if gradient is not None}
 
     def _head(self, blob: str, keep: Sequence[str]) -> Head:
         key = blob, tuple(keep)
@@ -207,7 +212,7 @@ class TorchEngine(Engine):
                 tops = [Gate.apply(self._rule, bottoms[0], tops[0])]
             return tops
         except (RuntimeError, ValueError, IndexError) as error:
-            if _is_about_memory(error):
+            if _is_about_memory(error) or devices.is_fatal(error):
                 raise
             sizes = " and ".join(" x ".join(map(str, bottom.shape)) for bottom in bottoms)
             reason = str(error).split("\n")[0]
@@ -226,18 +231,21 @@ class TorchEngine(Engine):
         return contextlib.ExitStack()  # A null context, for Python 3.6 too.
 
     @contextlib.contextmanager
-    def _memory(self) -> Iterator[None]:
-        """Turn an allocator's complaint into an OutOfMemory."""
+    def _translated_errors(self) -> Iterator[None]:
+        """Raise OutOfMemory for torch's errors of memory, EngineFailed where CUDA is lost."""
         try:
             yield
         except RuntimeError as error:
+            reason = str(error).strip().split("\n")[0]
+            if devices.is_fatal(error):
+                raise EngineFailed(f"the torch engine can run nothing more in this process "
+                                   f"({reason})") from error
             if not _is_about_memory(error):
                 raise
             if self._blobs is None:  # It was a forward; otherwise what the last one left stays.
                 self._marked = {}
             if self._device.type == "cuda":
                 torch.cuda.empty_cache()
-            reason = str(error).strip().split("\n")[0]
             raise OutOfMemory(f"the memory of {self._device} does not hold this batch; give a "
                               f"smaller one ({reason})") from None
 
@@ -267,7 +275,9 @@ def _sent(array: np.ndarray, device: torch.device) -> torch.Tensor:
     """The array on the device, on its way while the processor goes on."""
     tensor = torch.from_numpy(array)
     if device.type == "cuda":
-        tensor = tensor.pin_memory()
+        # Otherwise the memory is pinned for the first card, which takes half a gigabyte of it.
+        with torch.cuda.device(device):
+            tensor = tensor.pin_memory()
     return tensor.to(device, non_blocking=True)
 
 
@@ -277,4 +287,5 @@ def _is_about_memory(error: Exception) -> bool:
 
 def _array(tensor: torch.Tensor) -> np.ndarray:
     """A copy, since the tensor lives on in the graph that backward walks."""
-    return np.array(tensor.detach().cpu().numpy())
+    array = tensor.detach().cpu().numpy()
+    return np.array(array) if tensor.device.type == "cpu" else array

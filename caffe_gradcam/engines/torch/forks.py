@@ -101,7 +101,7 @@ def upsample(message: Message, bottoms: Tensors, weights: Tensors) -> Tensors:
     height = param.upsample_h or x.shape[2] * scale[0] - param.pad_out_h
     width = param.upsample_w or x.shape[3] * scale[1] - param.pad_out_w
     index = bottoms[1].flatten(2).long()
-    if int(index.max()) >= height * width:
+    if not 0 <= int(index.min()) <= int(index.max()) < height * width:
         raise EngineError(f"layer {message.name}: its mask points outside {height} x {width}; it "
                           "must come from a pooling layer with a bottom of that size",
                           message.name)

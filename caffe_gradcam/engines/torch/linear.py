@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from . import products
+from .blobs import indices
 from .registry import Message, Tensors, built_in
 
 
@@ -26,7 +27,8 @@ def inner_product(message: Message, bottoms: Tensors, weights: Tensors) -> Tenso
 @built_in("Embed")
 def embed(message: Message, bottoms: Tensors, weights: Tensors) -> Tensors:
     param = message.embed_param
-    top = F.embedding(bottoms[0].long(), weights[0].reshape(param.input_dim, param.num_output))
+    index = indices(message, bottoms[0], param.input_dim)
+    top = F.embedding(index, weights[0].reshape(param.input_dim, param.num_output))
     return [top + weights[1].reshape(-1) if param.bias_term else top]
 
 

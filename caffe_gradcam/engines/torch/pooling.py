@@ -96,7 +96,7 @@ def pooling(message: Message, bottoms: Tensors, weights: Tensors) -> Tensors:
         return [ave_pool(x, window)]
     if message.pooling_param.pool == message.pooling_param.MAX:
         top, index = max_pool(x, window)
-        return [top, index.to(x.dtype)][:max(1, len(message.top))]
+        return [top, index.to(x.dtype)] if len(message.top) > 1 else [top]
     raise EngineError(f"layer {message.name!r}: stochastic pooling runs only in Caffe on a GPU; "
                       "set pool to MAX or AVE", message.name)
 

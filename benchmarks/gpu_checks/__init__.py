@@ -1,0 +1,1 @@
+"""The checks of a GPU that ``scripts/check-gpu`` runs, each in its own process."""
