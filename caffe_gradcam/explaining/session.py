@@ -28,8 +28,7 @@ if TYPE_CHECKING:
 _HIGHEST = Top(1)
 _KEYWORDS = ("images", "classes", "method", "layers", "color", "engine", "device", "precision",
              "gradient", "placement", "fuse", "samples", "trust", "allow_missing",
-             "ignore_unknown_fields", "timeout",
-             "verbose", "plugins", "batch")
+             "ignore_unknown_fields", "timeout", "verbose", "plugins", "batch")
 
 
 class Explanations(List[Explanation]):
@@ -104,8 +103,8 @@ class Model(LoadedModel):
             Layers or blobs whose maps are drawn; without it, the model's own.
         color : str
             "BGR" or "RGB": the order of the channels in arrays and tensors.
-        engine, device, precision, trust, allow_missing, ignore_unknown_fields, timeout, \
-verbose, plugins
+        engine, device, precision, trust, allow_missing, ignore_unknown_fields
+        timeout, verbose, plugins
             On what it runs: see ``caffe_gradcam.engines.running.Running``.
         gradient, placement, fuse, samples
             How it is explained: see ``caffe_gradcam.explaining.settings.Explaining``.
@@ -130,9 +129,10 @@ verbose, plugins
         if isinstance(batch, bool) or not isinstance(batch, (int, np.integer)) or batch < 1:
             raise QuestionError(f"batch must be a whole number of at least 1, not {batch!r}",
                                 "batch")
-        running = Running(engine, device, precision, trust, allow_missing,
-                          ignore_unknown_fields, timeout, verbose,
-                          plugins=_names(plugins, "plugins"))
+        running = Running(
+            engine, device, precision, trust=trust, allow_missing=allow_missing,
+            ignore_unknown_fields=ignore_unknown_fields, timeout=timeout, verbose=verbose,
+            plugins=_names(plugins, "plugins"))
         import_plugins(running.plugins)  # They may register the method.
         explaining = Explaining(_names(method, "method"), _names(layers or (), "layers"), fuse,
                                 gradient, placement, samples)
