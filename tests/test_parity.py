@@ -96,7 +96,7 @@ def real_model(request):
 
 
 def test_both_engines_agree_on_every_blob_of_learned_nets(caffe, torch, real_model):
-    text, score, target = real_model.prototxt, real_model.score, real_model.targets[0]
+    text, score, target = real_model.prototxt, real_model.score, real_model.layers[0]
     blobs = blobs_of(text, score)
     data = definitions.random_input((2,) + real_model.shapes["data"][1:])
     results = []
