@@ -80,7 +80,7 @@ def _is_alive(pid):
         return False
 
 
-def wait_for(condition, seconds=30.0):
+def wait_for(condition, seconds=60.0):
     """Wait until something holds; fails where it does not."""
     end = time.monotonic() + seconds
     while not condition():
