@@ -7,7 +7,7 @@ import zipfile
 
 import pytest
 
-from caffe_gradcam.zoo import archives
+from caffe_gradcam.model import archives
 from prototxt_tools.errors import InputError
 
 
@@ -125,3 +125,47 @@ def test_files_of_the_folder_s_own_are_left_alone(tmp_path, folder):
     archive = tar(tmp_path / "a.tar", [("x/fetched.json", b"lies"), ("x/net", b"1")], "w")
     assert archives.unpack(archive, folder, without=("fetched.json",)) == ["net"]
     assert os.listdir(folder) == ["net"]
+
+
+def with_sum(header):
+    """A tar header with the check sum that it must have."""
+    blank = header[:148] + b" " * 8 + header[156:]
+    return blank[:148] + b"%06o\0 " % sum(blank) + blank[156:]
+
+
+def test_a_member_of_negative_size_is_damage(tmp_path, folder):
+    header = tarfile.TarInfo("deploy.prototxt").tobuf(tarfile.USTAR_FORMAT)
+    negative = with_sum(header[:124] + b"\xff" * 10 + b"\xfe\x00" + header[136:])
+    path = tmp_path / "a.tar"
+    path.write_bytes(negative + b"\0" * 1024)
+    assert "damaged: a member of negative size" in refused(str(path), folder)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2, zipfile.ZIP_DEFLATED])
+def test_a_flipped_bit_in_a_zip_is_damage(tmp_path, folder, method):
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(str(path), "w", method) as archive:
+        archive.writestr("deploy.prototxt", os.urandom(4000))
+    data = bytearray(path.read_bytes())
+    data[60] ^= 0xff
+    path.write_bytes(bytes(data))
+    assert "a.zip: damaged" in refused(str(path), folder)
+
+
+def test_a_flipped_bit_in_a_tar_is_damage(tmp_path, folder):
+    path = tar(tmp_path / "a.tar.xz", [("deploy.prototxt", os.urandom(40000))], "w:xz")
+    data = bytearray(open(path, "rb").read())
+    data[len(data) // 2] ^= 0xff
+    open(path, "wb").write(bytes(data))
+    assert "a.tar.xz: damaged" in refused(path, folder)
+
+
+def test_a_method_of_compression_that_python_lacks_is_named(tmp_path, folder):
+    path = tmp_path / "a.zip"
+    zipped(path, [("deploy.prototxt", b"name: 'x'" * 100)])
+    data = path.read_bytes()
+    for start in (data.index(b"PK\1\2") + 10, 8):
+        data = data[:start] + b"\x61\0" + data[start + 2:]  # WavPack
+    path.write_bytes(data)
+    message = refused(str(path), folder)
+    assert "cannot be unpacked here" in message and "unpack it by hand" in message

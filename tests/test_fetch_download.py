@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import os
 import socket
+import time
 
 import pytest
 
@@ -346,3 +347,47 @@ def test_a_place_that_cannot_be_written_is_said_in_one_sentence(place, tmp_path)
     with serving({"/a": [Answer(GOOD)]}) as server:
         with pytest.raises(InputError, match="cannot be written"):
             attempt(file(server.url + "/a"), place)
+
+
+def test_a_server_that_sends_byte_by_byte_is_given_up(place):
+    begin = time.monotonic()
+    with serving({"/a": [Answer(GOOD, drip=0.02)]}) as server:
+        assert "answers too slowly" in refusal(file(server.url + "/a"), place)
+    assert time.monotonic() - begin < 5 and len(server.requests) == HASTY.tries
+
+
+def test_a_body_without_end_is_given_up_at_the_limit(place, tmp_path):
+    policy = dataclasses.replace(HASTY, largest=50000)
+    with serving({"/a": [Answer(GOOD, length=-1)]}) as server, pytest.raises(InputError) as caught:
+        download.download(file(server.url + "/a", hashes={}), place, policy, quiet=True)
+    assert "gives more than 50000 bytes" in str(caught.value)
+    assert os.listdir(str(tmp_path)) == []
+
+
+def test_the_body_of_a_redirect_is_not_read(place):
+    moved = Answer(GOOD, 302, {"Location": "/b"}, length=1 << 50)
+    with serving({"/a": [moved], "/b": [Answer(GOOD)]}) as server:
+        attempt(file(server.url + "/a"), place)
+    assert content(place) == GOOD
+
+
+@pytest.mark.parametrize("raw", [
+    b"nonsense\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nxx\r\n",
+    b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\nxx",
+    b"HTTP/1.1 200 OK\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\nxx",
+    b"HTTP/1.1 206 OK\r\nContent-Range: bytes x-y/z\r\n\r\nxx",
+    b"HTTP/1.1 302 OK\r\nLocation: http://[::1/\r\n\r\n",
+    b"HTTP/1.1 302 OK\r\nLocation: http://\xff\xfe:99999999/\r\n\r\n",
+    b"HTTP/1.1 302 OK\r\nLocation: http://a..b/\r\n\r\n",
+    b"HTTP/1.1 302 OK\r\nLocation: \r\n\r\n",
+    b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 300 + b"\r\n",
+    b"HTTP/1.1 200 OK\r\nX: " + b"y" * 100000 + b"\r\n\r\n",
+    b"HTTP/1.1 429 OK\r\nRetry-After: Mon, 99 Foo 99999 99:99:99 GMT\r\n\r\n",
+    b"",
+])
+def test_whatever_a_server_answers_is_one_sentence_and_nothing_is_left(place, tmp_path, raw):
+    with serving({"/a": [Answer(raw=raw)]}) as server:
+        message = refusal(file(server.url + "/a"), place)
+    assert "\n" not in message and message.startswith("net.caffemodel: cannot be fetched")
+    assert [name for name in os.listdir(str(tmp_path)) if ".part" not in name] == []

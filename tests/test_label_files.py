@@ -9,7 +9,8 @@ from caffe_gradcam.model.model import LoadedModel
 from prototxt_tools.errors import ModelError, QuestionError
 
 NET = """
-layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 dim: 3 dim: 8 dim: 6 } } }
+layer { name: "data" type: "Input" top: "data"
+        input_param { shape { dim: 1 dim: 3 dim: 8 dim: 6 } } }
 layer { name: "conv" type: "Convolution" bottom: "data" top: "conv"
         convolution_param { num_output: 4 kernel_size: 3 } }
 layer { name: "fc" type: "InnerProduct" bottom: "conv" top: "fc"

@@ -23,13 +23,18 @@ class Answer:
     ranges : bool
         Whether a Range is heeded.
     length : int, optional
-        A Content-Length to claim.
+        A Content-Length to claim; -1 for none.
+    drip : float
+        Seconds after each byte.
+    raw : bytes, optional
+        All that is sent, head included.
     """
 
     def __init__(self, body=b"", status=200, headers=None, only=None, stall=0, ranges=True,
-                 length=None):
+                 length=None, drip=0, raw=None):
         self.body, self.status, self.headers = body, status, headers or {}
         self.only, self.stall, self.ranges, self.length = only, stall, ranges, length
+        self.drip, self.raw = drip, raw
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
@@ -45,6 +50,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self._send(answer)
 
     def _send(self, answer):
+        if answer.raw is not None:
+            self.wfile.write(answer.raw)
+            return
         status, body, extra = answer.status, answer.body, dict(answer.headers)
         wanted = self.headers.get("Range")
         tag = self.headers.get("If-Range")
@@ -61,10 +69,14 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         for name, value in extra.items():
             self.send_header(name, value)
         length = answer.length if answer.length is not None else len(body)
-        self.send_header("Content-Length", str(length))
+        if length >= 0:
+            self.send_header("Content-Length", str(length))
         self.send_header("Connection", "close")
         self.end_headers()
-        self.wfile.write(body[:answer.only])
+        for index in range(len(body) if answer.drip else 0):
+            self.wfile.write(body[index:index + 1])
+            time.sleep(answer.drip)
+        self.wfile.write(b"" if answer.drip else body[:answer.only])
         self.wfile.flush()
         if answer.stall:
             time.sleep(answer.stall)

@@ -68,6 +68,20 @@ def check(index: int, count: Optional[int]) -> int:
     return index
 
 
+def are_sides(labels: Optional[Sequence[str]], count: Optional[int], link: str) -> bool:
+    """Whether labels name the two sides of one score: what it speaks against, then for.
+
+    Parameters
+    ----------
+    labels : sequence of str or None
+    count : int or None
+        How many scores the net gives; None where that is known only when it has run.
+    link : str
+        "softmax", "sigmoid" or "none". A Softmax makes 1 of a single score, so it has no sides.
+    """
+    return labels is not None and len(labels) == 2 and count == 1 and link != "softmax"
+
+
 def names(label: str) -> List[str]:
     """The names that a label gives, between its commas."""
     return [name.strip() for name in label.split(",")]

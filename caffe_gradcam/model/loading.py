@@ -18,7 +18,7 @@ from typing import (
 
 import numpy as np
 
-from caffe_gradcam.model import blobs, folder, label_files, readme
+from caffe_gradcam.model import blobs, folder, label_files, labels, readme
 from caffe_gradcam.model.fields import READERS, is_nothing
 from caffe_gradcam.model.preprocess import CHANNELS, LETTERBOX, Preprocessing
 from prototxt_tools import shapes as blob_shapes
@@ -88,7 +88,7 @@ def load(kind: Type[Loaded], path: "StrPath", weights: "Optional[StrPath]",
         link=link,
         layers=tuple(blobs.checked_target(graph, score, shapes, name) for name in chosen),
         layers_are_certain=end is None or not is_default,
-        class_names=_class_names(given, shapes.get(score)),
+        class_names=_class_names(given, shapes.get(score), link),
         origins=given.origins,
         warnings=tuple(given.warnings),
     )
@@ -236,7 +236,7 @@ class _Preprocessings:
         return 1.0, "assumed: values from 0 to 255"
 
 
-def _class_names(given: _Given, score_shape: Optional[Tuple[int, ...]]
+def _class_names(given: _Given, score_shape: Optional[Tuple[int, ...]], link: str
                  ) -> Optional[Tuple[str, ...]]:
     path = folder.find_labels(given.folder)
     default = (path, "found: " + os.path.basename(path)) if path else (None, "found: none")
@@ -245,7 +245,7 @@ def _class_names(given: _Given, score_shape: Optional[Tuple[int, ...]]
         return None
     names = tuple(label_files.load(source)) if isinstance(source, str) else source
     count = score_shape[1] if score_shape and len(score_shape) > 1 else None
-    problem = label_problem(names, count)
+    problem = label_problem(names, count, link)
     if problem:
         file = source if isinstance(source, str) else "labels"
         given.warnings.append(f"{file}: {problem}")
@@ -253,12 +253,9 @@ def _class_names(given: _Given, score_shape: Optional[Tuple[int, ...]]
     return names
 
 
-def label_problem(names: Sequence[str], count: Optional[int]) -> Optional[str]:
-    """Why names cannot belong to so many classes, or None.
-
-    One score may have two labels: of what it speaks against, and of what it speaks for.
-    """
-    if count is None or len(names) == count or (count == 1 and len(names) == 2):
+def label_problem(names: Sequence[str], count: Optional[int], link: str) -> Optional[str]:
+    """Why names cannot belong to so many scores, or None; see ``labels.are_sides``."""
+    if count is None or len(names) == count or labels.are_sides(names, count, link):
         return None
     hints = {count - 1: "; a line for the background may be missing",
              count + 1: "; there may be a line for the background, an empty line or a heading too "

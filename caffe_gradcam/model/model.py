@@ -234,7 +234,7 @@ class LoadedModel:
                 self.graph, self.score, complete, self.inputs)
         changed = dataclasses.replace(self, shapes=complete, layers=layers, origins=origins,
                                       layers_are_certain=True)
-        problem = loading.label_problem(self.class_names or (), changed.class_count)
+        problem = loading.label_problem(self.class_names or (), changed.class_count, self.link)
         if self.class_names and problem:
             return dataclasses.replace(changed, class_names=None,
                                        warnings=self.warnings + (f"labels: {problem}",))
@@ -242,9 +242,13 @@ class LoadedModel:
 
     @property
     def class_count(self) -> Optional[int]:
-        """The number of classes, or None where it is not known before the net has run."""
+        """The number of classes, or None where it is not known before the net has run.
+
+        One score with two class names tells two classes apart: see ``labels.are_sides``.
+        """
         shape = self.shapes.get(self.score)
-        return None if shape is None else (shape[1] if len(shape) > 1 else 1)
+        count = None if shape is None else (shape[1] if len(shape) > 1 else 1)
+        return 2 if class_labels.are_sides(self.class_names, count, self.link) else count
 
     def class_name(self, index: int) -> Optional[str]:
         """The name of a class, or None."""

@@ -4,12 +4,17 @@ What has arrived is kept as ``NAME.part`` beside the file's path, to be continue
 """
 
 import email.utils
+import http.client
 import json
 import os
 import random
+import re
+import socket
+import threading
 import time
+import urllib.parse
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterator, Mapping, Optional, Sequence, Tuple
 
 from caffe_gradcam import __version__
 from caffe_gradcam.zoo import hashes, links
@@ -20,6 +25,9 @@ from prototxt_tools.errors import FetchError, InputError
 _PIECE = 1 << 14
 # The bytes that an attempt must bring to count as success; else a slow server never ends.
 _WORTH_IT = 1 << 18
+# What a connection and the head of an answer may take beyond their own limits, in seconds.
+_GRACE = 5
+_NO_HTTP = "answers something that is not proper HTTP"
 _TEMPORARY = (408, 425, 429, 500, 502, 503, 504)
 _PAGES = (b"<!doctype html", b"<html", b"<?xml")
 _LFS = b"version https://git-lfs.github.com/spec/"
@@ -40,6 +48,10 @@ class Policy:
         for a longer one is given up.
     redirects : int
         At most so many.
+    slowest : float
+        Bytes per second, on average over ``stall`` seconds, below which a connection is given up.
+    largest : int
+        The most bytes of a file whose size is not known.
     """
 
     connect: float = 15
@@ -48,6 +60,8 @@ class Policy:
     pause: float = 1
     longest_pause: float = 60
     redirects: int = 10
+    slowest: float = 100
+    largest: int = 8 << 30
 
 
 class _Refused(Exception):
@@ -90,7 +104,7 @@ def download(file: File, path: str, policy: Optional[Policy] = None, quiet: bool
     FetchError
         No address gave it; the message tells what each answered, and where a person can get it.
     """
-    session = _session(policy or Policy())
+    session = _session()
     answers = []
     for url in file.urls:
         try:
@@ -116,14 +130,13 @@ def _unavailable(file: File, path: str, answers: Sequence[str]) -> str:
     return f"{file.name}: cannot be fetched ({tried}){by_hand(file, path)}"
 
 
-def _session(policy: Policy) -> Any:
+def _session() -> Any:
     try:
         import requests
     except ImportError:
         raise FetchError("fetching models needs requests; pip install requests",
                          "requests") from None
     session = requests.Session()
-    session.max_redirects = policy.redirects
     # Compressed answers have no ranges, and another length than the file's.
     session.headers.update({"Accept-Encoding": "identity",
                             "User-Agent": "caffe-gradcam/" + __version__})
@@ -178,16 +191,12 @@ class _Transfer:
 
     def _attempt(self) -> None:
         import requests
+        import urllib3
 
         offset, headers = self._resumable()
         try:
-            with self.session.get(
-                links.direct(self.url), headers=headers, stream=True,
-                timeout=(self.policy.connect, self.policy.stall),
-            ) as answer:
+            with self._answer(links.direct(self.url), headers) as answer:
                 self._take(answer, offset)
-        except requests.TooManyRedirects:
-            raise _Refused("leads in circles") from None
         except (requests.exceptions.InvalidSchema, requests.exceptions.InvalidURL,
                 requests.exceptions.MissingSchema):
             raise _Refused("leads to an address that is neither http nor https") from None
@@ -205,6 +214,28 @@ class _Transfer:
                          weight=1 if was_reached else 2) from None
         except requests.RequestException:
             raise _Later("breaks off") from None
+        except (ValueError, http.client.HTTPException, urllib3.exceptions.HTTPError):
+            # What requests lets through: malformed headers and addresses of redirects.
+            raise _Refused(_NO_HTTP) from None
+
+    def _answer(self, url: str, headers: Mapping[str, str]) -> Any:
+        """The answer behind all redirects, whose own bodies are never read."""
+        policy = self.policy
+
+        def ask() -> Any:
+            return self.session.get(url, headers=headers, stream=True, allow_redirects=False,
+                                    timeout=(policy.connect, policy.stall))
+
+        for _ in range(policy.redirects + 1):
+            answer = _within(policy.connect + policy.stall + _GRACE, ask)
+            target = self.session.get_redirect_target(answer)
+            if target is None:
+                return answer
+            answer.close()
+            url = urllib.parse.urljoin(url, target)
+            if not re.match("https?://[^/]", url):
+                raise _Refused("leads to an address that is neither http nor https")
+        raise _Refused("leads in circles")
 
     def _take(self, answer: Any, offset: int) -> None:
         """Write the content of an answer."""
@@ -244,14 +275,18 @@ class _Transfer:
             total=total, initial=offset, unit="B", unit_scale=True, desc=self.file.name,
             disable=True if self.quiet else None, leave=False,
         ) as progress:
-            for piece in answer.iter_content(_PIECE):
+            limit = self.policy.largest if self.file.size is None else self.file.size
+            pace = _Pace(self.policy)
+            for piece in _pieces(answer):
                 if not offset:
                     _check_beginning(piece)
                 offset += len(piece)
-                if self.file.size is not None and offset > self.file.size:
-                    raise _Refused(f"gives more than {self.file.size} bytes")
+                if offset > limit:
+                    self._forget()
+                    raise _Refused(f"gives more than {limit} bytes")
                 file.write(piece)
                 progress.update(len(piece))
+                pace.check(len(piece))
 
     def _past_the_end(self, answer: Any, offset: int) -> None:
         """Nothing follows what was received: it is whole, or of another file."""
@@ -291,6 +326,66 @@ class _Transfer:
         for path in (self.part, self.note_path):
             if os.path.exists(path):
                 os.remove(path)
+
+
+class _Pace:
+    """Raises _Later where bytes come so slowly that the file would take for ever."""
+
+    def __init__(self, policy: Policy) -> None:
+        self.policy = policy
+        self.begin, self.count = time.monotonic(), 0
+
+    def check(self, count: int) -> None:
+        """Count some bytes that came."""
+        self.count += count
+        seconds = time.monotonic() - self.begin
+        if seconds < self.policy.stall:
+            return
+        if self.count < seconds * self.policy.slowest:
+            raise _Later("answers too slowly")
+        self.begin, self.count = time.monotonic(), 0
+
+
+def _pieces(answer: Any) -> Iterator[bytes]:
+    """The body as it comes: the bytes of a slow server are not collected first."""
+    import urllib3
+
+    raw = answer.raw
+    read = raw.read1 if hasattr(raw, "read1") else raw._fp.read1  # urllib3 1 hides it.
+    weight = 2  # A host that gives nothing will hardly come back within seconds.
+    while True:
+        try:
+            piece = read(_PIECE)
+        except (socket.timeout, urllib3.exceptions.TimeoutError):
+            raise _Later("answers too slowly", weight=weight) from None
+        except (OSError, http.client.HTTPException, urllib3.exceptions.HTTPError):
+            raise _Later("breaks off") from None
+        except ValueError:  # Of the length of a chunk.
+            raise _Refused(_NO_HTTP) from None
+        if not piece:
+            return
+        weight = 1
+        yield piece
+
+
+def _within(seconds: float, function: Callable[[], Any]) -> Any:
+    """The value of a function, or what it raises; _Later where it takes longer."""
+    outcome: Dict[str, Any] = {}
+
+    def run() -> None:
+        try:
+            outcome["value"] = function()
+        except BaseException as error:  # noqa: B902 - raised again in the caller's thread
+            outcome["error"] = error
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if thread.is_alive():
+        raise _Later("answers too slowly")
+    if "error" in outcome:
+        raise outcome["error"]
+    return outcome["value"]
 
 
 def _misread(path: str, reader: Optional[Callable[[str], Any]]) -> Optional[str]:
@@ -333,5 +428,6 @@ def _retry_after(answer: Any) -> Optional[float]:
 
 
 def _number(text: Optional[str]) -> Optional[int]:
+    """A number of at most 18 digits in a header."""
     text = (text or "").strip()
-    return int(text) if text.isdigit() else None
+    return int(text) if re.match("[0-9]{1,18}$", text) else None

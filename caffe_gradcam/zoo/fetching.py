@@ -6,8 +6,9 @@ import os
 import shutil
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
+from caffe_gradcam.model import archives
 from caffe_gradcam.model import folder as model_folder
-from caffe_gradcam.zoo import archives, cache, download, entries, hashes, labelsets, registry
+from caffe_gradcam.zoo import cache, download, entries, hashes, labelsets, registry
 from caffe_gradcam.zoo.entries import Entry, File
 from prototxt_tools import weights as weight_files
 from prototxt_tools.errors import FetchError, InputError, ModelError
@@ -17,7 +18,7 @@ from prototxt_tools.text.document import Document
 OFFLINE = "CAFFE_GRADCAM_OFFLINE"
 _SPARE = 64 << 20
 # Files of a model's folder that no archive may bring.
-_RESERVED = (model_folder.README, cache.RECORD, cache.LOCK)
+_RESERVED = (model_folder.README, cache.RECORD, cache.LOCK, registry.LINK)
 # What tells a file from any other where no hash is known.
 _READERS: Dict[str, Callable[[str], Any]] = {
     "weights": weight_files.load, "prototxt": Document.load, "mean": model_folder.read_mean}

@@ -4,7 +4,8 @@ import os
 import re
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
-from caffe_gradcam.zoo import archives, download
+from caffe_gradcam.model import archives
+from caffe_gradcam.zoo import download
 from caffe_gradcam.zoo.entries import File
 from prototxt_tools.errors import FetchError
 from prototxt_tools.files import write_bytes
