@@ -244,6 +244,15 @@ def parameter_count(layer: Layer) -> int:
         raise _unbuildable(layer, [], error) from error
 
 
+def namesakes(net: Net) -> Dict[str, List[Layer]]:
+    """The layers with weights that share their name with another such layer, by name."""
+    by_name: Dict[str, List[Layer]] = {}
+    for layer in net.layers:
+        if layers.of(layer.type).blobs is not None and parameter_count(layer):
+            by_name.setdefault(layer.name, []).append(layer)
+    return {name: group for name, group in by_name.items() if len(group) > 1}
+
+
 def _unbuildable(layer: Layer, bottoms: Sequence[Optional[Shape]],
                  error: Exception) -> PrototxtError:
     given = " on " + " and ".join(map(str, bottoms)) if bottoms else ""

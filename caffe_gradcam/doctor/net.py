@@ -1,11 +1,12 @@
 """A model's files, before anything runs."""
 
 import os
-from typing import Any, Dict, Iterable, List, Optional, Sequence, Set, Tuple
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Set, Tuple
 
 import numpy as np
 
 from caffe_gradcam.doctor.findings import Finding, error, fine, note, warning
+from caffe_gradcam.engines.subnet import separate
 from caffe_gradcam.model import folder as model_folder
 from caffe_gradcam.model.model import LoadedModel
 from prototxt_tools import layers, shapes
@@ -93,14 +94,17 @@ def purpose(net: Net) -> List[Finding]:
 def examine_weights(model: LoadedModel) -> List[Finding]:
     """Whether the weights fit the net, and whether their values make sense."""
     try:
-        weights = weight_files.load(model.weights)
-        net = model.graph.net
+        separated = separate(model.graph.net.document, model.weights)
+        weights = dict(separated.weights)
+        graph = Graph(Net.parse(separated.document).at("TEST"))
+        net = graph.net
         expected = shapes.parameters(net, dict(model.shapes))
     except InputError as problem:
         return [error("weights", str(problem), "fetch the file again")]
-    fit = weight_files.check(expected, weights)
-    needed = {net.layers[index].name for index in model.graph.ancestors([model.score])}
+    fit = weight_files.check(expected, separated.weights)
+    needed = {net.layers[index].name for index in graph.ancestors([model.score])}
     findings = _misfits(fit, needed) + _values(weights, needed)
+    findings += _zero_factors(net, weights, needed) + _shared_names(model.graph.net)
     if fit.extra and not fit.missing:
         findings.append(note("weights", f"{len(fit.extra)} layers of the file are not in the net: "
                              + _some(fit.extra)))
@@ -123,7 +127,31 @@ def _misfits(fit: weight_files.Check, needed: Set[str]) -> List[Finding]:
     return findings
 
 
-def _values(weights: Dict[str, List[np.ndarray]], needed: Set[str]) -> List[Finding]:
+def _zero_factors(net: Net, weights: Mapping[str, Sequence[np.ndarray]],
+                  needed: Set[str]) -> List[Finding]:
+    """BatchNorms whose third blob is 0, so that Caffe takes their mean and variance for 0."""
+    names = [layer.name for layer in net.layers
+             if layer.type == "BatchNorm" and layer.name in needed
+             and len(weights.get(layer.name, ())) == 3 and not np.any(weights[layer.name][2])]
+    if not names:
+        return []
+    return [error(
+        "weights", f"the factor (third blob) of BatchNorm {_some(names)} is 0, so Caffe takes "
+        "mean and variance for 0 and multiplies by about 300",
+        "these statistics were never learned, or a converter left the factor out: set it to 1 if "
+        "mean and variance are the values themselves")]
+
+
+def _shared_names(net: Net) -> List[Finding]:
+    """Layers with weights that share a name."""
+    return [warning(
+        "net", f"{len(group)} layers with weights are named {name}; Caffe would copy all weights "
+        "of that name into the first, and here each gets its own, in order",
+        "give the layers different names: prototxt-tools rewrite --stock --weights")
+        for name, group in shapes.namesakes(net).items()]
+
+
+def _values(weights: Mapping[str, Sequence[np.ndarray]], needed: Set[str]) -> List[Finding]:
     findings = []
     for name, blobs in weights.items():
         bad = sum(int(np.size(blob) - np.isfinite(blob).sum()) for blob in blobs)

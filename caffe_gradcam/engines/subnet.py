@@ -73,9 +73,9 @@ class Subnet:
         if Net.parse(document).form in ("V0", "mixed"):
             document = rewrite.upgrade(document).document
         self._path = str(net.weights)
-        document = rewrite.cut(document, self.scores + self.targets).document
-        separated = _separated(document, self._path)
-        self.document = separated.document
+        separated = separate(document, self._path)
+        self.document = rewrite.cut(
+            separated.document, self.scores + self.targets).document
         self.net = Net.parse(self.document).at("TEST")
         self.graph = Graph(self.net)
         if not running.trust:
@@ -282,8 +282,15 @@ class Subnet:
             self.shapes = dict(self.shapes, **unknown)
 
 
-def _separated(document: Document, path: str) -> rewrite.WithWeights:
-    """The net and its weights with one layer, of a name of its own, for each step."""
+def separate(document: Document, path: str) -> rewrite.WithWeights:
+    """The net and the weights of a file with one layer, of a name of its own, for each step.
+
+    Raises
+    ------
+    WeightsError
+        The file cannot be read, or layers share a name and it is not known which weights belong
+        to which.
+    """
     weights = weight_files.load(path)
     try:
         return rewrite.separate(document, weights)

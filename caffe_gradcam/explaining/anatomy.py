@@ -6,11 +6,12 @@ import numpy as np
 
 from caffe_gradcam.engines.contract import Engine
 from caffe_gradcam.engines.running import NetToRun
-from caffe_gradcam.engines.subnet import share
+from caffe_gradcam.engines.subnet import separate, share
 from caffe_gradcam.explaining import heads
 from caffe_gradcam.explaining.passes import Pass, Seeds
 from caffe_gradcam.model.model import LoadedModel
-from prototxt_tools import weights as weight_files
+from prototxt_tools import shapes
+from prototxt_tools.errors import ModelError
 
 Weights = Mapping[str, List[np.ndarray]]
 OpenEngine = Callable[[NetToRun], Engine]
@@ -75,11 +76,21 @@ class Anatomy:
 
     def _biased_net(self) -> heads.BiasedNet:
         if self._biased is None:
+            document = self._model.graph.net.document
+            if separate(document, self._model.weights).notes:
+                raise ModelError(
+                    "layers of this net share a name or do the work of several, so that the "
+                    "biases cannot be told apart; rewrite it with prototxt-tools rewrite --stock "
+                    "--weights", self._model.weights)
             self._biased = heads.biased_net(
                 self._model.prototxt, self._model.score, self._loaded_weights())
         return self._biased
 
     def _loaded_weights(self) -> Dict[str, List[np.ndarray]]:
         if self._weights is None:
-            self._weights = share(self._model.graph.net, weight_files.load(self._model.weights))
+            net = self._model.graph.net
+            separated = separate(net.document, self._model.weights)
+            self._weights = share(net, separated.weights)
+            for name in shapes.namesakes(net):
+                del self._weights[name]
         return self._weights

@@ -8,7 +8,7 @@ import numpy as np
 
 from caffe_gradcam.asking.questions import Class, Top
 from caffe_gradcam.asking.seeds import Likelihood, Linear
-from caffe_gradcam.engines.subnet import share
+from caffe_gradcam.engines.subnet import separate, share
 from caffe_gradcam.explaining.explainer import BEST, Explainer
 from caffe_gradcam.explaining.explanation import Explanation, Result
 from caffe_gradcam.explaining.methods import heatmap
@@ -27,8 +27,9 @@ from caffe_gradcam.measuring.metrics import (
 )
 from caffe_gradcam.model.model import LoadedModel
 from caffe_gradcam.model.preprocess import Prepared, prepare
-from prototxt_tools import weights as weight_files
 from prototxt_tools.errors import InputError, Outcome, QuestionError
+from prototxt_tools.net.graph import Graph
+from prototxt_tools.net.net import Net
 
 # Stages in which the weights are randomised; the layers of a deep net are grouped.
 STAGES = 8
@@ -290,10 +291,11 @@ def check_questions(questions: Iterable[Any]) -> None:
 
 
 def loaded_weights(model: LoadedModel) -> sanity.Weights:
-    """The weights of the layers that the scores depend on, in the order of the net."""
-    graph = model.graph
+    """The weights of the layers that the scores depend on, named as in an engine, in order."""
+    separated = separate(model.graph.net.document, model.weights)
+    graph = Graph(Net.parse(separated.document).at("TEST"))
     needed = graph.ancestors([model.score])
-    weights = share(graph.net, weight_files.load(model.weights))
+    weights = share(graph.net, separated.weights)
     return {layer.name: weights[layer.name] for index, layer in enumerate(graph.net.layers)
             if index in needed and weights.get(layer.name)}
 

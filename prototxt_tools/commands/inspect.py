@@ -102,6 +102,8 @@ def _report(net: Dict[str, Any]) -> Iterator[str]:
                f"line {end['line']}) on: {end['reason']}")
     for problem in net["problems"]:
         yield "problem: " + problem
+    for note in net["notes"]:
+        yield "note: " + note
 
 
 _HEAD = ("layer", "type", "bottoms", "tops", "shape", "params", "MACs", "field", "stride", "offset")

@@ -4,11 +4,15 @@ import argparse
 import json
 import math
 from dataclasses import asdict
-from typing import Any, Dict, Iterator, List, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Tuple
 
 from prototxt_tools.commands import Commands, add_command
 from prototxt_tools.commands.files import read
 from prototxt_tools.commands.table import table
+from prototxt_tools.errors import WeightsError
+
+if TYPE_CHECKING:
+    from prototxt_tools.weights import Weights
 
 _EXAMPLES = """\
 examples:
@@ -27,7 +31,7 @@ def add(commands: Commands) -> None:
         summary="list the blobs of a weights file, compare two files, or check one against a net",
         description="List the blobs of a weights file with their statistics, or how far those "
         "of two files differ (the L2 norm of the difference over that of the first). The exit "
-        "code is 1 if they differ or do not fit the net.",
+        "code is 1 if they differ, do not fit the net, or lack weights of one of its layers.",
         examples=_EXAMPLES,
     )
     weights.add_argument("input", metavar="FILE", help="a .caffemodel or .caffemodel.h5")
@@ -55,22 +59,29 @@ def _weights(options: argparse.Namespace) -> int:
         other = weights.load(options.against)
         report["differences"] = [asdict(entry) for entry in weights.compare(arrays, other)]
     if options.net:
-        report["check"] = asdict(weights.check(_expected_shapes(options.net), arrays))
+        report["check"], report["notes"] = _check(options.net, options.input, arrays)
     if options.json:
         print(json.dumps(_finite(report), indent=1))
     else:
         print("\n".join(_lines(report)))
     differs = any(entry["distance"] for entry in report.get("differences", ()))
-    return 1 if differs or report.get("check", {}).get("problems") else 0
+    check = report.get("check", {})
+    return 1 if differs or check.get("problems") or check.get("missing") else 0
 
 
-def _expected_shapes(path: str) -> Dict[str, List[Tuple[int, ...]]]:
-    """The shapes of the weights that a net needs, by layer."""
-    from prototxt_tools import shapes
+def _check(net_path: str, path: str, arrays: "Weights") -> Tuple[Dict[str, Any], List[str]]:
+    """How weights fit a net, and what had to be done to the net before."""
+    from prototxt_tools import shapes, weights
     from prototxt_tools.net.net import Net
+    from prototxt_tools.rewrite import separate
 
-    net = Net.parse(read(path)).at("TEST")
-    return shapes.parameters(net, shapes.infer(net))
+    try:
+        separated = separate(read(net_path), arrays)
+    except WeightsError as error:
+        raise WeightsError(f"{path}: {error}", subject=path) from None
+    net = Net.parse(separated.document).at("TEST")
+    expected = shapes.parameters(net, shapes.infer(net))
+    return asdict(weights.check(expected, separated.weights)), list(separated.notes)
 
 
 def _lines(report: Dict[str, Any]) -> Iterator[str]:
@@ -85,6 +96,8 @@ def _lines(report: Dict[str, Any]) -> Iterator[str]:
         yield from table(head, [_row(entry) for entry in report["blobs"]])
     check = report.get("check")
     if check is not None:
+        for note in report["notes"]:
+            yield "note: " + note
         for problem in check["problems"]:
             yield "problem: " + problem
         for kind, words in (("missing", "not in the file"), ("extra", "not in the net")):

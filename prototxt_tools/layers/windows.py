@@ -62,11 +62,11 @@ def convolution_windows(
         window(parameters, "kernel", spatial, None),
         window(parameters, "stride", spatial, 1),
         window(parameters, "pad", spatial, 0),
-        _dilations(parameters, spatial),
+        dilations(parameters, spatial),
     )
 
 
-def _dilations(parameters: Message, spatial: int) -> List[int]:
+def dilations(parameters: Message, spatial: int) -> List[int]:
     """``dilation``; DeepLab has ``hole``, or ``hole_h`` and ``hole_w``, in its place."""
     halves = [parameters.HasField(name) for name in ("hole_h", "hole_w")]
     if not parameters.HasField("hole") and not any(halves):

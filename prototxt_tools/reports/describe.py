@@ -3,8 +3,9 @@
 from dataclasses import asdict
 from typing import Any, Dict, Iterable, List, Optional, Sequence, Union
 
-from prototxt_tools import shapes
+from prototxt_tools import layers, shapes
 from prototxt_tools.errors import InputError
+from prototxt_tools.net import fork_fields
 from prototxt_tools.net.graph import Candidate, Graph, Score, Target
 from prototxt_tools.net.net import Net
 from prototxt_tools.net.streams import stream_targets
@@ -32,7 +33,8 @@ def describe(net: Net, phase: str = "TEST", stages: Iterable[str] = (),
         parameters, multiply-adds and receptive field, null where unknown; ``outputs``;
         ``scores``, each with its targets; ``candidates`` (blobs with spatial extent);
         ``unknown_shapes``: the layers from which on shapes are unknown, each with the reason;
-        ``total``; and ``problems``: what stock Caffe refuses about the net.
+        ``total``; ``problems``: what stock Caffe refuses about the net; and ``notes``: what is
+        easily overlooked, such as layers that share a name.
 
     Raises
     ------
@@ -59,7 +61,24 @@ def describe(net: Net, phase: str = "TEST", stages: Iterable[str] = (),
         "unknown_shapes": list(map(asdict, shapes.unknown(built, sizes))),
         "total": asdict(cost.total(built, sizes)),
         "problems": check.problems(net, phase),
+        "notes": notes(built),
     }
+
+
+def notes(net: Net) -> List[str]:
+    """What is easily overlooked in a net at one phase, in sentences."""
+    sentences = []
+    for name, group in shapes.namesakes(net).items():
+        lines = " and ".join(str(layer.field.line) for layer in group)
+        sentences.append(
+            f"{len(group)} layers with weights are named {name} (lines {lines}): Caffe copies all "
+            "weights of that name into the first")
+    for layer in net.layers:
+        for field in fork_fields.material(layer) if layers.of(layer.type).blobs or (
+                layers.of(layer.type).shape) else ():
+            sentences.append(f"{field.name} in {layer.name} (line {field.line}) is not understood "
+                             "and may change what the layer computes")
+    return sentences
 
 
 def _layers(net: Net, sizes: Shapes) -> List[Dict[str, Any]]:

@@ -16,7 +16,8 @@ _NAMES = {
         DetectNetTransformation L1Loss
         default_forward_type default_backward_type default_forward_math default_backward_math
         forward_type backward_type forward_math backward_math global_grad_scale trt_param
-        detectnet_augmentation_param detectnet_groundtruth_param torch_pooling scale_bias shuffle
+        detectnet_augmentation_param detectnet_groundtruth_param torch_pooling scale_bias
+        scale_filler lambda shuffle
         cache img_rand_resize_lower img_rand_resize_upper horizontal_stretch_lower
         horizontal_stretch_upper vertical_stretch_lower vertical_stretch_upper""",
     "Intel Caffe": """
@@ -29,7 +30,7 @@ _NAMES = {
         class_weighting""",
     "DeepLab and PSPNet": """
         Interp DenseCRF DomainTransform SegAccuracy MatRead MatWrite ImageSegData BiasChannel
-        interp_param seg_accuracy_param mat_write_param densecrf_param domain_transform_param
+        hole hole_h hole_w interp_param seg_accuracy_param mat_write_param densecrf_param domain_transform_param
         mat_read_param label_type""",
     "SegNet, DeepLab or yjxiong's": "BN bn_param SyncBN",
     "Fast R-CNN (rbgirshick/caffe-fast-rcnn)": """

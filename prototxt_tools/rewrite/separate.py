@@ -91,25 +91,16 @@ def scale_name(name: str) -> str:
     return name + "/scale"
 
 
-def duplicates(net: Net) -> Dict[str, List[Layer]]:
-    """The layers with weights that share their name with another one, by name."""
-    by_name: Dict[str, List[Layer]] = {}
-    for layer in net.layers:
-        if layers.of(layer.type).blobs is not None and shapes.parameter_count(layer):
-            by_name.setdefault(layer.name, []).append(layer)
-    return {name: group for name, group in by_name.items() if len(group) > 1}
-
-
 def _with_own_names(document: Document, stored: Stored
                     ) -> Tuple[Document, Stored, Tuple[str, ...]]:
     """The document and the weights with different names for layers that share one."""
     net = Net.parse(document)
-    groups = duplicates(net.at("TEST"))
+    groups = shapes.namesakes(net.at("TEST"))
     if not groups:
         return document, stored, ()
     if net.form != "V2":
         document = upgrade_layers(document).document
-        groups = duplicates(Net.parse(document).at("TEST"))
+        groups = shapes.namesakes(Net.parse(document).at("TEST"))
     taken = {layer.name for layer in net.layers} | {name for name, _ in stored}
     edits, notes, names = Edits(document), [], {}
     for name, group in groups.items():
@@ -151,7 +142,7 @@ def _work(layer: Layer, stored: Mapping[str, Sequence[Blob]]) -> Dict[str, List[
         return {}
     message, work = layer.message, {}
     if layer.type == "BatchNorm" and (
-            scales_inside(message) or len(stored.get(layer.name, ())) == _WITH_SCALE):
+            scales_inside(message) or _is_of_nvidia(stored.get(layer.name, ()))):
         work["Scale"] = braced("scale_param", _fillers(layer), "bias_term: true")
     if layer.type == "ELU":
         factor = getattr(message.elu_param, "lambda")
@@ -201,8 +192,7 @@ def _divide(edits: Edits, layer: Layer, work: Mapping[str, List[str]]) -> str:
         lines += braced("layer", "name: " + quoted(name), "type: " + quoted(layer_type),
                         "bottom: " + top, "top: " + top, kept, learned, parameters)
     edits.insert_after(layer.field, fitted(layer.field, lines))
-    kinds = " and a ".join(work)
-    return f"gave what {describe_layer(layer)} does besides to a {kinds}"
+    return f"split {describe_layer(layer)} into a {' and a '.join([layer.type] + list(work))}"
 
 
 def _flat(entry: Any) -> str:
@@ -217,6 +207,8 @@ def _divided(stored: Stored, names: Set[str]) -> Stored:
     for name, blobs in stored:
         if name in names and len(blobs) == _WITH_SCALE:
             blobs = [Blob(blob.array.reshape(-1), False) for blob in _in_new_order(blobs)]
+            # This fork keeps the statistics themselves, and the third blob means nothing.
+            blobs[2] = Blob(np.ones(1, np.float32), False)
             divided.append((name, blobs[:_STATISTICS]))
             divided.append((scale_name(name), blobs[_STATISTICS:]))
         else:
@@ -224,12 +216,25 @@ def _divided(stored: Stored, names: Set[str]) -> Stored:
     return divided
 
 
+def _is_of_nvidia(blobs: Sequence[Blob]) -> bool:
+    """Whether the blobs of a BatchNorm tell that scale and bias are inside.
+
+    Five blobs in the later order, with a factor, may be Intel's, which divides by it.
+    """
+    return len(blobs) == _WITH_SCALE and (
+        _is_old_order(blobs) or bool((blobs[2].array == 1).all()))
+
+
+def _is_old_order(blobs: Sequence[Blob]) -> bool:
+    return blobs[-1].array.size == 1 < blobs[0].array.size
+
+
 def _in_new_order(blobs: Sequence[Blob]) -> List[Blob]:
     """Mean, variance, factor, scale, bias.
 
-    NVIDIA's fork before 0.16 has scale, bias, mean, variance, factor; the only number tells.
-    Source: ``Net::CopyTrainedLayersFrom`` in its ``net.cpp``.
+    Older versions of NVIDIA's fork have scale, bias, mean, variance, factor; where the single
+    number stands tells. Source: ``Net::CopyTrainedLayersFrom`` in its ``net.cpp``.
     """
-    if blobs[-1].array.size == 1 < blobs[0].array.size:
+    if _is_old_order(blobs):
         return [blobs[index] for index in (2, 3, 4, 0, 1)]
     return list(blobs)

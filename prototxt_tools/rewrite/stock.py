@@ -6,7 +6,7 @@ import numpy as np
 
 from prototxt_tools import layers, shapes
 from prototxt_tools.errors import InputError
-from prototxt_tools.layers.windows import convolution_windows
+from prototxt_tools.layers.windows import dilations
 from prototxt_tools.net import fork_fields, schema
 from prototxt_tools.net.net import Layer, Net
 from prototxt_tools.rewrite.data_shapes import data_shape
@@ -217,7 +217,10 @@ def _dilate(edits: Edits, document: Document, holes: List[Field]) -> List[str]:
         for parameters in layer.field.value.all("convolution_param"):
             fields = [field for field in parameters.value if field.start in starts]
             if fields:
-                height, width = convolution_windows(layer.message.convolution_param, 2)[3]
+                try:
+                    height, width = dilations(layer.message.convolution_param, 2)
+                except ValueError as error:
+                    raise fields[0].error(f"layer {layer.name} cannot be built: {error}") from error
                 sizes = [height] if height == width else [height, width]
                 line = " ".join(f"dilation: {size}" for size in sizes)
                 edits.replace(fields[0], line)

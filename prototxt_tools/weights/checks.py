@@ -8,7 +8,7 @@ from typing import Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 import numpy as np
 
 from prototxt_tools.weights.caffemodel import format_shape
-from prototxt_tools.weights.files import StoredShape, Weights
+from prototxt_tools.weights.files import StoredShape, Weights, occurrences
 
 Shape = Tuple[int, ...]
 Arrays = Mapping[str, Sequence[np.ndarray]]
@@ -137,11 +137,14 @@ def compare(a: Arrays, b: Arrays) -> List[Difference]:
 
 
 def describe(weights: Arrays) -> List[Statistics]:
-    """Shape and statistics of every blob; NaN where a blob has no finite value."""
+    """Shape and statistics of every blob of every layer, also where several have one name.
+
+    They are NaN where a blob has no finite value.
+    """
     return [
-        _statistics(layer_name, index, array)
-        for layer_name, arrays in weights.items()
-        for index, array in enumerate(arrays)
+        _statistics(layer_name, index, blob.array)
+        for layer_name, blobs in occurrences(weights)
+        for index, blob in enumerate(blobs)
     ]
 
 
