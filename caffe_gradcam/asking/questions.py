@@ -13,8 +13,10 @@ from caffe_gradcam.asking.seeds import (
     Likeness,
     Linear,
     Seed,
+    TwoSided,
     opposite,
     score_vectors,
+    sides,
     to_probabilities,
 )
 from caffe_gradcam.model.geometry import Region
@@ -35,12 +37,27 @@ class Context:
         Class index -> str or None.
     cells_of : callable
         Region of the image -> h x w weights with sum 1.
+    two_sided : bool
+        Whether K is 1 and the score tells two classes apart: it speaks for class 1, and its
+        negative for class 0.
     """
 
     scores: np.ndarray
     link: str
     class_name: Callable[[int], Optional[str]]
     cells_of: Callable[[Region], np.ndarray]
+    two_sided: bool = False
+
+    @property
+    def class_scores(self) -> np.ndarray:
+        """One score per class."""
+        blob = self.scores[np.newaxis]
+        return score_vectors(sides(blob) if self.two_sided else blob)[0]
+
+    def seed(self, text: str, class_index: Optional[int], weights: Dict[int, float]) -> Seed:
+        """The sum of the scores of some classes, each with its factor."""
+        linear = Linear(text, class_index, weights)
+        return TwoSided(linear) if self.two_sided else linear
 
 
 class Question:
@@ -58,8 +75,8 @@ class Class(Question):
     index: int
 
     def resolve(self, context: Context) -> List[Seed]:
-        index = _checked_class(self.index, len(context.scores))
-        return [Linear(_class_text(index, context), index, {index: 1.0})]
+        index = _checked_class(self.index, len(context.class_scores))
+        return [context.seed(_class_text(index, context), index, {index: 1.0})]
 
 
 @dataclass(frozen=True)
@@ -72,7 +89,7 @@ class Top(Question):
         _check_count("Top", self.count)
 
     def resolve(self, context: Context) -> List[Seed]:
-        best = ranking(score_vectors(context.scores[np.newaxis])[0])[:self.count]
+        best = ranking(context.class_scores)[:self.count]
         return [seed for index in best for seed in Class(index).resolve(context)]
 
 
@@ -86,12 +103,12 @@ class Weighted(Question):
         _check_count("Weighted", self.count)
 
     def resolve(self, context: Context) -> List[Seed]:
-        scores = score_vectors(context.scores[np.newaxis])[0]
+        scores = context.class_scores
         link = "softmax" if context.link == "none" else context.link
         probabilities = to_probabilities(scores, link)
         assert probabilities is not None
         weights = {index: float(probabilities[index]) for index in ranking(scores)[:self.count]}
-        return [Linear(f"top {len(weights)} weighted", None, weights)]
+        return [context.seed(f"top {len(weights)} weighted", None, weights)]
 
 
 @dataclass(frozen=True)
@@ -111,12 +128,12 @@ class Sum(Question):
             raise QuestionError("a Sum needs at least one class with its factor")
 
     def resolve(self, context: Context) -> List[Seed]:
-        sides: Dict[bool, List[str]] = {True: [], False: []}
+        texts: Dict[bool, List[str]] = {True: [], False: []}
         for index, factor in self.weights:
-            _checked_class(index, len(context.scores))
-            sides[factor > 0].append(_class_text(index, context))
-        text = " versus ".join(" + ".join(sides[side]) for side in (True, False) if sides[side])
-        return [Linear(text, None, dict(self.weights))]
+            _checked_class(index, len(context.class_scores))
+            texts[factor > 0].append(_class_text(index, context))
+        text = " versus ".join(" + ".join(texts[side]) for side in (True, False) if texts[side])
+        return [context.seed(text, None, dict(self.weights))]
 
 
 @dataclass(frozen=True)

@@ -206,6 +206,62 @@ class Opposite(Seed):
         return opposite(self.of.likelihood(link))
 
 
+@dataclass(frozen=True, eq=False)
+class TwoSided(Seed):
+    """A seed about the two classes that one score tells apart: see :func:`sides`.
+
+    Attributes
+    ----------
+    of : Seed
+        Of two classes. What it gives for class 0 counts negatively for the score.
+    """
+
+    of: Seed
+
+    @property
+    def text(self) -> str:  # type: ignore[override]  # read only here
+        """The question in words."""
+        return self.of.text
+
+    @property
+    def class_index(self) -> Optional[int]:  # type: ignore[override]  # read only here
+        """The one class that it is about, if there is one."""
+        return self.of.class_index
+
+    def values(self, scores: np.ndarray) -> np.ndarray:
+        return self.of.values(sides(scores))
+
+    def gradients(self, scores: np.ndarray) -> np.ndarray:
+        slopes = self.of.gradients(sides(scores))
+        difference: np.ndarray = slopes[:, 1] - slopes[:, 0]
+        return difference.reshape(scores.shape)
+
+    def within(self, cells: np.ndarray, region_text: str) -> Seed:
+        return TwoSided(self.of.within(cells, region_text))
+
+    def likelihood(self, link: str) -> Seed:
+        return TwoSided(self.of.likelihood(link))
+
+
+def sides(blob: np.ndarray) -> np.ndarray:
+    """The scores of the two classes that one score s tells apart: -s for class 0, s for class 1.
+
+    A Sigmoid makes 1 - p and p of them.
+
+    Parameters
+    ----------
+    blob : numpy.ndarray
+        N x 1 [x h x w].
+
+    Returns
+    -------
+    numpy.ndarray
+        N x 2 x positions.
+    """
+    by_position = _by_position(blob)
+    return np.concatenate([-by_position, by_position], axis=1)
+
+
 def opposite(seed: Seed) -> Opposite:
     """What speaks against the answer that a seed gives."""
     return Opposite("against " + seed.text, seed)

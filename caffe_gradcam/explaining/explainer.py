@@ -8,7 +8,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 import numpy as np
 
 from caffe_gradcam.asking.questions import Context, Question, Top, resolve
-from caffe_gradcam.asking.seeds import Seed, score_vectors, to_probabilities
+from caffe_gradcam.asking.seeds import Seed, score_vectors, sides, to_probabilities
 from caffe_gradcam.engines.contract import Engine
 from caffe_gradcam.engines.opening import open_engine
 from caffe_gradcam.engines.running import NetToRun, Running
@@ -20,6 +20,7 @@ from caffe_gradcam.explaining.memory import in_parts
 from caffe_gradcam.explaining.methods import COSTS, METHODS, Method, checked_maps
 from caffe_gradcam.explaining.passes import Pass, Seeds
 from caffe_gradcam.explaining.settings import Explaining
+from caffe_gradcam.model import labels
 from caffe_gradcam.model.geometry import Region
 from caffe_gradcam.model.model import LoadedModel
 from caffe_gradcam.model.preprocess import Prepared, prepare
@@ -211,9 +212,11 @@ class Explainer:
                 region, scores.shape[2:], self._placements[self.model.score])
             return cells
 
-        seeds = resolve(questions, Context(
-            _mean_row(scores), self.model.link, self.model.class_name, cells_of))
         vectors = score_vectors(scores)
+        two_sided = labels.are_sides(self.model.class_names, vectors.shape[1], self.model.link)
+        seeds = resolve(questions, Context(
+            _mean_row(scores), self.model.link, self.model.class_name, cells_of, two_sided))
+        vectors = score_vectors(sides(scores)) if two_sided else vectors
         probabilities = to_probabilities(vectors, self.model.link)
         return _Answer(vectors.mean(axis=0),
                        None if probabilities is None else probabilities.mean(axis=0),

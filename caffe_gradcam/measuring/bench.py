@@ -7,7 +7,7 @@ from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
 import numpy as np
 
 from caffe_gradcam.asking.questions import Class, Top
-from caffe_gradcam.asking.seeds import Likelihood, Linear
+from caffe_gradcam.asking.seeds import Linear, Seed, TwoSided
 from caffe_gradcam.engines.subnet import separate, share
 from caffe_gradcam.explaining.explainer import BEST, Explainer
 from caffe_gradcam.explaining.explanation import Explanation, Result
@@ -199,9 +199,10 @@ class Bench:
 
     def _seed(self, class_index: int) -> Any:
         """What is measured of a class: its probability, or its score where there is none."""
-        if self.model.link == "none":
-            return Linear("", class_index, {class_index: 1.0})
-        return Likelihood("", class_index, self.model.link)
+        seed: Seed = Linear("", class_index, {class_index: 1.0})
+        if self.model.has_two_sides:
+            seed = TwoSided(seed)
+        return seed if self.model.link == "none" else seed.likelihood(self.model.link)
 
     def _measurement(self, path: str, entry: _Map, values: Dict[str, np.ndarray]) -> Measurement:
         """The numbers that follow from the values of a map's variants."""

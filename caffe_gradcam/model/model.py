@@ -244,11 +244,19 @@ class LoadedModel:
     def class_count(self) -> Optional[int]:
         """The number of classes, or None where it is not known before the net has run.
 
-        One score with two class names tells two classes apart: see ``labels.are_sides``.
+        One score with two class names tells two classes apart.
         """
+        return 2 if self.has_two_sides else self._score_count
+
+    @property
+    def has_two_sides(self) -> bool:
+        """Whether one score speaks for the second of two classes and against the first."""
+        return class_labels.are_sides(self.class_names, self._score_count, self.link)
+
+    @property
+    def _score_count(self) -> Optional[int]:
         shape = self.shapes.get(self.score)
-        count = None if shape is None else (shape[1] if len(shape) > 1 else 1)
-        return 2 if class_labels.are_sides(self.class_names, count, self.link) else count
+        return None if shape is None else (shape[1] if len(shape) > 1 else 1)
 
     def class_name(self, index: int) -> Optional[str]:
         """The name of a class, or None."""
