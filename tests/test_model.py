@@ -288,9 +288,10 @@ def test_a_net_without_spatial_blobs_is_refused(folder):
     assert "no blob with spatial extent before fc" in refusal(folder)
 
 
-def test_a_training_net_is_refused(folder):
+def test_a_training_net_of_unknown_size_is_refused(folder):
     (folder / "deploy.prototxt").write_text(TRAINING % "")
-    assert "the net has no input blob; give a deploy net" in refusal(folder)
+    assert "no file tells the size of its input" in refusal(folder)
+    assert "give --size HEIGHTxWIDTH" in refusal(folder)
 
 
 def test_several_heads_are_said(folder):
@@ -549,13 +550,14 @@ inputs:
   left: {mean: 7, channel_order: RGB}
   right: {mean: none}""")
     lines = describe(LoadedModel.load(pair)).splitlines()
-    assert [line.split() for line in lines[1:5]] == [
+    assert [line.split() for line in lines[1:8]] == [
         ["weights", str(pair / "tiny.caffemodel"), "readme.md"],
-        ["size", "8x8", "found:", "the", "net's", "inputs"],
-        ["channel-order", "RGB", "readme.md"], ["mean", "7", "readme.md"]]
-    assert [line.split()[:2] for line in lines if "right." in line] == [
-        ["right.size", "6x6"], ["right.channel-order", "GRAY"], ["right.mean", "none"],
-        ["right.resize", "6x6"]]
+        ["left.size", "8x8", "found:", "the", "net's", "inputs"],
+        ["right.size", "6x6", "found:", "the", "net's", "inputs"],
+        ["left.channel-order", "RGB", "readme.md"],
+        ["right.channel-order", "GRAY", "found:", "1", "channel"],
+        ["left.mean", "7", "readme.md"], ["right.mean", "none", "readme.md"]]
+    assert [line.split()[:2] for line in lines if "scale" in line] == [["scale", "1"]]
 
 
 LAUGHS = "a: &a [x, x, x, x, x, x, x, x]\n" + "".join(
@@ -569,7 +571,7 @@ LAUGHS = "a: &a [x, x, x, x, x, x, x, x]\n" + "".join(
     ("gradcam: {inputs: {mean: " + "[" * 40 + "]" * 40 + "}}\n", "mean must be numbers"),
     ("gradcam: " + "[" * 9000 + "\n", "more than 50 deep"),
     ("x: 2020-99-99\n", "the front matter"),
-    ("x: " + "y" * (1 << 20) + "\n", "longer than 1 MB"),
+    ("x: " + "y" * (1 << 20) + "\n", "more than the 1048576 that are read"),
 ])
 def test_a_readme_made_to_do_harm_is_refused_in_a_short_sentence(folder, front, words):
     (folder / "readme.md").write_text(f"---\n{front}---\n")

@@ -7,6 +7,7 @@ from typing import Any, Iterator, Optional, Sequence
 
 from caffe_gradcam import __version__
 from caffe_gradcam.commands import batch, doctor, evaluate, explain, logs, models, render
+from caffe_gradcam.model import unpacked
 from prototxt_tools.commands import stdout
 from prototxt_tools.commands.parsing import Parser, add_completion
 from prototxt_tools.errors import InputError
@@ -51,6 +52,7 @@ def _leave(code: int) -> None:
     interpreter shuts down."""
     sys.stdout.flush()
     sys.stderr.flush()
+    unpacked.remove_all()
     os._exit(code)
 
 

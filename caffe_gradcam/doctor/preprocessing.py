@@ -13,7 +13,7 @@ import numpy as np
 
 from caffe_gradcam.asking.seeds import to_probabilities
 from caffe_gradcam.doctor.findings import Finding, fine, note, warning
-from caffe_gradcam.model.loading import IMAGENET_MEAN
+from caffe_gradcam.model.defaults import IMAGENET_MEAN
 from caffe_gradcam.model.model import LoadedModel
 from caffe_gradcam.model.preprocess import Preprocessing
 

@@ -11,7 +11,7 @@ from typing import Any, Callable, Dict, List, Optional, Tuple, Union
 
 import numpy as np
 
-from caffe_gradcam.model import folder as model_folder
+from caffe_gradcam.model import means
 from caffe_gradcam.model.preprocess import CHANNELS, LETTERBOX
 
 Reader = Callable[[Any, str], Any]
@@ -74,17 +74,17 @@ def mean(value: Any, folder: str = "") -> Optional[np.ndarray]:
     if is_nothing(value):
         return None
     if isinstance(value, np.ndarray) and value.ndim > 1:
-        problem = model_folder.mean_problem(value)
+        problem = means.mean_problem(value)
         if problem:
             raise ValueError(f"must be {problem}")
         return value.astype(np.float32)
     numbers = _numbers(value)
     if numbers is not None:
         return np.array(numbers, np.float32)
-    if not isinstance(value, (str, os.PathLike)) or not str(value).endswith(model_folder.MEANS):
+    if not isinstance(value, (str, os.PathLike)) or not str(value).endswith(means.ENDINGS):
         raise ValueError("must be numbers, none, or a .npy or .binaryproto file, not "
                          + _short(value))
-    return model_folder.read_mean(_path(value, folder))
+    return means.read(_path(value, folder))
 
 
 def name(value: Any, folder: str = "") -> str:

@@ -2,60 +2,42 @@
 
 import hashlib
 import os
-from dataclasses import dataclass
+import re
 from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
 
-import numpy as np
-
-from prototxt_tools import layers
-from prototxt_tools.errors import InputError, ModelError, WeightsError
-from prototxt_tools.net import schema
-from prototxt_tools.net.net import Net
+from caffe_gradcam.model import training, unpacked
+from prototxt_tools.errors import ModelError, WeightsError
+from prototxt_tools.files import read_bytes
 
 README = "readme.md"
 WEIGHTS = (".caffemodel", ".caffemodel.h5")
-MEANS = (".binaryproto", ".npy")
-LABELS = ("labels.txt", "synset_words.txt")
+LABELS = ("labels.txt", "synset_words.txt", "labels.csv", "labels.json", "labelmap.prototxt")
+# The beginning of the origin of weights that were chosen among several snapshots.
+NEWEST = "found: the newest of "
+_SNAPSHOT = re.compile(r"(.*)_iter_(\d+)\.caffemodel(?:\.h5)?$")
 _LONGEST_README = 1 << 20
 _DEEPEST_YAML = 50
 
 
-@dataclass(frozen=True, eq=False)
-class Transform:
-    """What a training net does to its images.
-
-    Attributes
-    ----------
-    file_name : str
-        Of the training net.
-    mean : numpy.ndarray or None
-        C float32.
-    mean_file : str or None
-        The name of a mean file, without its folder.
-    scale : float
-    """
-
-    file_name: str
-    mean: Optional[np.ndarray]
-    mean_file: Optional[str]
-    scale: float
-
-
 def find_prototxt(path: str) -> str:
-    """The net's file: the one given, or the one to deploy in the folder given.
+    """The net's file: the one given, or the one to deploy in the folder or archive given.
+
+    Where the folder has no deploy net, it is the training net: train_val.prototxt or the like.
 
     Raises
     ------
     ModelError
         There is none, or several fit; the message lists what there is.
     """
+    path = unpacked.folder_of(path)
     if not os.path.exists(path):
         raise ModelError(f"{path}: no such model folder or prototxt", subject=path)
     if not os.path.isdir(path):
         return path
-    prototxts = _files(path, (".prototxt", ".pt"))
+    prototxts = [name for name in _files(path, (".prototxt", ".pt")) if name not in LABELS]
     candidates = [name for name in prototxts if name == "deploy.prototxt"]
-    candidates = candidates or [name for name in prototxts if "deploy" in name] or prototxts
+    candidates = candidates or [name for name in prototxts if "deploy" in name]
+    candidates = candidates or training.training_nets(prototxts)
     if len(candidates) != 1:
         raise ModelError(_ambiguous(candidates, path, "deploy.prototxt", "give the file's path"),
                          subject=path)
@@ -71,13 +53,9 @@ def read_front_matter(folder: str) -> Dict[Any, Any]:
         It is not YAML, has aliases, is not a mapping, or the file is too long.
     """
     path = os.path.join(folder, README)
-    try:
-        with open(path, "rb") as file:
-            data = file.read(_LONGEST_README + 1)
-    except OSError:
+    if not os.path.exists(path):
         return {}
-    if len(data) > _LONGEST_README:
-        raise ModelError(f"{path}: longer than {_LONGEST_README >> 20} MB", subject=path)
+    data = read_bytes(path, _LONGEST_README, ModelError)
     lines = data.decode("utf-8", "replace").splitlines()
     if not lines or lines[0].lstrip("\ufeff").rstrip() != "---":
         return {}
@@ -149,10 +127,26 @@ def find_weights(folder: str, front: Dict[Any, Any]) -> Tuple[str, str]:
             raise WeightsError(f"{path}: named in {README}, but missing; {remedy}", subject=path)
         return path, README
     weights = _files(folder, WEIGHTS)
+    snapshot = training.read_info(folder).snapshot
+    if snapshot in weights:
+        return os.path.join(folder, str(snapshot)), "found: " + training.INFO
+    newest = _newest_snapshot(weights)
+    if newest is not None:
+        return (os.path.join(folder, newest),
+                f"{NEWEST}{len(weights)} snapshots")
     if len(weights) != 1:
         raise WeightsError(_ambiguous(weights, folder, ".caffemodel", "give --weights"),
                            subject=folder)
     return os.path.join(folder, weights[0]), "found: the only weights in the folder"
+
+
+def _newest_snapshot(names: Sequence[str]) -> Optional[str]:
+    """The one of the most iterations, where all names are snapshots of one training."""
+    matches = [match for match in map(_SNAPSHOT.match, names) if match]
+    if len(names) < 2 or len(matches) != len(names) or len(
+            {match.group(1) for match in matches}) > 1:
+        return None
+    return max(matches, key=lambda match: int(match.group(2))).group(0)
 
 
 def sha1_differs(path: str, sha1: Any) -> bool:
@@ -164,106 +158,11 @@ def sha1_differs(path: str, sha1: Any) -> bool:
     return digest.hexdigest() != str(sha1).strip().lower()
 
 
-def find_labels(folder: str) -> Optional[str]:
-    """The path of the folder's labels file, or None."""
-    paths = [os.path.join(folder, name) for name in LABELS]
+def find_labels(folder: str, name: Optional[str] = None) -> Optional[str]:
+    """The path of the folder's labels file: the one of that name, or of a usual name; or None."""
+    names = ([name] if name else []) + list(LABELS)
+    paths = [os.path.join(folder, name) for name in names]
     return next((path for path in paths if os.path.isfile(path)), None)
-
-
-def find_mean(folder: str, name: Optional[str] = None) -> Optional[str]:
-    """The path of the folder's mean file: the one of that name, else the only one, else None."""
-    if name and os.path.isfile(os.path.join(folder, name)):
-        return os.path.join(folder, name)
-    means = [file for file in _files(folder, MEANS) if "mean" in file.lower()]
-    return os.path.join(folder, means[0]) if len(means) == 1 else None
-
-
-def find_transform(folder: str, prototxt: str) -> Optional[Transform]:
-    """What the folder's training net (train_val.prototxt or the like) does to its images.
-
-    Parameters
-    ----------
-    folder : str
-    prototxt : str
-        The net to deploy, which is passed over.
-
-    Returns
-    -------
-    Transform or None
-        None where no file of the folder has a data layer.
-    """
-    others = [
-        name for name in _files(folder, (".prototxt",))
-        if ("train" in name or "test" in name) and name != os.path.basename(prototxt)
-    ]
-    for name in sorted(others, key=lambda name: "train" not in name):
-        try:
-            net = Net.load(os.path.join(folder, name)).at("TEST")
-            messages = [layer.message for layer in net.layers if not layer.bottoms]
-        except InputError:
-            continue
-        for message in messages:
-            if layers.of(message.type).is_data:
-                return _transform(name, message.transform_param)
-    return None
-
-
-def _transform(file_name: str, parameters: Any) -> Transform:
-    mean = np.array(list(parameters.mean_value), np.float32) if parameters.mean_value else None
-    mean_file = os.path.basename(parameters.mean_file) or None
-    return Transform(file_name, mean, mean_file, parameters.scale)
-
-
-def read_mean(path: str) -> np.ndarray:
-    """Read a mean file.
-
-    Parameters
-    ----------
-    path : str
-        ``.npy``, or the ``.binaryproto`` of Caffe's ``compute_image_mean``.
-
-    Returns
-    -------
-    numpy.ndarray
-        C or C x h x w, float32.
-
-    Raises
-    ------
-    ModelError
-        The file is missing, is neither, or holds another shape.
-    """
-    try:
-        mean = np.load(path, allow_pickle=False) if path.endswith(".npy") else _read_blob(path)
-    except OSError as error:
-        reason = error.strerror or "not a .npy file"
-        raise ModelError(f"{path}: cannot be read: {reason}", subject=path) from None
-    except Exception:  # noqa: B902 - NumPy and protobuf each raise their own kinds
-        raise ModelError(f"{path}: not a mean file (.npy or .binaryproto)", subject=path) from None
-    if mean.ndim == 4 and mean.shape[0] == 1:
-        mean = mean[0]
-    if mean.ndim == 2:
-        mean = mean[np.newaxis]
-    problem = mean_problem(mean)
-    if problem:
-        raise ModelError(f"{path}: a mean must be {problem}", subject=path)
-    return mean.astype(np.float32)
-
-
-def mean_problem(mean: np.ndarray) -> Optional[str]:
-    """What an array must be to be a mean, and what it is instead; None where it is one."""
-    if mean.dtype.kind in "fiu" and mean.ndim in (1, 3) and np.isfinite(mean).all():
-        return None
-    shape = "x".join(map(str, mean.shape))
-    return ("one finite number per channel or channels x height x width of them, "
-            f"not {mean.dtype} of shape {shape}")
-
-
-def _read_blob(path: str) -> np.ndarray:
-    blob = schema.new("BlobProto")
-    with open(path, "rb") as file:
-        blob.ParseFromString(file.read())
-    shape = list(blob.shape.dim) or [blob.num, blob.channels, blob.height, blob.width]
-    return np.array(blob.data or blob.double_data, np.float32).reshape(shape)
 
 
 def _files(folder: str, endings: Tuple[str, ...]) -> List[str]:

@@ -21,6 +21,7 @@ from caffe_gradcam.model import blobs, choices, loading
 from caffe_gradcam.model import labels as class_labels
 from caffe_gradcam.model.fields import READERS
 from caffe_gradcam.model.geometry import Placement
+from caffe_gradcam.model.given import GIVEN
 from caffe_gradcam.model.preprocess import Preprocessing
 from prototxt_tools.net.graph import Graph
 from prototxt_tools.net.net import Net
@@ -210,7 +211,7 @@ class LoadedModel:
         """The same model with the maps of other layers or blobs; QuestionError for bad ones."""
         layers = tuple(blobs.checked_target(self.graph, self.score, self.shapes, name)
                        for name in names)
-        origins = dict(self.origins, layers=loading.GIVEN)
+        origins = dict(self.origins, layers=GIVEN)
         return dataclasses.replace(self, layers=layers, layers_are_certain=True, origins=origins)
 
     def with_shapes(self: Loaded, shapes: Mapping[str, Shape]) -> Loaded:

@@ -6,7 +6,7 @@ import os
 import shutil
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from caffe_gradcam.model import archives
+from caffe_gradcam.model import archives, means
 from caffe_gradcam.model import folder as model_folder
 from caffe_gradcam.zoo import cache, download, entries, hashes, labelsets, registry
 from caffe_gradcam.zoo.entries import Entry, File
@@ -21,7 +21,7 @@ _SPARE = 64 << 20
 _RESERVED = (model_folder.README, cache.RECORD, cache.LOCK, registry.LINK)
 # What tells a file from any other where no hash is known.
 _READERS: Dict[str, Callable[[str], Any]] = {
-    "weights": weight_files.load, "prototxt": Document.load, "mean": model_folder.read_mean}
+    "weights": weight_files.load, "prototxt": Document.load, "mean": means.read}
 # Nobody waits long for labels.
 _BRIEF = download.Policy(tries=2)
 
