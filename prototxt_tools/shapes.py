@@ -126,7 +126,9 @@ def _why_unknown(layer: Layer, shapes: Shapes, written: Set[str]) -> str:
             return error.problem
     if layer_type.is_data:
         return "the file does not give the size of its data"
-    return f"the shapes that a layer of type {layer.type} gives are not known"
+    meant = layers.similar(layer.type)
+    advice = f"; did you mean {meant}?" if meant else ""
+    return f"the shapes that a layer of type {layer.type} gives are not known{advice}"
 
 
 def _input(entry: Input) -> List[Tuple[str, Optional[Shape]]]:

@@ -84,7 +84,7 @@ def test_lean_names_the_blobs_it_found(tmp_path):
         (b"net: 'x'\nbase_lr: 0.1\n", "net.prototxt:1:1: a solver, not a net"),
         (b"<html><body>Not found</body></html>", "net.prototxt:1:1: a web page"),
         (b"layer {\n  name: \"a\"\n  top:", "net.prototxt:3:7: expected a value for top"),
-        (b"\x0a\x09CaffeNet\x12\x00", "net.prototxt:2:10: a control character (byte 18)"),
+        (b"\x0a\x09CaffeNet\x12\x00", "net.prototxt:1:1: a binary file of Caffe, such as weights"),
     ],
     ids=["empty", "solver", "html", "truncated", "binary"],
 )

@@ -111,6 +111,9 @@ def test_fields_know_their_place():
         ("caf\u00e9: 1", 1, 4, "outside ASCII"),
         ("a: 1\n\x00\x08", 2, 1, "binary"),
         ("<!DOCTYPE html>\n<html>", 1, 1, "web page"),
+        ("<?xml version='1.0'?><Error/>", 1, 1, "XML, perhaps the error message of a server"),
+        ('{"message": "Not Found"}', 1, 1, "JSON, perhaps the error message of a server"),
+        ('source: "C:\\Users\\me"', 1, 12, "in a path, write / instead of \\"),
         ("version https://git-lfs.github.com/spec/v1\noid", 1, 1, "git lfs pull"),
         ('a: 1\n<<<<<<< HEAD\nb: 2', 2, 1, "conflict marker"),
     ],
@@ -212,3 +215,17 @@ def _covered(message, text):
         if field.is_message:
             _covered(field.value, text)
     return count
+
+
+@pytest.mark.parametrize("content, kind", [
+    (b"BZh91AY&SY", "a bzip2 archive; unpack it first"),
+    (b"\xff\xfen\x00a\x00", "text in UTF-16; save it as UTF-8"),
+    (b"\n\x03net\xa2\x06\x10\n\x05conv1", "Were the two exchanged?"),
+    (b"\x89HDF\r\n\x1a\n" + bytes(8), "an HDF5 file, such as weights"),
+])
+def test_files_of_another_kind_are_named(tmp_path, content, kind):
+    path = tmp_path / "net.prototxt"
+    path.write_bytes(content)
+    with pytest.raises(PrototxtError) as caught:
+        Document.load(str(path))
+    assert kind in str(caught.value)

@@ -118,3 +118,11 @@ def test_rewrite_writes_the_weights_that_belong_to_the_stock_net(tmp_path, capsy
     stored = weights.load(path)
     assert [array.shape for array in stored["bn1/scale"]] == [(4,), (4,)]
     assert main(["rewrite", cases.path_of("nv_bn.prototxt"), "--weights", "x"]) == 2
+
+
+@pytest.mark.parametrize("written, meant", [
+    ("concat", "Concat"), ("CONVOLUTION", "Convolution"), ("INNER_PRODUCT", "InnerProduct"),
+    ("Relu", "ReLU"), ("Convolutoin", "Convolution")])
+def test_the_layer_type_that_is_meant_is_proposed(written, meant):
+    net = Net.parse('layer { name: "x" type: "%s" bottom: "d" top: "x" }' % written)
+    assert any(problem.endswith(f"did you mean {meant}?") for problem in describe(net)["problems"])

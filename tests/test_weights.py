@@ -5,15 +5,17 @@ import struct
 import sys
 import tempfile
 
+import cases
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from weight_files import error_of, old_net, shape, tagged, v2_file, written
 
-from prototxt_tools import weights
+from prototxt_tools import rewrite, weights
 from prototxt_tools.errors import InputError
 from prototxt_tools.net import schema
+from prototxt_tools.text.document import Document
 
 
 @pytest.mark.parametrize("form", ["V0", "V1"])
@@ -149,9 +151,21 @@ def test_hdf5_of_others_is_refused(tmp_path):
     )
 
 
-def test_hdf5_that_lacks_a_shared_blob_is_refused(tmp_path):
-    path = hdf5_file(tmp_path, {"data/x/1": [1.0]})
-    assert "layer x shares a blob with another layer" in error_of(weights.load, path)
+def test_hdf5_that_lacks_a_shared_blob_is_not_written_without_the_net(tmp_path):
+    stored = weights.load(hdf5_file(tmp_path, {"data/x/1": [1.0]}))
+    assert stored.gaps == {"x": (0,)}
+    assert "layer x shares a blob with another layer" in error_of(
+        weights.save, tmp_path / "copy.caffemodel", stored)
+
+
+def test_blobs_that_hdf5_leaves_out_come_from_the_layers_that_share_them():
+    stored = weights.load(cases.path_of("shared.caffemodel.h5"))
+    document = Document.load(cases.path_of("shared.prototxt"))
+    filled = rewrite.separate(document, stored).weights
+    for a, b in (("ip1", "ip1_p"), ("ip2", "ip2_p")):
+        np.testing.assert_array_equal(filled[a][0], filled[b][0])
+    np.testing.assert_array_equal(filled["ip1"][1], filled["ip1_p"][1])
+    assert (filled["ip2"][1] != filled["ip2_p"][1]).all()
 
 
 def test_hdf5_cut_short_is_refused(tmp_path):
@@ -178,10 +192,25 @@ def test_without_h5py_the_error_tells_what_to_install(tmp_path, monkeypatch):
         (b'name: "AlexNet"\nlayer { name: "data" }\n', "text, perhaps a prototxt"),
         (b"PK\x03\x04" + bytes(40), "a zip archive, such as those that PyTorch writes"),
         (b"\x1f\x8b\x08" + bytes(40), "a gzip archive; unpack it first"),
+        (b"BZh91AY&SY" + bytes(40), "a bzip2 archive; unpack it first"),
+        (b"\xfd7zXZ\x00" + bytes(40), "an xz archive; unpack it first"),
+        (b"7z\xbc\xaf\x27\x1c" + bytes(40), "a 7z archive; unpack it first"),
+        (b"Rar!\x1a\x07\x00" + bytes(40), "a rar archive; unpack it first"),
+        (b"net.caffemodel" + bytes(243) + b"ustar" + bytes(250), "a tar archive; unpack it first"),
+        (b'<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>', "XML, perhaps the error"),
+        (b'{"message": "Not Found"}', "JSON, perhaps the error message of a server"),
+        (b"\x08\xa0\x1f" + tagged(2, b"/home/a/net_iter_4000.caffemodel"),
+         "a solver state, which holds no weights; use the snapshot beside it, "
+         "net_iter_4000.caffemodel"),
+        (b"\x08\x01\x10\x03\x18\x01\x20\x01" + tagged(5, bytes(12)),
+         "a mean image (.binaryproto), not weights"),
+        (b"\r\n\x03net\xa2\x06", "damaged by a transfer as text"),
+        (b"\xff\xfen\x00a\x00", "text in UTF-16; save it as UTF-8"),
         (b"\x93NUMPY\x01\x00" + bytes(40), "a NumPy array"),
-        (b"\xff\xd8\xff\xe0\x00\x10JFIF", "not written by Caffe, or damaged at byte 0"),
-        (b"\x89PNG\r\n\x1a\n" + bytes(40), "not written by Caffe, or damaged"),
-        (bytes(100), "not written by Caffe, or damaged at byte 0"),
+        (b"\xff\xd8\xff\xe0\x00\x10JFIF", "an image"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(40), "an image"),
+        (bytes(600), "it begins with zeros only, so the download failed; fetch it again"),
+        (b"\xee\x01\x02" + bytes(40), "not written by Caffe, or damaged at byte 0"),
         (tagged(1, b"only a name"), "no layers in it, so it is not a caffemodel"),
     ],
 )

@@ -5,7 +5,7 @@ from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Seque
 
 import numpy as np
 
-from prototxt_tools import rewrite, shapes
+from prototxt_tools import layers, rewrite, shapes
 from prototxt_tools import weights as weight_files
 from prototxt_tools.errors import (
     EngineError,
@@ -117,8 +117,10 @@ class Subnet:
         """
         for layer in self.net.layers:
             if layer.type not in known:
+                meant = layers.similar(layer.type)
+                way_out = f"did you mean {meant}?" if meant else advice.format(layer.type)
                 raise EngineError(f"{engine} has no layer type {layer.type!r} (layer {layer.name});"
-                                  f" {advice.format(layer.type)}", layer.name)
+                                  f" {way_out}", layer.name)
 
     def refuse_unknown_fields(self, types: Iterable[str],
                               is_known: Callable[[Layer], bool] = lambda layer: False) -> None:

@@ -7,6 +7,7 @@ from typing import List, Optional, Tuple
 from prototxt_tools.commands import Commands, add_command
 from prototxt_tools.commands.files import add_output, emit, read_to_change
 from prototxt_tools.errors import ModelError, QuestionError
+from prototxt_tools.files import write_bytes
 from prototxt_tools.text.document import Document
 
 _EXAMPLES = """\
@@ -15,6 +16,8 @@ examples:
       remove the Softmax at the end and add force_backward: true
   prototxt-tools convert deploy.prototxt --backward lean --layer conv5 --diff
       show what would change for gradients at conv5 without gradients of weights
+  prototxt-tools convert deploy.prototxt -o gradcam.prototxt --script gradcam.py
+      also write a script that runs where there is nothing but pycaffe, NumPy and OpenCV
 """
 
 
@@ -36,14 +39,17 @@ def add(commands: Commands) -> None:
         help="classic (default): add force_backward: true; lean: set loss_weight on the layer of "
         "the score and lr_mult: 0 behind LAYER, so that Caffe computes no gradient of a weight",
     )
+    convert.add_argument("--script", metavar="FILE",
+                         help="also write a script that computes Grad-CAM of the net with pycaffe, "
+                         "NumPy and OpenCV alone, in Python 2.7 too")
     convert.add_argument("--score", metavar="BLOB",
-                         help="lean: the score blob (default: the net's first)")
+                         help="lean, --script: the score blob (default: the net's first)")
     convert.add_argument(
         "--layer",
         metavar="BLOB",
         action="append",
-        help="lean: a blob to compute the gradient at; repeatable (default: the last blob with "
-        "spatial extent before the score)",
+        help="lean, --script: a blob to compute the gradient at; repeatable (default: the last "
+        "blob with spatial extent before the score)",
     )
     convert.set_defaults(run=_convert)
 
@@ -52,16 +58,35 @@ def _convert(options: argparse.Namespace) -> None:
     # Imported here so that --help needs no protobuf.
     from prototxt_tools import rewrite
 
-    if options.backward == "classic" and (options.score or options.layer):
-        raise QuestionError("--score and --layer need --backward lean")
+    is_lean = options.backward == "lean"
+    if not (is_lean or options.script) and (options.score or options.layer):
+        raise QuestionError("--score and --layer need --backward lean or --script")
     document = read_to_change(options.input)
-    stripped = rewrite.strip_softmax(document)
-    if options.backward == "lean":
+    changed = rewrite.strip_softmax(document)
+    if is_lean or options.script:
         score, blobs = _score_and_blobs(document, options.score, options.layer)
-        changed = stripped.then(rewrite.lean_backward, score, blobs)
+    if is_lean:
+        changed = changed.then(rewrite.lean_backward, score, blobs)
     else:
-        changed = stripped.then(rewrite.force_backward)
+        changed = changed.then(rewrite.force_backward)
+    script = _script(changed.document, score, blobs) if options.script else None
     emit(document, changed, options)
+    if script is not None:
+        write_bytes(options.script, script.encode("utf-8"))
+
+
+def _script(document: Document, score: str, blobs: List[str]) -> str:
+    """The script for a converted net, whose blobs are checked first."""
+    from prototxt_tools.commands.gradcam_script import gradcam_script
+    from prototxt_tools.net.net import Net
+
+    if len(blobs) > 1:
+        raise QuestionError("--script takes one --layer; the script itself can be given another")
+    net = Net.parse(document).at("TEST")
+    for blob in (score, blobs[0]):
+        if blob not in net.blobs():
+            raise QuestionError(f"{document.path}: the net has no blob {blob!r}", subject=blob)
+    return gradcam_script(net, score, blobs[0])
 
 
 def _score_and_blobs(document: Document, score: Optional[str],

@@ -15,9 +15,6 @@ _EXAMPLES = """\
 examples:
   prototxt-tools rewrite densenet121.prototxt --stock -o densenet121_stock.prototxt
       ceil_mode: false becomes round_mode: FLOOR and so on; the notes list what is left
-  prototxt-tools rewrite nv.prototxt --stock --weights nv.caffemodel -o stock.prototxt \\
-      --weights-out stock.caffemodel
-      a BatchNorm of NVIDIA's fork becomes a BatchNorm and a Scale, with their weights
   prototxt-tools rewrite deploy.prototxt --batch-size 1 --un-in-place -o explain.prototxt
       one image at a time, and a blob relu5 beside conv5
 """

@@ -12,6 +12,7 @@ from prototxt_tools.commands.table import table
 from prototxt_tools.errors import WeightsError
 
 if TYPE_CHECKING:
+    from prototxt_tools.rewrite import WithWeights
     from prototxt_tools.weights import Weights
 
 _EXAMPLES = """\
@@ -52,6 +53,8 @@ def _weights(options: argparse.Namespace) -> int:
     from prototxt_tools import weights
 
     arrays = weights.load(options.input)
+    if options.net and arrays.may_lack_shared:
+        arrays = _separated(options.net, options.input, arrays).weights
     if options.output:
         weights.save(options.output, arrays)
     report: Dict[str, Any] = {"blobs": [asdict(entry) for entry in weights.describe(arrays)]}
@@ -73,15 +76,20 @@ def _check(net_path: str, path: str, arrays: "Weights") -> Tuple[Dict[str, Any],
     """How weights fit a net, and what had to be done to the net before."""
     from prototxt_tools import shapes, weights
     from prototxt_tools.net.net import Net
-    from prototxt_tools.rewrite import separate
 
-    try:
-        separated = separate(read(net_path), arrays)
-    except WeightsError as error:
-        raise WeightsError(f"{path}: {error}", subject=path) from None
+    separated = _separated(net_path, path, arrays)
     net = Net.parse(separated.document).at("TEST")
     expected = shapes.parameters(net, shapes.infer(net))
     return asdict(weights.check(expected, separated.weights)), list(separated.notes)
+
+
+def _separated(net_path: str, path: str, arrays: "Weights") -> "WithWeights":
+    from prototxt_tools.rewrite import separate
+
+    try:
+        return separate(read(net_path), arrays)
+    except WeightsError as error:
+        raise WeightsError(f"{path}: {error}", subject=path) from None
 
 
 def _lines(report: Dict[str, Any]) -> Iterator[str]:

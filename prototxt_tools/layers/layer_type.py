@@ -1,5 +1,6 @@
 """The record of what is known of a layer type, and the table of these records."""
 
+import difflib
 import re
 from dataclasses import dataclass
 from typing import Callable, Dict, FrozenSet, List, Optional, Tuple
@@ -192,3 +193,22 @@ def stock_types() -> FrozenSet[str]:
 def of(name: str) -> LayerType:
     """The record of a layer type; for an unknown type one that has only the name."""
     return TABLE.get(name) or LayerType(name or "(no type)")
+
+
+def similar(name: str) -> str:
+    """The type in the table that is meant by a name with other capitals or a slip; "" for none.
+
+    Examples
+    --------
+    >>> similar("INNER_PRODUCT"), similar("concat")
+    ('InnerProduct', 'Concat')
+    """
+    if not name or name in TABLE:
+        return ""
+    plain = {_plain(known): known for known in TABLE}
+    near = difflib.get_close_matches(_plain(name), plain, 1, 0.9)
+    return plain[near[0]] if near else ""
+
+
+def _plain(name: str) -> str:
+    return name.replace("_", "").lower()

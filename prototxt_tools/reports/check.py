@@ -153,6 +153,9 @@ def _layer_problems(layer: Layer) -> List[str]:
     if not layers.of(layer.type).is_stock:
         fork = fork_of(layer.type)
         problem = "is of a type that stock Caffe does not know"
+        meant = "" if fork else layers.similar(layer.type)
+        if meant:
+            return [f"{problem}; did you mean {meant}?"]
         return [f"{problem}; {fork} does" if fork else problem]
     message = layer.message
     return (_arity_problems(layer, message) + _value_problems(layer, message)

@@ -45,6 +45,7 @@ def separate(document: Document, weights: Optional[Mapping[str, Arrays]] = None)
       Scale. Where the prototxt does not tell, the weights do.
     - ``relu: true`` in a layer (Intel's fork) becomes a ReLU, with the same ``negative_slope``.
     - ``lambda`` of an ELU (NVIDIA's fork: SELU) becomes a Power that multiplies by it.
+    - Blobs that HDF5 leaves out, because layers share them, are filled in.
     - With weights, layers that share a name get names of their own, and their weights are given
       to them in order. Stock Caffe copies all of them into the first of these layers.
 
@@ -69,6 +70,9 @@ def separate(document: Document, weights: Optional[Mapping[str, Arrays]] = None)
     """
     notes: Tuple[str, ...] = ()
     stored = occurrences(weights or {})
+    if isinstance(weights, Weights) and weights.may_lack_shared:
+        stored = _with_shared_blobs(Net.parse(document), stored)
+        weights = Weights(stored)
     if weights is not None:
         document, stored, notes = _with_own_names(document, stored)
     last = dict(stored)
@@ -126,6 +130,29 @@ def _with_own_names(document: Document, stored: Stored
         new_names = names.get(name)
         renamed.append((new_names.pop(0) if new_names and blobs else name, blobs))
     return edits.apply(), renamed, tuple(notes)
+
+
+def _with_shared_blobs(net: Net, stored: Stored) -> Stored:
+    """The weights with the blobs that HDF5 leaves out taken from the layers that share them."""
+    blobs_by_layer, owners = dict(stored), {}
+    for layer in net.layers:
+        for spec, blob in zip(layer.message.param, blobs_by_layer.get(layer.name, ())):
+            if spec.name and not blob.is_absent:
+                owners[spec.name] = blob
+    names = {layer.name: [spec.name for spec in layer.message.param] for layer in net.layers}
+    filled: Stored = []
+    for name, blobs in stored:
+        shared = names.get(name, [])
+        if not blobs and shared and all(spec_name in owners for spec_name in shared):
+            blobs = [owners[spec_name] for spec_name in shared]
+        elif name in names:
+            blobs = [owners[shared[index]] if blob.is_absent and index < len(shared)
+                     and shared[index] in owners else blob for index, blob in enumerate(blobs)]
+        if name in names and any(blob.is_absent for blob in blobs):
+            raise WeightsError(f"layer {name} lacks a blob, and the net shares it with no layer "
+                               "of the file", subject=name)
+        filled.append((name, blobs))
+    return filled
 
 
 def _free_name(name: str, taken: Set[str]) -> str:

@@ -12,9 +12,11 @@ here, because forks add their own.
 import gc
 import io
 import os
+import re
 import sys
 from typing import Any, Callable, Dict, List, Optional, Tuple, TypeVar, Union
 
+from prototxt_tools import signatures
 from prototxt_tools.errors import PrototxtError
 from prototxt_tools.text import tokens
 from prototxt_tools.text.tree import Field, Message, Scalar, Source
@@ -26,6 +28,12 @@ MAX_DEPTH = 100
 # gigabyte of memory.
 MAX_BYTES = 16 << 20
 MAX_FIELDS = 1 << 20
+
+# The tag of a name and a name, or of a layer, of a NetParameter in protobuf's wire format; or the
+# sizes of a BlobProto.
+_BINARY_NET = re.compile(
+    rb"\n[^\n].{0,250}?(\xa2\x06|\x12)|\xa2\x06|\x12[^\n]{1,5}[\n\x12]|\x08[^\n]{1,5}[\x10\x12]",
+    re.DOTALL)
 
 _CLOSES = {"{": "}", "<": ">"}
 _TOKEN_KINDS = {"name": "a word", "number": "a number", "string": "a string"}
@@ -296,9 +304,13 @@ def _without_collector(function: Callable[[], Tree]) -> Tree:
 
 def _other_kind_of_file(text: str) -> Optional[str]:
     """What a file is that is certainly no prototxt, or None."""
-    head = text[:200].lstrip("\ufeff \t\r\n").lower()
-    if head.startswith("version https://git-lfs"):
-        return "a Git LFS pointer, not the file itself; run `git lfs pull`"
-    if head.startswith(("<!doctype", "<html", "<?xml", "<head", "<!--")):
-        return "a web page (HTML or XML) saved in place of a prototxt; fetch the raw file"
+    head = text[:signatures.HEAD].encode("utf-8", "surrogateescape")
+    kind = signatures.kind_of(head)
+    if kind:
+        return kind
+    if head.startswith(b"\x89HDF"):
+        return "an HDF5 file, such as weights (.caffemodel.h5); a prototxt is text"
+    if _BINARY_NET.match(head):
+        return ("a binary file of Caffe, such as weights (.caffemodel); a prototxt is text. Were "
+                "the two exchanged?")
     return None

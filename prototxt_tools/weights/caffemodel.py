@@ -5,6 +5,7 @@ names and blobs can be trusted, and a walk leaves the values where they are, in 
 The numbers are those of ``src/caffe/proto/caffe.proto``.
 """
 
+import posixpath
 from dataclasses import dataclass
 from typing import Any, Dict, Iterable, Iterator, List, Sequence, Tuple, Union
 
@@ -44,10 +45,15 @@ Piece = Union[bytes, np.ndarray]
 
 @dataclass(frozen=True, eq=False)
 class Blob:
-    """An array as the file holds it; ``is_legacy`` if it has num, channels, height and width."""
+    """An array as the file holds it; ``is_legacy`` if it has num, channels, height and width.
+
+    ``is_absent`` marks an empty array in place of a blob that HDF5 leaves out because the layer
+    shares it with another one.
+    """
 
     array: np.ndarray
     is_legacy: bool
+    is_absent: bool = False
 
 
 class Broken(Exception):
@@ -89,6 +95,22 @@ def layers(data: Data, path: str) -> Iterator[Tuple[str, List[Blob]]]:
                 yield _layer(data, inner[-1], _V0, path)
             else:
                 yield _layer(data, (start, stop), _V1, path)
+
+
+def other_message(data: Data) -> str:
+    """What a binary file of Caffe without layers is; "" if it is none that is known."""
+    try:
+        fields = [field for _, field in zip(range(8), _fields(data, 0, len(data)))]
+    except Broken:
+        return ""
+    kinds = [field[:2] for field in fields]
+    if kinds[:2] == [(1, _VARINT), (2, _BYTES)]:
+        name = data[fields[1][2]:fields[1][3]].decode("utf-8", "replace")
+        return ("a solver state, which holds no weights; use the snapshot beside it, "
+                f"{posixpath.basename(name)}")
+    if kinds[:4] == [(number, _VARINT) for number in (1, 2, 3, 4)]:
+        return "a mean image (.binaryproto), not weights"
+    return ""
 
 
 def blob(data: Data, begin: int, end: int, name: str) -> Blob:

@@ -20,22 +20,13 @@ from typing import (
 
 import numpy as np
 
+from prototxt_tools import signatures
 from prototxt_tools.errors import WeightsError
 from prototxt_tools.files import Path, replacing
-from prototxt_tools.weights import caffemodel
+from prototxt_tools.weights import caffemodel, hdf5
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
-_WEB_PAGE = "a web page saved in place of the file; fetch the raw file"
-_OTHER_FILES = (
-    (b"version https://git-lfs", "a Git LFS pointer, not the file itself; run `git lfs pull`"),
-    (b"<!doctype", _WEB_PAGE),
-    (b"<html", _WEB_PAGE),
-    (b"pk\x03\x04", "a zip archive, such as those that PyTorch writes"),
-    (b"\x1f\x8b", "a gzip archive; unpack it first"),
-    (b"\x93numpy", "a NumPy array"),
-)
 _TEXT = bytes(range(32, 127)) + b"\t\n\r"
-_PLAIN_DTYPES = ("<f2", "<f4", "<f8")
 _LARGEST_MESSAGE = (1 << 31) - 1
 
 
@@ -62,15 +53,24 @@ class Weights(OrderedDict):  # type: ignore[type-arg]  # not generic at run time
     replaced : dict
         Layer name to the list of arrays of each earlier layer of that name, in the order of the
         file. ``save`` writes them, too.
+    may_lack_shared : bool
+        Whether the file is HDF5, which holds a blob that layers share only once.
+    gaps : dict
+        Layer name to the indices of blobs that HDF5 leaves out, because another layer holds
+        them. ``rewrite.separate`` fills them in.
     """
 
-    def __init__(self, layers: Iterable[Tuple[str, List[caffemodel.Blob]]]) -> None:
+    def __init__(self, layers: Iterable[Tuple[str, List[caffemodel.Blob]]],
+                 may_lack_shared: bool = False) -> None:
         layers = list(layers)
+        self.may_lack_shared = may_lack_shared
         super().__init__((name, [blob.array for blob in blobs]) for name, blobs in layers if blobs)
         self.layers = [
             (name, [StoredShape(blob.array.shape, blob.is_legacy) for blob in blobs])
             for name, blobs in layers
         ]
+        self.gaps = {name: tuple(index for index, blob in enumerate(blobs) if blob.is_absent)
+                     for name, blobs in layers if any(blob.is_absent for blob in blobs)}
         by_name: Dict[str, List[List[np.ndarray]]] = {}
         for name, blobs in layers:
             if blobs:
@@ -98,8 +98,9 @@ def occurrences(weights: Mapping[str, Sequence[np.ndarray]]
         arrays = earlier[counts[name]] if counts[name] < len(earlier) else weights[name]
         legacy = [shape.is_legacy for shape in stored]
         legacy += [True] * (len(arrays) - len(legacy))
-        layers.append((name, [caffemodel.Blob(array, is_legacy)
-                              for array, is_legacy in zip(arrays, legacy)]))
+        gaps = weights.gaps.get(name, ())
+        layers.append((name, [caffemodel.Blob(array, is_legacy, index in gaps)
+                              for index, (array, is_legacy) in enumerate(zip(arrays, legacy))]))
     return layers
 
 
@@ -132,7 +133,10 @@ def load(path: Path) -> Weights:
     path = os.fspath(path)
     data = _map(path)
     if data[:8] == _HDF5:
-        return _load_hdf5(path, data)
+        return Weights(hdf5.layers(data, path), may_lack_shared=True)
+    problem = caffemodel.other_message(data)
+    if problem:
+        raise WeightsError(f"{path}: {problem}", subject=path)
     layers = _walk(path, lambda: list(caffemodel.layers(data, path)))
     if not layers:
         raise WeightsError(f"{path}: no layers in it, so it is not a caffemodel", subject=path)
@@ -161,6 +165,10 @@ def save(path: Path, weights: Mapping[str, Sequence[np.ndarray]],
     path = os.fspath(path)
     if not weights:
         raise WeightsError(f"{path}: there are no weights to save", subject=path)
+    for name in getattr(weights, "gaps", ()):
+        raise WeightsError(
+            f"{path}: layer {name} shares a blob with another layer, and HDF5 does not tell with "
+            "which; name the net as well", subject=path)
     pieces = []
     for name, arrays in _all_layers(weights):
         pieces += caffemodel.layer_pieces(name, arrays, (types or {}).get(name, ""))
@@ -222,13 +230,25 @@ def _map(path: str) -> Data:
             data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
     except OSError as error:
         raise WeightsError(f"{path}: cannot be read: {error.strerror}", subject=path) from None
-    head = data[:200]
-    for start, description in _OTHER_FILES:
-        if head.lstrip().lower().startswith(start):
-            raise WeightsError(f"{path}: {description}", subject=path)
-    if not head.translate(None, _TEXT):
-        raise WeightsError(f"{path}: text, perhaps a prototxt; weights are binary", subject=path)
+    problem = _other_kind_of_file(data)
+    if problem:
+        raise WeightsError(f"{path}: {problem}", subject=path)
     return data
+
+
+def _other_kind_of_file(data: Data) -> Optional[str]:
+    """What a file is that holds certainly no weights, or None."""
+    head = data[:signatures.HEAD]
+    kind = signatures.kind_of(head)
+    if kind:
+        return kind
+    if not head[:200].translate(None, _TEXT):
+        return "text, perhaps a prototxt; weights are binary (.caffemodel)"
+    if not head.strip(b"\0"):
+        return "it begins with zeros only, so the download failed; fetch it again"
+    if head.startswith(b"\r\n"):
+        return "damaged by a transfer as text, which changes line ends; fetch it again as binary"
+    return None
 
 
 def _walk(path: str, read: Callable[[], Read]) -> Read:
@@ -241,48 +261,3 @@ def _walk(path: str, read: Callable[[], Read]) -> Read:
         else:
             problem = f"not written by Caffe, or damaged at byte {error.position}"
     raise WeightsError(f"{path}: {problem}", subject=path)
-
-
-def _load_hdf5(path: str, data: Data) -> Weights:
-    """``Net::ToHDF5`` writes data/LAYER/INDEX; a name with slashes makes groups in groups."""
-    try:
-        import h5py
-    except ImportError:
-        raise WeightsError(f"{path}: reading HDF5 needs h5py; pip install h5py",
-                           subject=path) from None
-    items: List[Tuple[str, Any]] = []
-    layers: Dict[str, Dict[int, caffemodel.Blob]] = OrderedDict()
-    try:
-        with h5py.File(path, "r") as file:
-            file["data"].visititems(lambda name, item: items.append((name, item)))
-            for name, item in items:
-                if isinstance(item, h5py.Dataset):
-                    layer_name, _, index = name.rpartition("/")
-                    layers.setdefault(layer_name, {})[int(index)] = _dataset(item, data)
-                elif not len(item):
-                    layers[name] = {}
-    except (KeyError, ValueError, AttributeError):
-        raise WeightsError(f"{path}: HDF5, but not Caffe's data/LAYER/INDEX",
-                           subject=path) from None
-    except OSError as error:
-        raise WeightsError(f"{path}: HDF5 that cannot be read: {error}", subject=path) from None
-    for layer_name, blobs in layers.items():
-        if sorted(blobs) != list(range(len(blobs))):
-            raise WeightsError(
-                f"{path}: layer {layer_name} shares a blob with another layer, which HDF5 leaves "
-                "out; save the net as .caffemodel", subject=path
-            )
-    return Weights(
-        (name, [blobs[index] for index in sorted(blobs)]) for name, blobs in layers.items()
-    )
-
-
-def _dataset(item: Any, data: Data) -> caffemodel.Blob:
-    """The values of a dataset: a view where they lie in the file as they are."""
-    start, count = item.id.get_offset(), item.size
-    is_plain = item.dtype.str in _PLAIN_DTYPES and start is not None
-    if is_plain and start + count * item.dtype.itemsize <= len(data):
-        array = np.frombuffer(data, item.dtype, count, start).reshape(item.shape)
-    else:
-        array = item[()].astype(np.float32, copy=False)
-    return caffemodel.Blob(array, False)
