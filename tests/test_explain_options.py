@@ -256,7 +256,8 @@ def test_a_net_with_two_inputs_has_a_map_for_each(report, tmp_path):
     assert [entry["layer"] for entry in printed["explanations"]] == ["conv_l", "conv_r"]
     assert printed["path"] == f"{SCENE} {other}"
     said = report(model=model, images=["left=" + SCENE])
-    assert "the net needs an image for each input: left=IMAGE right=IMAGE" in said
+    assert ("the net has several inputs and needs an image for each: left=IMAGE right=IMAGE; there "
+            "are 1 for left, 0 for right") in said
 
 
 def test_a_public_model_may_be_named_and_is_not_fetched_offline(report, tmp_path, monkeypatch):

@@ -52,7 +52,8 @@ class Context:
     def class_scores(self) -> np.ndarray:
         """One score per class."""
         blob = self.scores[np.newaxis]
-        return score_vectors(sides(blob) if self.two_sided else blob)[0]
+        of_classes: np.ndarray = score_vectors(sides(blob) if self.two_sided else blob)[0]
+        return of_classes
 
     def seed(self, text: str, class_index: Optional[int], weights: Dict[int, float]) -> Seed:
         """The sum of the scores of some classes, each with its factor."""

@@ -2,7 +2,6 @@
 
 import dataclasses
 import os
-import platform
 import socket
 import sys
 import threading
@@ -10,16 +9,14 @@ import time
 from dataclasses import dataclass
 from typing import Any, Callable, Dict, List, Optional, Sequence
 
-import numpy as np
-
-from caffe_gradcam import __version__
 from caffe_gradcam.asking.grammar import Asker
 from caffe_gradcam.batch import dependencies, sources, storage
 from caffe_gradcam.batch.options import Options
-from caffe_gradcam.batch.output import lock, parts, plan, status
+from caffe_gradcam.batch.output import checksums, lock, parts, plan, status
 from caffe_gradcam.batch.output.plan import Content, Plan
 from caffe_gradcam.batch.progress import Progress
 from caffe_gradcam.batch.storage import Folder
+from caffe_gradcam.batch.versions import versions
 from caffe_gradcam.explaining.recipe import Recipe
 from caffe_gradcam.model.model import LoadedModel
 
@@ -116,7 +113,8 @@ def _open(folder: Folder, content: Content, options: Options, model: LoadedModel
         _clear(folder)
     with lock.manifest(folder):
         if not folder.exists(plan.MANIFEST):
-            items = sources.open_source(content.source, options.parts.root, model.class_names)
+            items = sources.open_source(content.source, options.parts.root, model.class_names,
+                                        inputs=list(model.inputs))
             return Plan.make(folder, items, content, parts.preferred_format())
         opened = Plan.open(folder)
         if not opened.done() and opened.manifest["rows_depend_on"] != content.rows_depend_on:
@@ -133,11 +131,18 @@ def _clear(folder: Folder) -> None:
     """Remove what an earlier run wrote; refused while another one runs."""
     if not folder.exists(plan.MANIFEST):
         return
-    with lock.parts(folder, range(Plan.open(folder).parts)):
+    # All parts there can be: the manifest may be damaged.
+    with lock.parts(folder, range(plan.MOST_PARTS)):
+        # Without checksums no part is finished, so that none outlives a process that is killed here.
+        _empty(folder, checksums.FOLDER)
         folder.remove(plan.MANIFEST)
-        for name in (plan.PARTS, plan.ITEMS):
-            for file in folder.names(name):
-                folder.remove(f"{name}/{file}")
+        _empty(folder, plan.PARTS)
+        _empty(folder, plan.ITEMS)
+
+
+def _empty(folder: Folder, name: str) -> None:
+    for file in folder.names(name):
+        folder.remove(f"{name}/{file}")
 
 
 def _todo(opened: Plan, numbers: range, retry_failed: bool) -> List[int]:
@@ -174,6 +179,5 @@ def _run_entry(started: float, engines: Sequence[Dict[str, Any]], progress: Prog
         "batch": pipeline.batch, "worker": None if worker is None else list(worker),
         "counts": dict(gauges.counts), "parts": gauges.parts,
         "busy": {name: round(ratio, 4) for name, ratio in gauges.busy().items()},
-        "versions": {"caffe-gradcam": __version__, "python": platform.python_version(),
-                     "numpy": np.__version__},
+        "versions": versions(),
     }

@@ -1,6 +1,6 @@
 """What is known of a model, as a table for people."""
 
-from typing import TYPE_CHECKING, Any, Dict
+from typing import TYPE_CHECKING, Any, Dict, List, Tuple
 
 if TYPE_CHECKING:
     from caffe_gradcam.model.model import LoadedModel
@@ -10,30 +10,37 @@ if TYPE_CHECKING:
 def describe(model: "LoadedModel") -> str:
     """A table of a model's values, and where each comes from.
 
-    Of the inputs after the first only the values that differ from the first one's are shown.
+    A value in which a net's inputs differ is shown for each of them, as BLOB.FIELD.
     """
-    first = _fields_of(model.preprocessing)
-    values = [("weights", str(model.weights))] + list(first.items())
-    for blob, preprocessing in list(model.inputs.items())[1:]:
-        fields = _fields_of(preprocessing)
-        values += [(f"{blob}.{name}", value) for name, value in fields.items()
-                   if first.get(name) != value]
-    values += [
-        ("score", model.score),
-        ("layers", ", ".join(model.layers)),
-        ("labels", f"{len(model.class_names)} class names" if model.class_names else "none"),
+    origins = model.origins
+    rows = [("weights", str(model.weights), origins["weights"])]
+    rows += _preprocessing_rows(model)
+    rows += [
+        ("score", model.score, origins["score"]),
+        ("layers", ", ".join(model.layers), origins["layers"]),
+        ("labels", f"{len(model.class_names)} class names" if model.class_names else "none",
+         origins["labels"]),
     ]
-    widest = max(13, max(len(name) for name, _ in values))
-    width = min(60, max(len(value) for _, value in values))
-    lines = [f"  {_option(name):<{widest}}  {value:<{width}}  {model.origins[name]}"
-             for name, value in values]
+    widest = max(13, max(len(name) for name, _, _ in rows))
+    width = min(60, max(len(value) for _, value, _ in rows))
+    lines = [f"  {name:<{widest}}  {value:<{width}}  {origin}" for name, value, origin in rows]
     return "\n".join([model.name] + lines)
 
 
-def _option(name: str) -> str:
-    """A field's name as that of its option, behind the input's blob if there is one."""
-    blob, dot, field = name.rpartition(".")
-    return blob + dot + field.replace("_", "-")
+def _preprocessing_rows(model: "LoadedModel") -> List[Tuple[str, str, str]]:
+    """The name, the value and the origin of each field, in the order of the fields."""
+    by_input = {blob: _fields_of(values) for blob, values in model.inputs.items()}
+    rows = []
+    for field in dict.fromkeys(field for fields in by_input.values() for field in fields):
+        option = field.replace("_", "-")
+        values = {blob: fields.get(field, "1") for blob, fields in by_input.items()}
+        if len(set(values.values())) == 1:
+            rows.append((option, values[model.input], model.origins[field]))
+            continue
+        for blob, value in values.items():
+            origin = model.origins.get(f"{blob}.{field}", model.origins[field])
+            rows.append((f"{blob}.{option}", value, origin))
+    return rows
 
 
 def _fields_of(preprocessing: "Preprocessing") -> Dict[str, str]:

@@ -242,7 +242,8 @@ def _subjects(options: argparse.Namespace, recipe: "Recipe",
     bench.check_questions(asked)
     subjects = []
     for argument in options.images:
-        for item in open_source(argument, class_names=model.class_names):
+        for item in open_source(argument, class_names=model.class_names,
+                                inputs=list(model.inputs)):
             item_boxes = annotations.boxes_of(item.path, boxes)
             if boxes and not item_boxes:
                 continue

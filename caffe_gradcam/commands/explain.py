@@ -66,7 +66,7 @@ def add(commands: Any) -> None:
                         help="a model folder, a prototxt, or the name of a public model")
     parser.add_argument("images", metavar="IMAGE", nargs="*",
                         help="files, folders, lists, archives or -; for a net with several "
-                        "inputs, BLOB=IMAGE for each")
+                        "inputs, BLOB=IMAGE for each, or a table with a column for each")
     parser.add_argument("-o", dest="folder", metavar="DIR", required=True, help="for the figures")
     asking = parser.add_argument_group("what to explain")
     shared.add_questions(asking)
@@ -138,7 +138,7 @@ def _explain(explainer: "Explainer", asker: "Asker", items: "List[Request]", wri
     from caffe_gradcam.commands.requests import explain_all
     from caffe_gradcam.pictures import outputs
 
-    stems = outputs.unique(outputs.stem(*request.paths) for request in items)
+    stems = outputs.unique(outputs.stem(*request.item.paths) for request in items)
     rows = []
     hidden = options.quiet or len(items) == 1
     with tqdm(total=len(items), unit="image", disable=True if hidden else None) as progress:

@@ -1,13 +1,14 @@
 """The images that explain is asked about, and what is asked about each of them."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import TYPE_CHECKING, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
 
 from caffe_gradcam.asking.grammar import has_score_map
-from caffe_gradcam.batch.sources import Item, open_source
+from caffe_gradcam.batch.sources import Item, is_table, open_source
 from caffe_gradcam.batch.sources.reading import cut, read_image
+from caffe_gradcam.model.arrays import Image
 from prototxt_tools.errors import ImageError, Outcome, QuestionError
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from caffe_gradcam.model.model import LoadedModel
 
 Rectangle = Tuple[int, int, int, int]
-Pixels = Union[np.ndarray, Dict[str, np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -27,27 +27,19 @@ class Request:
 
     Attributes
     ----------
-    name : str
-        For the report, and for the names of figures.
-    items : dict
-        Input blob -> entry of a source; under "" the image of the only input.
+    item : Item
+        An entry of a source.
     crop : (int, int, int, int), optional
         x, y, width and height of the part that is asked about.
     """
 
-    name: str
-    items: Mapping[str, Item]
+    item: Item
     crop: Optional[Rectangle] = None
 
     @property
-    def paths(self) -> List[str]:
-        """Where its images are, each once."""
-        return list(dict.fromkeys(item.path for item in self.items.values()))
-
-    @property
-    def item(self) -> Item:
-        """The only image, or the first one."""
-        return next(iter(self.items.values()))
+    def name(self) -> str:
+        """What reports call it."""
+        return self.item.path
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,13 +57,13 @@ class Images:
         x, y, width and height of that part.
     """
 
-    whole: Pixels
+    whole: Image
     questions: "List[Question]"
     crop: Optional[np.ndarray] = None
     rectangle: Optional[Rectangle] = None
 
     @property
-    def explained(self) -> List[Pixels]:
+    def explained(self) -> List[Image]:
         """What the net sees: the whole image and, if there is one, the crop."""
         return [self.whole] if self.crop is None else [self.whole, self.crop]
 
@@ -103,7 +95,7 @@ def requests(arguments: Sequence[str], model: "LoadedModel", crop: Optional[Rect
     ----------
     arguments : sequence of str
         Sources of images; for a net with several inputs BLOB=IMAGE for each, repeated for each
-        set of images.
+        set of images, and tables with a column for each.
     model : LoadedModel
     crop : (int, int, int, int), optional
         The part that is asked about, of each image.
@@ -118,29 +110,36 @@ def requests(arguments: Sequence[str], model: "LoadedModel", crop: Optional[Rect
     if len(model.inputs) > 1:
         if crop is not None:
             raise QuestionError("--crop needs a net with one input", "--crop")
-        return list(_sets(arguments, list(model.inputs)))
+        return [Request(item) for item in _sets(arguments, list(model.inputs))]
     class_names = model.class_names
-    return [Request(item.path, {"": item}, crop)
+    return [Request(item, crop)
             for argument in arguments for item in open_source(argument, class_names=class_names)]
 
 
-def _sets(arguments: Sequence[str], inputs: Sequence[str]) -> Iterator[Request]:
-    """One request for each set of BLOB=IMAGE: the first ones of each blob, the second ones, ..."""
+def _sets(arguments: Sequence[str], inputs: Sequence[str]) -> Iterator[Item]:
+    """One item for each set of BLOB=IMAGE: the first ones of each blob, the second ones, ...;
+    after them those of tables."""
     paths: Dict[str, List[str]] = {name: [] for name in inputs}
+    tables = [argument for argument in arguments
+              if argument.partition("=")[0] not in paths and is_table(argument)]
     for argument in arguments:
         name, equals, path = argument.partition("=")
+        if argument in tables:
+            continue
         if not equals or name not in paths:
             raise QuestionError(_one_for_each(inputs) + f", not {argument}")
         paths[name].append(path)
     if len({len(several) for several in paths.values()}) > 1:
-        raise QuestionError(_one_for_each(inputs))
+        counts = ", ".join(f"{len(several)} for {name}" for name, several in paths.items())
+        raise QuestionError(f"{_one_for_each(inputs)}; there are {counts}")
     for several in zip(*paths.values()):
-        items = {blob: Item.of(path) for blob, path in zip(inputs, several)}
-        yield Request(" ".join(dict.fromkeys(several)), items)
+        yield Item.of_inputs(dict(zip(inputs, several)))
+    for table in tables:
+        yield from open_source(table, inputs=inputs)
 
 
 def _one_for_each(inputs: Sequence[str]) -> str:
-    return "the net needs an image for each input: " + " ".join(
+    return "the net has several inputs and needs an image for each: " + " ".join(
         f"{name}=IMAGE" for name in inputs)
 
 
@@ -160,12 +159,11 @@ def explain_all(explainer: "Explainer", asker: "Asker", batch: Sequence[Request]
 
 def _read(request: Request, model: "LoadedModel", asker: "Asker") -> Images:
     """Read the images of a request; raises InputError."""
-    item = request.item
-    if "" not in request.items:
-        return Images({name: read_image(part) for name, part in request.items.items()},
-                      asker.questions())
-    image, rectangle = read_image(item), request.crop
+    item, rectangle = request.item, request.crop
+    image = read_image(item)
     questions = asker.questions(item.questions, item.box)
+    if isinstance(image, dict):
+        return Images(image, questions)
     if rectangle is None and item.box is not None and not has_score_map(model):
         part, (x, y) = cut(image, item.box)
         return Images(image, questions, part, (x, y, part.shape[1], part.shape[0]))
@@ -178,7 +176,7 @@ def _read(request: Request, model: "LoadedModel", asker: "Asker") -> Images:
     return Images(image, questions, image[y:y + height, x:x + width], rectangle)
 
 
-def _results(explainer: "Explainer", images: List[Pixels], questions: "List[List[Question]]"
+def _results(explainer: "Explainer", images: List[Image], questions: "List[List[Question]]"
              ) -> "List[Outcome[Result]]":
     """The result of each image; where the engine fails, its error for each of them."""
     if not images:

@@ -25,6 +25,7 @@ from caffe_gradcam.measuring.metrics import (
     similarity,
     stability,
 )
+from caffe_gradcam.model.arrays import Image
 from caffe_gradcam.model.model import LoadedModel
 from caffe_gradcam.model.preprocess import Prepared, prepare
 from prototxt_tools.errors import InputError, Outcome, QuestionError
@@ -89,7 +90,7 @@ class Bench:
             self._weights = loaded_weights(self.model)
             self.stages = sanity.stages(list(self._weights), STAGES)
 
-    def measure(self, paths: Sequence[str], images: Sequence["Outcome[np.ndarray]"],
+    def measure(self, paths: Sequence[str], images: Sequence["Outcome[Image]"],
                 questions: Sequence[Any] = BEST,
                 boxes: Optional[Sequence[ClassBoxes]] = None,
                 ) -> List["Outcome[List[Measurement]]"]:

@@ -82,7 +82,10 @@ def prepare(memory: SharedMemory, inputs: Dict[str, Preprocessing], item: Item, 
 def _prepared(item: Item, fetched: reading.Fetched, inputs: Dict[str, Preprocessing],
               box: Optional[Tuple[float, ...]]) -> Prepared:
     image = reading.decode(item, fetched)
-    if box is None:
+    if len(inputs) > 1 and not isinstance(image, dict):
+        raise ImageError(f"{item.path}: the net needs an image for each input: "
+                         + ", ".join(inputs), item.path)
+    if box is None or isinstance(image, dict):
         return prepare_image(image, inputs)
     part, corner = reading.cut(image, box)
     return _moved(prepare_image(part, inputs), (image.shape[0], image.shape[1]), corner)

@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from typing import Any, List, Mapping, Sequence, Tuple, Union
 
-import numpy as np
-
 from caffe_gradcam.batch.options import Drawing
 from caffe_gradcam.batch.output.rows import ItemResult
 from caffe_gradcam.batch.sources.item import Item
@@ -12,6 +10,7 @@ from caffe_gradcam.batch.storage import Folder
 from caffe_gradcam.explaining.explanation import Explanation
 from caffe_gradcam.explaining.provenance import Provenance
 from caffe_gradcam.explaining.recipe import Recipe
+from caffe_gradcam.model.arrays import Image
 from caffe_gradcam.pictures import figures, metadata, outputs
 from prototxt_tools.errors import ImageError, QuestionError
 
@@ -65,7 +64,7 @@ class Artist:
         options, rows_depend_on = self.drawing.figures, self.manifest["rows_depend_on"]
         recipe = Recipe.from_dict(self.manifest["recipe"], "the manifest's recipe")
         provenance = Provenance(recipe, options, item.path, depends_on=[rows_depend_on, sha256])
-        stem = f"{item.number:09d}.{outputs.stem(item.path)}"
+        stem = f"{item.number:09d}.{outputs.stem(*item.paths)}"
         bases = outputs.bases(
             explanations, provenance.hash8(), len(rows_depend_on["inputs"]) > 1)
         names = [f"{stem}.{base}.{options.format}" for base in bases]
@@ -80,13 +79,13 @@ def _is_wanted(result: ItemResult, overlays: Union[str, int]) -> bool:
     return overlays == "all"
 
 
-def draw(image: "np.ndarray", request: Figures, folder: Folder) -> None:
+def draw(images: Image, request: Figures, folder: Folder) -> None:
     """Draw and write the figures of an image.
 
     Parameters
     ----------
-    image : numpy.ndarray
-        H x W x 3 uint8, blue first.
+    images : numpy.ndarray or dict
+        H x W x 3 uint8, blue first; or input blob -> such an array.
     request : Figures
     folder : LocalFolder or UrlFolder
 
@@ -98,6 +97,7 @@ def draw(image: "np.ndarray", request: Figures, folder: Folder) -> None:
         A figure of another recipe has the same name.
     """
     for name, explanation in request.explanations:
+        image = images[explanation.input] if isinstance(images, dict) else images
         size = tuple(explanation.geometry.image_size)
         if image.shape[:2] != size:
             raise ImageError("the image is {}x{}, the one that was explained was {}x{}".format(

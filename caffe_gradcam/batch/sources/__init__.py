@@ -8,9 +8,9 @@ from caffe_gradcam.batch.sources.item import Item
 from caffe_gradcam.batch.storage import is_url
 from prototxt_tools.errors import InputError
 
-__all__ = ["Item", "open_source"]
+__all__ = ["Item", "is_table", "open_source"]
 
-_TABLES: Dict[str, Callable[[str, Optional[str]], Iterator[Item]]] = {
+_TABLES: Dict[str, Callable[[str, Optional[str], Sequence[str]], Iterator[Item]]] = {
     ".csv": tables.csv, ".tsv": tables.csv, ".jsonl": tables.jsonl, ".ndjson": tables.jsonl,
     ".parquet": tables.parquet,
 }
@@ -18,7 +18,7 @@ _TABLES: Dict[str, Callable[[str, Optional[str]], Iterator[Item]]] = {
 
 def open_source(source: str, root: Optional[str] = None,
                 class_names: Optional[Sequence[str]] = None,
-                stdin: Optional[IO[bytes]] = None) -> Iterator[Item]:
+                stdin: Optional[IO[bytes]] = None, inputs: Sequence[str] = ()) -> Iterator[Item]:
     """The items of a source, one after the other, in the same order each time.
 
     Parameters
@@ -37,6 +37,8 @@ def open_source(source: str, root: Optional[str] = None,
         labels.
     stdin : binary file, optional
         Instead of ``sys.stdin.buffer``.
+    inputs : sequence of str
+        The model's. If there are several, the source must be a table with a column for each.
 
     Yields
     ------
@@ -47,20 +49,30 @@ def open_source(source: str, root: Optional[str] = None,
     Raises
     ------
     InputError
-        There is no such source, it cannot be read, or it is something else, such as a video.
+        There is no such source, it cannot be read, it is something else, such as a video, or it
+        does not hold an image for each input.
     """
+    extension = os.path.splitext(source)[1].lower()
+    several = inputs if len(inputs) > 1 else ()
+    if several and not is_table(source):
+        raise InputError(f"{source}: the net has several inputs; give a .csv, .tsv, .jsonl or "
+                         f".parquet with a column of paths for each: {', '.join(several)}", source)
     if source == "-":
         return files.standard_input(root, stdin)
-    extension = os.path.splitext(source)[1].lower()
     if extension == ".tar":
         return archives.tars(source)
-    if extension in _TABLES:
-        return _TABLES[extension](source, root)
+    if is_table(source):
+        return _TABLES[extension](source, root, several)
     if is_url(source):
         return files.url(source, root)
     if os.path.isdir(source):
         return _folder(source, class_names)
     return _file(source, root, class_names)
+
+
+def is_table(source: str) -> bool:
+    """Whether a source is a table with named columns, by its extension."""
+    return os.path.splitext(source)[1].lower() in _TABLES
 
 
 def _folder(path: str, class_names: Optional[Sequence[str]]) -> Iterator[Item]:

@@ -5,7 +5,7 @@ import json
 import math
 import re
 from dataclasses import dataclass
-from typing import Any, Iterable, List, Mapping, Optional, Tuple, Union
+from typing import Any, Iterable, List, Mapping, Optional, Sequence, Tuple, Union
 
 from prototxt_tools.errors import InputError
 
@@ -40,6 +40,8 @@ class Item:
         Questions about this image alone, as ``caffe_gradcam.asking.grammar`` reads them.
     box : tuple of float, optional
         x, y, width, height in pixels: the part of the image that is asked about.
+    input_paths : tuple of (str, str)
+        For a net with several inputs: each input blob, and where its image is.
     image : bytes or numpy.ndarray, optional
         An encoded image, or H x W x 3 uint8 with blue first, instead of a file. Never written.
     """
@@ -52,6 +54,7 @@ class Item:
     true_label: Label = None
     questions: Tuple[str, ...] = ()
     box: Optional[Tuple[float, ...]] = None
+    input_paths: Tuple[Tuple[str, str], ...] = ()
     image: Any = dataclasses.field(default=None, compare=False, repr=False)
 
     @classmethod
@@ -60,12 +63,23 @@ class Item:
         fields.setdefault("id", path)
         return cls(number=-1, path=path, **fields)
 
+    @classmethod
+    def of_inputs(cls, input_paths: Mapping[str, str], **fields: Any) -> "Item":
+        """An item with an image for each input blob of a net."""
+        return cls.of(" ".join(dict.fromkeys(input_paths.values())),
+                      input_paths=tuple(input_paths.items()), **fields)
+
+    @property
+    def paths(self) -> List[str]:
+        """Where its image is, or its images, each once."""
+        return list(dict.fromkeys(path for _, path in self.input_paths)) or [self.path]
+
 
 def dump(items: Iterable[Item]) -> bytes:
     """Items as JSON lines; file names in unknown encodings survive."""
     return "".join(json.dumps([
         item.number, item.id, item.path, item.archive, item.position, item.true_label,
-        item.questions, item.box]) + "\n" for item in items).encode("ascii")
+        item.questions, item.box, item.input_paths]) + "\n" for item in items).encode("ascii")
 
 
 def load(data: bytes, name: str) -> List[Item]:
@@ -78,11 +92,15 @@ def load(data: bytes, name: str) -> List[Item]:
 
 
 def _item(values: List[Any]) -> Item:
-    fields: Any = (tuple(value) if isinstance(value, list) else value for value in values)
+    fields: Any = map(_without_lists, values)
     return Item(*fields)
 
 
-def from_columns(columns: Mapping[str, Any], row_name: str) -> Item:
+def _without_lists(value: Any) -> Any:
+    return tuple(map(_without_lists, value)) if isinstance(value, list) else value
+
+
+def from_columns(columns: Mapping[str, Any], row_name: str, inputs: Sequence[str] = ()) -> Item:
     """The item that a table's row describes.
 
     Parameters
@@ -93,6 +111,8 @@ def from_columns(columns: Mapping[str, Any], row_name: str) -> Item:
         absent.
     row_name : str
         File and line, for messages.
+    inputs : sequence of str
+        The inputs of a net that has several; their columns hold paths, instead of ``path``.
 
     Raises
     ------
@@ -101,14 +121,29 @@ def from_columns(columns: Mapping[str, Any], row_name: str) -> Item:
     """
     given = {name: value for name, value in columns.items()
              if value is not None and not (isinstance(value, str) and value == "")}
+    fields = {
+        "true_label": to_label(given.get("true_label", given.get("label")), row_name),
+        "questions": tuple(str(given[name]) for name in ("class", "question") if name in given),
+        "box": _to_box(given.get("box"), row_name),
+    }
+    if "id" in given:
+        fields["id"] = str(given["id"])
+    if inputs:
+        return _of_inputs(given, row_name, inputs, fields)
     if "path" not in given and "image" not in given:
         raise InputError(f"{row_name}: there is no path", row_name)
-    path = str(given.get("path", row_name))
-    return Item.of(
-        path, id=str(given.get("id", path)),
-        true_label=to_label(given.get("true_label", given.get("label")), row_name),
-        questions=tuple(str(given[name]) for name in ("class", "question") if name in given),
-        box=_to_box(given.get("box"), row_name), image=given.get("image"))
+    return Item.of(str(given.get("path", row_name)), image=given.get("image"), **fields)
+
+
+def _of_inputs(given: Mapping[str, Any], row_name: str, inputs: Sequence[str],
+               fields: Mapping[str, Any]) -> Item:
+    missing = [blob for blob in inputs if blob not in given]
+    if missing:
+        raise InputError(f"{row_name}: there is no path of an image for input {missing[0]}",
+                         row_name)
+    if fields["box"] is not None:
+        raise InputError(f"{row_name}: a box needs a net with one input", row_name)
+    return Item.of_inputs({blob: str(given[blob]) for blob in inputs}, **fields)
 
 
 def to_label(value: Any, row_name: str) -> Label:

@@ -11,6 +11,7 @@ from caffe_gradcam.batch.sources import hdf5
 from caffe_gradcam.batch.sources.archives import open_lmdb
 from caffe_gradcam.batch.sources.item import Item
 from caffe_gradcam.model import images
+from caffe_gradcam.model.arrays import Image
 from prototxt_tools.errors import ImageError, InputError
 
 # Larger files are taken for attempts to fill the memory.
@@ -26,10 +27,11 @@ class Fetched:
 
     Attributes
     ----------
-    data : bytes or numpy.ndarray
-        An image file; the pixels of a Datum; or H x W x 3 uint8, blue first.
+    data : bytes, numpy.ndarray or dict
+        An image file; the pixels of a Datum; H x W x 3 uint8, blue first; or for each input blob
+        of a net an image file.
     sha256 : str
-        Of the data.
+        Of the data; of several image files, of their digests.
     shape : tuple, optional
         Channels, height and width, where the data are a Datum's pixels.
     true_label : int, optional
@@ -37,20 +39,23 @@ class Fetched:
     is_datum : bool
     """
 
-    data: Union[bytes, "np.ndarray"]
+    data: Union[bytes, "np.ndarray", Dict[str, bytes]]
     sha256: str
     shape: Optional[Tuple[int, ...]] = None
     true_label: Optional[int] = None
     is_datum: bool = False
 
 
-def read_image(item: Item) -> "np.ndarray":
-    """An item's image, H x W x 3 uint8 with blue first; raises InputError."""
+def read_image(item: Item) -> Image:
+    """An item's image, H x W x 3 uint8 with blue first, or one for each input; raises
+    InputError."""
     return decode(item, fetch(item))
 
 
 def fetch(item: Item) -> Fetched:
     """Read an item's bytes; raises InputError where they cannot be read."""
+    if item.input_paths:
+        return _fetched_inputs(item)
     if item.image is not None:
         return _fetched(item.image)
     if item.position is None:
@@ -65,25 +70,34 @@ def fetch(item: Item) -> Fetched:
     return _fetched(storage.read(item.archive, offset, size, MOST_BYTES))
 
 
+def _fetched_inputs(item: Item) -> Fetched:
+    files = {blob: storage.read(path, limit=MOST_BYTES) for blob, path in item.input_paths}
+    digests = "".join(hashlib.sha256(data).hexdigest() for data in files.values())
+    return Fetched(files, hashlib.sha256(digests.encode("ascii")).hexdigest())
+
+
 def _fetched(data: Union[bytes, "np.ndarray"]) -> Fetched:
     content = data if isinstance(data, bytes) else data.tobytes()
     return Fetched(data, hashlib.sha256(content).hexdigest())
 
 
-def decode(item: Item, fetched: Fetched) -> "np.ndarray":
+def decode(item: Item, fetched: Fetched) -> Image:
     """The image in what was fetched.
 
     Returns
     -------
-    numpy.ndarray
-        H x W x 3 uint8, blue first. Of a Datum just the pixels that Caffe's Data layer sees: its
-        encoded images are decoded as they are, whatever their EXIF tags say of their orientation.
+    numpy.ndarray or dict
+        H x W x 3 uint8, blue first; of an item with images for several inputs, input blob -> such
+        an array. Of a Datum just the pixels that Caffe's Data layer sees: its encoded images are
+        decoded as they are, whatever their EXIF tags say of their orientation.
 
     Raises
     ------
     InputError
         Damaged, not an image, or larger than ``MOST_PIXELS``.
     """
+    if isinstance(fetched.data, dict):
+        return {blob: images.decode(fetched.data[blob], path) for blob, path in item.input_paths}
     if isinstance(fetched.data, np.ndarray):
         return fetched.data
     if fetched.shape is None:
