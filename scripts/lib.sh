@@ -90,6 +90,13 @@ buildah_works() {
 
 image_exists() { "${engine[@]}" inspect --type image "$1" >/dev/null 2>&1; }
 
+# Prints what identifies an image's contents, or nothing where the engine cannot tell.
+image_digest() {
+    local field=.Id
+    if [ "${engine[0]}" = buildah ]; then field=.FromImageID; fi
+    "${engine[@]}" inspect --type image --format "{{$field}}" "$1" 2>/dev/null || true
+}
+
 # run_in_image TARGET [--volume, --workdir, --user, --env ...] -- COMMAND [ARGUMENT...]
 run_in_image() {
     local image=caffe-gradcam:$1 options=()

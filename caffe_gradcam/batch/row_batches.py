@@ -72,6 +72,7 @@ def explain_batch(
     gradient: str = "post",
     placement: str = "centres",
     samples: Optional[int] = None,
+    batch_statistics: bool = False,
     engine: str = "auto",
     device: str = "cpu",
     precision: str = "fp32",
@@ -105,7 +106,7 @@ def explain_batch(
         See ``Model.load``.
     classes, at, mask, like, cosine, probability, counterfactual
         See ``caffe_gradcam.asking.grammar.Asking``.
-    method, layers, fuse, gradient, placement, samples
+    method, layers, fuse, gradient, placement, samples, batch_statistics
         See ``caffe_gradcam.explaining.settings.Explaining``.
     engine, device, precision, trust, allow_missing, ignore_unknown_fields, verbose, plugins
         See ``caffe_gradcam.engines.running.Running``.
@@ -138,7 +139,8 @@ def explain_batch(
             "size": size, "channel_order": channel_order, "mean": mean, "scale": scale,
             "resize": resize, "crop": crop, "crops": crops, "score": score, "labels": labels}),
         Asking(_texts(classes), at, mask, like, cosine, probability, counterfactual),
-        Explaining(_texts(method), _texts(layers), fuse, gradient, placement, samples),
+        Explaining(_texts(method), _texts(layers), fuse, gradient, placement, samples,
+                   batch_statistics),
         Running(engine, device, precision, trust, allow_missing, ignore_unknown_fields,
                 verbose=verbose, plugins=_texts(plugins)))
     results = _explain(recipe, Pipeline(batch, (), decoders, timeout), _items(rows, color))

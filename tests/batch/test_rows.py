@@ -4,11 +4,12 @@ import dataclasses
 import hashlib
 import json
 
+import cv2
 import numpy as np
 import pytest
 from tables import column, explain, picture, pictures, plan_of, recipe, table
 
-from caffe_gradcam.batch.output import status
+from caffe_gradcam.batch.output import parts, status
 from caffe_gradcam.batch.output.rows import COLUMNS, pack, to_explanation, unpack
 from caffe_gradcam.explaining.recipe import Recipe
 from caffe_gradcam.pictures.figures import FigureOptions
@@ -74,7 +75,8 @@ def test_an_explanation_can_be_made_of_its_row_again(model, tmp_path):
     assert one.heatmap[0, 0] == 1 and one.heatmap[-1, -1] == pytest.approx(15 / 19, abs=1e-3)
 
 
-def test_the_manifest_says_what_the_rows_were_made_of(model, tmp_path):
+def test_the_manifest_says_what_the_rows_were_made_of(model, tmp_path, monkeypatch):
+    monkeypatch.setenv("CAFFE_GRADCAM_IMAGE_DIGEST", "sha256:0123")
     pictures(tmp_path / "in", 7)
     explain(model, tmp_path / "in", tmp_path / "out", command=("caffe-gradcam", "batch"))
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
@@ -88,7 +90,11 @@ def test_the_manifest_says_what_the_rows_were_made_of(model, tmp_path):
     run, = manifest["runs"]
     assert run["engines"] == [{"engine": "fake", "version": "1", "device": "cpu"}]
     assert run["command"] == ["caffe-gradcam", "batch"]
-    assert set(run["versions"]) == {"caffe-gradcam", "python", "numpy"}
+    assert set(run["versions"]) == {
+        "caffe-gradcam", "python", "numpy", "opencv", "pyarrow", "torch", "openvino", "driver", "os",
+        "processor", "image_digest"}
+    assert run["versions"]["opencv"] == cv2.__version__
+    assert run["versions"]["image_digest"] == "sha256:0123"
 
 
 def test_parts_are_numbered_and_hold_as_many_images_as_asked_for(model, tmp_path):
@@ -114,9 +120,8 @@ def test_verify_finds_a_damaged_part(model, tmp_path, written_as):
 def test_verify_finds_a_part_of_other_images(model, tmp_path, written_as):
     pictures(tmp_path / "in", 12)
     explain(model, tmp_path / "in", tmp_path / "out")
-    folder = tmp_path / "out" / "parts"
-    for old in folder.glob("part-000000.*"):
-        (folder / old.name.replace("000000", "000001")).write_bytes(old.read_bytes())
+    plan = plan_of(tmp_path / "out")
+    parts.write(plan, 1, parts.read(plan, 0))
     assert status.problems(plan_of(tmp_path / "out")) == [
         "part 1: its rows are not those of the 6 images of its list"]
 

@@ -11,6 +11,7 @@ from typing import Any, List, Optional, Sequence
 
 import numpy as np
 
+from caffe_gradcam.batch.output import checksums
 from caffe_gradcam.batch.output.plan import PARTS, Plan, part_name
 from caffe_gradcam.batch.output.rows import COLUMNS, Row
 from caffe_gradcam.batch.storage import TEMPORARY
@@ -39,10 +40,11 @@ def write(plan: Plan, part: int, rows: List[Row]) -> None:
         With all of ``COLUMNS``, in the order of the items.
     """
     if plan.manifest["part_format"] == "parquet":
-        plan.folder.write(part_name(part, "parquet"), _to_parquet(rows))
+        checksums.write(plan.folder, part_name(part, "parquet"), _to_parquet(rows))
         return
-    plan.folder.write(part_name(part, "npz"), _to_npz(rows))
-    plan.folder.write(part_name(part, "jsonl"), _to_jsonl(rows))
+    checksums.forget(plan.folder, part_name(part, "jsonl"))
+    checksums.write(plan.folder, part_name(part, "npz"), _to_npz(rows))
+    checksums.write(plan.folder, part_name(part, "jsonl"), _to_jsonl(rows))
 
 
 def read(plan: Plan, part: int, columns: Optional[Sequence[str]] = None) -> List[Row]:
@@ -58,12 +60,16 @@ def read(plan: Plan, part: int, columns: Optional[Sequence[str]] = None) -> List
         return _read_parquet(plan, part, columns)
     name = part_name(part, "jsonl")
     try:
-        rows = [json.loads(line) for line in plan.folder.read(name).decode("utf-8").splitlines()]
+        rows = [json.loads(line) for line in _read(plan, name).decode("utf-8").splitlines()]
         if "cam" in columns:
-            _add_maps(rows, plan.folder.read(part_name(part, "npz")))
+            _add_maps(rows, _read(plan, part_name(part, "npz")))
         return [{column: row[column] for column in columns} for row in rows]
     except (ValueError, KeyError, OSError) as error:
         raise _damaged(plan, name, error) from None
+
+
+def _read(plan: Plan, name: str) -> bytes:
+    return checksums.read(plan.folder, name, "remove it and run again")
 
 
 def remove_leftovers(plan: Plan, parts: range) -> None:
@@ -95,7 +101,8 @@ def _to_parquet(rows: List[Row]) -> bytes:
     import pyarrow.parquet
 
     stream = io.BytesIO()
-    pyarrow.parquet.write_table(to_table(rows), stream, compression="zstd")
+    pyarrow.parquet.write_table(to_table(rows), stream, compression="zstd",
+                                write_page_checksum=True)
     data: bytes = stream.getvalue()
     return data
 
@@ -108,10 +115,11 @@ def _read_parquet(plan: Plan, part: int, columns: List[str]) -> List[Row]:
         raise InputError(f"{plan.folder.path}: its parts are Parquet; pip install pyarrow",
                          plan.folder.path) from None
     name = part_name(part, "parquet")
-    data = plan.folder.read(name)
+    data = _read(plan, name)
     try:
         # Not read_table, which loads support for data sets of many files.
-        file = pyarrow.parquet.ParquetFile(pyarrow.BufferReader(data))
+        file = pyarrow.parquet.ParquetFile(
+            pyarrow.BufferReader(data), page_checksum_verification=True)
         rows: List[Row] = file.read(columns, use_threads=False).to_pylist()
     except (pyarrow.ArrowException, OSError) as error:
         raise _damaged(plan, name, error) from None

@@ -1,6 +1,7 @@
 """The plan of an output folder: its manifest, and a list of items for every part."""
 
 import dataclasses
+import hashlib
 import itertools
 import json
 import re
@@ -9,14 +10,15 @@ from dataclasses import dataclass
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Set, Tuple
 
 from caffe_gradcam.batch.options import PART_SIZE
-from caffe_gradcam.batch.output import lock
+from caffe_gradcam.batch.output import checksums, lock
 from caffe_gradcam.batch.sources import item as item_lists
 from caffe_gradcam.batch.sources.item import Item
 from caffe_gradcam.batch.storage import Folder
 from prototxt_tools.errors import InputError
 
 MANIFEST = "manifest.json"
-FORMAT = 2
+FORMAT = 3
+MOST_PARTS = 1 << 31
 ITEMS, PARTS, OVERLAYS = "items", "parts", "overlays"
 _PART = re.compile(r"part-(\d+)\.(parquet|jsonl)$")
 _MANIFEST_FIELDS = ("source", "limit", "items", "part_size", "parts", "part_format", "recipe",
@@ -66,8 +68,9 @@ class Plan:
         if not folder.exists(MANIFEST):
             raise InputError(f"{folder.path}: not the output of a batch; there is no {MANIFEST}",
                              folder.path)
+        data = folder.read(MANIFEST)
         try:
-            manifest = json.loads(folder.read(MANIFEST).decode("utf-8"))
+            manifest = json.loads(data.decode("utf-8"))
             missing = [name for name in _MANIFEST_FIELDS if name not in manifest]
             is_other = manifest.get("format") != FORMAT
         except (ValueError, AttributeError, TypeError, RecursionError):
@@ -76,6 +79,10 @@ class Plan:
             path = folder.locate(MANIFEST)
             detail = f": no {missing[0]}" if missing else ""
             raise InputError(f"{path}: not a manifest of this version of batch{detail}", path)
+        if data != _manifest_bytes(manifest):
+            path = folder.locate(MANIFEST)
+            raise InputError(f"{path}: this manifest is damaged: its SHA-256 is not the one that it "
+                             "holds; restore it, or start over with --no-resume", path)
         return cls(folder, manifest)
 
     @classmethod
@@ -91,7 +98,7 @@ class Plan:
         part_format : str
             "parquet" or "npz": how parts are written.
         """
-        folder.make("", ITEMS, PARTS)
+        folder.make("", checksums.FOLDER, ITEMS, PARTS)
         part_size = content.part_size or PART_SIZE
         count = parts = 0
         rest = itertools.islice(items, content.limit)
@@ -100,7 +107,7 @@ class Plan:
                     for index, item in enumerate(itertools.islice(rest, part_size))]
             if not part:
                 break
-            folder.write(_items_name(parts), item_lists.dump(part))
+            checksums.write(folder, _items_name(parts), item_lists.dump(part))
             count, parts = count + len(part), parts + 1
         if not count:
             raise InputError(f"{content.source}: there are no images in it", content.source)
@@ -115,7 +122,7 @@ class Plan:
 
     def save(self) -> None:
         """Write the manifest."""
-        self.folder.write(MANIFEST, (json.dumps(self.manifest, indent=1) + "\n").encode("utf-8"))
+        self.folder.write(MANIFEST, _manifest_bytes(self.manifest))
 
     def check(self, content: Content) -> None:
         """Raise an InputError where the output was started with something else."""
@@ -140,7 +147,8 @@ class Plan:
     def items(self, part: int) -> List[Item]:
         """The items of a part, in order."""
         name = _items_name(part)
-        return item_lists.load(self.folder.read(name), self.folder.locate(name))
+        data = checksums.read(self.folder, name, "start over with --no-resume")
+        return item_lists.load(data, self.folder.locate(name))
 
     def size(self, part: int) -> int:
         """How many items a part has."""
@@ -149,13 +157,13 @@ class Plan:
 
     def done(self) -> Set[int]:
         """The numbers of the parts that are finished."""
-        matches = map(_PART.match, self.folder.names(PARTS))
+        written = checksums.names(self.folder).intersection(self.folder.names(PARTS))
+        matches = map(_PART.match, written)
         return {int(match.group(1)) for match in matches if match}
 
     def is_done(self, part: int) -> bool:
         """Whether a part is finished."""
-        last = "parquet" if self.manifest["part_format"] == "parquet" else "jsonl"
-        return self.folder.exists(part_name(part, last))
+        return part in self.done()
 
     def parts_of(self, worker: Optional[Tuple[int, int]] = None) -> range:
         """The numbers of a worker's parts, the i-th of n from 1; without one, all."""
@@ -169,6 +177,13 @@ class Plan:
             self.manifest["runs"].append(run)
             self.manifest["counts"] = counts or self.manifest["counts"]
             self.save()
+
+
+def _manifest_bytes(manifest: Mapping[str, Any]) -> bytes:
+    """A manifest as its file holds it, with the SHA-256 of the rest as its last field."""
+    rest = {name: value for name, value in manifest.items() if name != "sha256"}
+    digest = hashlib.sha256(json.dumps(rest).encode("ascii")).hexdigest()
+    return (json.dumps(dict(rest, sha256=digest), indent=1) + "\n").encode("ascii")
 
 
 def _items_name(part: int) -> str:

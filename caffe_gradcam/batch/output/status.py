@@ -42,18 +42,18 @@ def has_bad(plan: Plan, number: int) -> bool:
 
 
 def problems(plan: Plan) -> List[str]:
-    """What is wrong with an output, one sentence each: damaged or foreign parts, missing or
+    """What is wrong with an output, one sentence each: damaged or foreign files, missing or
     repeated images, maps that do not fit their rows. A part that is still to come is no problem.
     """
-    sentences: List[str] = []
-    for number in sorted(plan.done()):
-        name = f"part {number}"
-        if number >= plan.parts:
-            sentences.append(f"{name}: belongs to no list of items")
-            continue
+    done = plan.done()
+    sentences = [f"part {number}: belongs to no list of items"
+                 for number in sorted(done) if number >= plan.parts]
+    for number in range(plan.parts):
         try:
-            sentences += [f"{name}: {problem}" for problem in _of_part(
-                parts.read(plan, number), plan.items(number))]
+            items = plan.items(number)
+            if number in done:
+                sentences += [f"part {number}: {problem}" for problem in _of_part(
+                    parts.read(plan, number), items)]
         except InputError as error:
             sentences.append(str(error))
     return sentences
