@@ -24,7 +24,8 @@ setup(
     + ["caffe_gradcam.zoo.models"],
     # The registry is a folder for people; an installed package carries it inside.
     package_dir={"caffe_gradcam.zoo.models": "models"},
-    package_data={"prototxt_tools": ["py.typed"], "caffe_gradcam": ["py.typed"],
+    package_data={"prototxt_tools": ["py.typed", "commands/gradcam_script.py.txt"],
+                  "caffe_gradcam": ["py.typed"],
                   "caffe_gradcam.zoo.models": [
         "*.yaml", "*/readme.md", "digits/*.prototxt", "digits/*.txt", "digits/*.caffemodel",
     ]},

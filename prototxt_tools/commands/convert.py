@@ -16,8 +16,6 @@ examples:
       remove the Softmax at the end and add force_backward: true
   prototxt-tools convert deploy.prototxt --backward lean --layer conv5 --diff
       show what would change for gradients at conv5 without gradients of weights
-  prototxt-tools convert deploy.prototxt -o gradcam.prototxt --script gradcam.py
-      also write a script that runs where there is nothing but pycaffe, NumPy and OpenCV
 """
 
 
