@@ -187,7 +187,8 @@ def test_a_bad_image_is_one_line_and_the_others_are_explained(place, capsys):
         "caffe-gradcam: absent.png: no such file",
     ]
     empty, blue, absent = printed["images"]
-    assert empty == {"path": "empty.jpg", "error": "empty.jpg: the file is empty (0 bytes)"}
+    assert empty == {"path": "empty.jpg", "score_blob": "score",
+                     "error": "empty.jpg: the file is empty (0 bytes)"}
     assert blue["explanations"][0]["status"] == "ok" and "error" in absent
 
 

@@ -3,7 +3,7 @@
 import argparse
 import json
 import sys
-from typing import TYPE_CHECKING, Any, Dict, List
+from typing import TYPE_CHECKING, Any, Dict, List, Sequence
 
 from caffe_gradcam.commands import options as shared
 from prototxt_tools.errors import QuestionError
@@ -11,10 +11,11 @@ from prototxt_tools.errors import QuestionError
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-    from caffe_gradcam.asking.grammar import Asker
     from caffe_gradcam.commands.requests import Request
     from caffe_gradcam.commands.writing import Writer
     from caffe_gradcam.explaining.explainer import Explainer
+    from caffe_gradcam.explaining.recipe import Recipe
+    from caffe_gradcam.model.model import LoadedModel
 
 Row = Dict[str, Any]
 
@@ -78,7 +79,7 @@ def add(commands: Any) -> None:
     shared.add_fusion(explaining)
     shared.add_running(parser.add_argument_group("how to run"))
     shared.add_model(parser.add_argument_group(
-        "the model, where its folder does not specify it"))
+        "the model, where its folder does not specify it"), several_scores=True)
     shared.add_look(
         parser.add_argument_group("figures"),
         "side-by-side (default), overlay (without the image beside it), or grid: a row for each "
@@ -98,39 +99,57 @@ def _add_output(group: shared.Group) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the subcommand; the result is the exit code."""
-    from caffe_gradcam.asking.grammar import Asker, parse_box
+    from caffe_gradcam.asking.grammar import parse_box
     from caffe_gradcam.commands import recipes
     from caffe_gradcam.commands.describing import describe
     from caffe_gradcam.commands.requests import requests
     from caffe_gradcam.commands.writing import Writer
 
     recipes.check_one_device(options)
-    recipe = recipes.from_options(options)
+    named = recipes.for_each_score(options)
     if not options.images:
         raise QuestionError("there is no image to explain; give at least one")
     crop = parse_box(options.crop, "--crop") if options.crop else None
     figures = recipes.figure_options(options)
-    recipes.save(recipe, options)
-    model = recipes.load_model(recipe, options)
-    items = requests(options.images, model, crop)
-    Asker(recipe.asking, model)  # An unknown class is found before the engine opens.
-    writer = Writer(options.folder, recipe, figures, options.npz)
-    if not (options.json or options.quiet):
-        print(describe(model), file=sys.stderr)
-    with recipes.open_explainer(recipe, model) as explainer:
-        asker = Asker(recipe.asking, explainer.model, explainer.score_blob)
-        rows = _explain(explainer, asker, items, writer, options)
-        engine = explainer.engine.description
+    recipes.save(named[0], options)
+    models = [recipes.load_model(recipe, options) for recipe in named]
+    items = requests(options.images, models[0], crop)
+    _check(named, models)
+    writer = Writer(options.folder, figures, options.npz, several_scores=len(named) > 1)
+    rows: List[Row] = []
+    for recipe, model in zip(named, models):
+        if not (options.json or options.quiet):
+            print(describe(model), file=sys.stderr)
+        with recipes.open_explainer(recipe, model) as explainer:
+            rows += _explain(explainer, recipe, items, writer, options)
+            engine = explainer.engine.description
     writer.finish()
     if options.json:
         print(json.dumps({
-            "model": model.name, "engine": engine["engine"], "device": engine["device"],
-            "recipe": recipe.to_dict(), "images": rows}, indent=2))
+            "model": models[0].name, "engine": engine["engine"], "device": engine["device"],
+            "recipe": named[0].to_dict(), "images": rows}, indent=2))
     failed = sum("error" in row for row in rows)
     return 0 if not failed else 2 if failed == len(rows) else 1
 
 
-def _explain(explainer: "Explainer", asker: "Asker", items: "List[Request]", writer: "Writer",
+def _check(recipes: "Sequence[Recipe]", models: "Sequence[LoadedModel]") -> None:
+    """Find what cannot be asked before an engine opens: raises a QuestionError."""
+    from caffe_gradcam.asking.grammar import Asker
+
+    for recipe, model in zip(recipes, models):
+        try:
+            Asker(recipe.asking, model)
+        except QuestionError as error:
+            if len(models) == 1:
+                raise
+            raise QuestionError(f"score {model.score}: {error}", error.subject) from None
+        if list(model.inputs) != list(models[0].inputs):
+            raise QuestionError(
+                f"--score: {models[0].score} and {model.score} depend on different inputs; "
+                "explain them one by one", "--score")
+
+
+def _explain(explainer: "Explainer", recipe: "Recipe", items: "List[Request]", writer: "Writer",
              options: argparse.Namespace) -> List[Row]:
     """Explain all images, batch by batch; the rows of the report."""
     from tqdm import tqdm
@@ -138,6 +157,7 @@ def _explain(explainer: "Explainer", asker: "Asker", items: "List[Request]", wri
     from caffe_gradcam.commands.requests import explain_all
     from caffe_gradcam.pictures import outputs
 
+    asker = recipe.asker(explainer)
     stems = outputs.unique(outputs.stem(*request.item.paths) for request in items)
     rows = []
     hidden = options.quiet or len(items) == 1
@@ -146,20 +166,21 @@ def _explain(explainer: "Explainer", asker: "Asker", items: "List[Request]", wri
             batch = items[start:start + options.batch]
             outcomes = explain_all(explainer, asker, batch)
             for request, stem, outcome in zip(batch, stems[start:], outcomes):
-                row = writer.write(request, stem, outcome, explainer.model)
-                _print(row, options, progress)
+                row = writer.write(request, stem, outcome, (recipe, explainer.model))
+                _print(row, options, progress, writer.several_scores)
                 rows.append(row)
                 progress.update()
     return rows
 
 
-def _print(row: Row, options: argparse.Namespace, progress: "tqdm") -> None:
+def _print(row: Row, options: argparse.Namespace, progress: "tqdm", several_scores: bool) -> None:
     """Print what became of an image: a line for each figure, or the error."""
     if "error" in row:
         progress.write("caffe-gradcam: {}".format(row["error"]), file=sys.stderr)
     elif not (options.json or options.quiet):
+        name = f"{row['path']}, {row['score_blob']}" if several_scores else row["path"]
         for entry in row["explanations"]:
-            line = f"{row['path']}: {_answer(entry)} -> {entry['figure']}"
+            line = f"{name}: {_answer(entry)} -> {entry['figure']}"
             # File names may hold bytes, and class names letters, that the terminal cannot show.
             encoding = sys.stdout.encoding or "utf-8"
             progress.write(line.encode(encoding, "backslashreplace").decode(encoding))

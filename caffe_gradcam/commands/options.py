@@ -27,6 +27,16 @@ class Names(argparse.Action):
         setattr(namespace, self.dest, names)
 
 
+class Once(argparse.Action):
+    """Refuses to be given twice, where a second value would replace the first."""
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace,
+                 values: Any, option_string: Optional[str] = None) -> None:
+        if getattr(namespace, self.dest) is not None:
+            raise argparse.ArgumentError(self, "this command takes it once only")
+        setattr(namespace, self.dest, values)
+
+
 class _Versus(argparse.Action):
     """Collects pairs of classes as questions."""
 
@@ -84,6 +94,9 @@ def add_methods(group: Group, method: str, layer: str) -> None:
                        help=Rare("centres: each cell lies at the centre of its receptive field "
                                  "(default); stretch: the map is stretched over the input, as in "
                                  "other tools"))
+    add_flag(group, "--batch-statistics", "explaining.batch_statistics",
+             Rare("where BatchNorm layers use the statistics of each batch, let images influence "
+                  "each other (default: each goes through the net alone)"))
 
 
 def add_fusion(group: Group) -> None:
@@ -129,14 +142,16 @@ def add_device(group: Group, several: bool = False) -> None:
                        help="cpu (default), cuda, or a GPU by its number" + text)
 
 
-def add_model(group: Group) -> None:
+def add_model(group: Group, several_scores: bool = False) -> None:
     """What the model's folder may not specify."""
+    text = "; each is explained apart; commas or repeatable" if several_scores else ""
     group.add_argument("--weights", dest="model.weights", metavar="FILE",
                        help="a .caffemodel or .caffemodel.h5")
     group.add_argument("--labels", dest="overrides.labels", metavar="FILE",
                        help="one class name per line, class 0 first")
     group.add_argument("--score", dest="overrides.score", metavar="NAME",
-                       help="the blob or layer of the scores, before any Softmax")
+                       action=Names if several_scores else Once,
+                       help="the blob or layer of the scores, before any Softmax" + text)
     group.add_argument("--mean", dest="overrides.mean", metavar="MEAN",
                        help="numbers for the channels in the net's order, 0 to 255; a .npy or "
                        ".binaryproto file; or none")

@@ -49,6 +49,26 @@ def from_options(options: argparse.Namespace) -> "Recipe":
                      for name, values in given.items()})
 
 
+def for_each_score(options: argparse.Namespace) -> "List[Recipe]":
+    """A recipe for each score blob that ``--score`` names, in order; one without the option.
+
+    Raises
+    ------
+    QuestionError
+        As :func:`from_options`; or a configuration, which holds one recipe, is to be saved of
+        several.
+    """
+    names = list(dict.fromkeys(getattr(options, "overrides.score") or ()))
+    if len(names) > 1 and options.save_config:
+        raise QuestionError("--save-config: a configuration holds one score; give --score once",
+                            "--save-config")
+    setattr(options, "overrides.score", names[0] if names else None)
+    recipe = from_options(options)
+    others = [dataclasses.replace(recipe.model, overrides=dict(recipe.model.overrides, score=name))
+              for name in names[1:]]
+    return [recipe] + [dataclasses.replace(recipe, model=model) for model in others]
+
+
 def import_named_plugins(options: argparse.Namespace) -> Tuple[str, ...]:
     """Import the modules that ``--plugin`` names, also from the current folder; their names.
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from typing import TYPE_CHECKING, Any, Dict, List, Optional
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
 
 from caffe_gradcam.commands.requests import Answer, Request
 from caffe_gradcam.explaining.provenance import Provenance
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from caffe_gradcam.explaining.recipe import Recipe
     from caffe_gradcam.model.model import LoadedModel
 
+    Run = Tuple[Recipe, LoadedModel]
+
 Row = Dict[str, Any]
 
 
@@ -23,26 +25,32 @@ class Writer:
     Parameters
     ----------
     folder : str
-    recipe : Recipe
     options : figures.FigureOptions
     npz : bool
         Whether to write the arrays of each explanation too.
+    several_scores : bool
+        Whether names tell the score blob, since there are several.
     """
 
-    def __init__(self, folder: str, recipe: "Recipe", options: figures.FigureOptions,
-                 npz: bool = False) -> None:
-        self._folder, self._recipe, self._options, self._npz = folder, recipe, options, npz
+    def __init__(self, folder: str, options: figures.FigureOptions, npz: bool = False,
+                 several_scores: bool = False) -> None:
+        self._folder, self._options, self._npz = folder, options, npz
+        self.several_scores = several_scores
         self._boxes: List[Row] = []
 
     def write(self, request: Request, stem: str, outcome: Outcome[Answer],
-              model: "LoadedModel") -> Row:
-        """Write the figures of one request; returns its entry in the report."""
-        row = outcome.then(self._write, request, stem, model)
+              run: "Run") -> Row:
+        """Write the figures of one request, explained by the recipe and model of ``run``; returns
+        its entry in the report."""
+        _, model = run
+        if self.several_scores:
+            stem = f"{stem}.{outputs.slug(model.score)}"
+        row = outcome.then(self._write, request, stem, run)
         if row.ok:
             return row.unwrap()
         message = str(row.error)
         named = request.name in message
-        return {"path": request.name,
+        return {"path": request.name, "score_blob": model.score,
                 "error": message if named else f"{request.name}: {message}"}
 
     def finish(self) -> None:
@@ -50,9 +58,10 @@ class Writer:
         if self._options.heat_boxes is not None:
             boxes.write(os.path.join(self._folder, "boxes.csv"), self._boxes)
 
-    def _write(self, answer: Answer, request: Request, stem: str, model: "LoadedModel") -> Row:
+    def _write(self, answer: Answer, request: Request, stem: str, run: "Run") -> Row:
+        recipe, model = run
         rectangle = answer.images.rectangle
-        provenance = Provenance(self._recipe, self._options, request.name, rectangle)
+        provenance = Provenance(recipe, self._options, request.name, rectangle)
         row = outputs.image_row(request.name, answer.results[-1], model)
         if request.item.true_label is not None:
             row["true_label"] = request.item.true_label
@@ -69,7 +78,7 @@ class Writer:
             for index, base in enumerate(bases)]
         for entry, explanation in zip(row["explanations"], explanations):
             if self._options.heat_boxes is not None:
-                entry["boxes"] = self._list_boxes(request, explanation)
+                entry["boxes"] = self._list_boxes(request, explanation, model.score)
         return row
 
     def _write_grid(self, answer: Answer, base: str, provenance: Provenance) -> str:
@@ -106,13 +115,14 @@ class Writer:
         return figures.draw_explanation(
             images.of_input(explanation.input), explanation, self._options)
 
-    def _list_boxes(self, request: Request, explanation: "Explanation") -> List[Row]:
+    def _list_boxes(self, request: Request, explanation: "Explanation", score: str) -> List[Row]:
         threshold = self._options.heat_boxes
         assert threshold is not None
         hot = boxes.find(explanation.heatmap, threshold)
+        score_blob = {"score_blob": score} if self.several_scores else {}
         self._boxes += boxes.rows(
-            hot, path=request.name, question=explanation.question, method=explanation.method,
-            layer=explanation.layer)
+            hot, path=request.name, **score_blob, question=explanation.question,
+            method=explanation.method, layer=explanation.layer)
         return [dataclasses.asdict(box) for box in hot]
 
     def _path(self, base: str, extension: str) -> str:

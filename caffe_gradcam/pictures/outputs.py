@@ -124,7 +124,7 @@ def image_row(path: str, result: "Result", model: "LoadedModel") -> Dict[str, An
             "score": float(result.scores[index]),
             "probability": None if probabilities is None else float(probabilities[index]),
         })
-    return {"path": path, "top": top, "explanations": []}
+    return {"path": path, "score_blob": model.score, "top": top, "explanations": []}
 
 
 def explanation_row(explanation: "Explanation", figure: str,
