@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from prototxt_tools import rewrite
+from prototxt_tools import rewrite, shapes
 from prototxt_tools.errors import InputError
 from prototxt_tools.net.net import Net
 from prototxt_tools.text.document import Document
@@ -287,3 +287,79 @@ def test_a_batch_norm_that_uses_each_batch_is_noted():
     assert "left 1 BatchNorm layers with use_global_stats: false, BatchNorm bn (line 3) first: " \
         "they use the statistics of each batch, not the learned ones" in notes
     assert not any("BatchNorm" in note for note in deploy(DATA + FC + norm % "").notes)
+
+
+DUMMY = ('layer { name: "data" type: "DummyData" top: "data" include { phase: %s } '
+         'dummy_data_param { shape { dim: %d dim: 3 dim: 17 dim: 19 } } }\n'
+         'layer { name: "label" type: "DummyData" top: "label" include { phase: %s } '
+         "dummy_data_param { shape { dim: %d } } }\n")
+CLASSIFIER = ('layer { name: "fc" type: "InnerProduct" bottom: "%s" top: "fc" '
+              "inner_product_param { num_output: 3 } }\n"
+              'layer { name: "loss" type: "SoftmaxWithLoss" bottom: "fc" bottom: "label" }\n')
+
+
+def test_dummy_data_in_place_of_images_becomes_an_input():
+    text = DUMMY % ("TRAIN", 32, "TRAIN", 32) + DUMMY % ("TEST", 10, "TEST", 10)
+    net = Net.parse(rewrite.deploy(Document.parse(text + CLASSIFIER % "data")).document)
+    assert [(entry.blob, entry.shape) for entry in net.inputs] == [("data", (1, 3, 17, 19))]
+    assert [layer.type for layer in net.layers] == ["Input", "InnerProduct", "Softmax"]
+
+
+def test_constant_data_beside_an_input_gets_its_batch_of_one():
+    text = ('layer { name: "d" type: "Data" top: "d" top: "label" data_param { batch_size: 5 } '
+            'transform_param { crop_size: 12 } }\n'
+            'layer { name: "m" type: "DummyData" top: "m" dummy_data_param { '
+            "shape { dim: 5 dim: 3 dim: 12 dim: 12 } } }\n"
+            'layer { name: "mul" type: "Eltwise" bottom: "d" bottom: "m" top: "mul" '
+            "eltwise_param { operation: PROD } }\n" + CLASSIFIER % "mul")
+    result = rewrite.deploy(Document.parse(text))
+    assert "made the batch of DummyData m (line 2) 1 instead of 5" in result.notes
+    assert shapes.infer(Net.parse(result.document))["fc"] == (1, 3)
+
+
+def test_the_size_of_images_may_come_from_the_data_layer_of_phase_train():
+    text = "".join(
+        'layer { name: "data" type: "Data" top: "data" top: "label" include { phase: %s } %s }\n'
+        % phase for phase in (("TRAIN", "transform_param { crop_size: 28 }"), ("TEST", "")))
+    result = rewrite.deploy(Document.parse(text + CLASSIFIER % "data"))
+    assert Net.parse(result.document).inputs[0].shape == (1, 3, 28, 28)
+    assert result.notes[0] == ("made Data data (line 2) an Input: data is 1 x 3 x 28 x 28 "
+                               "(crop_size, 3 channels assumed, of Data data (line 1))")
+
+
+def test_what_faster_rcnn_needs_for_training_only_is_gone():
+    text = """
+layer { name: "in" type: "Python" top: "data" top: "im_info" top: "gt_boxes"
+  python_param { module: "roi_data_layer.layer" layer: "RoIDataLayer" } }
+layer { name: "rpn" type: "Convolution" bottom: "data" top: "rpn"
+  convolution_param { num_output: 18 kernel_size: 1 } }
+layer { name: "at" type: "Python" bottom: "rpn" bottom: "gt_boxes" bottom: "im_info" top: "rl"
+  python_param { module: "rpn.anchor_target_layer" layer: "AnchorTargetLayer" } }
+layer { name: "rloss" type: "SoftmaxWithLoss" bottom: "rpn" bottom: "rl" top: "rloss" }
+layer { name: "p" type: "Python" bottom: "rpn" bottom: "im_info" top: "proposals"
+  python_param { module: "rpn.proposal_layer" layer: "ProposalLayer" } }
+layer { name: "pt" type: "Python" bottom: "proposals" bottom: "gt_boxes" top: "rois" top: "labels"
+  python_param { module: "rpn.proposal_target_layer" layer: "ProposalTargetLayer" } }
+layer { name: "fc" type: "InnerProduct" bottom: "rois" top: "fc"
+  inner_product_param { num_output: 21 } }
+layer { name: "loss" type: "SoftmaxWithLoss" bottom: "fc" bottom: "labels" top: "loss" }
+"""
+    result = rewrite.deploy(Document.parse(text), {"data": (1, 3, 64, 64)})
+    net = Net.parse(result.document)
+    assert {entry.blob: entry.shape for entry in net.inputs} == {
+        "data": (1, 3, 64, 64), "im_info": (1, 3)}
+    assert "gt_boxes" not in result.document.text()
+    assert not any("Target" in layer.message.python_param.layer for layer in net.layers)
+    split = net.layer("pt")
+    assert (split.type, split.bottoms, split.tops) == ("Split", ["proposals"], ["rois"])
+
+
+def test_yolos_losses_are_gone():
+    text = ('input: "data" input_shape { dim: 1 dim: 3 dim: 8 dim: 8 }\n'
+            'layer { name: "c" type: "Convolution" bottom: "data" top: "c" '
+            "convolution_param { num_output: 75 kernel_size: 1 } }\n")
+    for kind in ("Yolov3", "RegionLoss", "YoloSeg"):
+        loss = 'layer { name: "y" type: "%s" bottom: "c" bottom: "label" top: "y" }\n' % kind
+        data = 'layer { name: "l" type: "HDF5Data" top: "label" }\n'
+        result = rewrite.deploy(Document.parse(text + data + loss))
+        assert [layer.type for layer in Net.parse(result.document).layers] == ["Convolution"]

@@ -148,6 +148,8 @@ _stock("HingeLoss", role="loss", link="none", bottoms="2", tops="0-1", shape=end
 _stock("EuclideanLoss", role="loss", link="none", bottoms="2", tops="0-1",
        shape=ends.pairwise_loss)
 _stock("ContrastiveLoss", role="loss", bottoms="3", tops="0-1", shape=ends.contrastive_loss)
+# MobileNet-YOLO: its losses have no name that tells.
+_fork("Yolov3", "YoloSeg", role="loss")
 _stock("Accuracy", role="judge", link="none", bottoms="2", tops="1-2", shape=ends.accuracy)
 _stock("Silence", role="judge", link="none", bottoms="1+", tops="0", shape=axes.silence)
 _stock("ArgMax", role="decision", link="none", bottoms="1", tops="1", shape=axes.argmax)

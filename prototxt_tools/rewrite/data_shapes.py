@@ -4,6 +4,7 @@
 from typing import Optional, Tuple
 
 from prototxt_tools import layers
+from prototxt_tools.layers import ends
 from prototxt_tools.net.net import Layer
 
 
@@ -29,6 +30,11 @@ def data_shape(layer: Layer, top: str) -> Tuple[Optional[Tuple[int, ...]], str]:
     if layer.type == "MemoryData" and top == layer.tops[0]:
         memory = message.memory_data_param
         return (1, memory.channels, memory.height, memory.width), "memory_data_param"
+    if layer.type == "DummyData":
+        shape = ends.dummy_data(message, [], len(layer.tops))[layer.tops.index(top)]
+        return (1,) + tuple(shape or ())[1:], "dummy_data_param"
+    if layer.type == "Python" and top == "im_info":
+        return (1, 3), "height, width and scale of the image"
     if layers.of(layer.type).role != "images" or top != layer.tops[0]:
         return None, f"a {layer.type} layer does not tell the shape of its data"
     size, source = _size(layer)

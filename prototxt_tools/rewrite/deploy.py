@@ -1,7 +1,7 @@
 """A training definition as a deploy net: one that takes images and gives probabilities."""
 
 from dataclasses import dataclass
-from typing import Dict, Iterable, List, Mapping, Optional, Sequence, Set, Tuple, Union
+from typing import Dict, Iterable, List, Mapping, Sequence, Set, Tuple, Union
 
 from prototxt_tools import layers, shapes
 from prototxt_tools.errors import ModelError, QuestionError
@@ -11,6 +11,7 @@ from prototxt_tools.rewrite.data_shapes import data_shape
 from prototxt_tools.rewrite.inputs import remove_unread
 from prototxt_tools.rewrite.result import Rewrite, describe_layer
 from prototxt_tools.rewrite.text import quoted, replace_message
+from prototxt_tools.rewrite.training_data import batch_sizes, with_single_images, without_targets
 from prototxt_tools.rewrite.upgrade import input_layer, upgrade_layers
 from prototxt_tools.text.document import Document
 from prototxt_tools.text.edits import Edits
@@ -65,7 +66,7 @@ def deploy(document: Document,
     InputError
         If the file does not give the shape of an input.
     """
-    return upgrade_layers(document).then(_deploy, input_shape)
+    return upgrade_layers(document).then(without_targets).then(_deploy, input_shape)
 
 
 def _deploy(document: Document,
@@ -76,11 +77,11 @@ def _deploy(document: Document,
         path = document.path or "<prototxt>"
         raise ModelError(f"{path}: only data layers and losses, so there is no deploy net in it",
                          subject=path)
-    for layer in plan.kept:
-        layer.message  # noqa: B018 (reading it judges the values, such as those of a template)
     edits = Edits(document)
     sources = _sources(plan)
     notes = _replace_data_layers(edits, plan, sources, input_shape)
+    constants = [layer for layer in plan.kept if layer.type == "DummyData"]
+    notes += with_single_images(edits, constants, batch_sizes(list(sources.values())))
     notes += _batch_statistics(plan.kept)
     names = _link_names(plan)
     kept = {id(layer) for layer in plan.kept}
@@ -111,9 +112,16 @@ def _stages(net: Net) -> Tuple[str, ...]:
     return ()
 
 
-def _is_source(layer: Layer) -> bool:
-    """Whether a layer gives data that a deploy net gets from its user."""
-    return not layer.bottoms and bool(layer.tops) and layers.of(layer.type).role != "constant"
+def _data_layers(net: Net) -> List[Layer]:
+    """The layers that give data which a deploy net gets from its user.
+
+    DummyData, which measures speed in place of images, is such data where there is no other.
+    """
+    sources = [layer for layer in net.layers
+               if not layer.bottoms and layer.tops and layers.of(layer.type).role != "constant"]
+    if sources or net.inputs:
+        return sources
+    return [layer for layer in net.layers if layer.type == "DummyData"]
 
 
 def _has_weights(layer: Layer) -> bool:
@@ -144,7 +152,7 @@ def _labels(net: Net, sources: List[Layer]) -> Set[str]:
 def _plan(whole: Net) -> _Plan:
     """Choose the layers that a deploy net keeps."""
     net = whole.at("TEST", _stages(whole))
-    sources = [layer for layer in net.layers if _is_source(layer)]
+    sources = _data_layers(net)
     dropped = sources + _dependents(net, _labels(net, sources))
     dropped += [layer for layer in net.layers if layers.of(layer.type).judges]
     dropped_ids = {id(layer) for layer in dropped}
@@ -227,8 +235,8 @@ def _unmade_blobs(plan: _Plan) -> List[str]:
 def _sources(plan: _Plan) -> Dict[str, Layer]:
     """The blobs that kept layers read from data layers, with these layers."""
     sources: Dict[str, Layer] = {}
-    for layer in plan.net.layers + plan.whole.layers:
-        for top in layer.tops if _is_source(layer) else ():
+    for layer in _data_layers(plan.net) + _data_layers(plan.whole):
+        for top in layer.tops:
             sources.setdefault(top, layer)
     return {blob: sources[blob] for blob in _unmade_blobs(plan) if blob in sources}
 
@@ -244,7 +252,7 @@ def _replace_data_layers(
         tops = [top for top in layer.tops if sources.get(top) is layer]
         sizes = []
         for top in tops:
-            size, reason = _input_shape(layer, top, given, plan.whole.document.path)
+            size, reason = _input_shape(layer, top, given, plan.whole)
             sizes.append(size)
             words = " x ".join(map(str, size))
             notes.append(f"made {describe_layer(layer)} an Input: {top} is {words} ({reason})")
@@ -257,17 +265,21 @@ def _replace_data_layers(
 
 
 def _input_shape(layer: Layer, top: str, given: Mapping[str, Shape],
-                 path: Optional[str]) -> Tuple[Shape, str]:
-    """The shape of an input, and where it comes from."""
+                 whole: Net) -> Tuple[Shape, str]:
+    """The shape of an input, and where it comes from: this layer, or one of another phase."""
     if top in given:
         return given[top], "as given"
     size, reason = data_shape(layer, top)
-    if size is None:
-        raise ModelError(
-            f"{path or '<prototxt>'}: {reason}; give the shape of {top}, "
-            f"for example --input-shape {top}=1,3,224,224", subject=top
-        )
-    return size, reason
+    if size is not None:
+        return size, reason
+    for other in whole.layers:
+        other_size, other_reason = (data_shape(other, top) if top in other.tops
+                                    and not other.bottoms else (None, ""))
+        if other_size is not None:
+            return other_size, f"{other_reason}, of {describe_layer(other)}"
+    raise ModelError(
+        f"{whole.document.path or '<prototxt>'}: {reason}; give the shape of {top}, "
+        f"for example --input-shape {top}=1,3,224,224", subject=top)
 
 
 def _given_shapes(input_shape: Union[None, Sequence[int], Mapping[str, Sequence[int]]],

@@ -6,7 +6,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 import numpy as np
 
 from prototxt_tools import layers, shapes
-from prototxt_tools.errors import WeightsError
+from prototxt_tools.errors import PrototxtError, WeightsError
 from prototxt_tools.layers.weighted import scales_inside
 from prototxt_tools.net.net import Layer, Net
 from prototxt_tools.rewrite.result import Rewrite, describe_layer
@@ -167,7 +167,11 @@ def _work(layer: Layer, stored: Mapping[str, Sequence[Blob]]) -> Dict[str, List[
     """What a layer does besides its own work: layer type -> the lines of its parameters."""
     if layer.type not in _FUSING:
         return {}
-    message, work = layer.message, {}
+    try:
+        message = layer.message
+    except PrototxtError:  # Whoever needs the values refuses them; what is right can be changed.
+        return {}
+    work: Dict[str, List[str]] = {}
     if layer.type == "BatchNorm" and (
             scales_inside(message) or _is_of_nvidia(stored.get(layer.name, ()))):
         work["Scale"] = braced("scale_param", _fillers(layer), "bias_term: true")
