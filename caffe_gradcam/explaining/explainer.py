@@ -52,6 +52,9 @@ class Explainer:
     Attributes
     ----------
     model, engine, explaining
+    one_by_one : bool
+        Whether images go through the net one after the other, since it uses the statistics of
+        each batch.
 
     Raises
     ------
@@ -62,6 +65,7 @@ class Explainer:
     def __init__(self, model: LoadedModel, engine: Engine, explaining: Explaining = _EXPLAINING,
                  open_another: Optional[OpenEngine] = None) -> None:
         self.model, self.engine, self.explaining = model, engine, explaining
+        self.one_by_one = model.depends_on_batch and not explaining.batch_statistics
         self._methods: Dict[str, Method] = {name: METHODS[name] for name in explaining.methods}
         self._blobs = {name: _blobs_of(model, method) for name, method in self._methods.items()}
         blobs = set(itertools.chain(model.layers, *self._blobs.values()))
@@ -172,8 +176,10 @@ class Explainer:
         lists = per_image(questions, len(prepared))
         outcomes: List[Outcome[Result]] = [Outcome(error=image.error) for image in prepared]
         good = [index for index, image in enumerate(prepared) if image.ok]
-        parts = in_parts(lambda part: self._explain(
-            [prepared[index].unwrap() for index in part], [lists[index] for index in part]), good)
+        batches = [[index] for index in good] if self.one_by_one else [good]
+        parts = itertools.chain(*(in_parts(lambda part: self._explain(
+            [prepared[index].unwrap() for index in part], [lists[index] for index in part]), batch)
+            for batch in batches))
         for index, outcome in zip(good, itertools.chain(*parts)):
             outcomes[index] = outcome
         return outcomes
@@ -189,7 +195,7 @@ class Explainer:
                   for name in self.model.inputs}
         batch = Pass(self.engine, self.model.score, inputs,
                      keep=[blob for blob in self._sources if blob not in inputs],
-                     together=self._together)
+                     together=self._together, one_by_one=self.one_by_one)
         for blob in self._sources:
             _check_map(blob, batch.blobs[blob])
         views = len(inputs[self.model.input]) // len(prepared)

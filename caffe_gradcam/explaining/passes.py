@@ -34,6 +34,8 @@ class Pass:
         The blobs that methods will need.
     together : iterable of str
         Blobs whose gradients one backward pass yields, once one of them is asked for.
+    one_by_one : bool
+        Run the net again on one row at a time, since rows influence each other.
 
     Attributes
     ----------
@@ -42,9 +44,10 @@ class Pass:
     """
 
     def __init__(self, engine: Engine, score: str, inputs: Mapping[str, np.ndarray],
-                 keep: Iterable[str], together: Iterable[str] = ()) -> None:
+                 keep: Iterable[str], together: Iterable[str] = (), one_by_one: bool = False
+                 ) -> None:
         self.engine, self.score, self.inputs = engine, score, inputs
-        self._together = list(together)
+        self._together, self._one_by_one = list(together), one_by_one
         self.blobs = dict(engine.forward(inputs, keep=list(dict.fromkeys([score] + list(keep)))))
         self.blobs.update(inputs)
         self._engine_holds_batch = True
@@ -88,8 +91,16 @@ class Pass:
             M.
         target : str
         """
-        scores = self._forward(changed, rows)
-        return self._backward(top_diff(scores, seeds), [target], "gradient")[target]
+        if not self._one_by_one:
+            scores = self._forward(changed, rows)
+            return self._backward(top_diff(scores, seeds), [target], "gradient")[target]
+        gradients = []
+        for index, row in enumerate(rows):
+            scores = self._forward({name: value[index:index + 1]
+                                    for name, value in changed.items()}, [row])
+            gradients.append(self._backward(top_diff(scores, seeds[index:index + 1]), [target],
+                                            "gradient")[target])
+        return np.concatenate(gradients)
 
     def rerun_net(self, blob: str, seeds: Seeds, reruns: Iterable[Rerun]) -> np.ndarray:
         """Values of seeds where rows of one input are replaced; see ``methods.reruns``."""
@@ -124,7 +135,8 @@ class Pass:
 
     def _values(self, seeds: Seeds, reruns: Iterable[Rerun], run: Run) -> np.ndarray:
         values: List[np.ndarray] = []
-        for batch in _batches(iter(reruns)):
+        most = 1 if self._one_by_one else _MOST_SMALL_ROWS
+        for batch in _batches(iter(reruns), most):
             values += in_parts(lambda part: _measure(part, seeds, run), batch)
         return np.concatenate(values) if values else np.zeros(0)
 
@@ -172,10 +184,10 @@ def laid_over_input(cams: np.ndarray, placement: Optional[Placement],
     return np.stack([whole.to_image(cam, placement) for cam in cams])
 
 
-def _batches(reruns: Iterator[Rerun]) -> Iterator[List[Rerun]]:
+def _batches(reruns: Iterator[Rerun], most: int) -> Iterator[List[Rerun]]:
     """Reruns that go through the net together; few of large rows, many of small ones."""
     for first in reruns:
-        count = min(_MOST_SMALL_ROWS, max(_ROWS, _ROWS * _ROW_SIZE // first[2].size))
+        count = min(most, max(_ROWS, _ROWS * _ROW_SIZE // first[2].size))
         yield [first] + list(itertools.islice(reruns, count - 1))
 
 

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 _HIGHEST = Top(1)
 _KEYWORDS = ("images", "classes", "method", "layers", "color", "engine", "device", "precision",
-             "gradient", "placement", "fuse", "samples", "trust", "allow_missing",
-             "ignore_unknown_fields", "timeout", "verbose", "plugins", "batch")
+             "gradient", "placement", "fuse", "samples", "batch_statistics", "trust",
+             "allow_missing", "ignore_unknown_fields", "timeout", "verbose", "plugins", "batch")
 
 
 class Explanations(List[Explanation]):
@@ -72,6 +72,7 @@ class Model(LoadedModel):
         placement: str = "centres",
         fuse: Optional[str] = None,
         samples: Optional[int] = None,
+        batch_statistics: bool = False,
         trust: bool = False,
         allow_missing: bool = False,
         ignore_unknown_fields: bool = False,
@@ -106,7 +107,7 @@ class Model(LoadedModel):
         engine, device, precision, trust, allow_missing, ignore_unknown_fields
         timeout, verbose, plugins
             On what it runs: see ``caffe_gradcam.engines.running.Running``.
-        gradient, placement, fuse, samples
+        gradient, placement, fuse, samples, batch_statistics
             How it is explained: see ``caffe_gradcam.explaining.settings.Explaining``.
         batch : int
             Images that go through the net together.
@@ -135,7 +136,7 @@ class Model(LoadedModel):
             plugins=_names(plugins, "plugins"))
         import_plugins(running.plugins)  # They may register the method.
         explaining = Explaining(_names(method, "method"), _names(layers or (), "layers"), fuse,
-                                gradient, placement, samples)
+                                gradient, placement, samples, batch_statistics)
         questions = questions_of(classes, self)
         explanations = Explanations()
         session = self._session()

@@ -35,6 +35,10 @@ class Explaining:
     samples : int, optional
         Noisy copies, masks or steps, for methods that take some; without it, each method's own
         number.
+    batch_statistics : bool
+        Where BatchNorm layers use the statistics of each batch (``use_global_stats: false``), let
+        images go through the net together all the same, and influence each other; otherwise each
+        one goes alone.
 
     Raises
     ------
@@ -48,6 +52,7 @@ class Explaining:
     gradient: str = "post"
     placement: str = "centres"
     samples: Optional[int] = None
+    batch_statistics: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "methods", _names(self.methods))

@@ -168,7 +168,8 @@ class Bench:
         """Everything that follows from the maps and the net with its own weights."""
         plans = [self._variants(subject, entry) for entry in subject.maps]
         seeds = [self._seed(_class_of(entry.explanation)) for entry in subject.maps]
-        batch = Pass(self.explainer.engine, self.model.score, subject.prepared.blobs, [])
+        batch = Pass(self.explainer.engine, self.model.score, subject.prepared.blobs, [],
+                     one_by_one=self.explainer.one_by_one)
         values: List[Dict[str, np.ndarray]] = [{} for _ in plans]
         for source in self.model.inputs:
             series = [(index, name, count, blobs) for index, plan in enumerate(plans)

@@ -99,6 +99,17 @@ def image_inputs(graph: Graph, score: str) -> List[Input]:
     return inputs
 
 
+def batch_statistics(graph: Graph, score: str) -> List[str]:
+    """The BatchNorm layers before a score that use the statistics of each batch.
+
+    What such a net computes of an image depends on the other images of the batch.
+    """
+    before = [graph.net.layers[index] for index in sorted(graph.ancestors([score]))]
+    return [layer.name for layer in before if layer.type == "BatchNorm"
+            and layer.message.batch_norm_param.HasField("use_global_stats")
+            and not layer.message.batch_norm_param.use_global_stats]
+
+
 def sources(graph: Graph, blob: str, inputs: Iterable[str]) -> List[str]:
     """Those of some input blobs that a blob depends on, in order."""
     needed = graph.ancestors([blob])

@@ -13,7 +13,7 @@ from typing import (
     Union,
 )
 
-from caffe_gradcam.model import blobs, folder, label_files, labels, readme, training
+from caffe_gradcam.model import blobs, detectors, folder, label_files, labels, readme, training
 from caffe_gradcam.model.defaults import Defaults
 from caffe_gradcam.model.given import GIVEN, Given
 from prototxt_tools import shapes as blob_shapes
@@ -64,6 +64,14 @@ def load(kind: Type[Loaded], path: "StrPath", weights: "Optional[StrPath]",
         given.warnings.append(
             f"{prototxt}: the shapes of blobs are unknown from layer {end.name} ({end.type}) on; "
             "the layer to draw is chosen when the net first runs, unless --layer names one")
+    restless = blobs.batch_statistics(graph, score)
+    if restless:
+        layers = (f"BatchNorm layer {restless[0]} normalises" if len(restless) == 1 else
+                  f"{len(restless)} BatchNorm layers, {restless[0]} first, normalise")
+        given.warn(
+            f"{prototxt}: {layers} by the statistics of each batch (use_global_stats: false) "
+            "instead of the learned ones; so each image goes through the net alone, unless "
+            "--batch-statistics is given")
     return kind(
         name=str(front.get("name") or graph.net.name
                  or os.path.basename(os.path.abspath(model_folder))),
@@ -114,6 +122,7 @@ def _find_weights(given: Given, front: Mapping[Any, Any], weights: "Optional[Str
 
 def _default_score(given: Given, graph: Graph) -> Tuple[str, str]:
     scores = blobs.scores(graph)
+    detectors.check_default_score(graph, scores[0].blob)
     if len(scores) > 1 and scores[1].link == scores[0].link:
         others = ", ".join(score.blob for score in scores[1:])
         given.warnings.append(f"{scores[0].blob} is taken as the score blob; others: {others}; "

@@ -242,6 +242,11 @@ class LoadedModel:
         return changed
 
     @property
+    def depends_on_batch(self) -> bool:
+        """Whether what the net computes of an image depends on the other images of the batch."""
+        return bool(blobs.batch_statistics(self.graph, self.score))
+
+    @property
     def class_count(self) -> Optional[int]:
         """The number of classes, or None where it is not known before the net has run.
 
