@@ -21,8 +21,8 @@ def resolved(recipe: Recipe, device: Optional[str] = None) -> Recipe:
         isolated=False))
 
 
-def rows_depend_on(recipe: Recipe, model: LoadedModel, heat_boxes: Optional[float]
-                   ) -> Dict[str, Any]:
+def rows_depend_on(recipe: Recipe, model: LoadedModel, heat_boxes: Optional[float],
+                   batch: int) -> Dict[str, Any]:
     """What the rows of an item depend on, as JSON values.
 
     Parameters
@@ -32,6 +32,8 @@ def rows_depend_on(recipe: Recipe, model: LoadedModel, heat_boxes: Optional[floa
     model : LoadedModel
         The recipe's.
     heat_boxes : float or None
+    batch : int
+        Images that go through the net together, on which the last bits of the numbers depend.
 
     Raises
     ------
@@ -54,7 +56,7 @@ def rows_depend_on(recipe: Recipe, model: LoadedModel, heat_boxes: Optional[floa
         "asking": {name: value for name, value in asking.items() if value},
         "explaining": dataclasses.asdict(recipe.explaining),
         "engine": recipe.running.engine, "precision": recipe.running.precision,
-        "heat_boxes": heat_boxes,
+        "heat_boxes": heat_boxes, "batch": batch,
     }
     plain: Dict[str, Any] = json.loads(json.dumps(values))
     return plain

@@ -32,6 +32,8 @@ class Parts:
         Continue where an earlier run ended; otherwise what it wrote is removed.
     retry_failed : bool
         Explain images again that were unreadable or failed.
+    add : bool
+        Explain images too that the source lists only now; without it, such a source is refused.
     """
 
     size: Optional[int] = None
@@ -40,6 +42,7 @@ class Parts:
     root: Optional[str] = None
     resume: bool = True
     retry_failed: bool = False
+    add: bool = False
 
 
 @dataclass(frozen=True)

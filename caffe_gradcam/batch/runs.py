@@ -7,18 +7,20 @@ import sys
 import threading
 import time
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, List, Optional, Sequence
+from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence
 
 from caffe_gradcam.asking.grammar import Asker
 from caffe_gradcam.batch import dependencies, sources, storage
 from caffe_gradcam.batch.options import Options
-from caffe_gradcam.batch.output import checksums, lock, parts, plan, status
+from caffe_gradcam.batch.output import checksums, lists, lock, parts, plan, status
 from caffe_gradcam.batch.output.plan import Content, Plan
 from caffe_gradcam.batch.progress import Progress
+from caffe_gradcam.batch.sources.item import Item
 from caffe_gradcam.batch.storage import Folder
 from caffe_gradcam.batch.versions import versions
 from caffe_gradcam.explaining.recipe import Recipe
 from caffe_gradcam.model.model import LoadedModel
+from prototxt_tools.errors import QuestionError
 
 _OPTIONS = Options()
 
@@ -103,7 +105,8 @@ def _content(recipe: Recipe, model: LoadedModel, source: str, options: Options) 
         source = os.path.abspath(source)
     return Content(
         source, recipe.to_dict(),
-        dependencies.rows_depend_on(recipe, model, options.drawing.figures.heat_boxes),
+        dependencies.rows_depend_on(recipe, model, options.drawing.figures.heat_boxes,
+                                    options.pipeline.batch),
         options.parts.limit, options.parts.size)
 
 
@@ -111,11 +114,14 @@ def _open(folder: Folder, content: Content, options: Options, model: LoadedModel
     """The plan of an output, made if there is none yet."""
     if not options.parts.resume:
         _clear(folder)
+
+    def items() -> Iterator[Item]:
+        return sources.open_source(content.source, options.parts.root, model.class_names,
+                                   inputs=list(model.inputs))
+
     with lock.manifest(folder):
         if not folder.exists(plan.MANIFEST):
-            items = sources.open_source(content.source, options.parts.root, model.class_names,
-                                        inputs=list(model.inputs))
-            return Plan.make(folder, items, content, parts.preferred_format())
+            return Plan.make(folder, items(), content, parts.preferred_format())
         opened = Plan.open(folder)
         if not opened.done() and opened.manifest["rows_depend_on"] != content.rows_depend_on:
             # No row was written yet, so this run may ask something else.
@@ -123,7 +129,12 @@ def _open(folder: Folder, content: Content, options: Options, model: LoadedModel
                 opened.manifest.update(recipe=content.recipe,
                                        rows_depend_on=content.rows_depend_on)
                 opened.save()
-    opened.check(content)
+        opened.check(content)
+        if content.source != "-":  # Which cannot be read again.
+            opened.check_source(items, options.parts.add)
+        elif options.parts.add:
+            raise QuestionError("--add needs a source that can be read again, not standard input",
+                                "--add")
     return opened
 
 
@@ -137,7 +148,7 @@ def _clear(folder: Folder) -> None:
         _empty(folder, checksums.FOLDER)
         folder.remove(plan.MANIFEST)
         _empty(folder, plan.PARTS)
-        _empty(folder, plan.ITEMS)
+        _empty(folder, lists.FOLDER)
 
 
 def _empty(folder: Folder, name: str) -> None:

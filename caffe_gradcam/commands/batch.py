@@ -97,6 +97,8 @@ def _add_parts(group: shared.Group) -> None:
                        help="the folder that relative paths start from (default: the list's)")
     group.add_argument("--no-resume", dest="resume", action="store_false",
                        help="remove what is in OUT, and start over")
+    group.add_argument("--add", action="store_true",
+                       help="explain images too that SOURCE did not list when OUT was started")
     group.add_argument("--retry-failed", action="store_true",
                        help="try images again that were unreadable or failed")
 
@@ -179,7 +181,7 @@ def _options(options: argparse.Namespace) -> "Options":
 
     return batch.Options(
         batch.Parts(options.part_size, options.worker, options.limit, options.root,
-                    options.resume, options.retry_failed),
+                    options.resume, options.retry_failed, options.add),
         batch.Pipeline(options.batch, recipes.devices_of(options), options.decoders,
                        options.timeout, options.runner,
                        batch.Ray(options.ray_actors, options.ray_gpus, options.ray_cpus)),

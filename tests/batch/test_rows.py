@@ -83,7 +83,7 @@ def test_the_manifest_says_what_the_rows_were_made_of(model, tmp_path, monkeypat
     digest = hashlib.sha256((model / "deploy.prototxt").read_bytes()).hexdigest()
     assert manifest["rows_depend_on"]["prototxt_sha256"] == digest
     assert manifest["rows_depend_on"]["weights_sha256"] == hashlib.sha256(b"").hexdigest()
-    assert (manifest["items"], manifest["parts"], manifest["part_size"]) == (7, 2, 6)
+    assert (manifest["items"], manifest["part_sizes"], manifest["part_size"]) == (7, [6, 1], 6)
     assert manifest["counts"] == {"ok": 7, "empty": 0, "unreadable": 0, "failed": 0, "rows": 7}
     assert Recipe.from_dict(manifest["recipe"]) == dataclasses.replace(
         recipe(model), running=dataclasses.replace(recipe(model).running, isolated=False))

@@ -1,17 +1,15 @@
 """The plan of an output folder: its manifest, and a list of items for every part."""
 
-import dataclasses
 import hashlib
 import itertools
 import json
 import re
 import time
 from dataclasses import dataclass
-from typing import Any, Dict, Iterable, List, Mapping, Optional, Set, Tuple
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Set, Tuple
 
 from caffe_gradcam.batch.options import PART_SIZE
-from caffe_gradcam.batch.output import checksums, lock
-from caffe_gradcam.batch.sources import item as item_lists
+from caffe_gradcam.batch.output import checksums, lists, lock
 from caffe_gradcam.batch.sources.item import Item
 from caffe_gradcam.batch.storage import Folder
 from prototxt_tools.errors import InputError
@@ -19,10 +17,10 @@ from prototxt_tools.errors import InputError
 MANIFEST = "manifest.json"
 FORMAT = 3
 MOST_PARTS = 1 << 31
-ITEMS, PARTS, OVERLAYS = "items", "parts", "overlays"
+PARTS, OVERLAYS = "parts", "overlays"
 _PART = re.compile(r"part-(\d+)\.(parquet|jsonl)$")
-_MANIFEST_FIELDS = ("source", "limit", "items", "part_size", "parts", "part_format", "recipe",
-                    "rows_depend_on", "runs", "counts")
+_MANIFEST_FIELDS = ("source", "limit", "items", "part_size", "part_sizes", "items_digest",
+                    "part_format", "recipe", "rows_depend_on", "runs", "counts")
 
 
 @dataclass(frozen=True)
@@ -98,22 +96,15 @@ class Plan:
         part_format : str
             "parquet" or "npz": how parts are written.
         """
-        folder.make("", checksums.FOLDER, ITEMS, PARTS)
+        folder.make("", checksums.FOLDER, lists.FOLDER, PARTS)
         part_size = content.part_size or PART_SIZE
-        count = parts = 0
-        rest = itertools.islice(items, content.limit)
-        while True:
-            part = [dataclasses.replace(item, number=count + index)
-                    for index, item in enumerate(itertools.islice(rest, part_size))]
-            if not part:
-                break
-            checksums.write(folder, _items_name(parts), item_lists.dump(part))
-            count, parts = count + len(part), parts + 1
-        if not count:
+        written = lists.write(folder, itertools.islice(items, content.limit), part_size)
+        if not written.sizes:
             raise InputError(f"{content.source}: there are no images in it", content.source)
         plan = cls(folder, {
             "format": FORMAT, "created": _now(), "source": content.source, "limit": content.limit,
-            "items": count, "part_size": part_size, "parts": parts, "part_format": part_format,
+            "items": sum(written.sizes), "items_digest": written.digest, "part_size": part_size,
+            "part_sizes": written.sizes, "part_format": part_format,
             "recipe": content.recipe, "rows_depend_on": content.rows_depend_on,
             "runs": [], "counts": None,
         })
@@ -138,22 +129,67 @@ class Plan:
                     f"{_short(theirs.get(name))}, not {_short(ours)}; choose another output, or "
                     "--no-resume to start over", self.folder.path)
 
+    def check_source(self, read_items: Callable[[], Iterable[Item]], add: bool) -> None:
+        """Compare the source with the lists of items, and add what is new if that is asked for.
+
+        The caller holds the manifest's lock.
+
+        Parameters
+        ----------
+        read_items : callable
+            Gives the source's items, as often as it is called.
+        add : bool
+            List new items in further parts; parts that exist stay as they are.
+
+        Raises
+        ------
+        InputError
+            The source lists other images, labels or questions than it did.
+        """
+        limit = self.manifest["limit"]
+
+        def items() -> Iterator[Item]:
+            return itertools.islice(iter(read_items()), limit)
+
+        if lists.digest(items()) == self.manifest["items_digest"]:
+            return
+        difference = lists.difference(
+            (item for part in range(self.parts) for item in self.items(part)), items())
+        if difference.gone is not None or not add:
+            raise self._changed(difference)
+        written = lists.write(self.folder, difference.new, self.manifest["part_size"], self.parts,
+                              self.manifest["items"])
+        self.manifest.update(
+            items=self.manifest["items"] + len(difference.new),
+            items_digest=lists.sum_of(self.manifest["items_digest"], written.digest),
+            part_sizes=self.manifest["part_sizes"] + written.sizes, counts=None)
+        self.save()
+
+    def _changed(self, difference: lists.Difference) -> InputError:
+        source, path = self.manifest["source"], self.folder.path
+        if difference.gone is None:
+            return InputError(
+                f"{source}: lists {len(difference.new)} images that it did not list when {path} was "
+                f"started, such as {difference.new[0].path}; explain them too with --add, or choose "
+                "another output", source)
+        return InputError(
+            f"{source}: no longer lists what it did when {path} was started, such as "
+            f"{difference.gone.path} with its label and questions; restore it, choose another "
+            "output, or start over with --no-resume", source)
+
     @property
     def parts(self) -> int:
         """The number of parts, finished or not."""
-        count: int = self.manifest["parts"]
-        return count
+        return len(self.manifest["part_sizes"])
 
     def items(self, part: int) -> List[Item]:
         """The items of a part, in order."""
-        name = _items_name(part)
-        data = checksums.read(self.folder, name, "start over with --no-resume")
-        return item_lists.load(data, self.folder.locate(name))
+        return lists.read(self.folder, part)
 
     def size(self, part: int) -> int:
         """How many items a part has."""
-        size: int = self.manifest["part_size"]
-        return min(size, self.manifest["items"] - part * size)
+        size: int = self.manifest["part_sizes"][part]
+        return size
 
     def done(self) -> Set[int]:
         """The numbers of the parts that are finished."""
@@ -184,10 +220,6 @@ def _manifest_bytes(manifest: Mapping[str, Any]) -> bytes:
     rest = {name: value for name, value in manifest.items() if name != "sha256"}
     digest = hashlib.sha256(json.dumps(rest).encode("ascii")).hexdigest()
     return (json.dumps(dict(rest, sha256=digest), indent=1) + "\n").encode("ascii")
-
-
-def _items_name(part: int) -> str:
-    return f"{ITEMS}/items-{part:06d}.jsonl"
 
 
 def part_name(part: int, extension: str) -> str:
