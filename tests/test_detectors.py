@@ -1,0 +1,64 @@
+"""Detectors: their output lists boxes, so the scores behind it are proposed by name."""
+
+import pytest
+from definitions import Builder, write_model
+
+from caffe_gradcam.model.model import LoadedModel
+from prototxt_tools.errors import ModelError
+
+
+def ssd(heads):
+    """A single-shot detector: a convolution of scores for each size of boxes."""
+    b = Builder("detector", (1, 3, 16, 16))
+    x = b.conv_relu("conv", "data", 4, 3)
+    confidences = []
+    for name in heads:
+        moved = b.layer("Permute", name + "_perm", b.conv(name, x, 2, 1), params="""permute_param {
+            order: 0 order: 2 order: 3 order: 1 }""")
+        confidences.append(b.layer("Flatten", name + "_flat", moved))
+    joined = confidences[0] if len(heads) == 1 else b.layer("Concat", "conf", confidences)
+    shaped = b.layer("Reshape", "conf_reshape", joined, params="""reshape_param {
+        shape { dim: 0 dim: -1 dim: 2 } }""")
+    b.softmax(shaped, "conf_softmax")
+    flat = b.layer("Flatten", "conf_flat", "conf_softmax")
+    b.layer("DetectionOutput", "detection_out", [b.conv("loc", x, 4, 1), flat])
+    return b.text()
+
+
+def detectnet():
+    """Coverage behind a Sigmoid, and Python code that makes boxes of it."""
+    b = Builder("detectnet", (1, 3, 16, 16))
+    x = b.conv_relu("conv", "data", 4, 3)
+    b.layer("Sigmoid", "coverage/sig", b.conv("cvg/classifier", x, 1, 1), top="coverage")
+    b.layer("Python", "cluster", ["coverage", b.conv("bboxes", x, 4, 1)], top="bbox-list",
+            params='python_param { module: "clustering" layer: "ClusterDetections" }')
+    return b.text()
+
+
+@pytest.mark.parametrize("text, sentence", [
+    (ssd(["mbox_conf"]), "detection_out, which layer detection_out of type DetectionOutput "
+     "writes, lists boxes, not scores, and has no gradient; give --score mbox_conf"),
+    (ssd(["small_conf", "large_conf"]), "; give --score small_conf (or large_conf)"),
+    (detectnet(), "bbox-list, which layer cluster of type Python writes, lists boxes, not scores, "
+     "and has no gradient; give --score cvg/classifier"),
+])
+def test_the_scores_behind_the_boxes_are_proposed_by_name(tmp_path, text, sentence):
+    path, _ = write_model(tmp_path, text)
+    with pytest.raises(ModelError) as refused:
+        LoadedModel.load(path)
+    assert str(refused.value).endswith(sentence)
+
+
+@pytest.mark.parametrize("text, score", [(ssd(["mbox_conf"]), "mbox_conf"),
+                                         (detectnet(), "cvg/classifier")])
+def test_the_proposed_score_is_explained(tmp_path, text, score):
+    path, _ = write_model(tmp_path, text)
+    assert LoadedModel.load(path, score=score).layers == ("conv",)
+
+
+def test_a_python_layer_without_probabilities_before_it_may_give_scores(tmp_path):
+    b = Builder("custom", (1, 3, 16, 16))
+    b.layer("Python", "score", b.conv_relu("conv", "data", 4, 3),
+            params='python_param { module: "mine" layer: "Mine" }')
+    path, _ = write_model(tmp_path, b.text())
+    assert LoadedModel.load(path).score == "score"
