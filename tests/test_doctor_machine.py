@@ -37,6 +37,14 @@ def test_a_package_that_is_missing_comes_with_its_cure():
         "note package h5py: not installed; needed for .caffemodel.h5 files -> pip install h5py"]
 
 
+def test_the_packages_of_every_extra_are_looked_for():
+    absent = {"error": "ModuleNotFoundError: No module named 'x'"}
+    notes = machine.packages(Probe(dict.fromkeys(machine.OPTIONAL, absent), ""))
+    assert [finding.remedy for finding in notes] == [
+        "pip install " + name for name in (
+            "requests", "h5py", "pyarrow", "lmdb", "fsspec", "matplotlib", "openvino")]
+
+
 def test_opencv_without_a_screen_comes_with_its_own_cure():
     broken = {"error": "ImportError: libGL.so.1: cannot open shared object file"}
     found = machine.packages(Probe({"cv2": broken}, ""))

@@ -153,6 +153,27 @@ def test_an_empty_map_is_reported(place, capsys):
     assert entry["status"] == "empty" and entry["cam_max"] < 0
 
 
+def test_the_line_of_an_empty_map_tells_so(place, capsys):
+    explain("blue.png", "--class", "2")
+    line, = capsys.readouterr().out.splitlines()
+    assert line.startswith("blue.png: 2 neither (")
+    assert "grad-cam at smaller, the map is empty -> " in line
+
+
+def test_a_slow_method_shows_progress_on_one_image(place, capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr("tqdm.tqdm.monitor_interval", 0)
+    assert explain("blue.png", "--method", "occlusion") == 0
+    # An eighth of 8 pixels is one, and squares lie at least one apart.
+    assert "running the net again: 64image" in capsys.readouterr().err
+
+
+def test_a_fast_method_or_a_quiet_run_shows_no_runs(place, capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    assert explain("blue.png", "--method", "occlusion", "-q") == 0
+    assert capsys.readouterr().err == ""
+
+
 def test_images_go_through_the_net_in_batches(place, engines):
     explain("blue.png", "green.png", "blue.png", "--batch", "2", "-q")
     assert engines[0][0].batches == [2, 1]

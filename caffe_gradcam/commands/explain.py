@@ -160,8 +160,11 @@ def _explain(explainer: "Explainer", recipe: "Recipe", items: "List[Request]", w
     asker = recipe.asker(explainer)
     stems = outputs.unique(outputs.stem(*request.item.paths) for request in items)
     rows = []
-    hidden = options.quiet or len(items) == 1
-    with tqdm(total=len(items), unit="image", disable=True if hidden else None) as progress:
+    hidden = True if options.quiet else None  # None: hidden where no terminal shows it.
+    with tqdm(total=len(items), unit="image",
+              disable=True if len(items) == 1 else hidden) as progress, \
+            tqdm(desc="running the net again", unit="image", leave=False, disable=hidden) as reruns:
+        explainer.on_rerun = reruns.update
         for start in range(0, len(items), options.batch):
             batch = items[start:start + options.batch]
             outcomes = explain_all(explainer, asker, batch)
@@ -193,4 +196,4 @@ def _answer(entry: Row) -> str:
     value = (f"score {entry['score']:.4g}" if entry["probability"] is None
              else percent(entry["probability"]))
     text = f"{entry['question']} ({value}), {entry['method']} at {entry['layer']}"
-    return text + ", empty" if entry["status"] == "empty" else text
+    return text + ", the map is empty" if entry["status"] == "empty" else text

@@ -13,7 +13,12 @@ from caffe_gradcam.processes.child import Child
 NEEDED = {"numpy": "numpy", "cv2": "opencv-python", "google.protobuf": "protobuf",
           "yaml": "PyYAML", "tqdm": "tqdm"}
 OPTIONAL = {"requests": ("requests", "to fetch models by name"),
-            "h5py": ("h5py", "for .caffemodel.h5 files")}
+            "h5py": ("h5py", "for .caffemodel.h5 files"),
+            "pyarrow": ("pyarrow", "by batch, for Parquet"),
+            "lmdb": ("lmdb", "by batch, for LMDBs"),
+            "fsspec": ("fsspec", "by batch, for URLs"),
+            "matplotlib": ("matplotlib", "for figures in SVG and PDF"),
+            "openvino": ("openvino", "for faster convolutions on CPUs")}
 ENGINES = {
     "caffe": "use the image (scripts/caffe-gradcam), on Debian 11 apt-get install python3-caffe, "
              "or stay with the torch engine",

@@ -3,7 +3,7 @@
 import functools
 import itertools
 from dataclasses import dataclass
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
@@ -55,6 +55,9 @@ class Explainer:
     one_by_one : bool
         Whether images go through the net one after the other, since it uses the statistics of
         each batch.
+    on_rerun : callable, optional
+        Called with the number of rows each time that a method has run the net, or its head, again:
+        for those who show progress.
 
     Raises
     ------
@@ -66,6 +69,7 @@ class Explainer:
                  open_another: Optional[OpenEngine] = None) -> None:
         self.model, self.engine, self.explaining = model, engine, explaining
         self.one_by_one = model.depends_on_batch and not explaining.batch_statistics
+        self.on_rerun: Optional[Callable[[int], object]] = None
         self._methods: Dict[str, Method] = {name: METHODS[name] for name in explaining.methods}
         self._blobs = {name: _blobs_of(model, method) for name, method in self._methods.items()}
         blobs = set(itertools.chain(model.layers, *self._blobs.values()))
@@ -196,6 +200,8 @@ class Explainer:
         batch = Pass(self.engine, self.model.score, inputs,
                      keep=[blob for blob in self._sources if blob not in inputs],
                      together=self._together, one_by_one=self.one_by_one)
+        if self.on_rerun is not None:
+            batch.on_rerun = self.on_rerun
         for blob in self._sources:
             _check_map(blob, batch.blobs[blob])
         views = len(inputs[self.model.input]) // len(prepared)

@@ -41,6 +41,8 @@ class Pass:
     ----------
     blobs : dict
         Blob -> what it holds; inputs too.
+    on_rerun : callable
+        Called with the number of rows each time that the net, or a part of it, has run again.
     """
 
     def __init__(self, engine: Engine, score: str, inputs: Mapping[str, np.ndarray],
@@ -50,6 +52,7 @@ class Pass:
         self._together, self._one_by_one = list(together), one_by_one
         self.blobs = dict(engine.forward(inputs, keep=list(dict.fromkeys([score] + list(keep)))))
         self.blobs.update(inputs)
+        self.on_rerun: Callable[[int], object] = _ignore
         self._engine_holds_batch = True
         self._gradients: Dict[Any, Tuple[Seeds, Dict[str, np.ndarray]]] = {}
 
@@ -111,7 +114,9 @@ class Pass:
         self._hold_batch()
 
         def run(value: np.ndarray, rows: List[int]) -> np.ndarray:
-            return self.engine.forward_from(blob, value, [self.score], rows)[self.score]
+            scores = self.engine.forward_from(blob, value, [self.score], rows)[self.score]
+            self.on_rerun(len(rows))
+            return scores
 
         return self._values(seeds, reruns, run)
 
@@ -131,7 +136,9 @@ class Pass:
         inputs = {name: changed[name] if name in changed else value[list(rows)]
                   for name, value in self.inputs.items()}
         self._engine_holds_batch = False
-        return self.engine.forward(inputs, keep=[self.score])[self.score]
+        scores = self.engine.forward(inputs, keep=[self.score])[self.score]
+        self.on_rerun(len(rows))
+        return scores
 
     def _values(self, seeds: Seeds, reruns: Iterable[Rerun], run: Run) -> np.ndarray:
         values: List[np.ndarray] = []
@@ -139,6 +146,10 @@ class Pass:
         for batch in _batches(iter(reruns), most):
             values += in_parts(lambda part: _measure(part, seeds, run), batch)
         return np.concatenate(values) if values else np.zeros(0)
+
+
+def _ignore(count: int) -> None:
+    """What happens after a run if nobody asks."""
 
 
 def top_diff(scores: np.ndarray, seeds: Seeds) -> np.ndarray:

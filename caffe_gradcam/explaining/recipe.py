@@ -46,7 +46,7 @@ class ModelChoice:
         A weights file.
     overrides : dict
         Values for ``Model.load``'s keywords: ``size, channel_order, mean, scale, resize, crop,
-        crops, score, layers, labels``. JSON values.
+        crops, value_range, score, layers, labels``. JSON values.
 
     Raises
     ------

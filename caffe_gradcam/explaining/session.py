@@ -140,7 +140,8 @@ class Model(LoadedModel):
         questions = questions_of(classes, self)
         explanations = Explanations()
         session = self._session()
-        for part in _batches(as_images(images, color, tuple(self.inputs)), batch):
+        for part in _batches(as_images(
+                images, color, tuple(self.inputs), self.preprocessing.value_range), batch):
             outcomes = session.explain(self, (explaining, running), part, questions)
             for image, outcome in zip(part, outcomes):
                 explanations += _with_image(outcome.unwrap().explanations, image)
