@@ -47,7 +47,10 @@ def infer(net: Net, inputs: Optional[Shapes] = None,
     shapes = dict(given)
     for step in net.inputs + net.layers:
         try:
-            tops = _input(step) if isinstance(step, Input) else _layer(step, shapes)
+            if isinstance(step, Input):
+                tops = [] if step.blob in given else _input(step)
+            else:
+                tops = _layer(step, shapes)
         except PrototxtError as error:
             if problems is None:
                 raise

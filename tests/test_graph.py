@@ -285,7 +285,7 @@ input: "data" input_shape { dim: 1 dim: 3 dim: 64 dim: 64 }
 layer { name: "stem" type: "Convolution" bottom: "data" top: "stem"
         convolution_param { num_output: 8 kernel_size: 3 pad: 1 stride: 2 } }
 layer { name: "gate" type: "Sigmoid" bottom: "stem" top: "gate" }
-layer { name: "mul" type: "BroadcastMul" bottom: "stem" bottom: "gate" top: "mul" }
+layer { name: "mul" type: "GatedMul" bottom: "stem" bottom: "gate" top: "mul" }
 layer { name: "conv" type: "Convolution" bottom: "mul" top: "conv"
         convolution_param { num_output: 16 kernel_size: 3 } }
 layer { name: "fc" type: "InnerProduct" bottom: "conv" top: "fc"
@@ -299,7 +299,7 @@ def test_a_target_before_unknown_shapes_is_not_called_the_last():
     target = graph.targets("fc", sizes)[0]
     assert target.unknown_from.name == "mul"
     assert target.reason == ("the last blob of known shape with spatial extent before fc; shapes "
-                             "are unknown from layer mul (BroadcastMul) on")
+                             "are unknown from layer mul (GatedMul) on")
 
 
 def test_with_the_shapes_of_an_engine_the_last_blob_is_the_last():

@@ -156,7 +156,7 @@ def test_the_first_program_in_the_manual_rewrites_a_net(folder):
 def test_a_plugin_as_in_the_manual_gives_a_layer_type_a_shape(folder):
     (folder / "mylayers.py").write_text(blocks("python")[1])
     (folder / "net.prototxt").write_text(
-        DEPLOY + LAYER.format("mul", "BroadcastMul", "conv5", "mul", "")
+        DEPLOY + LAYER.format("mul", "GatedMul", "conv5", "mul", "")
         + CONVOLUTION.format("conv6", "mul"))
     without = run("prototxt-tools inspect net.prototxt", folder)
     with_plugin = run("prototxt-tools --plugin mylayers inspect net.prototxt", folder)

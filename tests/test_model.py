@@ -88,6 +88,7 @@ def test_everything_has_a_default_and_says_where_it_comes_from(folder):
         "resize": "assumed: the whole image, warped",
         "crop": "assumed: nothing cut off",
         "crops": "assumed: the middle",
+        "value_range": "assumed: by the kind of image",
         "labels": "found: none",
     }
 
@@ -124,7 +125,7 @@ labels: names.txt""", "name: Tiny net\ncaffemodel: tiny.caffemodel\n")
     assert values(model.preprocessing) == ((8, 6), "RGB", 0.01, (10, 9), (8, 6), 1)
     assert model.class_names == ("a", "b", "c")
     found = {name for name, origin in model.origins.items() if origin != "readme.md"}
-    assert found == {"size", "crops"}
+    assert found == {"size", "crops", "value_range"}
 
 
 def test_overrides_go_before_the_front_matter(folder):
@@ -361,7 +362,7 @@ GATED = """
 input: "data" input_shape { dim: 1 dim: 3 dim: 16 dim: 16 }
 layer { name: "stem" type: "Convolution" bottom: "data" top: "stem"
         convolution_param { num_output: 4 kernel_size: 3 } }
-layer { name: "gate" type: "BroadcastMul" bottom: "stem" top: "gated" }
+layer { name: "gate" type: "GatedMul" bottom: "stem" top: "gated" }
 layer { name: "conv" type: "Convolution" bottom: "gated" top: "conv"
         convolution_param { num_output: 4 kernel_size: 3 } }
 layer { name: "fc" type: "InnerProduct" bottom: "conv" top: "fc"
@@ -381,7 +382,7 @@ def gated(folder):
 def test_where_shapes_end_is_told_and_the_layer_is_not_certain(gated):
     model = LoadedModel.load(gated)
     assert model.layers == ("stem",) and not model.layers_are_certain
-    assert "the shapes of blobs are unknown from layer gate (BroadcastMul) on" in model.warnings[0]
+    assert "the shapes of blobs are unknown from layer gate (GatedMul) on" in model.warnings[0]
     assert "the last blob of known shape" in model.origins["layers"]
     assert model.class_count is None
 

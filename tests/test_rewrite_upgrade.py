@@ -189,9 +189,9 @@ def test_what_has_no_place_is_noted():
     result = rewrite.upgrade(Document.parse(text))
     assert result.notes[0] == "dropped group (line 1), which means nothing to ReLU r (line 1)"
     assert "group" not in result.document.text()
-    unknown = rewrite.upgrade(Document.parse('layers { name: "x" type: ROI_POOLING }'))
-    assert unknown.document.text() == 'layer { name: "x" type: "ROI_POOLING" }'
-    assert unknown.notes[0] == "left the type of ROI_POOLING x (line 1): no Caffe type of form V1"
+    unknown = rewrite.upgrade(Document.parse('layers { name: "x" type: TREE_LOSS }'))
+    assert unknown.document.text() == 'layer { name: "x" type: "TREE_LOSS" }'
+    assert unknown.notes[0] == "left the type of TREE_LOSS x (line 1): no Caffe type of form V1"
 
 
 EVERY_V0_FIELD = """

@@ -237,7 +237,7 @@ input: "data" input_shape { dim: 1 dim: 3 dim: 64 dim: 64 }
 layer { name: "stem" type: "Convolution" bottom: "data" top: "stem"
         convolution_param { num_output: 8 kernel_size: 3 pad: 1 stride: 2 } }
 layer { name: "gate" type: "Sigmoid" bottom: "stem" top: "gate" }
-layer { name: "mul" type: "BroadcastMul" bottom: "stem" bottom: "gate" top: "mul" }
+layer { name: "mul" type: "GatedMul" bottom: "stem" bottom: "gate" top: "mul" }
 layer { name: "conv" type: "Convolution" bottom: "mul" top: "conv"
         convolution_param { num_output: 16 kernel_size: 3 } }
 layer { name: "warp" type: "Warp" bottom: "mul" top: "warp" }
@@ -250,13 +250,13 @@ def ends(text, phase="TEST"):
 
 
 def test_where_shapes_end_is_told_with_the_layer_its_type_and_line():
-    assert ends(UNKNOWN) == ["mul (BroadcastMul, line 6): the shapes that a layer of type "
-                             "BroadcastMul gives are not known"]
+    assert ends(UNKNOWN) == ["mul (GatedMul, line 6): the shapes that a layer of type "
+                             "GatedMul gives are not known"]
 
 
 def test_two_branches_end_at_a_layer_each():
     text = UNKNOWN.replace('bottom: "mul" top: "warp"', 'bottom: "stem" top: "warp"')
-    assert [end.split(":")[0] for end in ends(text)] == ["mul (BroadcastMul, line 6)",
+    assert [end.split(":")[0] for end in ends(text)] == ["mul (GatedMul, line 6)",
                                                         "warp (Warp, line 9)"]
 
 

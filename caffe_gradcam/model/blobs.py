@@ -92,6 +92,10 @@ def image_inputs(graph: Graph, score: str) -> List[Input]:
             "its images through a data layer", _path(graph))
     for entry in inputs:
         shape = entry.shape or ()
+        if len(shape) == 4 and min(shape) < 1:
+            size = "x".join(map(str, shape))
+            raise ModelError(f"{_path(graph)}: input {entry.blob} is {size}, so its size is open; "
+                             "give it with --size, such as 224x224", entry.blob)
         if len(shape) != 4 or shape[1] not in CHANNELS.values() or min(shape[2:]) < 1:
             size = "x".join(map(str, shape)) or "of unknown shape"
             raise ModelError(f"{_path(graph)}: input {entry.blob} is {size}; an image must be "

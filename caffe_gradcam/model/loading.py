@@ -16,6 +16,7 @@ from typing import (
 from caffe_gradcam.model import blobs, detectors, folder, label_files, labels, readme, training
 from caffe_gradcam.model.defaults import Defaults
 from caffe_gradcam.model.given import GIVEN, Given
+from prototxt_tools import rewrite
 from prototxt_tools import shapes as blob_shapes
 from prototxt_tools.errors import WeightsError
 from prototxt_tools.net.graph import Graph
@@ -51,6 +52,7 @@ def load(kind: Type[Loaded], path: "StrPath", weights: "Optional[StrPath]",
     weights_path = _find_weights(given, front, weights)
     defaults = Defaults(given, prototxt)
     document = _deployed(given, defaults, Document.load(prototxt), weights_path)
+    document = _with_sizes(given, document)
     graph = Graph(Net.parse(document).at("TEST"))
     score, link = blobs.score(graph, given.take("score", lambda: _default_score(given, graph)))
     inputs = blobs.image_inputs(graph, score)
@@ -101,6 +103,17 @@ def _deployed(given: Given, defaults: Defaults, document: Document, weights: str
     document, sentence = training.deployed(document, weights, size, defaults.input_channels())
     given.warn(sentence)
     return document
+
+
+def _with_sizes(given: Given, document: Document) -> Document:
+    """The document with the size that is given for inputs whose own is open, such as -1."""
+    sizes = {}
+    for entry in Net.parse(document).inputs:
+        if len(entry.shape or ()) == 4 and min(entry.shape or ()) < 1:
+            size = given.take("size", lambda: (None, "found: the net's input"), entry.blob)
+            if size is not None:
+                sizes[entry.blob] = size
+    return rewrite.fill_open_sizes(document, sizes).document if sizes else document
 
 
 def _find_weights(given: Given, front: Mapping[Any, Any], weights: "Optional[StrPath]") -> str:

@@ -127,6 +127,10 @@ _stock("Reduction", bottoms="1", tops="1", shape=axes.reduction, receptive=recep
 _stock("Tile", bottoms="1", tops="1", shape=axes.tile)
 _stock("Python", access="code")
 _fork("Axpy", shape=axes.axpy, receptive=pointwise)
+_fork("BroadcastMul", role="sum", value_bottoms=2, shape=same_shape, receptive=pointwise)
+_fork("GRN", role="normalization", shape=same_shape, receptive=pointwise)
+_fork("PriorBox", shape=windows.prior_box)
+_fork("PriorBoxClustered", shape=windows.prior_box_clustered)
 _fork("Reorg", shape=windows.reorg)
 _fork("ShuffleChannel", shape=same_shape, receptive=pointwise)
 

@@ -72,7 +72,8 @@ def v2_type(written: str, form: str) -> str:
     """The V2 name of a layer type; what is written where the type is unknown."""
     if form == "V1" and written.isdigit():
         written = _V1_NUMBERS.get(int(written), written)
-    table = {"V0": schema.V0_TYPES, "V1": schema.V1_TYPES}.get(form, {})
+    table = {"V0": schema.V0_TYPES, "V1": dict(schema.V1_FORK_TYPES, **schema.V1_TYPES)}.get(
+        form, {})
     return table.get(written, written)
 
 

@@ -285,16 +285,23 @@ def _rule_met(rule: Message, phase: str, stages: Iterable[str], level: int) -> b
 
 
 def _inputs(root: Message, layers: Sequence[Layer]) -> List[Input]:
-    """All four styles: input_dim, input_shape, Input layers, and names without a shape."""
+    """All four styles: input_dim, input_shape, Input layers, and names without a shape.
+
+    A blob that an Input layer fills as well counts once.
+    """
     fields = root.all("input")
     shapes = [_dims(field) for field in root.all("input_shape")]
     dims = [_integer(field) for field in root.all("input_dim")]
     if not shapes:
         shapes = [tuple(dims[i : i + 4]) for i in range(0, len(dims) // 4 * 4, 4)]
     inputs = []
+    of_layers = {top for layer in layers if layer.type == "Input" and not layer.rules
+                 for top in layer.tops}
     for index, field in enumerate(fields):
         if field.is_message:
             raise field.error('input needs the name of a blob: input: "data"')
+        if field.string() in of_layers:
+            continue
         shape = shapes[index] if index < len(shapes) else None
         inputs.append(Input(field.string(), shape, field))
     for layer in layers:

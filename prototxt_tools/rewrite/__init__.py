@@ -10,6 +10,7 @@ from prototxt_tools.rewrite.cut import cut
 from prototxt_tools.rewrite.deploy import deploy
 from prototxt_tools.rewrite.fold import fold
 from prototxt_tools.rewrite.in_place import un_in_place
+from prototxt_tools.rewrite.inputs import fill_open_sizes
 from prototxt_tools.rewrite.result import Rewrite
 from prototxt_tools.rewrite.separate import WithWeights, separate
 from prototxt_tools.rewrite.softmax import strip_softmax
@@ -22,6 +23,7 @@ __all__ = [
     "batch_size",
     "cut",
     "deploy",
+    "fill_open_sizes",
     "fold",
     "force_backward",
     "lean_backward",

@@ -2,10 +2,11 @@
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import Iterable, List
+from typing import Iterable, List, Mapping, Sequence
 
 from prototxt_tools.net.net import Layer, Net
-from prototxt_tools.text.document import Field, Message
+from prototxt_tools.rewrite.result import Rewrite
+from prototxt_tools.text.document import Document, Field, Message
 from prototxt_tools.text.edits import Edits
 
 
@@ -50,6 +51,48 @@ def remove_unread(edits: Edits, net: Net, kept_blobs: Iterable[str] = ()) -> Lis
                 edits.remove(field)
             notes.append(f"removed input {entry.blob} (line {entry.fields[0].line})")
     return notes
+
+
+def without_doubled_inputs(document: Document) -> Rewrite:
+    """Remove the ``input:`` fields of blobs that an Input layer fills, which stock Caffe refuses."""
+    net = Net.parse(document)
+    filled = {top for layer in net.layers if layer.type == "Input" and not layer.rules
+              for top in layer.tops}
+    edits, notes = Edits(document), []
+    for entry in _declared(document.root):
+        if entry.blob in filled:
+            for field in entry.fields:
+                edits.remove(field)
+            notes.append(f"removed input {entry.blob} (line {entry.fields[0].line}): an Input "
+                         "layer fills it")
+    return Rewrite(edits.apply() if notes else document, tuple(notes))
+
+
+def fill_open_sizes(document: Document, sizes: Mapping[str, Sequence[int]]) -> Rewrite:
+    """Replace the sizes below 1 of inputs, which other tools write for sizes that may change.
+
+    Parameters
+    ----------
+    document : Document
+    sizes : dict
+        Input blob -> height and width, or as many sizes as its last axes that are open.
+
+    Returns
+    -------
+    Rewrite
+        A first size below 1, that of the batch, becomes 1.
+    """
+    edits, notes = Edits(document), []
+    for entry in input_texts(Net.parse(document)):
+        size = sizes.get(entry.blob)
+        if size is None:
+            continue
+        values = [1] * (len(entry.dims) - len(size)) + list(size)
+        for dim, value in zip(entry.dims, values):
+            if dim.value.integer() < 1:
+                edits.replace(dim.value, str(value))
+                notes.append(f"set an open size of input {entry.blob} to {value}")
+    return Rewrite(edits.apply(), tuple(notes))
 
 
 def _declared(root: Message) -> List[InputText]:

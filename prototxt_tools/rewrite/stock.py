@@ -10,6 +10,7 @@ from prototxt_tools.layers.windows import dilations
 from prototxt_tools.net import fork_fields, schema
 from prototxt_tools.net.net import Layer, Net
 from prototxt_tools.rewrite.data_shapes import data_shape
+from prototxt_tools.rewrite.inputs import without_doubled_inputs
 from prototxt_tools.rewrite.result import Rewrite, describe_layer
 from prototxt_tools.rewrite.separate import WithWeights, separate
 from prototxt_tools.rewrite.text import braced, fitted, quoted
@@ -45,6 +46,7 @@ def stock(document: Document,
     - depthwise convolution types become ``Convolution`` with one group per channel
     - what a layer does besides becomes layers of their own: see ``separate``
     - what chooses engines, number formats and algorithms is removed, as is a byte order mark
+    - ``input:`` fields are removed for blobs that an Input layer fills
     - V0 and V1 layers beside V2 ones, or of a type written in V2's manner, become V2
 
     Parameters
@@ -64,6 +66,7 @@ def stock(document: Document,
         If the document does not define a net.
     """
     changed = Rewrite(document).then(_without_byte_order_mark).then(_in_one_form)
+    changed = changed.then(without_doubled_inputs)
     separated = changed.then(separate, weights)
     changed = Rewrite(separated.document, separated.notes)
     for step in (_with_stock_fields, _with_stock_types, _with_notes_of_the_rest):

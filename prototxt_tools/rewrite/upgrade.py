@@ -87,7 +87,8 @@ def _quote_type(edits: Edits, layer: Layer) -> List[str]:
     if field is None or field.is_message or field.value.is_string:
         return []
     edits.replace(field.value, quoted(layer.type))
-    if field.value.text in schema.V1_TYPES or layers.of(layer.type).is_stock:
+    known = field.value.text in schema.V1_TYPES or field.value.text in schema.V1_FORK_TYPES
+    if known or layers.of(layer.type).is_stock:
         return []
     return [f"left the type of {describe_layer(layer)}: no Caffe type of form V1"]
 

@@ -30,6 +30,13 @@ def axpy(message: Message, bottoms: Tensors, weights: Tensors) -> Tensors:
     return [align(factor.flatten(1), x, 0) * x + y]
 
 
+@built_in("BroadcastMul")
+def broadcast_multiply(message: Message, bottoms: Tensors, weights: Tensors) -> Tensors:
+    """EfficientNet: x a, with one factor a for each image and channel."""
+    x, factor = bottoms
+    return [x * align(factor.flatten(1), x, 0)]
+
+
 @built_in("Permute")
 def permute(message: Message, bottoms: Tensors, weights: Tensors) -> Tensors:
     """SSD: the axes in a new order; those not named follow in theirs."""

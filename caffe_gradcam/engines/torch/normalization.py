@@ -61,6 +61,7 @@ def batch_norm(message: Message, bottoms: Tensors, weights: Tensors) -> Tensors:
 @built_in("MVN")
 def mean_variance(message: Message, bottoms: Tensors, weights: Tensors) -> Tensors:
     x, = bottoms
+    x = x.reshape(tuple(x.shape) + (1,) * (4 - x.dim()))
     param = message.mvn_param
     axes = (1, 2, 3) if param.across_channels else (2, 3)
     top = x - x.mean(axes, keepdim=True)

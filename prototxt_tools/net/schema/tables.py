@@ -217,7 +217,7 @@ FORK_MESSAGES = {
     "PriorBoxParameter": (
         "min_size:float* max_size:float* aspect_ratio:float* flip:bool=true clip:bool=false "
         "variance:float* img_size:uint32 img_h:uint32 img_w:uint32 step:float step_h:float "
-        "step_w:float offset:float=0.5"),
+        "step_w:float offset:float=0.5 width:float* height:float*"),
     "PSROIPoolingParameter": "spatial_scale:float output_dim:int32 group_size:int32",
     "ReorgParameter": "stride:uint32=2 reverse:bool=false",
     "ROIPoolingParameter": "pooled_h:uint32=0 pooled_w:uint32=0 spatial_scale:float=1",
@@ -243,7 +243,7 @@ FORK_MESSAGES = {
         "shuffle_channel_param:ShuffleChannelParameter upsample_param:UpsampleParameter"),
     "PoolingParameter": "ceil_mode:bool=true torch_pooling:bool=false round_below:bool=false",
     "V1LayerParameter": (
-        "bn_param:BNParameter roi_pooling_param:ROIPoolingParameter "
+        "bn_param:BNParameter interp_param:InterpParameter roi_pooling_param:ROIPoolingParameter "
         "upsample_param:UpsampleParameter"),
 }
 
@@ -264,6 +264,10 @@ _V1_SPECIAL = {
     "RELU": "ReLU", "SOFTMAX_LOSS": "SoftmaxWithLoss", "TANH": "TanH"}
 V1_TYPES = {name: _V1_SPECIAL.get(name, name.title().replace("_", ""))
             for name in re.findall(r"[A-Z]\w+", ENUMS["V1LayerParameter.LayerType"])}
+
+# Those of forks whose layers are known. The CROP of the first fully convolutional nets is not
+# Crop: it works out its offset from the layers before it.
+V1_FORK_TYPES = {"INTERP": "Interp", "ROI_POOLING": "ROIPooling"}
 
 # V0 says what V1 says, in lower case, but for four. A "padding" becomes the pad of the next layer.
 V0_TYPES = {name.lower(): V1_TYPES[name] for name in """
