@@ -28,8 +28,9 @@ from caffe_gradcam.batch.sources.item import Item, from_columns
 from caffe_gradcam.engines.running import Running
 from caffe_gradcam.explaining.recipe import ModelChoice, Recipe
 from caffe_gradcam.explaining.settings import Explaining
-from caffe_gradcam.model import choices
+from caffe_gradcam.model import choices, fields
 from caffe_gradcam.model.arrays import as_image
+from caffe_gradcam.model.image_values import Range
 from prototxt_tools.errors import ImageError, QuestionError
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ def explain_batch(
     resize: "Optional[Size]" = None,
     crop: "Optional[Size]" = None,
     crops: Union[None, str, int] = None,
+    value_range: Union[None, str, Sequence[float]] = None,
     score: Optional[str] = None,
     labels: "Union[None, StrPath, Sequence[str]]" = None,
     classes: "Union[int, str, Iterable[Union[int, str]]]" = (),
@@ -102,7 +104,8 @@ def explain_batch(
         Each row is a path, an image as ``caffe_gradcam.model.arrays.as_image`` takes it, or a
         mapping with a ``path`` or an ``image``, and any of ``id``, ``true_label`` (or
         ``label``), ``class``, ``question`` and ``box``.
-    model, weights, size, channel_order, mean, scale, resize, crop, crops, score, labels
+    model, weights, size, channel_order, mean, scale, resize, crop, crops, value_range, score,
+    labels
         See ``Model.load``.
     classes, at, mask, like, cosine, probability, counterfactual
         See ``caffe_gradcam.asking.grammar.Asking``.
@@ -137,13 +140,15 @@ def explain_batch(
     recipe = Recipe(
         ModelChoice(os.fspath(model), None if weights is None else os.fspath(weights), {
             "size": size, "channel_order": channel_order, "mean": mean, "scale": scale,
-            "resize": resize, "crop": crop, "crops": crops, "score": score, "labels": labels}),
+            "resize": resize, "crop": crop, "crops": crops,
+            "value_range": value_range, "score": score, "labels": labels}),
         Asking(_texts(classes), at, mask, like, cosine, probability, counterfactual),
         Explaining(_texts(method), _texts(layers), fuse, gradient, placement, samples,
                    batch_statistics),
         Running(engine, device, precision, trust, allow_missing, ignore_unknown_fields,
                 verbose=verbose, plugins=_texts(plugins)))
-    results = _explain(recipe, Pipeline(batch, (), decoders, timeout), _items(rows, color))
+    results = _explain(recipe, Pipeline(batch, (), decoders, timeout), _items(
+        rows, color, None if value_range is None else _checked(value_range)))
     return _like(rows, [row for result in results for row in of_result(result, heat_boxes)])
 
 
@@ -196,13 +201,20 @@ def _explain(recipe: Recipe, pipeline: Pipeline, items: List[ItemResult]) -> Lis
     return [results[number] for number in range(len(items))]
 
 
-def _items(rows: Any, color: str) -> List[ItemResult]:
+def _checked(value_range: Any) -> Optional[Range]:
+    try:
+        return fields.value_range(value_range)
+    except ValueError as error:
+        raise QuestionError(f"value_range {error}", "value_range") from None
+
+
+def _items(rows: Any, color: str, value_range: Optional[Range]) -> List[ItemResult]:
     """An item for each row, or the error that it has no image."""
     entries = []
     for number, row in enumerate(_listed(rows)):
         name = f"row {number}"
         try:
-            item = _item(row, name, color)
+            item = _item(row, name, color, value_range)
         except ImageError as error:
             item = Item.of(_path(row) or name)
             entries.append(ItemResult(dataclasses.replace(item, number=number),
@@ -212,14 +224,14 @@ def _items(rows: Any, color: str) -> List[ItemResult]:
     return entries
 
 
-def _item(row: Any, name: str, color: str) -> Item:
+def _item(row: Any, name: str, color: str, value_range: Optional[Range]) -> Item:
     if not isinstance(row, Mapping):
         row = {"path": os.fspath(row)} if isinstance(row, (str, os.PathLike)) else {"image": row}
     value = next((row[key] for key in _IMAGE_KEYS if row.get(key) is not None), None)
     if value is None:
         return from_columns(row, name)
     path = _path(row) or name
-    return from_columns(dict(row, path=path, image=_image(value, color, path)), name)
+    return from_columns(dict(row, path=path, image=_image(value, color, path, value_range)), name)
 
 
 def _path(row: Any) -> Optional[str]:
@@ -230,13 +242,14 @@ def _path(row: Any) -> Optional[str]:
     return None
 
 
-def _image(value: Any, color: str, name: str) -> Union[bytes, "np.ndarray"]:
+def _image(value: Any, color: str, name: str, value_range: Optional[Range]
+           ) -> Union[bytes, "np.ndarray"]:
     """Encoded images stay what they are, for the decoders; others become pixels."""
     if isinstance(value, Mapping) and isinstance(value.get("bytes"), (bytes, bytearray)):
         value = value["bytes"]
     if isinstance(value, (bytes, bytearray, memoryview)):
         return bytes(value)
-    image = as_image(value, color, name=name)
+    image = as_image(value, color, name=name, value_range=value_range)
     assert isinstance(image, np.ndarray)
     return image
 

@@ -59,8 +59,17 @@ def read(path: str, offset: int = 0, size: Optional[int] = None, limit: Optional
     try:
         if is_url(path):
             system, inner = file_system(path)
-            _check_length(path, size or system.size(inner) or 0, limit)
-            data: bytes = system.cat_file(inner, offset, offset + size if size else None)
+            if path.startswith("file:"):
+                return _read_local(inner, offset, size, limit)
+            length = size or system.size(inner)
+            _check_length(path, length or 0, limit)
+            if length is None and limit is not None:  # The server does not tell.
+                with system.open(inner, "rb") as file:
+                    file.seek(offset)
+                    data: bytes = file.read(limit + 1)
+                _check_length(path, len(data), limit)
+                return data
+            data = system.cat_file(inner, offset, offset + size if size else None)
             return data
         return _read_local(path, offset, size, limit)
     except FileNotFoundError:

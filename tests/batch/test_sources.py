@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import tarfile
 
 import cv2
@@ -199,8 +200,11 @@ def test_the_column_label_of_other_peoples_tables_is_the_true_label(tmp_path):
 ])
 def test_what_is_wrong_in_a_table_is_reported_with_its_line(tmp_path, line, message):
     (tmp_path / "t.jsonl").write_text('{"path": "a"}\n' + line + "\n")
+    first, second = items(tmp_path / "t.jsonl")
+    assert first.error is None
+    assert re.search("t.jsonl:2: .*" + message, second.error)
     with pytest.raises(InputError, match="t.jsonl:2: .*" + message):
-        items(tmp_path / "t.jsonl")
+        reading.read_image(second)
 
 
 def test_a_csv_without_a_column_path_and_a_missing_source_are_refused(tmp_path):
@@ -211,10 +215,12 @@ def test_a_csv_without_a_column_path_and_a_missing_source_are_refused(tmp_path):
         items(tmp_path / "nowhere")
 
 
-def test_a_label_that_no_class_can_have_is_refused_in_lists(tmp_path):
+def test_a_label_that_no_class_can_have_is_reported_in_lists(tmp_path):
     (tmp_path / "val.txt").write_text("a.jpg 1\nb.jpg 4294967296\n")
-    with pytest.raises(InputError, match="val.txt, entry 2: a true label is a class number"):
-        items(tmp_path / "val.txt")
+    first, second = items(tmp_path / "val.txt")
+    assert (first.true_label, first.error) == (1, None)
+    assert "val.txt, entry 2: a true label is a class number" in second.error
+    assert second.true_label is None
 
 
 def write_tar(path, members):
@@ -414,8 +420,8 @@ def test_sources_and_outputs_may_be_urls(model, tmp_path):
     (tmp_path / "val.txt").write_text("a.png 1\nb.png 0\n")
     explain(model, tmp_path / "val.txt", "memory://out")
     assert column("memory://out", "true_label") == [1, 0]
-    assert sorted(memory.ls("/out", detail=False)) == ["/out/items", "/out/leases",
-                                                       "/out/manifest.json", "/out/parts"]
+    assert sorted(memory.ls("/out", detail=False)) == [
+        "/out/checksums", "/out/items", "/out/leases", "/out/manifest.json", "/out/parts"]
     assert memory.ls("/out/leases") == []
     assert ids("memory://in/val.txt") == ["a.png", "b.png"]
     assert explain(model, tmp_path / "val.txt", "memory://out").parts == 0

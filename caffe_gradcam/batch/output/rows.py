@@ -139,7 +139,10 @@ def to_explanation(row: Row) -> Explanation:
 
 def printable(text: str) -> str:
     """The text with bytes that are not UTF-8 as ``\\xff`` escapes."""
-    return os.fsencode(text).decode("utf-8", "backslashreplace")
+    try:
+        return os.fsencode(text).decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:  # Halves of characters, from JSON.
+        return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _float32(value: Optional[float]) -> Optional[float]:

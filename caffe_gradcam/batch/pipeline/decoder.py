@@ -81,7 +81,7 @@ def prepare(memory: SharedMemory, inputs: Dict[str, Preprocessing], item: Item, 
 
 def _prepared(item: Item, fetched: reading.Fetched, inputs: Dict[str, Preprocessing],
               box: Optional[Tuple[float, ...]]) -> Prepared:
-    image = reading.decode(item, fetched)
+    image = reading.decode(item, fetched, inputs)
     if len(inputs) > 1 and not isinstance(image, dict):
         raise ImageError(f"{item.path}: the net needs an image for each input: "
                          + ", ".join(inputs), item.path)
@@ -105,7 +105,7 @@ def draw(memory: SharedMemory, inputs: Dict[str, Preprocessing], figures: Figure
     fetched = reading.fetch(item)
     if fetched.sha256 != figures.sha256:
         raise ImageError(f"{item.path}: has changed since it was explained", item.path)
-    image = reading.decode(item, fetched)
+    image = reading.decode(item, fetched, inputs)
     draw_figures(image, figures, open_folder(figures.folder))
 
 

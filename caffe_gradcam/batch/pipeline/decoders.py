@@ -4,12 +4,14 @@ They are processes rather than threads since a decoder of images may crash, hang
 memory on a file that was made to do so.
 """
 
+import os
 import time
 from collections import deque
 from multiprocessing.connection import Connection
 from typing import Any, Callable, Deque, Dict, List, Mapping, Tuple
 
 from caffe_gradcam.batch.sources.reading import MOST_PIXELS
+from caffe_gradcam.model.image_sizes import LIMIT
 from caffe_gradcam.model.preprocess import Preprocessing
 from caffe_gradcam.processes.child import Child
 from caffe_gradcam.processes.memory import SharedMemory
@@ -117,7 +119,7 @@ class Decoders:
             "caffe_gradcam.batch.pipeline.decoder:serve",
             (memory.count, memory.size, memory.descriptor, self._inputs), "decoder",
             descriptors=[memory.descriptor],
-            environment={"OPENCV_IO_MAX_IMAGE_PIXELS": str(MOST_PIXELS), "OMP_NUM_THREADS": "1"},
+            environment={LIMIT: os.environ.get(LIMIT, str(MOST_PIXELS)), "OMP_NUM_THREADS": "1"},
             verbose=self._verbose)
 
     def _next(self) -> Task:

@@ -8,7 +8,7 @@ import tarfile
 from typing import Any, Dict, Iterator, List, Tuple
 
 from caffe_gradcam.batch.sources.files import open_stream
-from caffe_gradcam.batch.sources.item import Item, from_columns, to_label
+from caffe_gradcam.batch.sources.item import Item, from_columns, unusable
 from prototxt_tools.errors import InputError
 
 _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
@@ -116,29 +116,35 @@ def _samples(archive: tarfile.TarFile, path: str) -> Iterator[Tuple[str, List[ta
 
 def _images(archive: tarfile.TarFile, path: str, name: str,
             members: List[tarfile.TarInfo]) -> Iterator[Item]:
+    columns = _notes(archive, name, members)
+    images = [member for member in members if not _NO_IMAGES.search(member.name.lower())]
+    for member in images:
+        shown = os.path.join(path, member.name)
+        try:
+            item = from_columns(dict(columns, path=shown), shown)
+        except InputError as error:
+            item = unusable(shown, str(error))
+        yield dataclasses.replace(
+            item, id=name if len(images) == 1 else member.name, archive=path,
+            position=("tar", member.offset_data, member.size))
+
+
+def _notes(archive: tarfile.TarFile, name: str, members: List[tarfile.TarInfo]) -> Dict[str, Any]:
+    """What the members beside an image specify."""
     columns: Dict[str, Any] = {}
     for member in members:
         extension = member.name[len(name):].lower()
         stream = archive.extractfile(member) if extension in _NOTES else None
         if stream is not None:
             columns.update(_columns(extension, stream.read(_LONGEST_NOTE)))
-    images = [member for member in members if not _NO_IMAGES.search(member.name.lower())]
-    for member in images:
-        shown = os.path.join(path, member.name)
-        try:
-            item = from_columns(dict(columns, path=shown), shown)
-        except InputError:
-            item = Item.of(shown)
-        yield dataclasses.replace(
-            item, id=name if len(images) == 1 else member.name, archive=path,
-            position=("tar", member.offset_data, member.size))
+    return columns
 
 
 def _columns(extension: str, data: bytes) -> Dict[str, Any]:
     """What a member beside the image specifies, as columns of a table."""
     text = data.decode("utf-8", "replace").strip()
     if extension == ".cls":
-        return {"true_label": to_label(text, "the tar")}
+        return {"true_label": text}
     try:
         values = json.loads(text)
     except (ValueError, RecursionError):

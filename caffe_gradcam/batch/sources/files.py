@@ -11,7 +11,7 @@ from typing import IO, Any, Dict, Iterator, List, Optional, Sequence, Tuple
 from caffe_gradcam.batch.sources.item import Item, to_label
 from caffe_gradcam.batch.sources.kinds import has_image_name, is_image_file
 from caffe_gradcam.batch.storage import file_system, is_url, reason
-from prototxt_tools.errors import InputError
+from prototxt_tools.errors import InputError, Outcome
 
 _LABELLED = re.compile(r"(.*\S)\s+(-?\d+)$", re.DOTALL)
 _logger = logging.getLogger(__name__)
@@ -102,9 +102,10 @@ def text_list(path: str, root: Optional[str] = None) -> Iterator[Item]:
     """Caffe's lists of images: ``path label`` on each line, the label a number, or no label."""
     for number, line in enumerate(lines(path), 1):
         match = _LABELLED.match(line)
-        name, label = match.groups() if match else (line, None)
-        yield Item.of(resolve(name, path, root), id=name,
-                      true_label=to_label(label, f"{path}, entry {number}"))
+        name, text = match.groups() if match else (line, None)
+        label = Outcome.of(to_label, text, f"{path}, entry {number}")
+        yield Item.of(resolve(name, path, root), id=name, true_label=label.value,
+                      error=None if label.error is None else str(label.error))
 
 
 def standard_input(root: Optional[str] = None, stdin: Optional[IO[bytes]] = None) -> Iterator[Item]:

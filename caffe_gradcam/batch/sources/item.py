@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import os
 import re
 from dataclasses import dataclass
 from typing import Any, Iterable, List, Mapping, Optional, Sequence, Tuple, Union
@@ -42,6 +43,8 @@ class Item:
         x, y, width, height in pixels: the part of the image that is asked about.
     input_paths : tuple of (str, str)
         For a net with several inputs: each input blob, and where its image is.
+    error : str, optional
+        Why the source's entry cannot be used; reading the image raises that.
     image : bytes or numpy.ndarray, optional
         An encoded image, or H x W x 3 uint8 with blue first, instead of a file. Never written.
     """
@@ -55,6 +58,7 @@ class Item:
     questions: Tuple[str, ...] = ()
     box: Optional[Tuple[float, ...]] = None
     input_paths: Tuple[Tuple[str, str], ...] = ()
+    error: Optional[str] = None
     image: Any = dataclasses.field(default=None, compare=False, repr=False)
 
     @classmethod
@@ -79,7 +83,7 @@ def dump(items: Iterable[Item]) -> bytes:
     """Items as JSON lines; file names in unknown encodings survive."""
     return "".join(json.dumps([
         item.number, item.id, item.path, item.archive, item.position, item.true_label,
-        item.questions, item.box, item.input_paths]) + "\n" for item in items).encode("ascii")
+        item.questions, item.box, item.input_paths, item.error]) + "\n" for item in items).encode("ascii")
 
 
 def load(data: bytes, name: str) -> List[Item]:
@@ -123,16 +127,20 @@ def from_columns(columns: Mapping[str, Any], row_name: str, inputs: Sequence[str
              if value is not None and not (isinstance(value, str) and value == "")}
     fields = {
         "true_label": to_label(given.get("true_label", given.get("label")), row_name),
-        "questions": tuple(str(given[name]) for name in ("class", "question") if name in given),
+        "questions": tuple(_to_text(given[name], name, row_name)
+                           for name in ("class", "question") if name in given),
         "box": _to_box(given.get("box"), row_name),
     }
     if "id" in given:
-        fields["id"] = str(given["id"])
+        fields["id"] = _to_text(given["id"], "id", row_name)
     if inputs:
         return _of_inputs(given, row_name, inputs, fields)
     if "path" not in given and "image" not in given:
         raise InputError(f"{row_name}: there is no path", row_name)
-    return Item.of(str(given.get("path", row_name)), image=given.get("image"), **fields)
+    path = given.get("path", row_name)
+    if not isinstance(path, (str, os.PathLike)):
+        raise InputError(f"{row_name}: a path is a text, not {_shortened(path)}", row_name)
+    return Item.of(os.fspath(path), image=given.get("image"), **fields)
 
 
 def _of_inputs(given: Mapping[str, Any], row_name: str, inputs: Sequence[str],
@@ -143,7 +151,8 @@ def _of_inputs(given: Mapping[str, Any], row_name: str, inputs: Sequence[str],
                          row_name)
     if fields["box"] is not None:
         raise InputError(f"{row_name}: a box needs a net with one input", row_name)
-    return Item.of_inputs({blob: str(given[blob]) for blob in inputs}, **fields)
+    return Item.of_inputs(
+        {blob: _to_text(given[blob], blob, row_name) for blob in inputs}, **fields)
 
 
 def to_label(value: Any, row_name: str) -> Label:
@@ -174,6 +183,21 @@ def _to_box(value: Any, row_name: str) -> Optional[Tuple[float, ...]]:
                      row_name)
 
 
+def _to_text(value: Any, column: str, row_name: str) -> str:
+    if isinstance(value, (str, int, float)) or not hasattr(value, "__iter__"):
+        return str(value)
+    raise InputError(f"{row_name}: the column {column} holds texts and numbers, not "
+                     f"{_shortened(value)}", row_name)
+
+
+def unusable(row_name: str, error: str) -> Item:
+    """An item for an entry of a source that cannot be used, so that the others can."""
+    return Item.of(row_name, error=error)
+
+
 def _shortened(value: Any) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except (RecursionError, ValueError):  # Lists in lists, or a number of thousands of digits.
+        text = f"a {type(value).__name__}"
     return text if len(text) <= 60 else text[:57] + "..."

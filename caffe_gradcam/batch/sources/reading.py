@@ -2,7 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
-from typing import Any, Dict, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, Mapping, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
@@ -12,11 +12,14 @@ from caffe_gradcam.batch.sources.archives import open_lmdb
 from caffe_gradcam.batch.sources.item import Item
 from caffe_gradcam.model import images
 from caffe_gradcam.model.arrays import Image
+from caffe_gradcam.model.preprocess import Preprocessing
 from prototxt_tools.errors import ImageError, InputError
 
 # Larger files are taken for attempts to fill the memory.
 MOST_BYTES = 1 << 28
 MOST_PIXELS = 1 << 26
+
+Inputs = Optional[Mapping[str, Preprocessing]]
 
 _environments: Dict[str, Any] = {}
 
@@ -46,14 +49,16 @@ class Fetched:
     is_datum: bool = False
 
 
-def read_image(item: Item) -> Image:
+def read_image(item: Item, inputs: Inputs = None) -> Image:
     """An item's image, H x W x 3 uint8 with blue first, or one for each input; raises
-    InputError."""
-    return decode(item, fetch(item))
+    InputError. The inputs are those of :func:`decode`."""
+    return decode(item, fetch(item), inputs)
 
 
 def fetch(item: Item) -> Fetched:
     """Read an item's bytes; raises InputError where they cannot be read."""
+    if item.error is not None:
+        raise InputError(item.error, item.path)
     if item.input_paths:
         return _fetched_inputs(item)
     if item.image is not None:
@@ -81,8 +86,16 @@ def _fetched(data: Union[bytes, "np.ndarray"]) -> Fetched:
     return Fetched(data, hashlib.sha256(content).hexdigest())
 
 
-def decode(item: Item, fetched: Fetched) -> Image:
+def decode(item: Item, fetched: Fetched, inputs: Inputs = None) -> Image:
     """The image in what was fetched.
+
+    Parameters
+    ----------
+    item : Item
+    fetched : Fetched
+    inputs : dict, optional
+        Input blob -> Preprocessing, whose ``value_range`` counts; the first one's for an image
+        that is for all inputs.
 
     Returns
     -------
@@ -97,11 +110,14 @@ def decode(item: Item, fetched: Fetched) -> Image:
         Damaged, not an image, or larger than ``MOST_PIXELS``.
     """
     if isinstance(fetched.data, dict):
-        return {blob: images.decode(fetched.data[blob], path) for blob, path in item.input_paths}
+        return {blob: images.decode(fetched.data[blob], path,
+                                    value_range=_value_range(inputs, blob))
+                for blob, path in item.input_paths}
     if isinstance(fetched.data, np.ndarray):
         return fetched.data
     if fetched.shape is None:
-        return images.decode(fetched.data, item.path, upright=not fetched.is_datum)
+        return images.decode(fetched.data, item.path, upright=not fetched.is_datum,
+                             value_range=_value_range(inputs))
     channels, height, width = fetched.shape
     count = len(fetched.data)
     if channels not in (1, 3) or not height * width or count != np.prod(fetched.shape):
@@ -110,6 +126,12 @@ def decode(item: Item, fetched: Fetched) -> Image:
     pixels = np.frombuffer(fetched.data, np.uint8).reshape(fetched.shape)
     return np.ascontiguousarray(np.broadcast_to(
         pixels.transpose(1, 2, 0), (height, width, 3)))
+
+
+def _value_range(inputs: Inputs, blob: Optional[str] = None) -> Optional[Tuple[float, float]]:
+    if not inputs:
+        return None
+    return inputs[next(iter(inputs)) if blob is None else blob].value_range
 
 
 def cut(image: "np.ndarray", box: Sequence[float]) -> Tuple["np.ndarray", Tuple[int, int]]:

@@ -7,10 +7,10 @@ import csv as csv_module
 import dataclasses
 import io
 import json
-from typing import Any, Iterator, Mapping, Optional, Sequence
+from typing import Any, Iterator, Mapping, Optional, Sequence, Tuple, Union
 
 from caffe_gradcam.batch.sources.files import lines, open_stream, resolve
-from caffe_gradcam.batch.sources.item import COLUMNS, Item, from_columns
+from caffe_gradcam.batch.sources.item import COLUMNS, Item, from_columns, unusable
 from prototxt_tools.errors import InputError
 
 _READ = tuple(name for name in COLUMNS if name != "image")
@@ -22,14 +22,27 @@ def csv(path: str, root: Optional[str] = None, inputs: Sequence[str] = ()) -> It
     with stream as file:
         reader = csv_module.DictReader(
             file, dialect="excel-tab" if path.lower().endswith(".tsv") else "excel")
+        for row, row_name in _csv_rows(reader, path, inputs):
+            yield _item(row, path, root, row_name, inputs)
+
+
+def _csv_rows(reader: Any, path: str, inputs: Sequence[str]) -> Iterator[Tuple[Any, str]]:
+    """Rows, or the reasons why there are none, each with its name."""
+    try:
+        names = reader.fieldnames or ()
+    except csv_module.Error as error:
+        raise InputError(f"{path}:1: cannot be read: {error}", path) from None
+    for name in inputs or ["path"]:
+        if name not in names:
+            raise InputError(f"{path}: the first line names no column {name}", path)
+    while True:
         try:
-            for name in inputs or ["path"]:
-                if name not in (reader.fieldnames or ()):
-                    raise InputError(f"{path}: the first line names no column {name}", path)
-            for row in reader:
-                yield _item(row, path, root, f"{path}:{reader.line_num}", inputs)
+            row = next(reader, None)
         except csv_module.Error as error:
-            raise InputError(f"{path}:{reader.line_num}: cannot be read: {error}", path) from None
+            row = f"cannot be read: {error}"
+        if row is None:
+            return
+        yield row, f"{path}:{reader.reader.line_num}"
 
 
 def jsonl(path: str, root: Optional[str] = None, inputs: Sequence[str] = ()) -> Iterator[Item]:
@@ -41,14 +54,13 @@ def jsonl(path: str, root: Optional[str] = None, inputs: Sequence[str] = ()) -> 
         except (ValueError, RecursionError):
             row = None
         if not isinstance(row, dict):
-            raise InputError(f"{row_name}: not a JSON object", path)
+            row = "not a JSON object"
         yield _item(row, path, root, row_name, inputs)
 
 
 def parquet(path: str, root: Optional[str] = None, inputs: Sequence[str] = ()) -> Iterator[Item]:
     """A Parquet file, read in small groups of rows."""
     try:
-        import pyarrow
         import pyarrow.parquet
     except ImportError:
         raise InputError(f"{path}: Parquet needs pyarrow; pip install pyarrow", path) from None
@@ -57,19 +69,53 @@ def parquet(path: str, root: Optional[str] = None, inputs: Sequence[str] = ()) -
             file = pyarrow.parquet.ParquetFile(stream)
             columns = [name for name in _READ + tuple(inputs) if name in file.schema_arrow.names]
             number = 0
-            for group in file.iter_batches(4096, columns=columns):
-                for row in group.to_pylist():
-                    number += 1
-                    yield _item(row, path, root, f"{path}, row {number}", inputs)
-    except (pyarrow.ArrowException, OSError) as error:
-        summary = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"{path}: this Parquet file cannot be read: {summary}", path) from None
+            for row in _parquet_rows(file, columns):
+                number += 1
+                yield _item(row, path, root, f"{path}, row {number}", inputs)
+    except _damages() as error:
+        raise InputError(f"{path}: this Parquet file cannot be read: {_first_line(error)}",
+                         path) from None
 
 
-def _item(row: Mapping[str, Any], path: str, root: Optional[str], row_name: str,
+def _parquet_rows(file: Any, columns: Sequence[str]) -> Iterator[Any]:
+    """Rows; of a damaged group those that can be read, and then the reason."""
+    for group in range(file.num_row_groups):
+        try:
+            for batch in file.iter_batches(4096, row_groups=[group], columns=columns):
+                for index in range(batch.num_rows):
+                    yield _parquet_row(batch, index)
+        except _damages() as error:
+            yield f"it and the rest of row group {group} cannot be read: {_first_line(error)}"
+
+
+def _parquet_row(batch: Any, index: int) -> Any:
+    try:
+        return batch.slice(index, 1).to_pylist()[0]
+    except _damages() as error:
+        return f"cannot be read: {_first_line(error)}"
+
+
+def _damages() -> Tuple[Any, ...]:
+    """What pyarrow raises for damaged files; its own errors, and those of texts."""
+    import pyarrow
+
+    return pyarrow.ArrowException, OSError, ValueError
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
+def _item(row: Union[str, Mapping[str, Any]], path: str, root: Optional[str], row_name: str,
           inputs: Sequence[str]) -> Item:
+    """The item of a row, which is unusable where the row is, or is a reason instead of a row."""
+    if isinstance(row, str):
+        return unusable(row_name, f"{row_name}: {row}")
     names = _READ + tuple(inputs)
-    item = from_columns({name: row.get(name) for name in names}, row_name, inputs)
+    try:
+        item = from_columns({name: row.get(name) for name in names}, row_name, inputs)
+    except InputError as error:
+        return unusable(row_name, str(error))
     if inputs:
         resolved = Item.of_inputs({blob: resolve(name, path, root)
                                    for blob, name in item.input_paths})
