@@ -1,0 +1,360 @@
+"""Every reader reads what a file holds or refuses it: nothing else, whatever the file.
+
+Each test damages valid files. ``read`` fails where a reader raises anything but an InputError of
+one line, takes longer than ``MOST_SECONDS``, or takes more memory than ``MOST_MEMORY``.
+"""
+
+import functools
+import io
+import json
+import os
+import pathlib
+import resource
+import tarfile
+import time
+import zipfile
+
+import definitions
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from mutations import damaged
+from weight_files import old_net
+
+from caffe_gradcam.batch import sources
+from caffe_gradcam.batch.output import status
+from caffe_gradcam.batch.output.plan import MANIFEST, Content, Plan
+from caffe_gradcam.batch.sources import item as item_lists
+from caffe_gradcam.batch.sources import reading
+from caffe_gradcam.batch.sources.item import Item
+from caffe_gradcam.batch.storage import open_folder
+from caffe_gradcam.model import archives, folder, label_files, means, readme
+from prototxt_tools import rewrite, shapes, weights
+from prototxt_tools.errors import InputError
+from prototxt_tools.net import schema
+from prototxt_tools.net.graph import Graph
+from prototxt_tools.net.net import Net
+from prototxt_tools.text.document import Document
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SMALL_NETS = ROOT / "tests" / "small_nets"
+# The same examples in every run of the suite, so that it never fails by chance; others on request.
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", 40))
+MOST_SECONDS = 20
+MOST_MEMORY = 512 << 10  # KiB
+
+fuzzed = settings(
+    max_examples=EXAMPLES, deadline=None, derandomize="FUZZ_EXAMPLES" not in os.environ,
+    database=None, suppress_health_check=list(HealthCheck))
+
+
+def read(reader, path):
+    """Whether a reader accepts a file; raises what it must not raise."""
+    start, before = time.monotonic(), _most_memory()
+    try:
+        reader(str(path))
+        return True
+    except InputError as error:
+        message = str(error).replace(str(path), "FILE")
+        assert message and "\n" not in message and len(message) < 2000, message
+        return False
+    finally:
+        seconds, memory = time.monotonic() - start, _most_memory() - before
+        assert seconds < MOST_SECONDS, f"{seconds:.0f} seconds"
+        assert memory < MOST_MEMORY, f"{memory >> 10} MiB"
+
+
+def _most_memory():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+@pytest.fixture(scope="module")
+def scratch(tmp_path_factory):
+    """A function that writes a file of that name; each test has one at a time."""
+    base = tmp_path_factory.mktemp("fuzz")
+
+    def write(name, data):
+        path = base / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(data)
+        return path
+
+    return write
+
+
+# Definitions of nets
+
+PROTOTXTS = [
+    definitions.lenet().encode(),
+    (ROOT / "models" / "digits" / "deploy.prototxt").read_bytes(),
+    (SMALL_NETS / "nv_bn.prototxt").read_bytes(),
+    b'name: "v1" input: "data" input_dim: 1 input_dim: 3 input_dim: 8 input_dim: 8 layers { name:'
+    b' "c" type: CONVOLUTION bottom: "data" top: "c" convolution_param { num_output: 4 kernel_size'
+    b': 3 } } layers { name: "p" type: SOFTMAX bottom: "c" top: "p" }',
+    b'input: "data" input_dim: 1 input_dim: 3 input_dim: 8 input_dim: 8 layers { layer { name: "c"'
+    b' type: "conv" num_output: 4 kernelsize: 3 pad: 1 } bottom: "data" top: "c" }',
+]
+
+
+def _prototxt(path):
+    document = Document.load(path)
+    assert document.encode() == pathlib.Path(path).read_bytes()
+    net = Net.parse(document).at("TEST")
+    shapes.infer(net)
+    Graph(net).scores()
+    for change in (rewrite.strip_softmax, rewrite.upgrade, rewrite.stock):
+        try:
+            changed = change(document).document
+        except InputError:
+            continue
+        Net.parse(changed)
+
+
+@fuzzed
+@given(damaged(*PROTOTXTS))
+def test_prototxt(scratch, data):
+    read(_prototxt, scratch("net.prototxt", data))
+
+
+# Weights and means
+
+def _nvidia_weights():
+    net = schema.new("NetParameter")
+    blob = net.layer.add(name="half", type="Convolution").blobs.add()
+    blob.shape.dim.extend([2, 3])
+    data = net.SerializeToString()
+    # raw_data_type and raw_data, which only NVIDIA's schema has.
+    raw = b"\x50\x02\x62\x0c" + np.arange(6, dtype="<f2").tobytes()
+    blob_start = data.index(blob.SerializeToString())
+    blob_bytes = blob.SerializeToString() + raw
+    layer = data[2:blob_start - 2] + b"\x3a" + bytes([len(blob_bytes)]) + blob_bytes
+    return data[:1] + bytes([data[1]]) + bytes([len(layer)]) + layer[1:]
+
+
+CAFFEMODELS = [old_net("V0").SerializeToString(), old_net("V1").SerializeToString(),
+               (SMALL_NETS / "bn0.caffemodel").read_bytes(), _nvidia_weights()]
+
+
+def _weights(path):
+    read_weights = weights.load(path)
+    for arrays in read_weights.values():
+        for array in arrays:
+            np.asarray(array).sum(dtype=np.float64)
+    weights.describe(read_weights)
+
+
+@fuzzed
+@given(damaged(*CAFFEMODELS))
+def test_caffemodel(scratch, data):
+    with np.errstate(all="ignore"):
+        read(_weights, scratch("net.caffemodel", data))
+
+
+@fuzzed
+@given(damaged((SMALL_NETS / "shared.caffemodel.h5").read_bytes()))
+def test_hdf5_weights(scratch, data):
+    pytest.importorskip("h5py", reason="h5py is not installed here")
+    with np.errstate(all="ignore"):
+        read(_weights, scratch("net.caffemodel.h5", data))
+
+
+def _means():
+    blob = schema.new("BlobProto")
+    blob.num, blob.channels, blob.height, blob.width = 1, 3, 2, 2
+    blob.data.extend(range(12))
+    array = io.BytesIO()
+    np.save(array, np.arange(12, dtype=np.float32).reshape(3, 2, 2))
+    return blob.SerializeToString(), array.getvalue()
+
+
+@pytest.mark.parametrize("name", ["mean.binaryproto", "mean.npy"])
+@fuzzed
+@given(data=damaged(*_means()))
+def test_mean(scratch, name, data):
+    read(means.read, scratch(name, data))
+
+
+# What stands beside a model
+
+def _front_matter(path):
+    readme.read(folder.read_front_matter(os.path.dirname(path)), path)
+
+
+@fuzzed
+@given(damaged(
+    (ROOT / "models" / "digits" / "readme.md").read_bytes()[:600],
+    (ROOT / "models" / "squeezenet-v1.1" / "readme.md").read_bytes()[:1500],
+    b"---\nname: a\ngradcam:\n  inputs:\n    data: {mean: [1, 2, 3], resize: 256, crop: 10x10}\n"
+    b"  labels: [cat, dog]\n---\n"))
+def test_front_matter(scratch, data):
+    read(_front_matter, scratch("model/readme.md", data))
+
+
+@fuzzed
+@given(damaged(
+    b"cat\ndog\n", b"n02119789 kit fox, Vulpes macrotis\nn02100735 English setter\n",
+    b"0,cat\n1,dog\n", b"id,name\n0,cat\n1,dog\n", b'{"0": "cat", "1": ["n1", "dog"]}',
+    b'["cat", "dog"]', b'item { name: "a" label: 1 display_name: "b" }\n', b"/a/abbey 0\n",
+    "\ufeffcat\ndog".encode("utf-16")))
+def test_labels(scratch, data):
+    read(label_files.load, scratch("labels.txt", data))
+
+
+@fuzzed
+@given(damaged(*PROTOTXTS[:1]))
+def test_folder_of_a_training_run(scratch, data):
+    """A file that may be a definition, a solver or anything else, found in a folder."""
+    path = scratch("training/train_val.prototxt", data)
+    read(lambda path: folder.find_prototxt(os.path.dirname(path)), path)
+
+
+# Sources of images
+
+def _items(path):
+    for item in sources.open_source(path):
+        assert isinstance(item, Item)
+        item_lists.load(item_lists.dump([item]), "list")
+
+
+LISTS = {
+    "list.txt": [b"a.png\nb/c.jpg 3\n'd e.png' 4\n", b"a.png cat\r\n"],
+    "list.csv": [b"path,label,box\na.png,3,\"1,2,3,4\"\nb.png,cat,\n"],
+    "list.jsonl": [b'{"path": "a.png", "label": 3, "box": [1, 2, 3, 4]}\n{"path": "b", "class": "x"}'],
+}
+
+
+@pytest.mark.parametrize("name", sorted(LISTS))
+@fuzzed
+@given(data=damaged(*sum(LISTS.values(), [])))
+def test_list(scratch, name, data):
+    read(_items, scratch(name, data))
+
+
+@functools.lru_cache(maxsize=None)
+def _parquet():
+    arrow = pytest.importorskip("pyarrow", reason="pyarrow is not installed here")
+    import pyarrow.parquet
+
+    file = io.BytesIO()
+    table = arrow.table({"path": ["a.png", "b.png"], "label": [3, 4]})
+    pyarrow.parquet.write_table(table, file)
+    return file.getvalue()
+
+
+def test_parquet(scratch):
+    @fuzzed
+    @given(damaged(_parquet()))
+    def check(data):
+        read(_items, scratch("list.parquet", data))
+
+    check()
+
+
+def _tar(mode="w"):
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode=mode) as archive:
+        for name, data in (("a.png", b"12"), ("a.cls", b"3"), ("b.jpg", b"4"),
+                           ("b.json", b'{"box": [1, 2, 3, 4]}')):
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    return file.getvalue()[:8192]
+
+
+@fuzzed
+@given(damaged(_tar()))
+def test_tar(scratch, data):
+    read(_items, scratch("images.tar", data))
+
+
+def _zip():
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("model/deploy.prototxt", "name: 'a'")
+        archive.writestr("model/labels.txt", "cat\n" * 20)
+    return file.getvalue()
+
+
+@fuzzed
+@given(damaged(_tar(), _tar("w:gz"), _zip()))
+def test_archive_of_a_model(scratch, tmp_path_factory, data):
+    target = str(tmp_path_factory.mktemp("unpacked"))
+    read(lambda path: archives.unpack(path, target), scratch("model.tar.gz", data))
+    assert os.listdir(os.path.dirname(target))
+
+
+@functools.lru_cache(maxsize=None)
+def _lmdb_file(path):
+    lmdb = pytest.importorskip("lmdb", reason="lmdb is not installed here")
+    datum = schema.new("Datum")
+    datum.channels, datum.height, datum.width, datum.label = 3, 4, 5, 7
+    datum.data = bytes(60)
+    with lmdb.open(path, map_size=1 << 20) as environment, environment.begin(write=True) as writer:
+        for number in range(20):
+            writer.put(b"%03d" % number, datum.SerializeToString())
+    return (pathlib.Path(path) / "data.mdb").read_bytes()
+
+
+def _lmdb_images(path):
+    for item in sources.open_source(os.path.dirname(path)):
+        try:
+            reading.read_image(item)
+        except InputError:
+            pass
+
+
+def _exit_status_of_child(function, *arguments):
+    """0 where it returns in a child process; a negative signal that ended it."""
+    child = os.fork()
+    if not child:
+        code = 1
+        try:
+            function(*arguments)
+            code = 0
+        finally:
+            os._exit(code)
+    status_word = os.waitpid(child, 0)[1]
+    return -os.WTERMSIG(status_word) if os.WIFSIGNALED(status_word) else os.WEXITSTATUS(status_word)
+
+
+def test_lmdb(scratch, tmp_path):
+    @fuzzed
+    @given(damaged(_lmdb_file(str(tmp_path / "db"))))
+    def check(data):
+        assert _exit_status_of_child(read, _lmdb_images, scratch("lmdb/data.mdb", data)) == 0
+
+    check()
+
+
+# What a batch has written
+
+def _content():
+    return Content(source="list", limit=None, recipe={}, rows_depend_on={}, part_size=2)
+
+
+def _plan(path):
+    plan = Plan.open(open_folder(os.path.dirname(path)))
+    for part in range(min(plan.parts, 3)):
+        plan.items(part)
+    status.problems(plan)
+
+
+@fuzzed
+@given(damaged(b'[0, "a", "a", null, null, 3, ["x"], [1, 2, 3, 4], []]\n'))
+def test_list_of_items(scratch, data):
+    read(lambda path: item_lists.load(pathlib.Path(path).read_bytes(), path),
+         scratch("items", data))
+
+
+def test_manifest(tmp_path):
+    Plan.make(open_folder(str(tmp_path)), [Item.of("a.png"), Item.of("b.png")], _content())
+    manifest = tmp_path / MANIFEST
+    assert json.loads(manifest.read_text())["items"] == 2
+
+    @fuzzed
+    @given(damaged(manifest.read_bytes()))
+    def check(data):
+        manifest.write_bytes(data)
+        read(_plan, manifest)
+
+    check()
