@@ -79,9 +79,72 @@ def test_sixteen_bit_grey_and_alpha(tmp_path):
     assert np.array_equal(images.read(stored(tmp_path, encoded(rgba))), scene())
 
 
-def test_float_pixels_are_refused(tmp_path):
+def test_float_pixels_from_0_to_1_are_refused_with_the_way_to_scale_them(tmp_path):
     path = stored(tmp_path, encoded(scene().astype(np.float32) / 255, ".tif"))
-    assert "float32" in refusal(path)
+    assert "float32 values from" in refusal(path)
+    assert "give --value-range LOW,HIGH, for example 0,1" in refusal(path)
+    np.testing.assert_array_equal(images.read(path, (0, 1)), scene())
+
+
+def test_float_pixels_from_0_to_255_are_read(tmp_path):
+    path = stored(tmp_path, encoded(scene().astype(np.float32), ".tif"))
+    np.testing.assert_array_equal(images.read(path), scene())
+
+
+def test_12_bit_values_in_a_16_bit_image_keep_all_levels_and_are_told(tmp_path, caplog):
+    ramp = np.arange(4096, dtype=np.uint16).reshape(64, 64)
+    path = stored(tmp_path, encoded(ramp, ".png"))
+    read = images.read(path)[:, :, 0]
+    assert len(np.unique(read)) == 256 and (read.min(), read.max()) == (0, 255)
+    assert "16-bit values up to 4095 only, taken as 12 bits (0 to 4095)" in caplog.text
+    caplog.clear()
+    np.testing.assert_array_equal(images.read(path, (0, 4095))[:, :, 0], read)
+    assert images.read(path, (0, 65535)).max() == 16 and caplog.text == ""
+
+
+def test_values_outside_the_range_that_is_given_are_refused(tmp_path):
+    path = stored(tmp_path, encoded(np.full((4, 4), 5000, np.uint16), ".png"))
+    with pytest.raises(InputError, match="5000 are outside the range of 0 to 4095"):
+        images.read(path, (0, 4095))
+
+
+@pytest.mark.parametrize("array, value_range", [
+    (scene(), None), (scene().astype(np.float32), None), (scene().astype(np.int64), None),
+    (scene() / 255, (0, 1)), (scene().astype(np.uint16) * 257, None),
+    (scene().astype(np.float32) - 100, (-100, 155)),
+])
+def test_arrays_in_npy_files_are_read_by_the_same_rule(tmp_path, array, value_range):
+    path = str(tmp_path / "image.npy")
+    np.save(path, array)
+    np.testing.assert_array_equal(images.read(path, value_range), scene())
+
+
+@pytest.mark.parametrize("array, words", [
+    (np.zeros((3, 4, 5)), "an array of 3 x 4 x 5"), (np.array([None]), "of Python objects"),
+    (np.full((4, 4), np.nan), "NaN or infinity"), (scene() - 300.0, "where 0 to 255 are expected"),
+    (np.full((4, 4), "x"), "holds <U1 pixels"),
+])
+def test_other_arrays_in_npy_files_are_refused(tmp_path, array, words):
+    path = str(tmp_path / "image.npy")
+    np.save(path, array)
+    assert words in refusal(path)
+
+
+@pytest.mark.parametrize("extension", [".png", ".jpg", ".bmp", ".tif"])
+def test_an_image_of_too_many_pixels_is_refused_before_it_is_decoded(
+        tmp_path, monkeypatch, extension):
+    path = stored(tmp_path, encoded(scene(), extension))
+    height, width = scene().shape[:2]
+    monkeypatch.setenv("OPENCV_IO_MAX_IMAGE_PIXELS", str(height * width - 1))
+    message = refusal(path)
+    assert f"{width}x{height} pixels" in message and "set that variable to allow more" in message
+
+
+def test_only_regular_files_are_read(tmp_path):
+    os.mkfifo(str(tmp_path / "pipe.png"))
+    (tmp_path / "zero.png").symlink_to("/dev/zero")
+    assert "a pipe, not a regular file" in refusal(str(tmp_path / "pipe.png"))
+    assert "a device, not a regular file" in refusal(str(tmp_path / "zero.png"))
 
 
 def test_exif_orientation_is_applied(tmp_path):

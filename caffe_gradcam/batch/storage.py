@@ -11,6 +11,7 @@ from prototxt_tools.errors import InputError
 # Names of files that a killed process leaves behind begin with this; the next run removes them.
 TEMPORARY = ".tmp-"
 # Here a file appears whole or not at all even without a temporary name, and renaming is a copy.
+_FILE = "file://"
 _OBJECT_STORES = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oss", "oci", "memory"}
 
 
@@ -19,9 +20,14 @@ def is_url(path: str) -> bool:
     return "://" in os.fsdecode(path)
 
 
+def without_scheme(path: str) -> str:
+    """The path of a ``file://`` URL, so that a file has one name; other paths as they are."""
+    return path[len(_FILE):] if path.startswith(_FILE) else path
+
+
 def open_folder(path: str) -> "Folder":
     """The ``LocalFolder`` or ``UrlFolder`` of a path."""
-    path = os.fspath(path)
+    path = without_scheme(os.fspath(path))
     return UrlFolder(path) if is_url(path) else LocalFolder(path)
 
 
@@ -145,6 +151,13 @@ class LocalFolder:
         except FileNotFoundError:
             return []
 
+    def modified(self, name: str) -> Optional[float]:
+        """When a file was last written, in seconds by the store's clock; None if unknown."""
+        try:
+            return os.stat(self.locate(name)).st_mtime
+        except OSError:
+            return None
+
     def read(self, name: str) -> bytes:
         """A whole file; raises InputError as :func:`read` does."""
         return read(self.locate(name))
@@ -228,6 +241,12 @@ class UrlFolder:
         except FileNotFoundError:
             return []
         return sorted(posixpath.basename(path.rstrip("/")) for path in listed)
+
+    def modified(self, name: str) -> Optional[float]:
+        try:
+            return float(self._fs.modified(self._inner(name)).timestamp())
+        except Exception:  # each file system has errors of its own
+            return None
 
     def read(self, name: str) -> bytes:
         return read(self.locate(name))

@@ -33,8 +33,8 @@ def _preprocessing_rows(model: "LoadedModel") -> List[Tuple[str, str, str]]:
     rows = []
     for field in dict.fromkeys(field for fields in by_input.values() for field in fields):
         option = field.replace("_", "-")
-        values = {blob: fields.get(field, "1") for blob, fields in by_input.items()}
-        if len(set(values.values())) == 1:
+        values = {blob: fields[field] for blob, fields in by_input.items() if field in fields}
+        if len(values) == len(by_input) and len(set(values.values())) == 1:
             rows.append((option, values[model.input], model.origins[field]))
             continue
         for blob, value in values.items():
@@ -55,6 +55,8 @@ def _fields_of(preprocessing: "Preprocessing") -> Dict[str, str]:
     }
     if preprocessing.crops > 1:
         fields["crops"] = str(preprocessing.crops)
+    if preprocessing.value_range is not None:
+        fields["value_range"] = "{:g} to {:g}".format(*preprocessing.value_range)
     return fields
 
 

@@ -270,7 +270,7 @@ def _measure_all(bench: "Bench", subjects: Sequence[Subject],
             part = subjects[start:start + options.batch]
             outcomes = bench.measure(
                 [subject.item.path for subject in part],
-                [Outcome.of(read_image, subject.item) for subject in part],
+                [Outcome.of(read_image, subject.item, bench.model.inputs) for subject in part],
                 [subject.questions for subject in part], [subject.boxes for subject in part])
             for subject, outcome in zip(part, outcomes):
                 if not outcome.ok:

@@ -165,6 +165,10 @@ def add_model(group: Group, several_scores: bool = False) -> None:
                        help="the net's crop, taken from the middle after resizing")
     group.add_argument("--crops", dest="overrides.crops", metavar="1|10",
                        help=Rare("10: middle, corners and their mirror images, merged"))
+    group.add_argument("--value-range", dest="overrides.value_range", metavar="LOW,HIGH",
+                       help=Rare("the values that become 0 and 255 in images of more than 8 bits: "
+                                 "0,4095 for 12 bits (default: 0,65535 for 16 bits, 0,4095 if none "
+                                 "is higher; 0,255 for floats)"))
     group.add_argument("--size", dest="overrides.size", metavar="HxW",
                        help=Rare("of the net's input"))
     group.add_argument("--offline", action="store_true",

@@ -160,7 +160,7 @@ def explain_all(explainer: "Explainer", asker: "Asker", batch: Sequence[Request]
 def _read(request: Request, model: "LoadedModel", asker: "Asker") -> Images:
     """Read the images of a request; raises InputError."""
     item, rectangle = request.item, request.crop
-    image = read_image(item)
+    image = read_image(item, model.inputs)
     questions = asker.questions(item.questions, item.box)
     if isinstance(image, dict):
         return Images(image, questions)

@@ -183,7 +183,7 @@ def assumed(model: LoadedModel) -> List[Finding]:
     """Values that nobody gave, and that were assumed."""
     guesses = ["{} ({})".format(name.replace("_", "-"), origin[len("assumed: "):])
                for name, origin in sorted(model.origins.items())
-               if origin.startswith("assumed") and name != "crops"]
+               if origin.startswith("assumed") and name not in ("crops", "value_range")]
     if not guesses:
         return []
     readme = os.path.join(os.path.dirname(model.path) or ".", model_folder.README)

@@ -10,8 +10,9 @@ from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Seque
 
 import numpy as np
 
-from caffe_gradcam.model import choices
+from caffe_gradcam.model import choices, image_values
 from caffe_gradcam.model import images as image_files
+from caffe_gradcam.model.image_values import Range
 from prototxt_tools.errors import ImageError
 
 # One image, or one for each input blob.
@@ -23,7 +24,8 @@ _KEYS = ("image", "img", "jpg", "jpeg", "png", "webp", "bmp", "ppm", "tif", "tif
 _CHANNELS = (1, 3, 4)
 
 
-def as_images(value: Any, color: str = "BGR", inputs: Sequence[str] = ()) -> Iterator[Image]:
+def as_images(value: Any, color: str = "BGR", inputs: Sequence[str] = (),
+              value_range: Optional[Range] = None) -> Iterator[Image]:
     """The images in a value, one at a time: lists, generators and tables are read lazily.
 
     Parameters
@@ -36,6 +38,9 @@ def as_images(value: Any, color: str = "BGR", inputs: Sequence[str] = ()) -> Ite
         "BGR" or "RGB": the order of the channels of arrays and tensors.
     inputs : sequence of str
         The net's input blobs.
+    value_range : (float, float), optional
+        The values of arrays and files of more than 8 bits that become 0 and 255; arrays of other
+        types than uint8 are refused without it.
 
     Yields
     ------
@@ -49,7 +54,7 @@ def as_images(value: Any, color: str = "BGR", inputs: Sequence[str] = ()) -> Ite
         message names the position in the iterable, counted from 1.
     """
     choices.check([color], COLORS, "color")
-    reader = _Reader(color, tuple(inputs))
+    reader = _Reader(color, tuple(inputs), value_range)
     if _is_single(value):
         yield from reader.images(value, "the image")
         return
@@ -58,7 +63,7 @@ def as_images(value: Any, color: str = "BGR", inputs: Sequence[str] = ()) -> Ite
 
 
 def as_image(value: Any, color: str = "BGR", inputs: Sequence[str] = (),
-             name: str = "the image") -> Image:
+             name: str = "the image", value_range: Optional[Range] = None) -> Image:
     """One image.
 
     Parameters
@@ -67,7 +72,7 @@ def as_image(value: Any, color: str = "BGR", inputs: Sequence[str] = (),
         A path; a file's bytes, or a file open for reading; a PIL image; an array or tensor of
         uint8: H x W, H x W x 1, H x W x 3 or H x W x 4, whose alpha is dropped as in files; a
         mapping or a row with one of these under ``image``; or input blob -> any of these.
-    color, inputs
+    color, inputs, value_range
         As for :func:`as_images`.
     name : str
         What messages call it; files are called by their paths.
@@ -83,7 +88,7 @@ def as_image(value: Any, color: str = "BGR", inputs: Sequence[str] = (),
         It is not an image, is several, or could mean two things.
     """
     choices.check([color], COLORS, "color")
-    images = list(_Reader(color, tuple(inputs)).images(value, name))
+    images = list(_Reader(color, tuple(inputs), value_range).images(value, name))
     if len(images) != 1:
         raise ImageError(f"{name}: a stack of {len(images)} images, where one is needed")
     return images[0]
@@ -92,9 +97,10 @@ def as_image(value: Any, color: str = "BGR", inputs: Sequence[str] = (),
 class _Reader:
     """Reads single values."""
 
-    def __init__(self, color: str, inputs: Sequence[str]) -> None:
+    def __init__(self, color: str, inputs: Sequence[str], value_range: Optional[Range]) -> None:
         self.color = color
         self.inputs = inputs
+        self.value_range = value_range
 
     def images(self, value: Any, name: str) -> List[Image]:
         """The images in one value: one, or those of a stack."""
@@ -119,13 +125,14 @@ class _Reader:
 
     def _images(self, value: Any, name: str) -> Sequence[np.ndarray]:
         if isinstance(value, (str, os.PathLike)):
-            return [image_files.read(value)]
+            return [image_files.read(value, self.value_range)]
         if isinstance(value, (bytes, bytearray, memoryview)):
-            return [image_files.decode(bytes(value), name)]
+            return [image_files.decode(bytes(value), name, value_range=self.value_range)]
         if hasattr(value, "read") and not _is_pil(value):
-            return [image_files.decode(value.read(), str(getattr(value, "name", name)))]
+            return [image_files.decode(value.read(), str(getattr(value, "name", name)),
+                                       value_range=self.value_range)]
         if _is_pil(value):
-            return [_from_pil(value, name)]
+            return [_from_pil(value, name, self.value_range)]
         if _is_tensor(value):
             return self._arrays(_from_tensor(value), name, "tensor")
         if hasattr(value, "__array__"):
@@ -135,8 +142,10 @@ class _Reader:
 
     def _arrays(self, array: np.ndarray, name: str, noun: str) -> Sequence[np.ndarray]:
         """The images of an array: one, or those of a stack."""
-        _check_values(array, name, noun)
+        if self.value_range is None:
+            _check_values(array, name, noun)
         _check_shape(array, name, noun)
+        array = image_values.to_uint8(array, name, self.value_range)
         if array.ndim == 4:
             return [self._ordered(image) for image in array]
         return [self._ordered(array)]
@@ -213,11 +222,14 @@ def _from_tensor(tensor: Any) -> np.ndarray:
     return tensor.numpy()
 
 
-def _from_pil(image: Any, name: str) -> np.ndarray:
+def _from_pil(image: Any, name: str, value_range: Optional[Range]) -> np.ndarray:
     """A PIL image as its file would be read: turned upright, without alpha, blue first."""
     from PIL import ImageOps
 
     name = str(getattr(image, "filename", "") or name)
+    if image.mode in ("I", "F") and value_range is not None:
+        grey = image_values.to_uint8(np.asarray(image), name, value_range)
+        return np.repeat(grey[:, :, np.newaxis], 3, axis=2)
     if image.mode in ("I", "F"):
         low, high = image.getextrema()
         raise ImageError(f"{name}: a PIL image of mode {image.mode} with values from {low:g} to "
@@ -226,8 +238,8 @@ def _from_pil(image: Any, name: str) -> np.ndarray:
         # Old versions of PIL have no orientation to apply to images that did not come from files.
         upright = ImageOps.exif_transpose(image) or image
         if image.mode.startswith("I;16"):
-            return image_files.to_uint8(np.repeat(
-                np.asarray(upright).astype(np.uint16)[:, :, np.newaxis], 3, axis=2), name)
+            grey = image_values.to_uint8(np.asarray(upright).astype(np.uint16), name, value_range)
+            return np.repeat(grey[:, :, np.newaxis], 3, axis=2)
         return np.ascontiguousarray(np.asarray(upright.convert("RGB"))[:, :, ::-1])
     except (OSError, SyntaxError, ValueError) as error:
         raise ImageError(f"{name}: PIL cannot read the image: {error}", name) from None

@@ -66,7 +66,8 @@ class Defaults:
         resize, crop = self._resize_and_crop(blob, size)
         crops = take("crops", lambda: (1, "assumed: the middle"))
         self._check_mean_size(mean, size)
-        return Preprocessing(size, order, mean, scale, resize, crop, crops)
+        value_range = take("value_range", lambda: (None, "assumed: by the kind of image"))
+        return Preprocessing(size, order, mean, scale, resize, crop, crops, value_range)
 
     def _check_mean_size(self, mean: Optional[np.ndarray], size: Size) -> None:
         mean_size = means.size_of(mean)

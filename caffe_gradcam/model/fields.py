@@ -53,6 +53,16 @@ def resize(value: Any, folder: str = "") -> Union[None, int, str, Tuple[int, int
     return (sizes[0], sizes[1]) if len(sizes) == 2 else sizes[0]
 
 
+def value_range(value: Any, folder: str = "") -> Optional[Tuple[float, float]]:
+    """The values that become 0 and 255: ``0,4095``; or None."""
+    if is_nothing(value):
+        return None
+    numbers = _numbers(value)
+    if numbers is None or len(numbers) != 2 or not numbers[0] < numbers[1]:
+        raise ValueError(f"must be LOW,HIGH, such as 0,4095, not {_short(value)}")
+    return numbers[0], numbers[1]
+
+
 def scale(value: Any, folder: str = "") -> float:
     """A factor other than 0."""
     numbers = _numbers(value)
@@ -118,11 +128,13 @@ READERS: Dict[str, Reader] = {
     "resize": resize,
     "crop": crop,
     "crops": crops,
+    "value_range": value_range,
     "score": name,
     "layers": names,
     "labels": labels,
 }
-OF_INPUT = ("size", "channel_order", "mean", "scale", "resize", "crop", "crops")
+OF_INPUT = ("size", "channel_order", "mean", "scale", "resize", "crop", "crops",
+            "value_range")
 
 
 def _path(value: Any, folder: str) -> str:

@@ -3,18 +3,25 @@
 An image is a uint8 array of H x W x 3 in OpenCV's order, blue first, everywhere in this package.
 """
 
+import errno
+import io
 import os
 import re
-from typing import TYPE_CHECKING, Union
+from typing import TYPE_CHECKING, Optional, Union
 
 import numpy as np
 
+from caffe_gradcam.model import image_sizes, image_values
+from caffe_gradcam.model.image_values import Range
 from prototxt_tools.errors import ImageError
-from prototxt_tools.files import write_bytes
+from prototxt_tools.files import read_bytes, write_bytes
 
 if TYPE_CHECKING:
     StrPath = Union[str, "os.PathLike[str]"]
 
+MOST_BYTES = 1 << 28
+
+_NUMPY_START = b"\x93NUMPY"
 _JPEG_START = b"\xff\xd8\xff"
 _PNG_START = b"\x89PNG\r\n\x1a\n"
 # FF00 and the restart markers D0..D7 are part of the entropy-coded data.
@@ -27,13 +34,16 @@ _MOST_SCANS = 100
 _LONGEST = {".jpg": 65500, ".jpeg": 65500, ".webp": 16383}
 
 
-def read(path: "StrPath") -> np.ndarray:
+def read(path: "StrPath", value_range: Optional[Range] = None) -> np.ndarray:
     """Read an image file.
 
     Parameters
     ----------
     path : str or os.PathLike
-        Any format that OpenCV reads; the name may hold any characters.
+        Any format that OpenCV reads, or .npy; the name may hold any characters. A regular file of
+        at most 256 MiB.
+    value_range : (float, float), optional
+        As for :func:`decode`.
 
     Returns
     -------
@@ -46,15 +56,16 @@ def read(path: "StrPath") -> np.ndarray:
         Missing, a folder, unreadable; or as of :func:`decode`.
     """
     path = os.fspath(path)
-    return decode(_read_bytes(path), path)
+    return decode(_read_bytes(path), path, value_range=value_range)
 
 
-def decode(data: bytes, path: str, upright: bool = True) -> np.ndarray:
-    """Decode the bytes of an image file.
+def decode(data: bytes, path: str, upright: bool = True,
+           value_range: Optional[Range] = None) -> np.ndarray:
+    """Decode the bytes of an image file, or of a .npy file.
 
-    The EXIF orientation is applied, grey becomes three equal channels, 16-bit values are scaled
-    to 8 bits, and alpha is dropped, as Caffe's own readers (``cv::imread``) drop it: the image
-    then shows what a net trained by Caffe's tools would see.
+    The EXIF orientation is applied, grey becomes three equal channels, other values than 8-bit
+    ones are scaled as ``image_values`` tells, and alpha is dropped, as Caffe's own readers
+    (``cv::imread``) drop it: the image then shows what a net trained by Caffe's tools would see.
 
     Parameters
     ----------
@@ -63,6 +74,8 @@ def decode(data: bytes, path: str, upright: bool = True) -> np.ndarray:
         What messages call it.
     upright : bool
         Whether to apply the EXIF orientation.
+    value_range : (float, float), optional
+        The values of an image of more than 8 bits that become 0 and 255.
 
     Returns
     -------
@@ -72,12 +85,16 @@ def decode(data: bytes, path: str, upright: bool = True) -> np.ndarray:
     Raises
     ------
     ImageError
-        Empty, cut short, not an image, too large for OpenCV, or without integer pixels.
+        Empty, cut short, not an image, of too many pixels (see ``image_sizes``), or with values
+        outside the range.
     """
     import cv2
 
     if not data:
         raise ImageError(f"{path}: the file is empty (0 bytes)", path)
+    if data.startswith(_NUMPY_START):
+        return _from_numpy(data, path, value_range)
+    image_sizes.check(data, path)
     # These two bytes stand nowhere else in a JPEG but in the thumbnails of its notes.
     if data.startswith(_JPEG_START) and data.count(b"\xff\xda") > _MOST_SCANS:
         raise ImageError(f"{path}: a JPEG of more than {_MOST_SCANS} scans, made to keep decoders "
@@ -98,7 +115,7 @@ def decode(data: bytes, path: str, upright: bool = True) -> np.ndarray:
         raise ImageError(f"{path}: OpenCV refuses the image: {reason}", path) from None
     if image is None:
         raise ImageError(f"{path}: not an image that OpenCV can read, or a damaged one", path)
-    return to_uint8(image, path)
+    return image_values.to_uint8(image, path, value_range)
 
 
 def write(path: "StrPath", image: np.ndarray) -> None:
@@ -201,29 +218,27 @@ def _png_ends(data: bytes) -> bool:
 
 
 def _read_bytes(path: str) -> bytes:
+    if os.path.isdir(path):
+        raise ImageError(f"{path}: a folder; name the image files in it", path)
     try:
-        with open(path, "rb") as file:
-            return file.read()
-    except FileNotFoundError:
-        raise ImageError(f"{path}: no such file", path) from None
-    except IsADirectoryError:
-        raise ImageError(f"{path}: a folder; name the image files in it", path) from None
-    except OSError as error:
-        raise ImageError(f"{path}: cannot be read: {error.strerror}", path) from None
-    except ValueError as error:
-        raise ImageError(f"{path!r}: not a file name: {error}", path) from None
+        return read_bytes(path, MOST_BYTES, ImageError)
+    except ImageError as error:
+        if str(error).endswith(os.strerror(errno.ENOENT)):
+            raise ImageError(f"{path}: no such file", path) from None
+        raise
 
 
-def to_uint8(image: np.ndarray, path: str) -> np.ndarray:
-    """An image of 8 or 16 bits per channel as one of 8; ImageError for others."""
-    if image.dtype == np.uint16:
-        # 65535 = 257 * 255: full scale stays full scale, rounded to nearest. Row by row, since
-        # the larger numbers of a large image would fill the memory.
-        scaled = np.empty(image.shape, np.uint8)
-        for row, source in zip(scaled, image):
-            row[...] = (source.astype(np.uint32) + 128) // 257
-        return scaled
-    if image.dtype != np.uint8:
-        raise ImageError(f"{path}: holds {image.dtype} pixels; convert it to 8 or 16 bits per "
-                         "channel", path)
-    return image
+def _from_numpy(data: bytes, path: str, value_range: Optional[Range]) -> np.ndarray:
+    """The image in a .npy file: H x W, or H x W x 1, 3 or 4, blue first as OpenCV has them."""
+    try:
+        array = np.load(io.BytesIO(data), allow_pickle=False)
+    except Exception:  # noqa: B902 - whatever NumPy raises for a damaged header
+        raise ImageError(f"{path}: a damaged .npy file, or one of Python objects", path) from None
+    if array.ndim == 2:
+        array = array[:, :, np.newaxis]
+    if array.ndim != 3 or array.shape[2] not in (1, 3, 4) or not array.size:
+        shape = " x ".join(map(str, array.shape))
+        raise ImageError(f"{path}: an array of {shape}, where an image is H x W or H x W x 1, 3 or "
+                         "4 channels", path)
+    image = image_values.to_uint8(array, path, value_range)[:, :, :3]
+    return np.ascontiguousarray(np.broadcast_to(image, image.shape[:2] + (3,)))

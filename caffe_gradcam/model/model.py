@@ -104,6 +104,7 @@ class LoadedModel:
         resize: "Optional[Size]" = None,
         crop: "Optional[Size]" = None,
         crops: Union[None, str, int] = None,
+        value_range: Union[None, str, Sequence[float]] = None,
         score: Optional[str] = None,
         layers: Union[None, str, Sequence[str]] = None,
         labels: "Union[None, StrPath, Sequence[str]]" = None,
@@ -138,6 +139,9 @@ class LoadedModel:
             Height and width of the net's crop, or "none".
         crops : int, optional
             1 or 10.
+        value_range : (float, float), optional
+            The values that become 0 and 255 in images of more than 8 bits per channel:
+            ``(0, 4095)``; without it, see ``caffe_gradcam.model.image_values``.
         score : str, optional
             The score blob, or the layer that writes it.
         layers : str or sequence of str, optional
@@ -158,7 +162,8 @@ class LoadedModel:
         choices.check_keywords("Model.load", unknown, ["weights"] + list(READERS))
         overrides = dict(
             size=size, channel_order=channel_order, mean=mean, scale=scale, resize=resize,
-            crop=crop, crops=crops, score=score, layers=layers, labels=labels)
+            crop=crop, crops=crops, value_range=value_range, score=score, layers=layers,
+            labels=labels)
         return loading.load(cls, path, weights, overrides)
 
     def __repr__(self) -> str:

@@ -45,6 +45,9 @@ class Preprocessing:
         Height and width of the crop that follows.
     crops : int
         1 for the middle; 10 for the corners, the middle and the mirror images of all five.
+    value_range : None or (float, float)
+        The values that become 0 and 255 in images of more than 8 bits per channel; see
+        ``image_values``.
     """
 
     size: Size
@@ -54,6 +57,7 @@ class Preprocessing:
     resize: Union[None, Size, int, str] = None
     crop: Optional[Size] = None
     crops: int = 1
+    value_range: Optional[Tuple[float, float]] = None
 
 
 @dataclass(frozen=True, eq=False)
