@@ -6,8 +6,10 @@ from typing import Optional, Tuple, Union
 from caffe_gradcam.engines.running import device_index
 from caffe_gradcam.model import choices
 from caffe_gradcam.pictures.figures import FigureOptions
+from prototxt_tools.errors import QuestionError
 
 PART_SIZE = 1000
+MOST_IMAGES, MOST_DECODERS, MOST_SECONDS = 4096, 256, 1e6
 RUNNERS = ("local", "ray")
 OVERLAYS = ("none", "all", "wrong")
 KINDS, FORMATS = ("side-by-side", "overlay"), ("png", "jpg", "webp")
@@ -83,7 +85,7 @@ class Pipeline:
     Raises
     ------
     QuestionError
-        No such runner or device.
+        No such runner or device, or a number beyond its limit.
     """
 
     batch: int = 8
@@ -97,6 +99,15 @@ class Pipeline:
         choices.check([self.runner], RUNNERS, "runner")
         for device in self.devices:
             device_index(device)
+        if not 1 <= self.batch <= MOST_IMAGES:
+            raise QuestionError(f"--batch {self.batch}: a batch has 1 to {MOST_IMAGES} images",
+                                "--batch")
+        if self.decoders is not None and not 1 <= self.decoders <= MOST_DECODERS:
+            raise QuestionError(f"--decoders {self.decoders}: a device has 1 to {MOST_DECODERS} "
+                                "decoders", "--decoders")
+        if not 0 < self.timeout <= MOST_SECONDS:
+            raise QuestionError(f"--timeout {self.timeout:g}: a batch may take more than 0 and at "
+                                f"most {MOST_SECONDS:g} seconds", "--timeout")
 
 
 @dataclass(frozen=True)

@@ -85,7 +85,7 @@ def run(recipe: Recipe, source: str, output: str, options: Options = _OPTIONS,
     folder.make()
     opened = _open(folder, _content(recipe, model, source, options), options, model)
     numbers = opened.parts_of(options.parts.worker)
-    with lock.parts(folder, numbers):
+    with lock.parts(folder, numbers) as opened.check_held:
         todo = _todo(opened, numbers, options.parts.retry_failed)
         parts.remove_leftovers(opened, numbers)
         with Progress(sum(map(opened.size, todo)), options.reporting, stop) as progress:

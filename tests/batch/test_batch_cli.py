@@ -120,6 +120,17 @@ def test_a_run_that_came_to_no_row_does_not_bind_the_next(place, model, capsys):
     assert "out: was started with explaining" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("arguments, message", [
+    (["--decoders", "99999999999"], "--decoders 99999999999: a device has 1 to 256 decoders"),
+    (["--batch", "99999999"], "--batch 99999999: a batch has 1 to 4096 images"),
+    (["--timeout", "-1"], "--timeout -1: a batch may take more than 0 and at most 1e+06 seconds"),
+    (["--timeout", "nan"], "--timeout nan: a batch may take"),
+])
+def test_numbers_beyond_their_limits_are_refused(place, capsys, arguments, message):
+    assert cli.main(["batch", "model", "in", "-o", "out", "--engine", "torch"] + arguments) == 2
+    assert message in capsys.readouterr().err
+
+
 def test_status_of_no_output_and_impossible_workers_are_refused(place, capsys):
     assert cli.main(["batch", "status", "in"]) == 2
     assert "in: not the output of a batch; there is no manifest.json" in capsys.readouterr().err

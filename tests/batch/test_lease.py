@@ -1,5 +1,6 @@
 """Leases: the locks of an output behind a URL."""
 
+import datetime
 import json
 import os
 import subprocess
@@ -22,16 +23,20 @@ pytest.importorskip("fsspec", reason="fsspec is not installed here")
 def folder(request, tmp_path):
     if request.param == "memory":
         return storage.open_folder("memory://" + uuid.uuid4().hex)
-    return storage.open_folder("file://" + str(tmp_path / "out"))
+    return storage.UrlFolder("file://" + str(tmp_path / "out"))
 
 
-def leave_note(folder, first, end, **holder):
-    """A note as another run would leave it, on a machine of its own."""
+def leave_note(folder, first, end, age=0.0, **holder):
+    """A note as another run would leave it, on a machine of its own, so many seconds ago."""
     folder.make(lease.FOLDER)
     note = dict({"host": "node7", "pid": 12, "here": "elsewhere", "since": "1",
                  "renewed": time.time()}, **holder)
-    folder.write(f"{lease.FOLDER}/parts-{first}-{end}-{uuid.uuid4().hex}.json",
-                 json.dumps(note).encode())
+    name = f"{lease.FOLDER}/parts-{first}-{end}-{uuid.uuid4().hex}.json"
+    folder.write(name, json.dumps(note).encode())
+    if folder.path.startswith("file://"):
+        os.utime(folder.locate(name)[len("file://"):], (time.time() - age,) * 2)
+    else:
+        folder._fs.store[folder._inner(name)].modified -= datetime.timedelta(seconds=age)
 
 
 def test_the_same_parts_are_refused_and_others_are_not(folder):
@@ -46,15 +51,45 @@ def test_the_same_parts_are_refused_and_others_are_not(folder):
 
 
 def test_a_run_on_another_machine_is_named_with_what_is_left_of_its_claim(folder):
-    leave_note(folder, 2, 3, renewed=time.time() - 30)
+    leave_note(folder, 2, 3, age=30)
     with pytest.raises(InputError, match=r"process 12 on node7.*ends in (5\d|60) s\)"):
         with lock.parts(folder, range(0, 8)):
             pass
     assert len(folder.names(lease.FOLDER)) == 1
 
 
+@pytest.mark.parametrize("shift", [-86400, -120, 120, 86400])
+def test_the_clock_of_the_other_machine_does_not_matter(folder, shift):
+    leave_note(folder, 0, 8, age=10, renewed=time.time() + shift)
+    with pytest.raises(InputError, match=r"process 12 on node7.*ends in (7\d|80) s\)"):
+        with lock.parts(folder, range(0, 8)):
+            pass
+    assert len(folder.names(lease.FOLDER)) == 1
+
+
+def test_where_the_store_tells_no_time_the_note_to_remove_is_named(folder, monkeypatch):
+    leave_note(folder, 0, 8, age=lease.STALE + 5)
+    monkeypatch.setattr(storage.UrlFolder, "modified", lambda self, name: None)
+    with pytest.raises(InputError, match="has died, remove .*/leases/parts-0-8-"):
+        with lock.parts(folder, range(0, 8)):
+            pass
+
+
+def test_a_run_that_slept_past_its_lease_notices_before_it_writes(folder, monkeypatch):
+    monkeypatch.setattr(lease, "RENEWED_EVERY", 0.05)
+    with lock.parts(folder, range(0, 8)) as check:
+        check()
+        name, = folder.names(lease.FOLDER)
+        folder.remove(f"{lease.FOLDER}/{name}")  # As one does who finds it too old.
+        leave_note(folder, 0, 8)
+        time.sleep(0.2)
+        with pytest.raises(InputError, match="another one has taken its parts over"):
+            check()
+        assert len(folder.names(lease.FOLDER)) == 1
+
+
 def test_a_note_that_is_not_renewed_holds_nobody_up(folder):
-    leave_note(folder, 0, 8, renewed=time.time() - lease.STALE - 5)
+    leave_note(folder, 0, 8, age=lease.STALE + 5)
     with lock.parts(folder, range(0, 8)):
         assert len(folder.names(lease.FOLDER)) == 1
 
@@ -72,14 +107,14 @@ def test_a_process_that_was_killed_holds_nobody_up(tmp_path):
 sys.path.insert(0, {!r})
 from caffe_gradcam.batch.output import lock
 from caffe_gradcam.batch import storage
-with lock.parts(storage.open_folder({!r}), range(0, 8)):
+with lock.parts(storage.UrlFolder({!r}), range(0, 8)):
     print("held", flush=True)
     sys.stdin.read()
 """.format(str(HERE.parents[1]), "file://" + str(tmp_path))
     process = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE,
                                stdout=subprocess.PIPE)
     assert process.stdout.readline() == b"held\n"
-    folder = storage.open_folder("file://" + str(tmp_path))
+    folder = storage.UrlFolder("file://" + str(tmp_path))
     with pytest.raises(InputError, match=f"process {process.pid} on"):
         with lock.parts(folder, range(7, 9)):
             pass

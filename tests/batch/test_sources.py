@@ -128,7 +128,6 @@ def test_standard_input_is_one_path_a_line():
     ("net.caffemodel", b"\x0a\x07CaffeNet", "a weights file"),
     ("deploy.prototxt", b'name: "net"\n', "a prototxt"),
     ("page.html", b"<!DOCTYPE html><html>", "a web page; download|a web page, .* download"),
-    ("images.npy", b"\x93NUMPY\1\0", "a NumPy array"),
     ("labels.json", b"{}", "JSON, .* \\.jsonl"),
     ("noise", b"\1\2\0\3", "binary data of an unknown kind"),
     ("list.txt", "a.jpg 1".encode("utf-16"), "text in UTF-16, .* save it as UTF-8"),
@@ -435,3 +434,28 @@ def test_items_survive_their_list_in_the_output(tmp_path):
                item.Item(2, "t", "t.tar/k", archive="t.tar", position=("tar", 512, 9))]
     folder.write("list", item.dump(entries))
     assert item.load(folder.read("list"), "list") == entries
+
+
+def test_an_lmdb_that_kills_its_reader_is_refused_in_one_sentence(tmp_path):
+    library = pytest.importorskip("lmdb", reason="lmdb is not installed here")
+    with library.open(str(tmp_path / "db"), map_size=1 << 24) as environment:
+        with environment.begin(write=True) as transaction:
+            for index in range(2000):
+                transaction.put(b"%08d" % index, b"x" * 20)
+    path = tmp_path / "db" / "data.mdb"
+    data = bytearray(path.read_bytes())
+    page = 4096
+    for start in range(2 * page, len(data), page):
+        # The offsets of each page's nodes lead beyond the file.
+        data[start + 16:start + 400] = b"\xff" * 384
+    path.write_bytes(bytes(data))
+    with pytest.raises(InputError, match="db: this LMDB (is damaged|cannot be read)"):
+        items(tmp_path / "db")
+
+
+@pytest.mark.parametrize("scheme", ["", "file://"])
+def test_an_endless_device_is_no_list(scheme):
+    if scheme:
+        pytest.importorskip("fsspec", reason="fsspec is not installed here")
+    with pytest.raises(InputError, match="/dev/zero: (neither a file nor|line 1 is longer than)"):
+        items(scheme + "/dev/zero")

@@ -3,7 +3,12 @@
 A run that needs parts first writes its note and then looks for the notes of others. So of two runs
 that start at the same moment at least one sees the other, and they never both continue. A note that
 is not renewed blocks other runs for ``STALE`` seconds at most; that of a process on this machine,
-no longer than the process lives.
+no longer than the process lives. Ages are differences of the times at which the store says that it
+wrote two notes, so that the clocks of the machines do not matter.
+
+A run that stood still for longer than ``STALE`` finds its note gone, and writes no more parts. What is
+not guaranteed: a run that stops between that check and its writing, and goes on after another has
+taken over, still writes the part that it had in hand.
 """
 
 import json
@@ -16,7 +21,7 @@ import time
 import uuid
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from typing import Iterator, Optional
+from typing import Callable, Iterator, Optional, Tuple
 
 from caffe_gradcam.batch.storage import Folder
 from prototxt_tools.errors import InputError
@@ -37,7 +42,7 @@ class Holder:
     host : str
     pid : int
     renewed : float
-        Seconds since 1970.
+        Seconds since 1970, by the clock of the one who wrote it; for people.
     here : str or None
         What tells where the process number counts: this start of the machine, and this container.
     since : str or None
@@ -52,7 +57,8 @@ class Holder:
 
 
 @contextmanager
-def hold(folder: Folder, kind: str, numbers: range, patience: float = 0.0) -> Iterator[None]:
+def hold(folder: Folder, kind: str, numbers: range, patience: float = 0.0
+         ) -> Iterator[Callable[[], None]]:
     """Hold some numbers of a kind.
 
     Parameters
@@ -66,6 +72,11 @@ def hold(folder: Folder, kind: str, numbers: range, patience: float = 0.0) -> It
     patience : float
         Seconds to wait for another run to be done.
 
+    Yields
+    ------
+    callable
+        Raises an InputError where another run has taken the numbers since.
+
     Raises
     ------
     InputError
@@ -75,8 +86,15 @@ def hold(folder: Folder, kind: str, numbers: range, patience: float = 0.0) -> It
     over = threading.Event()
     thread = threading.Thread(target=_renew, args=(folder, note, over), daemon=True)
     thread.start()
+
+    def check() -> None:
+        if not folder.exists(note):
+            raise InputError(
+                f"{folder.path}: this run stood still, and another one has taken its parts over "
+                "since; run the same command again to continue with what is left", folder.path)
+
     try:
-        yield
+        yield check
     finally:
         over.set()
         thread.join()
@@ -100,16 +118,22 @@ def _take(folder: Folder, kind: str, numbers: range, until: float) -> str:
         folder.remove(note)
         attempts += 1
         if attempts >= _ATTEMPTS and time.monotonic() > until:
-            rest = STALE - max(0.0, time.time() - other.renewed)
-            raise InputError(
-                f"{folder.path}: another run, process {other.pid} on {other.host}, is working on "
-                "these parts; wait for it or stop it, or divide the parts with --worker (if that "
-                f"machine has died, its claim ends in {rest:.0f} s)", folder.path)
+            raise _refusal(folder, *other)
         time.sleep(random.uniform(0.5, 1.0) * _PAUSE)
 
 
-def _other(folder: Folder, note: str, kind: str, numbers: range) -> Optional[Holder]:
-    """The living holder of another note that claims some of the same numbers."""
+def _refusal(folder: Folder, name: str, holder: Holder, age: Optional[float]) -> InputError:
+    way_out = (f"remove {folder.locate(name)}" if age is None
+               else f"its claim ends in {max(0.0, STALE - age):.0f} s")
+    return InputError(
+        f"{folder.path}: another run, process {holder.pid} on {holder.host}, is working on these "
+        "parts; wait for it or stop it, or divide the parts with --worker (if that machine has "
+        f"died, {way_out})", folder.path)
+
+
+def _other(folder: Folder, note: str, kind: str, numbers: range
+           ) -> Optional[Tuple[str, Holder, Optional[float]]]:
+    """Another note that claims some of the same numbers, its living holder and its age."""
     for base in folder.names(FOLDER):
         name = f"{FOLDER}/{base}"
         match = _NAME.match(base)
@@ -120,8 +144,9 @@ def _other(folder: Folder, note: str, kind: str, numbers: range) -> Optional[Hol
         holder = _read(folder, name)
         if holder is None:
             continue
-        if _is_alive(holder):
-            return holder
+        age = _age(folder, name, note)
+        if _is_alive(holder, age):
+            return name, holder, age
         folder.remove(name)
     return None
 
@@ -134,15 +159,24 @@ def _read(folder: Folder, name: str) -> Optional[Holder]:
         return None  # Removed since it was listed, or not one of our notes.
 
 
-def _is_alive(holder: Holder) -> bool:
-    if abs(time.time() - holder.renewed) > STALE:
-        return False
-    return holder.here != _here() or _started(holder.pid) == holder.since
+def _age(folder: Folder, name: str, note: str) -> Optional[float]:
+    """Seconds between the writing of a note and of our own, which is new; None if unknown."""
+    written, now = folder.modified(name), folder.modified(note)
+    return None if written is None or now is None else now - written
+
+
+def _is_alive(holder: Holder, age: Optional[float]) -> bool:
+    here = _here()
+    if here is not None and holder.here == here:
+        return _started(holder.pid) == holder.since
+    return age is None or age <= STALE
 
 
 def _renew(folder: Folder, note: str, over: threading.Event) -> None:
     while not over.wait(RENEWED_EVERY):
         try:
+            if not folder.exists(note):
+                return  # Another run has taken over.
             _write(folder, note)
         except InputError:
             continue  # The next attempt may succeed; a part that cannot be written ends the run.

@@ -9,7 +9,7 @@ import fcntl
 import os
 import threading
 from contextlib import contextmanager
-from typing import Dict, Iterator, Set, Tuple
+from typing import Callable, Dict, Iterator, Set, Tuple
 
 from caffe_gradcam.batch.output import lease
 from caffe_gradcam.batch.storage import Folder, reason
@@ -26,7 +26,7 @@ _one_at_a_time = threading.Lock()
 
 
 @contextmanager
-def parts(folder: Folder, numbers: range) -> Iterator[None]:
+def parts(folder: Folder, numbers: range) -> Iterator[Callable[[], None]]:
     """Hold some parts of an output.
 
     Parameters
@@ -35,23 +35,28 @@ def parts(folder: Folder, numbers: range) -> Iterator[None]:
     numbers : range
         With steps of 1.
 
+    Yields
+    ------
+    callable
+        Raises an InputError where the parts are no longer held.
+
     Raises
     ------
     InputError
         Another run holds some of them, or the file system has no locks.
     """
     if not numbers:
-        yield
+        yield _still_held
         return
     if not folder.locks:
-        with lease.hold(folder, "parts", numbers):
-            yield
+        with lease.hold(folder, "parts", numbers) as check:
+            yield check
         return
     path = os.path.realpath(folder.locate(PARTS))
     with _guard:
         handle = _hold(path, numbers.start, numbers.stop)
     try:
-        yield
+        yield _still_held
     finally:
         with _guard:
             _release(path, handle, numbers.start, numbers.stop)
@@ -72,6 +77,10 @@ def manifest(folder: Folder) -> Iterator[None]:
             yield
         finally:
             os.close(handle)
+
+
+def _still_held() -> None:
+    """The kernel's locks last as long as their process."""
 
 
 def _hold(path: str, first: int, end: int) -> int:

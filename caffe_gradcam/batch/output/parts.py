@@ -39,6 +39,7 @@ def write(plan: Plan, part: int, rows: List[Row]) -> None:
     rows : list of dict
         With all of ``COLUMNS``, in the order of the items.
     """
+    plan.check_held()
     if plan.manifest["part_format"] == "parquet":
         checksums.write(plan.folder, part_name(part, "parquet"), _to_parquet(rows))
         return

@@ -54,11 +54,14 @@ class Plan:
     ----------
     folder : LocalFolder or UrlFolder
     manifest : dict
+    check_held : callable
+        Called before a part is written; raises an InputError where another run holds it.
     """
 
     def __init__(self, folder: Folder, manifest: Dict[str, Any]) -> None:
         self.folder = folder
         self.manifest = manifest
+        self.check_held: Callable[[], None] = lambda: None
 
     @classmethod
     def open(cls, folder: Folder) -> "Plan":

@@ -34,7 +34,7 @@ from caffe_gradcam.explaining.recipe import Recipe
 from caffe_gradcam.model.model import LoadedModel
 from caffe_gradcam.model.preprocess import prepare
 from caffe_gradcam.processes.memory import SharedMemory
-from prototxt_tools.errors import Outcome
+from prototxt_tools.errors import Outcome, QuestionError
 
 # Batches between being read and being explained: three in the net's process, one complete, and
 # two that are being decoded.
@@ -68,7 +68,7 @@ class Lane:
         self.batch = pipeline.batch
         self._model, self._has_score_map = model, has_score_map(model)
         self._figures_left = 0
-        self._memory = SharedMemory(_IN_FLIGHT * pipeline.batch, _slot_size(model))
+        self._memory = _memory(pipeline.batch, _slot_size(model))
         self._free = deque(range(self._memory.count))
         decoders = pipeline.decoders or 1
         self._net = Net(recipe, self._memory, pipeline.timeout, self.gauges.stage("net", 1))
@@ -268,6 +268,17 @@ def default_decoders(devices: Sequence[str]) -> int:
     cores = len(os.sched_getaffinity(0))
     on_cpu = sum(device == "cpu" for device in devices)
     return max(1, (cores - on_cpu) // len(devices))
+
+
+def _memory(batch: int, size: int) -> SharedMemory:
+    """Slots for all batches in flight; raises QuestionError where this machine lacks the room."""
+    room = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+    if _IN_FLIGHT * batch * size > room:
+        raise QuestionError(
+            f"--batch {batch}: {_IN_FLIGHT} batches of these images take "
+            f"{_IN_FLIGHT * batch * size / 1e9:.1f} GB, more than half of this machine's memory; "
+            f"give at most {room // (_IN_FLIGHT * size)}", "--batch")
+    return SharedMemory(_IN_FLIGHT * batch, size)
 
 
 def _slot_size(model: LoadedModel) -> int:

@@ -1,6 +1,7 @@
 """The images that a user names: files, folders, lists, tables and archives, as streams of items."""
 
 import os
+import stat
 from typing import IO, Callable, Dict, Iterator, Optional, Sequence
 
 from caffe_gradcam.batch.sources import archives, files, hdf5, kinds, tables
@@ -94,7 +95,9 @@ def _file(source: str, root: Optional[str], class_names: Optional[Sequence[str]]
             return files.matches(path, class_names)
         raise files.missing(path)
     if not os.path.isfile(path):
-        return files.text_list(path, root)  # A pipe, such as the shell's <(command).
+        if not stat.S_ISFIFO(os.stat(path).st_mode):
+            raise InputError(f"{path}: neither a file nor a folder nor a pipe", path)
+        return files.text_list(path, root)  # Such as the shell's <(command).
     if archives.is_lmdb(path):
         return archives.lmdb(path)
     start = kinds.read_start(path)

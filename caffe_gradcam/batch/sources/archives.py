@@ -1,19 +1,24 @@
 """Many images in one file: LMDBs of Caffe's Datums, tars in WebDataset's form."""
 
 import dataclasses
+import itertools
 import json
 import os
 import re
 import tarfile
+from multiprocessing.connection import Connection
 from typing import Any, Dict, Iterator, List, Tuple
 
 from caffe_gradcam.batch.sources.files import open_stream
 from caffe_gradcam.batch.sources.item import Item, from_columns, unusable
+from caffe_gradcam.processes.child import Child
 from prototxt_tools.errors import InputError
 
 _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 _NOTES = (".cls", ".json")
 _LONGEST_NOTE = 1 << 20
+# Keys of an LMDB that are sent at once.
+_KEYS = 1000
 # Texts and arrays that WebDataset's writers put beside an image.
 _NO_IMAGES = re.compile(r"\.(txt|cls\d*|json|npy|npz|pth|pyd|pickle|pkl|id|index|seg\.png)$")
 
@@ -51,18 +56,61 @@ def open_lmdb(path: str) -> Any:
 
 
 def lmdb(path: str) -> Iterator[Item]:
-    """The keys of an LMDB, in its own order; labels come with the Datums."""
+    """The keys of an LMDB, in its own order; labels come with the Datums.
+
+    Another process reads them, which a damaged file may kill.
+    """
+    child = Child("caffe_gradcam.batch.sources.archives:send_keys", (path,), "LMDB reader")
+    try:
+        while True:
+            try:
+                keys = child.pipe.recv()
+            except (EOFError, OSError):
+                death = child.kill()
+                words = death.words if death else "its process ended"
+                raise InputError(f"{path}: this LMDB is damaged: {words}; copy it again",
+                                 path) from None
+            if isinstance(keys, InputError):
+                raise keys
+            if not keys:
+                return
+            for key in keys:
+                name = key.decode("utf-8", "backslashreplace")
+                yield Item.of(os.path.join(path, name), id=name, archive=path,
+                              position=("lmdb", key.hex()))
+    finally:
+        child.kill()
+
+
+def send_keys(pipe: Connection, path: str) -> None:
+    """Send the keys of an LMDB in lists, then an empty list; an InputError where that fails."""
+    try:
+        with open_lmdb(path) as environment:
+            _send_keys(pipe, environment, path)
+    except InputError as error:
+        pipe.send(error)
+    else:
+        pipe.send([])
+
+
+def _send_keys(pipe: Connection, environment: Any, path: str) -> None:
     import lmdb as library
 
-    with open_lmdb(path) as environment:
-        try:
-            with environment.begin() as transaction:
-                for key in transaction.cursor().iternext(values=False):
-                    name = key.decode("utf-8", "backslashreplace")
-                    yield Item.of(os.path.join(path, name), id=name, archive=path,
-                                  position=("lmdb", key.hex()))
-        except library.Error as error:
-            raise InputError(f"{path}: this LMDB cannot be read: {error}", path) from None
+    try:
+        left = environment.stat()["entries"]
+        with environment.begin() as transaction:
+            keys = transaction.cursor().iternext(values=False)
+            while True:
+                group = list(itertools.islice(keys, _KEYS))
+                left -= len(group)
+                if left < 0:  # Pages that lead back to themselves would never end.
+                    raise InputError(f"{path}: this LMDB is damaged: it has more keys than it "
+                                     "counts; copy it again", path)
+                if not group:
+                    return
+                pipe.send(group)
+    except library.Error as error:
+        raise InputError(f"{path}: this LMDB cannot be read: {error}", path) from None
 
 
 def tars(source: str) -> Iterator[Item]:

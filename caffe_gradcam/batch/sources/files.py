@@ -14,6 +14,7 @@ from caffe_gradcam.batch.storage import file_system, is_url, reason
 from prototxt_tools.errors import InputError, Outcome
 
 _LABELLED = re.compile(r"(.*\S)\s+(-?\d+)$", re.DOTALL)
+_LONGEST_LINE = 1 << 22
 _logger = logging.getLogger(__name__)
 
 
@@ -110,7 +111,7 @@ def text_list(path: str, root: Optional[str] = None) -> Iterator[Item]:
 
 def standard_input(root: Optional[str] = None, stdin: Optional[IO[bytes]] = None) -> Iterator[Item]:
     """One path per line; blanks belong to the name."""
-    for line in stdin or sys.stdin.buffer:
+    for line in _lines(stdin or sys.stdin.buffer, "standard input"):
         name = os.fsdecode(line.rstrip(b"\r\n"))
         if name:
             yield Item.of(os.path.join(root, name) if root else name, id=name)
@@ -147,10 +148,23 @@ def missing(source: str) -> InputError:
 def lines(path: str) -> Iterator[str]:
     """The lines of a text file or URL that are not empty, decoded as file names are."""
     with open_stream(path) as stream:
-        for line in stream:
+        for line in _lines(stream, path):
             text = os.fsdecode(line).strip("\r\n \t")
             if text:
                 yield text
+
+
+def _lines(stream: IO[bytes], name: str) -> Iterator[bytes]:
+    number = 0
+    while True:
+        line = stream.readline(_LONGEST_LINE)
+        if not line:
+            return
+        number += 1
+        if len(line) >= _LONGEST_LINE:
+            raise InputError(f"{name}: line {number} is longer than {_LONGEST_LINE} bytes, so this "
+                             "is not a list of images", name)
+        yield line
 
 
 def open_stream(path: str) -> IO[bytes]:

@@ -39,7 +39,6 @@ _STRANGERS: Tuple[Tuple[bytes, str, str], ...] = (
     (rb"\x30\x26\xb2\x75", "a Windows Media file", _FRAMES),
     (rb"RIFF....WAVE", "a sound file", "give images"),
     (rb"%PDF", "a PDF document", "save its pages as images"),
-    (rb"\x93NUMPY", "a NumPy array", "save its images as files, or pass arrays from Python"),
     (rb"SQLite format 3", "an SQLite database", "export a table as .csv"),
     (rb"version https://git-lfs", "a Git LFS pointer, not the file itself", "run `git lfs pull`"),
     (rb"(?i)\s*<!doctype html|\s*<html", "a web page", "download the raw file"),
@@ -59,7 +58,9 @@ def has_image_name(name: str) -> bool:
 
 
 def is_image(start: bytes) -> bool:
-    """Whether a file with these first bytes is an image that OpenCV may read."""
+    """Whether a file with these first bytes is an image that OpenCV may read, or an array."""
+    if start.startswith(b"\x93NUMPY"):
+        return True
     match = _IMAGE.match(start)
     # A text may begin with BM; a bitmap has zeros there.
     return bool(match) and not (start.startswith(b"BM") and b"\0" not in start[:10])
