@@ -1,9 +1,11 @@
 """``prototxt-tools audit``: what a net of unknown origin may do."""
 
 import argparse
+from typing import List
 
-from prototxt_tools.commands import Commands, add_command
+from prototxt_tools.commands import Commands, add_command, trees
 from prototxt_tools.commands.files import read
+from prototxt_tools.text.document import Document
 
 _EXAMPLES = """\
 examples:
@@ -26,7 +28,10 @@ def add(commands: Commands) -> None:
         "exit code is 0 if there are no findings and 1 otherwise.",
         examples=_EXAMPLES,
     )
-    audit.add_argument("input", metavar="IN", help="a prototxt file, or - for standard input")
+    audit.add_argument("input", metavar="IN", help="a prototxt file, or - for standard input; or "
+                       "a folder, whose files are all read")
+    audit.add_argument("--json", action="store_true",
+                       help="for a folder: JSON instead of a table of the files")
     audit.set_defaults(run=_audit)
 
 
@@ -35,7 +40,12 @@ def _audit(options: argparse.Namespace) -> int:
     from prototxt_tools.net.net import Net
     from prototxt_tools.reports.audit import audit
 
-    findings = audit(Net.parse(read(options.input)))
+    def look(document: Document) -> List[str]:
+        return [f"{finding.kind}: {finding.sentence}" for finding in audit(Net.parse(document))]
+
+    if trees.is_tree(options):
+        return trees.examine_tree(options, look)
+    findings = look(read(options.input))
     for finding in findings:
-        print(f"{finding.kind}: {finding.sentence}")
+        print(finding)
     return 1 if findings else 0

@@ -30,7 +30,8 @@ _COMMANDS = (
 _EXIT_CODES = """\
 exit codes:
   0: done
-  1: there is something to look at: nets differ, weights do not fit, the audit has findings
+  1: there is something to look at: nets differ, weights do not fit, the audit has findings, or
+     files of a folder were refused
   2: the input is unusable
 """
 

@@ -4,8 +4,8 @@ import argparse
 import sys
 from typing import List, Optional, Tuple
 
-from prototxt_tools.commands import Commands, add_command
-from prototxt_tools.commands.files import add_output, emit, read_to_change
+from prototxt_tools.commands import Commands, add_command, trees
+from prototxt_tools.commands.files import add_output, change, emit, read_to_change
 from prototxt_tools.errors import ModelError, QuestionError
 from prototxt_tools.files import write_bytes
 from prototxt_tools.text.document import Document
@@ -29,7 +29,7 @@ def add(commands: Commands) -> None:
         "and switch its backward pass on. Every other byte of the file stays.",
         examples=_EXAMPLES,
     )
-    add_output(convert)
+    add_output(convert, trees=True)
     convert.add_argument(
         "--backward",
         choices=["classic", "lean"],
@@ -52,11 +52,16 @@ def add(commands: Commands) -> None:
     convert.set_defaults(run=_convert)
 
 
-def _convert(options: argparse.Namespace) -> None:
+def _convert(options: argparse.Namespace) -> int:
     # Imported here so that --help needs no protobuf.
     from prototxt_tools import rewrite
 
     is_lean = options.backward == "lean"
+    if trees.is_tree(options):
+        if is_lean or options.script or options.score or options.layer:
+            raise QuestionError("--backward lean, --script, --score and --layer need a file, not "
+                                "a folder")
+        return change(options, rewrite.strip_softmax, rewrite.force_backward)
     if not (is_lean or options.script) and (options.score or options.layer):
         raise QuestionError("--score and --layer need --backward lean or --script")
     document = read_to_change(options.input)
@@ -71,6 +76,7 @@ def _convert(options: argparse.Namespace) -> None:
     emit(document, changed, options)
     if script is not None:
         write_bytes(options.script, script.encode("utf-8"))
+    return 0
 
 
 def _script(document: Document, score: str, blobs: List[str]) -> str:

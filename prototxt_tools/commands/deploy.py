@@ -27,7 +27,7 @@ def add(commands: Commands) -> None:
         "in phase TRAIN are removed. Every assumption is reported on standard error.",
         examples=_EXAMPLES,
     )
-    add_output(deploy)
+    add_output(deploy, trees=True)
     deploy.add_argument(
         "--input-shape",
         metavar="[BLOB=]N,C,H,W",
@@ -52,7 +52,7 @@ def _shape(text: str) -> Tuple[str, Tuple[int, ...]]:
     return blob, shape
 
 
-def _deploy(options: argparse.Namespace) -> None:
+def _deploy(options: argparse.Namespace) -> int:
     # Imported here so that --help needs no protobuf.
     from prototxt_tools import rewrite
 
@@ -62,4 +62,4 @@ def _deploy(options: argparse.Namespace) -> None:
             "several --input-shape need the names of the blobs, such as data=1,3,224,224"
         )
     shapes = by_blob.get("") or by_blob or None
-    change(options, lambda document: rewrite.deploy(document, shapes))
+    return change(options, lambda document: rewrite.deploy(document, shapes))

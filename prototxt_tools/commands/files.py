@@ -7,7 +7,7 @@ import re
 import sys
 from typing import TYPE_CHECKING, Callable, List
 
-from prototxt_tools.commands import stdout
+from prototxt_tools.commands import stdout, trees
 from prototxt_tools.errors import InputError
 from prototxt_tools.files import write_bytes
 from prototxt_tools.text.document import Document
@@ -16,13 +16,21 @@ if TYPE_CHECKING:
     from prototxt_tools.rewrite import Rewrite
 
 
-def add_output(command: argparse.ArgumentParser) -> None:
-    """Add the argument IN and the options for the output to a command."""
-    command.add_argument("input", metavar="IN", help="a prototxt file, or - for standard input")
+def add_output(command: argparse.ArgumentParser, trees: bool = False) -> None:
+    """Add the argument IN and the options for the output to a command.
+
+    With ``trees``, IN may be a folder, and OUT is one then.
+    """
+    command.add_argument("input", metavar="IN",
+                         help="a prototxt file, or - for standard input"
+                         + ("; or a folder, whose files are all read" if trees else ""))
     output = command.add_mutually_exclusive_group()
     output.add_argument(
         "-o", metavar="OUT", dest="output", help="the file to write (default: standard output)"
-    )
+        + ("; for a folder another folder, in which nothing is overwritten" if trees else ""))
+    if trees:
+        command.add_argument("--json", action="store_true",
+                             help="for a folder: JSON instead of a table of the files")
     output.add_argument("--in-place", action="store_true",
                         help="change the file itself and keep the old one as .bak")
     command.add_argument("--diff", action="store_true",
@@ -56,15 +64,25 @@ def read_to_change(path: str) -> Document:
     return document
 
 
-def change(options: argparse.Namespace, *steps: "Callable[[Document], Rewrite]") -> None:
-    """Read the input, apply rewrites one after the other and write the result."""
+def change(options: argparse.Namespace, *steps: "Callable[[Document], Rewrite]") -> int:
+    """Read the input, apply rewrites one after the other and write the result.
+
+    Where the command takes folders and the input is one, this is done for every file in it. Gives
+    the exit code.
+    """
     from prototxt_tools.rewrite import Rewrite
 
+    def apply(document: Document) -> Rewrite:
+        changed = Rewrite(document)
+        for step in steps:
+            changed = changed.then(step)
+        return changed
+
+    if hasattr(options, "json") and trees.is_tree(options):
+        return trees.change_tree(options, apply)
     document = read_to_change(options.input)
-    changed = Rewrite(document)
-    for step in steps:
-        changed = changed.then(step)
-    emit(document, changed, options)
+    emit(document, apply(document), options)
+    return 0
 
 
 def emit(before: Document, changed: "Rewrite", options: argparse.Namespace) -> None:

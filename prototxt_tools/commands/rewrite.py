@@ -3,7 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING, Callable, List
 
-from prototxt_tools.commands import Commands, add_command
+from prototxt_tools.commands import Commands, add_command, trees
 from prototxt_tools.commands.files import add_output, change
 from prototxt_tools.errors import QuestionError, WeightsError
 from prototxt_tools.text.document import Document
@@ -30,7 +30,7 @@ def add(commands: Commands) -> None:
         "listed here.",
         examples=_EXAMPLES,
     )
-    add_output(command)
+    add_output(command, trees=True)
     command.add_argument(
         "--stock",
         action="store_true",
@@ -54,7 +54,7 @@ def add(commands: Commands) -> None:
     command.set_defaults(run=_rewrite)
 
 
-def _rewrite(options: argparse.Namespace) -> None:
+def _rewrite(options: argparse.Namespace) -> int:
     # Imported here so that --help needs no protobuf.
     from prototxt_tools import rewrite
 
@@ -62,6 +62,8 @@ def _rewrite(options: argparse.Namespace) -> None:
     if bool(options.weights) != bool(options.weights_out) or (
             options.weights and not options.stock):
         raise QuestionError("--weights needs --stock and --weights-out, the file to write")
+    if options.weights and trees.is_tree(options):
+        raise QuestionError("--weights needs a file, not a folder")
     if options.stock:
         steps.append(lambda document: _stock(document, options))
     if options.batch_size is not None:
@@ -70,7 +72,7 @@ def _rewrite(options: argparse.Namespace) -> None:
         steps.append(rewrite.un_in_place)
     if not steps:
         raise QuestionError("nothing to do: give --stock, --batch-size or --un-in-place")
-    change(options, *steps)
+    return change(options, *steps)
 
 
 def _stock(document: Document, options: argparse.Namespace) -> "Rewrite":

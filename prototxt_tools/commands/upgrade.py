@@ -24,12 +24,12 @@ def add(commands: Commands) -> None:
         "but with the comments and the order kept.",
         examples=_EXAMPLES,
     )
-    add_output(upgrade)
+    add_output(upgrade, trees=True)
     upgrade.set_defaults(run=_upgrade)
 
 
-def _upgrade(options: argparse.Namespace) -> None:
+def _upgrade(options: argparse.Namespace) -> int:
     # Imported here so that --help needs no protobuf.
     from prototxt_tools import rewrite
 
-    change(options, rewrite.upgrade)
+    return change(options, rewrite.upgrade)
