@@ -16,11 +16,14 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     # One worker for each core already; threads of theirs would only wait for one another.
     for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(threads, "1")
-if "FUZZ_EXAMPLES" in os.environ:
+if importlib.util.find_spec("hypothesis"):
     import hypothesis
 
-    hypothesis.settings.register_profile("long", max_examples=int(os.environ["FUZZ_EXAMPLES"]))
-    hypothesis.settings.load_profile("long")
+    # A busy machine generates slowly, which says nothing about the code.
+    hypothesis.settings.register_profile(
+        "suite", deadline=None, max_examples=int(os.environ.get("FUZZ_EXAMPLES", 100)),
+        suppress_health_check=[hypothesis.HealthCheck.too_slow])
+    hypothesis.settings.load_profile("suite")
 
 
 @pytest.fixture(scope="session")
