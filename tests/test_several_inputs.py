@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from definitions import Builder, write_model
 
+from caffe_gradcam import Model
 from caffe_gradcam.commands import cli
+from prototxt_tools.errors import ImageError
 
 pytest.importorskip("torch", reason="torch is not installed here")
 
@@ -69,6 +71,14 @@ def test_two_pairs_with_one_reference_write_figures_of_different_names(siamese, 
 def test_without_an_image_for_each_input_nothing_is_explained(siamese, capsys, images, sentence):
     code, rows, err = explain(capsys, *images)
     assert code == 2 and not rows and sentence in err and "Traceback" not in err
+
+
+def test_python_refuses_one_image_for_all_inputs(siamese):
+    with Model.load("model") as model:
+        with pytest.raises(ImageError, match="an image for each: {'data': image, 'other': image}"):
+            model.explain("dark.png", engine="torch")
+        maps = model.explain({"data": "dark.png", "other": "middle.png"}, engine="torch")
+    assert [explanation.input for explanation in maps] == ["data", "other"]
 
 
 @pytest.fixture

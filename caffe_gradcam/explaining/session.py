@@ -19,7 +19,7 @@ from caffe_gradcam.explaining.settings import Explaining
 from caffe_gradcam.model import choices
 from caffe_gradcam.model.arrays import Image, as_images
 from caffe_gradcam.model.model import LoadedModel
-from prototxt_tools.errors import Outcome, QuestionError
+from prototxt_tools.errors import ImageError, Outcome, QuestionError
 from prototxt_tools.layers.plugins import import_plugins
 
 if TYPE_CHECKING:
@@ -142,6 +142,7 @@ class Model(LoadedModel):
         session = self._session()
         for part in _batches(as_images(
                 images, color, tuple(self.inputs), self.preprocessing.value_range), batch):
+            _check_inputs(part, tuple(self.inputs))
             outcomes = session.explain(self, (explaining, running), part, questions)
             for image, outcome in zip(part, outcomes):
                 explanations += _with_image(outcome.unwrap().explanations, image)
@@ -217,6 +218,13 @@ def _batches(images: Iterator[Image], size: int) -> Iterator[List[Image]]:
         if not part:
             return
         yield part
+
+
+def _check_inputs(images: List[Image], inputs: Tuple[str, ...]) -> None:
+    """Raise an ImageError for a single image where the net has several inputs."""
+    if len(inputs) > 1 and not all(isinstance(image, dict) for image in images):
+        expected = ", ".join(f"{name!r}: image" for name in inputs)
+        raise ImageError(f"the net has several inputs and needs an image for each: {{{expected}}}")
 
 
 def _with_image(explanations: List[Explanation], image: Image) -> Iterator[Explanation]:
