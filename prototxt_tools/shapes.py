@@ -47,6 +47,7 @@ def infer(net: Net, inputs: Optional[Shapes] = None,
     shapes = dict(given)
     for step in net.inputs + net.layers:
         try:
+            tops: Iterable[Tuple[str, Optional[Shape]]]
             if isinstance(step, Input):
                 tops = [] if step.blob in given else _input(step)
             else:

@@ -89,7 +89,7 @@ def test_deep_groups_and_groups_that_hold_themselves_are_refused(refused):
 
 def test_names_that_are_no_index_are_refused(refused):
     for name in ("a/weight", "a/-1", "0", "a/99999"):
-        assert refused(lambda data: data.create_dataset(name, data=np.zeros(2))) == (
+        assert refused(lambda data, name=name: data.create_dataset(name, data=np.zeros(2))) == (
             "HDF5, but not Caffe's data/LAYER/INDEX")
     assert "numbered over 100" in refused(
         lambda data: data.create_dataset("a/9999", data=np.zeros(2)))

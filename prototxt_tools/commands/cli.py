@@ -1,5 +1,6 @@
 """The command ``prototxt-tools``."""
 
+import argparse
 import os
 import sys
 from typing import Optional, Sequence
@@ -16,6 +17,7 @@ from prototxt_tools.commands import (
     inspect,
     rewrite,
     stdout,
+    terminal,
     upgrade,
     weights,
 )
@@ -38,18 +40,22 @@ exit codes:
 
 def main(arguments: Optional[Sequence[str]] = None) -> int:
     """Run the command line; gives the exit code, see ``--help``."""
-    options = _parser().parse_args(arguments)
+    with terminal.safe_streams():
+        return _run(_parser().parse_args(arguments))
+
+
+def _run(options: argparse.Namespace) -> int:
     try:
         if options.plugin:
             # Imported here so that --help stays quick.
             from prototxt_tools.layers.plugins import import_plugins
 
             import_plugins(options.plugin, os.getcwd())
-        code = options.run(options) or 0
+        code: int = options.run(options) or 0
         sys.stdout.flush()
         return code
     except InputError as error:
-        print(f"prototxt-tools: {error}", file=sys.stderr)
+        print(f"prototxt-tools: {terminal.one_line(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130

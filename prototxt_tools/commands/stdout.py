@@ -5,7 +5,11 @@ import sys
 
 
 def write(data: bytes) -> None:
-    """Write bytes to standard output."""
+    """Write bytes to standard output: as they are, or as safe text where it is a terminal."""
+    if sys.stdout.isatty():
+        sys.stdout.write(data.decode("utf-8", "surrogateescape"))
+        sys.stdout.flush()
+        return
     rest = memoryview(data)
     while rest:  # where nothing is buffered (PYTHONUNBUFFERED) a write may take a part of it
         rest = rest[sys.stdout.buffer.write(rest):]

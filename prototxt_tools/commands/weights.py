@@ -4,7 +4,7 @@ import argparse
 import json
 import math
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Mapping, Sequence, Tuple
 
 from prototxt_tools.commands import Commands, add_command
 from prototxt_tools.commands.files import read
@@ -52,9 +52,10 @@ def _weights(options: argparse.Namespace) -> int:
     # Imported here so that --help needs no numpy.
     from prototxt_tools import weights
 
-    arrays = weights.load(options.input)
-    if options.net and arrays.may_lack_shared:
-        arrays = _separated(options.net, options.input, arrays).weights
+    stored = weights.load(options.input)
+    arrays: Mapping[str, Sequence[Any]] = stored
+    if options.net and stored.may_lack_shared:
+        arrays = _separated(options.net, options.input, stored).weights
     if options.output:
         weights.save(options.output, arrays)
     report: Dict[str, Any] = {"blobs": [asdict(entry) for entry in weights.describe(arrays)]}
@@ -62,7 +63,7 @@ def _weights(options: argparse.Namespace) -> int:
         other = weights.load(options.against)
         report["differences"] = [asdict(entry) for entry in weights.compare(arrays, other)]
     if options.net:
-        report["check"], report["notes"] = _check(options.net, options.input, arrays)
+        report["check"], report["notes"] = _check(options.net, options.input, stored)
     if options.json:
         print(json.dumps(_finite(report), indent=1))
     else:

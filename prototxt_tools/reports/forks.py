@@ -30,8 +30,8 @@ _NAMES = {
         class_weighting""",
     "DeepLab and PSPNet": """
         Interp DenseCRF DomainTransform SegAccuracy MatRead MatWrite ImageSegData BiasChannel
-        hole hole_h hole_w interp_param seg_accuracy_param mat_write_param densecrf_param domain_transform_param
-        mat_read_param label_type""",
+        hole hole_h hole_w interp_param seg_accuracy_param mat_write_param densecrf_param
+        domain_transform_param mat_read_param label_type""",
     "SegNet, DeepLab or yjxiong's": "BN bn_param SyncBN",
     "Fast R-CNN (rbgirshick/caffe-fast-rcnn)": """
         ROIPooling ROI_POOLING roi_pooling_param smooth_l1_loss_param scale_train""",

@@ -54,7 +54,7 @@ def remove_unread(edits: Edits, net: Net, kept_blobs: Iterable[str] = ()) -> Lis
 
 
 def without_doubled_inputs(document: Document) -> Rewrite:
-    """Remove the ``input:`` fields of blobs that an Input layer fills, which stock Caffe refuses."""
+    """Remove ``input:`` fields of blobs that an Input layer fills, which stock Caffe refuses."""
     net = Net.parse(document)
     filled = {top for layer in net.layers if layer.type == "Input" and not layer.rules
               for top in layer.tops}

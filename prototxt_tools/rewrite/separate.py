@@ -79,7 +79,8 @@ def separate(document: Document, weights: Optional[Mapping[str, Arrays]] = None)
     fused = [layer for layer in Net.parse(document).layers if _work(layer, last)]
     if any(layer.form != "V2" for layer in fused):
         document = upgrade_layers(document).document
-    edits, divided = Edits(document), set()
+    edits = Edits(document)
+    divided: Set[str] = set()
     for layer in Net.parse(document).layers:
         work = _work(layer, last)
         if work:

@@ -104,8 +104,8 @@ def why_not(text: str, offset: int) -> Tuple[str, int]:
     if character in "\"'":
         _, end = string_end(text, offset)
         if text[end : end + 1] == "\\" and text[end + 1 : end + 2] not in ("", "\n", "\0"):
-            return (f"unknown escape in a string: {text[end : end + 2]}; in a path, write / instead "
-                    "of \\"), end
+            return (f"unknown escape in a string: {text[end : end + 2]}; in a path, write / "
+                    "instead of \\"), end
         return "a string that is not closed on its line", offset
     if character.isdigit() or character == ".":
         return _why_no_number(text, offset), offset
