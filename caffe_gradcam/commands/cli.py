@@ -8,7 +8,7 @@ from typing import Any, Iterator, Optional, Sequence
 from caffe_gradcam import __version__
 from caffe_gradcam.commands import batch, doctor, evaluate, explain, logs, models, render
 from caffe_gradcam.model import unpacked
-from prototxt_tools.commands import stdout
+from prototxt_tools.commands import stdout, terminal
 from prototxt_tools.commands.parsing import Parser, add_completion
 from prototxt_tools.errors import InputError
 
@@ -23,7 +23,8 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     int
         The exit code: 0: done; 1: some images failed; 2: the input is unusable.
     """
-    code = _run(_parser().parse_args(arguments))
+    with terminal.safe_streams():
+        code = _run(_parser().parse_args(arguments))
     if arguments is None and "torch" in sys.modules:
         _leave(code)
     return code
@@ -31,15 +32,17 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
 
 def _run(options: Any) -> int:
     try:
-        with _quiet_libraries(options.verbose), logs.shown(options.verbose, options.quiet):
+        with _quiet_libraries(options.verbose), terminal.safe_streams(), logs.shown(
+                options.verbose, options.quiet):
             code: int = options.run(options)
             sys.stdout.flush()
             return code
     except InputError as error:
-        print(f"{logs.PROGRAM}: {error}", file=sys.stderr)
+        print(f"{logs.PROGRAM}: {terminal.one_line(error)}", file=sys.stderr)
         return 2
     except ImportError as error:
-        print(f"{logs.PROGRAM}: a library cannot be imported: {error}", file=sys.stderr)
+        print(f"{logs.PROGRAM}: a library cannot be imported: {terminal.one_line(error)}",
+              file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130

@@ -3,7 +3,6 @@
 import argparse
 import dataclasses
 import json
-import sys
 from typing import TYPE_CHECKING, Any, Dict
 
 from caffe_gradcam.commands import options as shared
@@ -75,5 +74,4 @@ def show(finding: "Finding", quiet: bool = False) -> None:
     text = f"{_MARKS[finding.severity]:7}  {finding.check}: {finding.what}"
     if finding.remedy:
         text += f"\n{'':9}-> {finding.remedy}"
-    encoding = sys.stdout.encoding or "utf-8"
-    print(text.encode(encoding, "backslashreplace").decode(encoding))
+    print(text)

@@ -183,10 +183,7 @@ def _print(row: Row, options: argparse.Namespace, progress: "tqdm", several_scor
     elif not (options.json or options.quiet):
         name = f"{row['path']}, {row['score_blob']}" if several_scores else row["path"]
         for entry in row["explanations"]:
-            line = f"{name}: {_answer(entry)} -> {entry['figure']}"
-            # File names may hold bytes, and class names letters, that the terminal cannot show.
-            encoding = sys.stdout.encoding or "utf-8"
-            progress.write(line.encode(encoding, "backslashreplace").decode(encoding))
+            progress.write(f"{name}: {_answer(entry)} -> {entry['figure']}")
 
 
 def _answer(entry: Row) -> str:
