@@ -72,7 +72,7 @@ def test_names_of_layers_never_reach_the_terminal_raw(tmp_path, monkeypatch, nam
     out = str(tmp_path / "out.prototxt")
     for main, command in (
             (tools.main, ["inspect", str(path)]),
-            (tools.main, ["cut", str(path), "--to", "fc", "-o", out]),
+            (tools.main, ["upgrade", str(path), "-o", out]),
             (gradcam.main, ["explain", str(path), "no.png", "-o", str(tmp_path)])):
         run(main, command, encoding, monkeypatch)
 
