@@ -1,5 +1,6 @@
 """The part of a net that an engine runs, checked before anything runs."""
 
+import logging
 import mmap
 from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
@@ -23,6 +24,8 @@ from prototxt_tools.text.document import Document
 
 from .running import NetToRun, Running
 
+_logger = logging.getLogger(__name__)
+
 Shape = Tuple[int, ...]
 Shapes = Dict[str, Shape]
 Weights = Dict[str, List[np.ndarray]]
@@ -43,6 +46,8 @@ class Subnet:
     ----------
     net : NetToRun
     running : Running
+    adapt : callable, optional
+        Rewrites the whole net for the engine, after its weights have been given to its layers.
 
     Attributes
     ----------
@@ -67,15 +72,19 @@ class Subnet:
         and is not trusted.
     """
 
-    def __init__(self, net: NetToRun, running: Running) -> None:
+    def __init__(self, net: NetToRun, running: Running,
+                 adapt: Callable[[Document], Document] = lambda document: document) -> None:
         self.scores, self.targets = list(net.scores), list(net.targets)
         document = Document.parse(net.prototxt)
         if Net.parse(document).form in ("V0", "mixed"):
             document = rewrite.upgrade(document).document
         self._path = str(net.weights)
         separated = separate(document, self._path)
+        for note in separated.notes:
+            if note.startswith("renamed"):
+                _logger.warning(note)
         self.document = rewrite.cut(
-            separated.document, self.scores + self.targets).document
+            adapt(separated.document), self.scores + self.targets).document
         self.net = Net.parse(self.document).at("TEST")
         self.graph = Graph(self.net)
         if not running.trust:

@@ -5,8 +5,11 @@ import numpy as np
 import pytest
 from opened import open_net
 
-from prototxt_tools import rewrite, weights
+from caffe_gradcam.engines import NetToRun, Running
+from caffe_gradcam.engines.subnet import Subnet
+from prototxt_tools import rewrite, shapes, weights
 from prototxt_tools.errors import ModelError, WeightsError
+from prototxt_tools.reports import check
 from prototxt_tools.text.document import Document
 
 
@@ -30,9 +33,10 @@ def test_batch_norm_with_scale_and_bias_inside(kind, net):
     np.testing.assert_allclose(found, [8.084, -33.129, 13.912], atol=0.001)
 
 
-def test_layers_of_one_name_get_their_weights_in_order(kind):
+def test_layers_of_one_name_get_their_weights_in_order(kind, caplog):
     found = scores(kind, "dup_names", "dup_saved.caffemodel", "in_dup.npz")
     np.testing.assert_allclose(found, [-3.32, -1.84, -1.73], atol=0.005)
+    assert kind == "caffe" or "renamed Convolution conv (line 5) to conv#2" in caplog.text
 
 
 def test_layers_of_one_name_are_refused_where_the_weights_hold_another_number(kind, tmp_path):
@@ -87,3 +91,26 @@ def test_rewritten_nets_give_the_same_with_their_weights(kind, step, tmp_path):
     with open_net(kind, changed.document.text(), path, ["fc"], ["data"]) as engine:
         found = engine.forward(cases.inputs_of("in12.npz"), ["fc"])["fc"][0]
     np.testing.assert_allclose(found, [8.084, -33.129, 13.912], atol=0.001)
+
+
+@pytest.mark.parametrize("net, weights_file", [
+    ("nv_scale_bias.prototxt", "nv_scale_bias.caffemodel"), ("nv_bn.prototxt", "nv_bn.caffemodel"),
+    ("dup_names.prototxt", "dup_saved.caffemodel"), ("hole.prototxt", "hole.caffemodel")])
+def test_what_stock_caffe_gets_to_read_fits_its_weights(net, weights_file):
+    subnet = Subnet(NetToRun(cases.text_of(net), cases.path_of(weights_file), ("fc",), ("data",)),
+                    Running(), lambda document: rewrite.stock(document).document)
+    assert check.problems(subnet.net) == [] and subnet.missing == {}
+    assert set(subnet.weights) >= {layer.name for layer in subnet.net.layers
+                                   if shapes.parameter_count(layer)}
+
+
+def test_hdf5_with_shared_blobs_runs(kind):
+    inputs = cases.inputs_of("shared.in.npz")
+    with open_net(kind, cases.text_of("shared.prototxt"), cases.path_of("shared.caffemodel.h5"),
+                  ["dist"], ["a"]) as engine:
+        found = engine.forward(inputs, ["dist"])["dist"][0]
+    stored = weights.load(cases.path_of("shared.caffemodel.h5"))
+    first, second = (inputs[blob].reshape(1, -1) @ stored["ip1"][0].T + stored["ip1"][1]
+                     for blob in "ab")
+    expected = (first - second) @ stored["ip2"][0].T + stored["ip2"][1] - stored["ip2_p"][1]
+    np.testing.assert_allclose(found, expected[0], rtol=1e-4, atol=1e-5)

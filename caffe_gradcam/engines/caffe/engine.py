@@ -4,14 +4,12 @@ Where Caffe meets an error it aborts the process, so ``open_engine`` runs this e
 of its own.
 """
 
-from dataclasses import replace
+import functools
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
-from prototxt_tools import rewrite
 from prototxt_tools.errors import EngineError
-from prototxt_tools.text.document import Document
 
 from ..contract import Engine, check_precision, check_rule
 from ..head import Head
@@ -34,11 +32,8 @@ class PycaffeEngine(Engine):
 
         super().__init__()
         check_precision(running.precision, ("fp32",), "Caffe")
-        document = rewrite.stock(Document.parse(net.prototxt)).document
-        if running.ignore_unknown_fields:
-            document = nets.without_unknown_fields(document)
-        document = nets.without_cudnn(document)
-        self._subnet = Subnet(replace(net, prototxt=document.text()), running)
+        self._subnet = Subnet(net, running, functools.partial(
+            nets.adapted, ignore_unknown_fields=running.ignore_unknown_fields))
         self._subnet.refuse_unknown_types(
             set(caffe.layer_type_list()), "this build of Caffe",
             "run the net in the fork of Caffe it was made for, or with the torch engine")

@@ -18,6 +18,14 @@ from ..subnet import Subnet
 PART = 1 << 23
 
 
+def adapted(document: Document, ignore_unknown_fields: bool) -> Document:
+    """The net as this build of Caffe reads it."""
+    document = rewrite.stock(document).document
+    if ignore_unknown_fields:
+        document = without_unknown_fields(document)
+    return without_cudnn(document)
+
+
 def without_cudnn(document: Document) -> Document:
     """The net with the choice of engine left to Caffe where the file asks for cuDNN.
 
