@@ -25,6 +25,8 @@ examples:
   caffe-gradcam models fetch squeezenet-v1.1
   caffe-gradcam models check
       whether all entries and all fetched files are as they should be
+  caffe-gradcam models test squeezenet-v1.1
+      whether a fetched model gives the answers that are known of it
   caffe-gradcam models add ~/nets/flowers
       a folder as in the BVLC Model Zoo; from then on `flowers` is its name
 
@@ -36,8 +38,8 @@ _UNITS = {"": 1, "K": 1000, "M": 1000 ** 2, "G": 1000 ** 3}
 def add(commands: Any) -> None:
     """Add the subcommand's parser."""
     parser = commands.add_parser(
-        "models", help="list, show, fetch, check and add public models", description=DESCRIPTION,
-        epilog=EXAMPLES)
+        "models", help="list, show, fetch, check, test and add public models",
+        description=DESCRIPTION, epilog=EXAMPLES)
     actions = parser.add_subparsers(metavar="ACTION", dest="action")
     actions.required = True
     action = actions.add_parser("list", help="a table of all models, or of those that match")
@@ -63,6 +65,14 @@ def add(commands: Any) -> None:
     action.add_argument("names", metavar="NAME", nargs="*", help="(default: all)")
     action.add_argument("--json", action="store_true", help="print a list of objects")
     action.set_defaults(run=run_check)
+    action = actions.add_parser("test", help="compare a model's answers with the known ones")
+    action.add_argument("names", metavar="NAME", nargs="+")
+    action.add_argument("--record", action="store_true",
+                        help="write the answers into the model's readme.md")
+    action.add_argument("--offline", action="store_true",
+                        help="fetch nothing, only test what is there")
+    action.add_argument("-q", "--quiet", action="store_true", help="print only what differs")
+    action.set_defaults(run=run_test)
     action = actions.add_parser("add", help="give a model of your own a name")
     action.add_argument("path", metavar="DIR|readme.md")
     action.add_argument("--name", help="instead of the folder's name, or the one in readme.md")
@@ -193,6 +203,44 @@ def _checked_labels() -> List[Dict[str, Any]]:
     sets = labelsets.load(registry.shipped())
     return [{"id": "labels", "file": labelsets.FILE, "problem": problem}
             for name in sorted(sets) for problem in labelsets.problems(name, sets[name])]
+
+
+def run_test(options: argparse.Namespace) -> int:
+    """Compare models' answers with the known ones, or record them; the result is the exit code."""
+    failed = 0
+    for name in options.names:
+        try:
+            sentences = _tested(name, options)
+        except InputError as error:
+            failed += 1
+            print(f"caffe-gradcam: {error}", file=sys.stderr)
+            continue
+        failed += bool(sentences)
+        for sentence in sentences:
+            print(f"{name}: {sentence}")
+    return 1 if failed else 0
+
+
+def _tested(name: str, options: argparse.Namespace) -> List[str]:
+    """How a model's answers differ from the known ones; prints what is well."""
+    from caffe_gradcam.zoo import answers, fetching, registry
+
+    entry = registry.find(name)
+    folder = fetching.fetch(entry, options.offline, options.quiet)
+    expected = answers.known(entry)
+    if expected is None and not options.record:
+        print(f"{name}: no known answers; --record makes them")
+        return []
+    actual = answers.found(folder)
+    if options.record:
+        print(f"{name}: recorded in {answers.record(entry, actual)}")
+        return []
+    assert expected is not None
+    sentences = answers.differences(expected, actual)
+    if not sentences and not options.quiet:
+        print(f"{name}: answers as known: class {expected.scores[0][0]}, {len(expected.scores)} "
+              f"scores, map of {expected.layer}")
+    return sentences
 
 
 def run_add(options: argparse.Namespace) -> int:
