@@ -54,6 +54,9 @@ class FakeEngine:
     def close(self):
         self.closed = True
 
+    def settle(self, rows):
+        pass
+
     def forward(self, inputs, keep):
         data = inputs["data"][:, :2]
         count = len(data)

@@ -5,6 +5,7 @@ import hashlib
 import json
 from typing import Any, Dict, Iterable, Optional
 
+from caffe_gradcam.batch.versions import of_distribution
 from caffe_gradcam.engines.opening import resolve_engine
 from caffe_gradcam.explaining.recipe import Recipe
 from caffe_gradcam.model.model import LoadedModel
@@ -57,6 +58,8 @@ def rows_depend_on(recipe: Recipe, model: LoadedModel, heat_boxes: Optional[floa
         "explaining": dataclasses.asdict(recipe.explaining),
         "engine": recipe.running.engine, "precision": recipe.running.precision,
         "heat_boxes": heat_boxes, "batch": batch,
+        # With it, the layers below the target run as OpenVINO compiles them.
+        "openvino": of_distribution("openvino") if recipe.running.engine == "torch" else None,
     }
     plain: Dict[str, Any] = json.loads(json.dumps(values))
     return plain

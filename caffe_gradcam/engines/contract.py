@@ -35,6 +35,17 @@ class Engine:
         self._process_id = os.getpid()
         self._is_closed = False
 
+    def settle(self, rows: int) -> None:
+        """From now on the last bits of what a batch gives do not depend on what ran before it.
+
+        Otherwise an engine may run shapes in another way when they have come often.
+
+        Parameters
+        ----------
+        rows : int
+            Images of the batches that come often; others have a remainder of them.
+        """
+
     def forward(self, inputs: "Mapping[str, np.ndarray]",
                 keep: Iterable[str]) -> "Dict[str, np.ndarray]":
         """Run the net on a batch.

@@ -60,6 +60,8 @@ def test_a_batch_that_is_too_large_for_the_memory_is_halved(model, tmp_path):
     for index in range(4):
         picture(source / f"{index:04d}.png", red=LARGE)
     assert explain(model, source, tmp_path / "out").counts["ok"] == 4
+    for note in column(tmp_path / "out", "note"):
+        assert note.startswith("a batch of 4 does not fit the memory")
 
 
 def test_a_net_that_does_not_open_stops_the_run_in_one_sentence(model, tmp_path):

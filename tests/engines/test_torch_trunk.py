@@ -123,6 +123,24 @@ def test_a_shape_is_compiled_when_it_has_come_often(runs, write_weights, monkeyp
         assert runs == ["below", "target", "it", "it"]
 
 
+def test_once_settled_what_a_batch_gives_does_not_depend_on_what_ran_before(
+        runs, write_weights):
+    path = write_weights(AROUND.format('layer { name: "it" type: "ReLU" bottom: "conv" top: "it" }'))
+    values = {}
+    for sizes in ([2, 3, 2, 3, 3, 3, 3, 3, 3], [3, 2], [2]):
+        with open_net("torch", WATCHED, path, ["score"], ["target"]) as engine:
+            engine.settle(2)
+            for images in sizes:
+                del runs[:]
+                array = np.random.RandomState(images).rand(images, 2, 6, 6)
+                score = engine.forward({"data": array}, ["score"])["score"]
+                if images == 2:
+                    assert engine.description["trunk"].startswith("openvino")
+                else:
+                    assert runs == ["below", "target", "it"]
+                np.testing.assert_array_equal(score, values.setdefault(images, score))
+
+
 def test_shapes_that_take_turns_are_not_compiled_again_and_again(write_weights, monkeypatch):
     compiled, compile_one = [], trunk.Trunk._compile
 

@@ -35,7 +35,8 @@ class Lists:
 def write(folder: Folder, items: Iterable[Item], part_size: int, part: int = 0, number: int = 0
           ) -> Lists:
     """Write the lists of parts, from a part and an item's number on."""
-    rest, sizes, total = iter(items), [], 0
+    rest, total = iter(items), 0
+    sizes: List[int] = []
     while True:
         first = number + sum(sizes)
         entries = [dataclasses.replace(item, number=first + index)

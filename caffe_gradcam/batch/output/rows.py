@@ -16,7 +16,7 @@ Row = Dict[str, Any]
 # Column -> kind, in the order in which parts hold them.
 COLUMNS = {
     "item": "int64", "id": "string", "path": "string", "sha256": "string",
-    "status": "string", "error": "string", "true_label": "int32", "predicted": "int32",
+    "status": "string", "error": "string", "note": "string", "true_label": "int32", "predicted": "int32",
     "question": "string", "class": "int32", "class_name": "string",
     "score": "float32", "probability": "float32", "method": "string", "layer": "string",
     "cam": "binary", "cam_shape": "list<int32>", "cam_scale": "float32",
@@ -45,6 +45,8 @@ class ItemResult:
     predicted : int or None
         The class with the highest score.
     explanations : list of Explanation
+    note : str or None
+        Of a batch that was smaller than usual.
     """
 
     item: Item
@@ -54,6 +56,7 @@ class ItemResult:
     error: Optional[str] = None
     predicted: Optional[int] = None
     explanations: List[Explanation] = field(default_factory=list)
+    note: Optional[str] = None
 
 
 def of_result(result: ItemResult, threshold: Optional[float] = None) -> List[Row]:
@@ -69,6 +72,7 @@ def of_result(result: ItemResult, threshold: Optional[float] = None) -> List[Row
     row: Row = dict.fromkeys(COLUMNS)
     row.update({
         "item": item.number, "id": printable(item.id), "path": printable(item.path),
+        "note": None if result.note is None else printable(result.note),
         "sha256": result.sha256, "true_label": result.true_label, "predicted": result.predicted,
         "box": None if item.box is None else list(item.box),
     })

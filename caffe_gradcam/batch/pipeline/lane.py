@@ -71,7 +71,7 @@ class Lane:
         self._memory = _memory(pipeline.batch, _slot_size(model))
         self._free = deque(range(self._memory.count))
         decoders = pipeline.decoders or 1
-        self._net = Net(recipe, self._memory, pipeline.timeout, self.gauges.stage("net", 1))
+        self._net = Net(recipe, self._memory, pipeline, self.gauges.stage("net", 1))
         self._decoders = Decoders(decoders, model.inputs, self._memory, recipe.running.verbose,
                                   self.gauges.stage("decode", decoders))
 
@@ -260,7 +260,8 @@ class _BatchInFlight(Generic[Tag]):
             return
         prediction = outcome.unwrap()
         self._results[index] = dataclasses.replace(
-            result, predicted=prediction.predicted, explanations=prediction.explanations)
+            result, predicted=prediction.predicted, explanations=prediction.explanations,
+            note=prediction.note)
 
 
 def default_decoders(devices: Sequence[str]) -> int:

@@ -3,10 +3,11 @@
 import os
 import time
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from typing import Callable, Deque, Dict, List, Optional, Sequence, Tuple
 
+from caffe_gradcam.batch.options import Pipeline
 from caffe_gradcam.explaining.explanation import Explanation
 from caffe_gradcam.explaining.recipe import Recipe
 from caffe_gradcam.processes.child import Child
@@ -47,10 +48,14 @@ class NetInput:
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """What the net gives for an image: the best class, and explanations."""
+    """What the net gives for an image: the best class, and explanations.
+
+    The note tells of a batch that was smaller than usual, on which the last bits depend.
+    """
 
     predicted: int
     explanations: List[Explanation]
+    note: Optional[str] = None
 
 
 Done = Callable[[int, "Outcome[Prediction]"], None]
@@ -68,18 +73,23 @@ class Batch:
         Of these images in the batch that they are a part of.
     attempts : int
         How often the net has failed with this batch.
+    note : str, optional
+        Why it is smaller than the batch that was read.
     """
 
     def __init__(self, inputs: Sequence[NetInput], done: Done,
-                 positions: Optional[Sequence[int]] = None, attempts: int = 0) -> None:
-        self.inputs, self.done, self.attempts = inputs, done, attempts
+                 positions: Optional[Sequence[int]] = None, attempts: int = 0,
+                 note: Optional[str] = None) -> None:
+        self.inputs, self.done, self.attempts, self.note = inputs, done, attempts, note
         self.positions = range(len(inputs)) if positions is None else positions
 
-    def halves(self) -> List["Batch"]:
-        """Two batches, one after the other."""
+    def halves(self, error: InputError) -> List["Batch"]:
+        """Two batches, one after the other, since this one failed."""
         middle = (len(self.positions) + 1) // 2
         return [Batch(self.inputs[part], self.done, self.positions[part],
-                      _ATTEMPTS - 1 if len(self.positions[part]) > 1 else 0)
+                      _ATTEMPTS - 1 if len(self.positions[part]) > 1 else 0,
+                      f"explained in a batch of {len(self.positions[part])}, since one of "
+                      f"{len(self.positions)} failed: {error}")
                 for part in (slice(middle), slice(middle, None))]
 
 
@@ -91,8 +101,8 @@ class Net:
     recipe : Recipe
         Its device is the process's.
     memory : SharedMemory
-    timeout : float
-        Seconds for one batch.
+    pipeline : Pipeline
+        Of which the size of batches and the timeout count.
     busy : callable
         Called with the seconds that each batch took.
 
@@ -102,10 +112,10 @@ class Net:
         Of the engine, once it is open.
     """
 
-    def __init__(self, recipe: Recipe, memory: SharedMemory, timeout: float,
+    def __init__(self, recipe: Recipe, memory: SharedMemory, pipeline: Pipeline,
                  busy: Callable[[float], None]) -> None:
-        self._recipe, self._memory = recipe, memory
-        self._timeout, self._busy = timeout, busy
+        self._recipe, self._memory, self._batch = recipe, memory, pipeline.batch
+        self._timeout, self._busy = pipeline.timeout, busy
         self._waiting: Deque[Batch] = deque()
         self._sent: Deque[Batch] = deque()
         self.description: Optional[Dict[str, str]] = None
@@ -177,7 +187,7 @@ class Net:
         memory, verbose = self._memory, self._recipe.running.verbose
         return Child(
             "caffe_gradcam.batch.pipeline.net_process:serve",
-            (memory.count, memory.size, memory.descriptor, self._recipe), "net",
+            (memory.count, memory.size, memory.descriptor, self._recipe, self._batch), "net",
             descriptors=[memory.descriptor],
             environment={"GLOG_minloglevel": "0" if verbose else "2",
                          # Threads that spin between two layers would take the decoders' cores.
@@ -201,7 +211,8 @@ class Net:
             self._blame(batch, answer.error, again=False)
             return
         for position, outcome in zip(batch.positions, answer.unwrap()):
-            batch.done(position, outcome)
+            batch.done(position, outcome if batch.note is None else outcome.then(
+                _noted, batch.note))
 
     def _blame(self, batch: Batch, error: InputError, again: bool) -> None:
         """Try a batch that failed once more, or its halves; an image alone has failed."""
@@ -209,6 +220,12 @@ class Net:
         if again and batch.attempts < _ATTEMPTS:
             self._waiting.appendleft(batch)
         elif len(batch.positions) > 1:
-            self._waiting.extendleft(reversed(batch.halves()))
+            self._waiting.extendleft(reversed(batch.halves(error)))
         else:
             batch.done(batch.positions[0], Outcome(error=error))
+
+
+def _noted(prediction: Prediction, note: str) -> Prediction:
+    """The prediction of an image in a part of its batch."""
+    notes = [note] if prediction.note is None else [note, prediction.note]
+    return replace(prediction, note="; ".join(notes))

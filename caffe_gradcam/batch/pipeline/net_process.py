@@ -1,8 +1,9 @@
 """The process of the net: it opens the engine, then explains batches until its pipe closes."""
 
 import time
+import warnings
 from multiprocessing.connection import Connection
-from typing import List, Union
+from typing import List, Optional, Union
 
 import numpy as np
 
@@ -11,13 +12,15 @@ from caffe_gradcam.asking.questions import Question
 from caffe_gradcam.batch.pipeline.net import NetInput, Prediction
 from caffe_gradcam.explaining.explainer import Explainer
 from caffe_gradcam.explaining.explanation import Result
+from caffe_gradcam.explaining.memory import SmallerBatch
 from caffe_gradcam.explaining.recipe import Recipe
 from caffe_gradcam.model.preprocess import Prepared
 from caffe_gradcam.processes.memory import SharedMemory
 from prototxt_tools.errors import EngineError, EngineFailed, InputError, Outcome
 
 
-def serve(pipe: Connection, count: int, size: int, descriptor: int, recipe: Recipe) -> None:
+def serve(pipe: Connection, count: int, size: int, descriptor: int, recipe: Recipe, batch: int
+          ) -> None:
     """Answer each list of inputs with an outcome; its value is a list with one for each input.
 
     An engine that can run nothing more ends the process, and another one takes its place.
@@ -26,6 +29,7 @@ def serve(pipe: Connection, count: int, size: int, descriptor: int, recipe: Reci
     started = time.perf_counter()
     try:
         explainer = recipe.open()
+        explainer.engine.settle(batch)
         asker = Asker(recipe.asking, explainer.model, explainer.score_blob)
     except InputError as error:
         pipe.send(("refused", error, 0.0))
@@ -61,9 +65,13 @@ def _explain(explainer: Explainer, asker: Asker, memory: SharedMemory, inputs: L
 
     lists: List[List[Union[int, Question]]] = [
         list(questions.value or ()) for questions in questions_of_all]
-    results = explainer.explain_prepared(list(map(load, inputs, questions_of_all)), lists)
-    return [result.then(_prediction) for result in results]
+    prepared = list(map(load, inputs, questions_of_all))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", SmallerBatch)
+        results = explainer.explain_prepared(prepared, lists)
+    smaller = [str(entry.message) for entry in caught if entry.category is SmallerBatch]
+    return [result.then(_prediction, "; ".join(smaller) or None) for result in results]
 
 
-def _prediction(result: Result) -> Prediction:
-    return Prediction(int(np.argmax(result.scores)), result.explanations)
+def _prediction(result: Result, note: Optional[str]) -> Prediction:
+    return Prediction(int(np.argmax(result.scores)), result.explanations, note)

@@ -66,6 +66,10 @@ class TorchEngine(Engine):
                             "device": running.device, "precision": self._precision}
         self._trunk = self._accelerated()
 
+    def settle(self, rows: int) -> None:
+        if self._trunk is not None:
+            self._trunk.rows = rows
+
     def forward(self, inputs: Mapping[str, np.ndarray],
                 keep: Iterable[str]) -> Dict[str, np.ndarray]:
         self.check_open()
