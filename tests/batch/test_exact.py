@@ -1,0 +1,57 @@
+"""A run that was killed and continued gives what an undisturbed one gives, to the last bit."""
+
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import pytest
+from processes import kill, wait_for
+from tables import plan_of, table
+
+DIGITS = pathlib.Path(__file__).resolve().parents[2] / "models" / "digits"
+
+
+@pytest.fixture
+def source(tmp_path):
+    """A list of 18 images, of which one is missing."""
+    pytest.importorskip("torch", reason="torch is not installed here")
+    scenes = sorted((DIGITS / "scenes").glob("*.png"))
+    names = [str(scenes[index % len(scenes)]) for index in range(18)]
+    names[5] = "missing.png"
+    path = tmp_path / "list.txt"
+    path.write_text("\n".join(names) + "\n")
+    return path
+
+
+def start(source, output):
+    return subprocess.Popen(
+        [sys.executable, "-m", "caffe_gradcam", "batch", str(DIGITS), str(source), "-o",
+         str(output), "-q", "--engine", "torch", "--batch", "4", "--part-size", "8",
+         "--decoders", "1"], env=dict(os.environ, OMP_NUM_THREADS="1"))
+
+
+def finish(source, output):
+    assert start(source, output).wait(timeout=240) == 1  # one image is missing
+
+
+def test_killed_or_not_every_bit_is_the_same(source, tmp_path):
+    finish(source, tmp_path / "reference")
+    process = start(source, tmp_path / "out")
+    parts = tmp_path / "out" / "parts"
+    wait_for(lambda: parts.exists() and list(parts.glob("part-*")), 240)
+    kill(process.pid)
+    process.wait()
+    finish(source, tmp_path / "out")
+    assert table(tmp_path / "out") == table(tmp_path / "reference")
+
+
+def test_each_part_alone_is_what_it_was(source, tmp_path):
+    finish(source, tmp_path / "reference")
+    shutil.copytree(str(tmp_path / "reference"), str(tmp_path / "out"))
+    for number in sorted(plan_of(tmp_path / "out").done())[1:]:
+        for path in (tmp_path / "out" / "parts").glob(f"part-{number:06d}.*"):
+            path.unlink()
+    finish(source, tmp_path / "out")
+    assert table(tmp_path / "out") == table(tmp_path / "reference")
