@@ -191,10 +191,10 @@ def test_engines_that_differ_are_an_error_and_rounding_is_not():
     near = {"score": np.float32([[1, 2.0002]]), "gradient at conv": np.float32([[4, 0.0001]])}
     far = dict(near, **{"gradient at conv": np.float32([[4, 1]])})
     assert said([running.compared("a against b", own, near)]) == [
-        "fine a against b: agree: the greatest difference is 0.0001 of the greatest value -> "]
+        "fine a against b: they agree: the largest difference is 0.0001 of the largest value -> "]
     found = running.compared("a against b", own, far)
     assert found.severity == "error"
-    assert found.what == "differ: gradient at conv by 0.25 of its greatest value"
+    assert found.what == "they differ: gradient at conv by 0.25 of its largest value"
 
 
 def test_another_engine_is_asked_for_the_same_pictures(models, torch, monkeypatch):
@@ -217,7 +217,7 @@ def test_another_engine_is_asked_for_the_same_pictures(models, torch, monkeypatc
         monkeypatch.setattr(running, "opened", wrong)
         found = running.agreement(case, [("torch", "cpu")], ("torch", "cpu"))
     assert found[0].severity == "error"
-    assert found[0].what == "differ: score score by 0.5 of its greatest value"
+    assert found[0].what == "they differ: score score by 0.5 of its largest value"
 
 
 @pytest.mark.parametrize("severities, code", [
@@ -246,7 +246,7 @@ def test_the_command_speaks_json(healthy, models, capsys):
     assert cli.main(["doctor", "--json", str(models / "digits"), "--scale", "1"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert {"check", "severity", "what", "remedy"} == set(found[0])
-    assert found[-1]["what"] == "not tried: no pictures were given"
+    assert found[-1]["what"] == "not tested, since no images were given"
 
 
 def test_quiet_leaves_only_what_is_not_well(healthy, models, capsys, tmp_path):
