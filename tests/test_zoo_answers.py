@@ -8,8 +8,9 @@ import pytest
 pytest.importorskip("torch")
 
 from caffe_gradcam.commands import cli  # noqa: E402
+from caffe_gradcam.doctor import answers  # noqa: E402
 from caffe_gradcam.model import folder as model_folder  # noqa: E402
-from caffe_gradcam.zoo import add, answers, cache  # noqa: E402
+from caffe_gradcam.zoo import add, cache  # noqa: E402
 
 
 @pytest.fixture(autouse=True)

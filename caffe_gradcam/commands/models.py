@@ -223,7 +223,8 @@ def run_test(options: argparse.Namespace) -> int:
 
 def _tested(name: str, options: argparse.Namespace) -> List[str]:
     """How a model's answers differ from the known ones; prints what is well."""
-    from caffe_gradcam.zoo import answers, fetching, registry
+    from caffe_gradcam.doctor import answers
+    from caffe_gradcam.zoo import fetching, registry
 
     entry = registry.find(name)
     folder = fetching.fetch(entry, options.offline, options.quiet)

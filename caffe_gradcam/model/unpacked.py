@@ -7,6 +7,7 @@ import tempfile
 from typing import Dict, Tuple
 
 from caffe_gradcam.model import archives
+from prototxt_tools.errors import ModelError
 
 ENDINGS = (".tar.gz", ".tgz", ".tar", ".tar.bz2", ".tar.xz", ".zip")
 
@@ -34,7 +35,12 @@ def folder_of(path: str) -> str:
     status = os.stat(path)
     key = (os.path.abspath(path), status.st_size, status.st_mtime_ns)
     if key not in _folders:
-        parent = tempfile.mkdtemp(prefix="caffe-gradcam-")
+        try:
+            parent = tempfile.mkdtemp(prefix="caffe-gradcam-")
+        except OSError as error:
+            raise ModelError(f"{path}: cannot be unpacked: no temporary folder can be made "
+                             f"({error.strerror or error}); set TMPDIR, or unpack it by hand",
+                             path) from None
         folder = os.path.join(parent, os.path.basename(path).split(".")[0] or "model")
         try:
             os.mkdir(folder)

@@ -6,7 +6,7 @@ import os
 import posixpath
 import re
 import sys
-from typing import IO, Any, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import IO, Any, Dict, Iterator, List, Optional, Sequence, Set, Tuple
 
 from caffe_gradcam.batch.sources.item import Item, to_label
 from caffe_gradcam.batch.sources.kinds import has_image_name, is_image_file
@@ -27,7 +27,7 @@ def folder(path: str, class_names: Optional[Sequence[str]] = None) -> Iterator[I
     labels = class_folders(_subfolders(path), class_names)
     others: List[str] = []
     count = 0
-    for name, file_path in _walk(path, "", ()):
+    for name, file_path in _walk(path, "", (), set()):
         if is_image_file(file_path):
             count += 1
             yield Item.of(file_path, id=name, true_label=labels.get(name.split("/")[0]))
@@ -62,7 +62,10 @@ def _subfolders(path: str) -> List[str]:
         return []  # `_walk` reports it.
 
 
-def _walk(path: str, prefix: str, above: Tuple[Any, ...]) -> Iterator[Tuple[str, str]]:
+def _walk(path: str, prefix: str, above: Tuple[Any, ...], linked: Set[Any]
+          ) -> Iterator[Tuple[str, str]]:
+    """The files of a folder and those in it; a folder is entered through one link only, or
+    folders that link to each other would have as many names as there are ways through them."""
     try:
         status = os.stat(path)
         entries = sorted(os.scandir(path), key=lambda entry: entry.name)
@@ -76,10 +79,23 @@ def _walk(path: str, prefix: str, above: Tuple[Any, ...]) -> Iterator[Tuple[str,
             continue
         entry_path, name = os.path.join(path, entry.name), prefix + entry.name
         if os.path.isdir(entry_path):
-            for inner in _walk(entry_path, name + "/", above):
+            if entry.is_symlink() and not _is_first(entry_path, linked):
+                continue
+            for inner in _walk(entry_path, name + "/", above, linked):
                 yield inner
         else:
             yield name, entry_path
+
+
+def _is_first(path: str, linked: Set[Any]) -> bool:
+    """Whether no link led to this folder before."""
+    status = os.stat(path)
+    key = (status.st_dev, status.st_ino)
+    if key in linked:
+        _logger.warning("%s: links to a folder that another link leads to; passed over", path)
+        return False
+    linked.add(key)
+    return True
 
 
 def matches(pattern: str, class_names: Optional[Sequence[str]] = None) -> Iterator[Item]:
