@@ -60,7 +60,7 @@ def test_convert_and_explain(kind, name, tmp_path, photograph, capsys):
         assert code == 0
         report = json.loads(capsys.readouterr().out)
         explanation = report["images"][0]["explanations"][0]
-        assert explanation["target"] == target
+        assert explanation["layer"] == target
         assert explanation["cam_shape"] == shape
         assert cv2.imread(explanation["figure"]) is not None
         maps.append(np.load(explanation["npz"])["cam"])

@@ -1,4 +1,4 @@
-"""Folders as trainings and DIGITS leave them: the files beside a net decide how it is shown images."""
+"""Folders as trainings and DIGITS leave them: the files beside a net specify its preprocessing."""
 
 import json
 import tarfile
@@ -27,7 +27,8 @@ layer { name: "data" type: "Data" top: "data" top: "label" include { phase: TRAI
         transform_param { %s } data_param { source: "x" batch_size: 64 } }
 layer { name: "data" type: "Data" top: "data" top: "label" include { phase: TEST }
         transform_param { %s } data_param { source: "y" batch_size: 10 } }
-""" + BODY + 'layer { name: "loss" type: "SoftmaxWithLoss" bottom: "fc" bottom: "label" top: "l" }\n'
+""" + BODY + (
+    'layer { name: "loss" type: "SoftmaxWithLoss" bottom: "fc" bottom: "label" top: "l" }\n')
 MEAN = 'mean_file: "/somewhere/else/mean.binaryproto"'
 
 

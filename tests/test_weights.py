@@ -196,8 +196,10 @@ def test_without_h5py_the_error_tells_what_to_install(tmp_path, monkeypatch):
         (b"\xfd7zXZ\x00" + bytes(40), "an xz archive; unpack it first"),
         (b"7z\xbc\xaf\x27\x1c" + bytes(40), "a 7z archive; unpack it first"),
         (b"Rar!\x1a\x07\x00" + bytes(40), "a rar archive; unpack it first"),
-        (b"net.caffemodel" + bytes(243) + b"ustar" + bytes(250), "a tar archive; unpack it first"),
-        (b'<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>', "XML, perhaps the error"),
+        (b"net.caffemodel" + bytes(243) + b"ustar" + bytes(250),
+         "a tar archive; unpack it first"),
+        (b'<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>',
+         "XML, perhaps the error"),
         (b'{"message": "Not Found"}', "JSON, perhaps the error message of a server"),
         (b"\x08\xa0\x1f" + tagged(2, b"/home/a/net_iter_4000.caffemodel"),
          "a solver state, which holds no weights; use the snapshot beside it, "

@@ -144,7 +144,7 @@ def _clear(folder: Folder) -> None:
         return
     # All parts there can be: the manifest may be damaged.
     with lock.parts(folder, range(plan.MOST_PARTS)):
-        # Without checksums no part is finished, so that none outlives a process that is killed here.
+        # Without checksums no part is finished, so none outlives a process that is killed here.
         _empty(folder, checksums.FOLDER)
         folder.remove(plan.MANIFEST)
         _empty(folder, plan.PARTS)

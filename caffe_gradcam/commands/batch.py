@@ -24,14 +24,12 @@ continues where an earlier run ended, whatever ended it; finished parts are neve
 
 EXAMPLES = """\
 examples:
-  caffe-gradcam batch models/squeezenet photos -o out
   caffe-gradcam batch models/squeezenet val.txt --root val -o out --class top:5 --overlays wrong
       a list in Caffe's form: "path label" on each line
   find photos -name '*.jpg' | caffe-gradcam batch models/squeezenet - -o out
   caffe-gradcam batch models/resnet50 s3://photos/train -o s3://maps/train --device 0,1,2,3
   caffe-gradcam batch models/resnet50 val.txt -o /shared/out --worker 3/100
       the third of a hundred runs on one output, which a scheduler can start elsewhere
-  caffe-gradcam batch status out
   caffe-gradcam render out --where "status == 'ok' and true_label != class"
 
 exit codes: 0: done, or stopped by SIGTERM after the parts in progress; 1: some images are

@@ -91,8 +91,8 @@ def test_the_manifest_says_what_the_rows_were_made_of(model, tmp_path, monkeypat
     assert run["engines"] == [{"engine": "fake", "version": "1", "device": "cpu"}]
     assert run["command"] == ["caffe-gradcam", "batch"]
     assert set(run["versions"]) == {
-        "caffe-gradcam", "python", "numpy", "opencv", "pyarrow", "torch", "openvino", "driver", "os",
-        "processor", "image_digest"}
+        "caffe-gradcam", "python", "numpy", "opencv", "pyarrow", "torch", "openvino", "driver",
+        "os", "processor", "image_digest"}
     assert run["versions"]["opencv"] == cv2.__version__
     assert run["versions"]["image_digest"] == "sha256:0123"
 

@@ -125,7 +125,8 @@ def test_a_shape_is_compiled_when_it_has_come_often(runs, write_weights, monkeyp
 
 def test_once_settled_what_a_batch_gives_does_not_depend_on_what_ran_before(
         runs, write_weights):
-    path = write_weights(AROUND.format('layer { name: "it" type: "ReLU" bottom: "conv" top: "it" }'))
+    path = write_weights(AROUND.format(
+        'layer { name: "it" type: "ReLU" bottom: "conv" top: "it" }'))
     values = {}
     for sizes in ([2, 3, 2, 3, 3, 3, 3, 3, 3], [3, 2], [2]):
         with open_net("torch", WATCHED, path, ["score"], ["target"]) as engine:

@@ -1,8 +1,8 @@
 """Files of an output with a SHA-256 beside each, by which any change of a byte shows.
 
 ``checksums/NAME.sha256`` has the form of the program ``sha256sum``, so that ``sha256sum -c
-checksums/*`` in the output checks the files without this package. It is written after its file: so a
-file without one is not finished.
+checksums/*`` in the output checks the files without this package. It is written after its file,
+so a file without one is not finished.
 """
 
 import hashlib

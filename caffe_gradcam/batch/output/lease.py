@@ -6,9 +6,9 @@ is not renewed blocks other runs for ``STALE`` seconds at most; that of a proces
 no longer than the process lives. Ages are differences of the times at which the store says that it
 wrote two notes, so that the clocks of the machines do not matter.
 
-A run that stood still for longer than ``STALE`` finds its note gone, and writes no more parts. What is
-not guaranteed: a run that stops between that check and its writing, and goes on after another has
-taken over, still writes the part that it had in hand.
+A run that stood still for longer than ``STALE`` finds its note gone, and writes no more parts. What
+is not guaranteed: a run that stops between that check and its writing, and goes on after another
+has taken over, still writes the part that it had in hand.
 """
 
 import json

@@ -82,8 +82,8 @@ class Plan:
             raise InputError(f"{path}: not a manifest of this version of batch{detail}", path)
         if data != _manifest_bytes(manifest):
             path = folder.locate(MANIFEST)
-            raise InputError(f"{path}: this manifest is damaged: its SHA-256 is not the one that it "
-                             "holds; restore it, or start over with --no-resume", path)
+            raise InputError(f"{path}: this manifest is damaged: its SHA-256 is not the one that "
+                             "it holds; restore it, or start over with --no-resume", path)
         return cls(folder, manifest)
 
     @classmethod
@@ -172,9 +172,9 @@ class Plan:
         source, path = self.manifest["source"], self.folder.path
         if difference.gone is None:
             return InputError(
-                f"{source}: lists {len(difference.new)} images that it did not list when {path} was "
-                f"started, such as {difference.new[0].path}; explain them too with --add, or choose "
-                "another output", source)
+                f"{source}: lists {len(difference.new)} images that it did not list when {path} "
+                f"was started, such as {difference.new[0].path}; explain them too with --add, or "
+                "choose another output", source)
         return InputError(
             f"{source}: no longer lists what it did when {path} was started, such as "
             f"{difference.gone.path} with its label and questions; restore it, choose another "

@@ -16,7 +16,8 @@ Row = Dict[str, Any]
 # Column -> kind, in the order in which parts hold them.
 COLUMNS = {
     "item": "int64", "id": "string", "path": "string", "sha256": "string",
-    "status": "string", "error": "string", "note": "string", "true_label": "int32", "predicted": "int32",
+    "status": "string", "error": "string", "note": "string",
+    "true_label": "int32", "predicted": "int32",
     "question": "string", "class": "int32", "class_name": "string",
     "score": "float32", "probability": "float32", "method": "string", "layer": "string",
     "cam": "binary", "cam_shape": "list<int32>", "cam_scale": "float32",

@@ -12,7 +12,7 @@ from typing import Any, Dict, Iterator, List, Tuple
 from caffe_gradcam.batch.sources.files import open_stream
 from caffe_gradcam.batch.sources.item import Item, from_columns, unusable
 from caffe_gradcam.processes.child import Child
-from prototxt_tools.errors import InputError
+from prototxt_tools.errors import InputError, Outcome
 
 _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 _NOTES = (".cls", ".json")
@@ -64,14 +64,13 @@ def lmdb(path: str) -> Iterator[Item]:
     try:
         while True:
             try:
-                keys = child.pipe.recv()
+                outcome = child.pipe.recv()
             except (EOFError, OSError):
                 death = child.kill()
                 words = death.words if death else "its process ended"
                 raise InputError(f"{path}: this LMDB is damaged: {words}; copy it again",
                                  path) from None
-            if isinstance(keys, InputError):
-                raise keys
+            keys = outcome.unwrap()
             if not keys:
                 return
             for key in keys:
@@ -83,14 +82,14 @@ def lmdb(path: str) -> Iterator[Item]:
 
 
 def send_keys(pipe: Connection, path: str) -> None:
-    """Send the keys of an LMDB in lists, then an empty list; an InputError where that fails."""
+    """Send outcomes with lists of an LMDB's keys, the last one empty or an error."""
     try:
         with open_lmdb(path) as environment:
             _send_keys(pipe, environment, path)
     except InputError as error:
-        pipe.send(error)
+        pipe.send(Outcome(error=error))
     else:
-        pipe.send([])
+        pipe.send(Outcome([]))
 
 
 def _send_keys(pipe: Connection, environment: Any, path: str) -> None:
@@ -108,7 +107,7 @@ def _send_keys(pipe: Connection, environment: Any, path: str) -> None:
                                      "counts; copy it again", path)
                 if not group:
                     return
-                pipe.send(group)
+                pipe.send(Outcome(group))
     except library.Error as error:
         raise InputError(f"{path}: this LMDB cannot be read: {error}", path) from None
 

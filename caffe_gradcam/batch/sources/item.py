@@ -83,7 +83,8 @@ def dump(items: Iterable[Item]) -> bytes:
     """Items as JSON lines; file names in unknown encodings survive."""
     return "".join(json.dumps([
         item.number, item.id, item.path, item.archive, item.position, item.true_label,
-        item.questions, item.box, item.input_paths, item.error]) + "\n" for item in items).encode("ascii")
+        item.questions, item.box, item.input_paths, item.error]) + "\n"
+        for item in items).encode("ascii")
 
 
 def load(data: bytes, name: str) -> List[Item]:

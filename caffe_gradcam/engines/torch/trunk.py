@@ -116,7 +116,8 @@ class Trunk:
 
         Where several shapes take turns, each would be compiled again and again.
         """
-        return self.rows is not None or len(self._requests) < KEPT or self._seen[shapes] > 2 * self._seen[self._rarest()]
+        return (self.rows is not None or len(self._requests) < KEPT
+                or self._seen[shapes] > 2 * self._seen[self._rarest()])
 
     def _rarest(self) -> Shapes:
         return min(self._requests, key=lambda shapes: self._seen[shapes])
