@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import definitions
+import numpy as np
 import pytest
 
 from prototxt_tools import weights
@@ -42,6 +43,9 @@ V1 = 'input: "data" input_dim: [1, 3, 8, 8]\n' \
     'layers { name: "relu" type: RELU bottom: "data" top: "r" }\n'
 V0 = 'input: "data" input_dim: [1, 3, 8, 8]\n' \
     'layers { layer { name: "relu" type: "relu" } bottom: "data" top: "r" }\n'
+NVIDIA = 'input: "data" input_shape { dim: 1 dim: 3 dim: 8 dim: 8 }\n' \
+    + CONVOLUTION.format("conv", "data") \
+    + LAYER.format("bn", "BatchNorm", "conv", "bn", "batch_norm_param { scale_bias: true }")
 FILES = {
     "deploy.prototxt": DEPLOY.replace("ceil_mode: false", ""),
     "deploy_v2.prototxt": DEPLOY.replace("ceil_mode: false", "").replace("\n", "\n\n"),
@@ -54,6 +58,7 @@ FILES = {
     "vgg16.prototxt": V1,
     "old.prototxt": V1,
     "imagenet_2013.prototxt": V0,
+    "nv.prototxt": NVIDIA,
 }
 PROGRAMS = {
     "prototxt-tools": 'exec "{python}" -m prototxt_tools "$@"',
@@ -69,9 +74,15 @@ def folder(tmp_path):
     (tmp_path / "bin").mkdir()
     for name, text in FILES.items():
         (tmp_path / name).write_text(text)
+    (tmp_path / "nets").mkdir()
+    (tmp_path / "nets" / "deploy.prototxt").write_text(FILES["deploy.prototxt"])
     arrays = definitions.random_weights(FILES["deploy.prototxt"])
     for name in ("resnet50", "squeezenet", "before", "after"):
         weights.save(tmp_path / (name + ".caffemodel"), arrays)
+    # Mean, variance, factor, scale and bias, as NVIDIA's fork keeps them.
+    ones = np.ones(4, np.float32)
+    weights.save(tmp_path / "nv.caffemodel", {
+        "conv": [np.ones((4, 3, 3, 3), np.float32), ones], "bn": [ones, ones, ones[:1], ones, ones]})
     for name, line in PROGRAMS.items():
         program = tmp_path / "bin" / name
         program.write_text("#!/bin/sh\n" + line.format(python=sys.executable) + "\n")

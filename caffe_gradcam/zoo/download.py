@@ -3,7 +3,6 @@
 What has arrived is kept as ``NAME.part`` beside the file's path, to be continued the next time.
 """
 
-import email.utils
 import http.client
 import json
 import os
@@ -13,12 +12,12 @@ import socket
 import threading
 import time
 import urllib.parse
-from dataclasses import dataclass
 from typing import Any, Callable, Dict, Iterator, Mapping, Optional, Sequence, Tuple
 
 from caffe_gradcam import __version__
-from caffe_gradcam.zoo import hashes, links
+from caffe_gradcam.zoo import hashes, http_headers, links
 from caffe_gradcam.zoo.entries import File
+from caffe_gradcam.zoo.policy import Policy
 from prototxt_tools.errors import FetchError, InputError
 
 # Small, since the piece in which a connection breaks is lost.
@@ -31,37 +30,6 @@ _NO_HTTP = "answers something that is not proper HTTP"
 _TEMPORARY = (408, 425, 429, 500, 502, 503, 504)
 _PAGES = (b"<!doctype html", b"<html", b"<?xml")
 _LFS = b"version https://git-lfs.github.com/spec/"
-
-
-@dataclass(frozen=True)
-class Policy:
-    """How patient a download is; all times in seconds.
-
-    Attributes
-    ----------
-    connect, stall : float
-        How long to wait for a connection, and for the next bytes.
-    tries : int
-        Attempts at one address that bring little or nothing, before the next one is tried.
-    pause, longest_pause : float
-        The pause before the second attempt, doubled each time, and its limit; a host that asks
-        for a longer one is given up.
-    redirects : int
-        At most so many.
-    slowest : float
-        Bytes per second, on average over ``stall`` seconds, below which a connection is given up.
-    largest : int
-        The most bytes of a file whose size is not known.
-    """
-
-    connect: float = 15
-    stall: float = 60
-    tries: int = 5
-    pause: float = 1
-    longest_pause: float = 60
-    redirects: int = 10
-    slowest: float = 100
-    largest: int = 8 << 30
 
 
 class _Refused(Exception):
@@ -244,12 +212,12 @@ class _Transfer:
             return
         self._check(answer)
         if answer.status_code == 206:
-            begin, total = _content_range(answer)
+            begin, total = http_headers.content_range(answer)
             if begin != offset or self._is_other(answer):
                 self._forget()
                 raise _Later("does not continue where it broke off")
         else:
-            offset, total = 0, _number(answer.headers.get("Content-Length"))
+            offset, total = 0, http_headers.number(answer.headers.get("Content-Length"))
         if self.file.size is not None and total not in (None, self.file.size):
             self._forget()
             raise _Refused(f"offers {total} bytes instead of {self.file.size}")
@@ -262,7 +230,7 @@ class _Transfer:
     def _check(self, answer: Any) -> None:
         status = answer.status_code
         if status in _TEMPORARY:
-            raise _Later(f"answers {status}", _retry_after(answer))
+            raise _Later(f"answers {status}", http_headers.retry_after(answer))
         if status not in (200, 206):
             raise _Refused(f"answers {status} {answer.reason or ''}".rstrip())
         if answer.headers.get("Content-Type", "").lower().startswith("text/html"):
@@ -290,7 +258,7 @@ class _Transfer:
 
     def _past_the_end(self, answer: Any, offset: int) -> None:
         """Nothing follows what was received: it is whole, or of another file."""
-        total = _number(answer.headers.get("Content-Range", "").rpartition("/")[2])
+        total = http_headers.number(answer.headers.get("Content-Range", "").rpartition("/")[2])
         if total != offset:
             self._forget()
             raise _Later("answers 416")
@@ -309,7 +277,8 @@ class _Transfer:
 
     def _is_other(self, answer: Any) -> bool:
         """Whether the rest is of another version, which only a hash could tell later."""
-        return not self.file.hashes and _validator(answer) != self._note().get("validator")
+        validator = http_headers.validator(answer)
+        return not self.file.hashes and validator != self._note().get("validator")
 
     def _note(self) -> Dict[str, Any]:
         try:
@@ -320,7 +289,7 @@ class _Transfer:
 
     def _begin(self, answer: Any) -> None:
         with open(self.note_path, "w", encoding="utf-8") as file:
-            json.dump({"url": self.url, "validator": _validator(answer)}, file)
+            json.dump({"url": self.url, "validator": http_headers.validator(answer)}, file)
 
     def _forget(self) -> None:
         for path in (self.part, self.note_path):
@@ -403,31 +372,3 @@ def _check_beginning(piece: bytes) -> None:
         raise _Refused("shows a page for people instead of the file")
     if beginning.startswith(_LFS):
         raise _Refused("gives a Git LFS pointer instead of the file")
-
-
-def _validator(answer: Any) -> Optional[str]:
-    """What tells this version of a file from others: a strong ETag or the time of writing."""
-    tag = answer.headers.get("ETag", "")
-    if tag and not tag.startswith("W/"):
-        return tag
-    return answer.headers.get("Last-Modified")
-
-
-def _content_range(answer: Any) -> Tuple[Optional[int], Optional[int]]:
-    """The first byte and the length of the whole that a partial answer states."""
-    span, _, total = answer.headers.get("Content-Range", "").rpartition("/")
-    return _number(span.replace("bytes", "").strip().partition("-")[0]), _number(total)
-
-
-def _retry_after(answer: Any) -> Optional[float]:
-    delay = answer.headers.get("Retry-After")
-    if delay is None or _number(delay) is not None:
-        return _number(delay)
-    moment = email.utils.parsedate_tz(delay)
-    return None if moment is None else max(0, email.utils.mktime_tz(moment) - time.time())
-
-
-def _number(text: Optional[str]) -> Optional[int]:
-    """A number of at most 18 digits in a header."""
-    text = (text or "").strip()
-    return int(text) if re.match("[0-9]{1,18}$", text) else None
