@@ -82,7 +82,8 @@ def folder(tmp_path):
     # Mean, variance, factor, scale and bias, as NVIDIA's fork keeps them.
     ones = np.ones(4, np.float32)
     weights.save(tmp_path / "nv.caffemodel", {
-        "conv": [np.ones((4, 3, 3, 3), np.float32), ones], "bn": [ones, ones, ones[:1], ones, ones]})
+        "conv": [np.ones((4, 3, 3, 3), np.float32), ones],
+        "bn": [ones, ones, ones[:1], ones, ones]})
     for name, line in PROGRAMS.items():
         program = tmp_path / "bin" / name
         program.write_text("#!/bin/sh\n" + line.format(python=sys.executable) + "\n")
