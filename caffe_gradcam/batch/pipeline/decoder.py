@@ -1,10 +1,12 @@
 """The process of a decoder: it does the tasks that come through its pipe until that closes."""
 
+import contextlib
 import dataclasses
+import logging
 import time
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from typing import Any, Callable, Dict, Optional, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
 from caffe_gradcam.batch.pipeline.figures import Figures
 from caffe_gradcam.batch.pipeline.figures import draw as draw_figures
@@ -30,11 +32,14 @@ class Decoded:
     data : Outcome of bytes
         What ``SharedMemory.load`` makes the prepared image of; an error where the bytes are not
         an image that the net can read.
+    warnings : tuple of str
+        What was logged about it.
     """
 
     sha256: str
     true_label: Optional[int]
     data: "Outcome[bytes]"
+    warnings: Tuple[str, ...] = ()
 
 
 def serve(pipe: Connection, count: int, size: int, descriptor: int,
@@ -75,8 +80,23 @@ def prepare(memory: SharedMemory, inputs: Dict[str, Preprocessing], item: Item, 
     """
     fetched = reading.fetch(item)
     box = None if is_whole else item.box
-    data = _attempt(_prepared, item, fetched, inputs, box).then(memory.dump, slot)
-    return Decoded(fetched.sha256, fetched.true_label, data)
+    with _collected() as warnings:
+        data = _attempt(_prepared, item, fetched, inputs, box).then(memory.dump, slot)
+    return Decoded(fetched.sha256, fetched.true_label, data, tuple(warnings))
+
+
+@contextlib.contextmanager
+def _collected() -> Iterator[List[str]]:
+    """The warnings that are logged meanwhile, which the user's process shows."""
+    warnings: List[str] = []
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: warnings.append(record.getMessage())  # type: ignore[assignment]
+    logger = logging.getLogger("caffe_gradcam")
+    logger.addHandler(handler)
+    try:
+        yield warnings
+    finally:
+        logger.removeHandler(handler)
 
 
 def _prepared(item: Item, fetched: reading.Fetched, inputs: Dict[str, Preprocessing],

@@ -1,6 +1,8 @@
 """Decoders, the net and the memory between them: items in, their results out, in order."""
 
 import dataclasses
+import itertools
+import logging
 import os
 from collections import deque
 from multiprocessing.connection import wait
@@ -41,7 +43,23 @@ from prototxt_tools.errors import Outcome, QuestionError
 _IN_FLIGHT = 6
 _TICK = 0.5
 
+# Warnings about images that are shown; thousands of images may all deserve the same.
+_MOST_WARNINGS = 3
+
 Tag = TypeVar("Tag")
+
+_logger = logging.getLogger(__name__)
+_numbers = itertools.count(1)
+
+
+def _show(warnings: Iterable[str]) -> None:
+    """Log the first few warnings about images of this process's runs."""
+    for text in warnings:
+        number = next(_numbers)
+        if number <= _MOST_WARNINGS:
+            _logger.warning(text)
+        if number == _MOST_WARNINGS:
+            _logger.warning("further warnings about images are not shown")
 
 
 class Lane:
@@ -226,6 +244,7 @@ class _BatchInFlight(Generic[Tag]):
                                               str(outcome.error)))
                 return
             decoded = outcome.unwrap()
+            _show(decoded.warnings)
             label = decoded.true_label if true_label is None else true_label
             result = ItemResult(item, decoded.sha256, label)
             if decoded.data.error is not None:
