@@ -154,6 +154,7 @@ OTHER_CASES = {
     "Axpy": ("Axpy", "", [(2, 6, 1, 1), X, X], 1),
     "BN of statistics": ("BN", "bn_param { frozen: true }", [X], 1),
     "BN for inference": ("BN", "bn_param { bn_mode: INFERENCE }", [X], 1),
+    "BroadcastMul": ("BroadcastMul", "", [X, (2, 6)], 1),
     "ConvolutionDepthwise": (
         "ConvolutionDepthwise", "convolution_param { num_output: 6 kernel_size: 3 }", [X], 1),
     "DepthwiseConvolution": (

@@ -150,13 +150,13 @@ def test_a_configuration_never_lets_code_run_by_itself(capsys, running, option):
 
 
 def test_a_plugin_is_imported_where_the_command_line_names_it(monkeypatch, capsys):
-    with open("my_methods.py", "w") as file:
+    with open("methods_of_a_recipe.py", "w") as file:
         file.write("from caffe_gradcam.explaining.methods import METHODS\n"
                    "METHODS['my-cam'] = METHODS['grad-cam']\n")
     from caffe_gradcam.explaining.methods import METHODS
 
     try:
-        entry, = entries(capsys, "--plugin", "my_methods", "--method", "my-cam")
+        entry, = entries(capsys, "--plugin", "methods_of_a_recipe", "--method", "my-cam")
         assert entry["method"] == "my-cam"
     finally:
         METHODS.pop("my-cam", None)
@@ -210,7 +210,7 @@ def test_an_empty_map_is_printed_as_empty(capsys, monkeypatch):
     assert cli.main(["explain", DIGITS, SCENE, "-o", "out"]) == 0
     line, = capsys.readouterr().out.splitlines()
     assert re.match(re.escape(SCENE) + r": 3 three \(\d+\.\d %\), grad-cam at branches/concat, "
-                    r"empty -> out.*\.png$", line)
+                    r"the map is empty -> out.*\.png$", line)
 
 
 def test_arrays_are_as_before(capsys):

@@ -90,12 +90,14 @@ def test_a_decoder_that_is_killed_is_replaced(model, tmp_path, monkeypatch):
 
 
 def test_a_file_that_is_gone_or_garbage_when_its_turn_comes_is_one_row(model, tmp_path):
-    source = pictures(tmp_path / "in", 8)
+    images = pictures(tmp_path / "in", 8)
+    source = tmp_path / "list.txt"
+    source.write_text("".join(f"in/{path.name} 0\n" for path in sorted(images.iterdir())))
     explain(model, source, tmp_path / "out")
     for part in (tmp_path / "out" / "parts").iterdir():
         part.unlink()
-    (source / "0003.png").unlink()
-    (source / "0004.png").write_bytes(os.urandom(500))
+    (images / "0003.png").unlink()
+    (images / "0004.png").write_bytes(os.urandom(500))
     explain(model, source, tmp_path / "out")
     errors = column(tmp_path / "out", "error")
     assert errors[3].endswith("0003.png: no such file")
