@@ -7,7 +7,7 @@ import re
 import signal
 import sys
 import threading
-from typing import TYPE_CHECKING, Any, Tuple, Union
+from typing import TYPE_CHECKING, Any, Iterator, Tuple, Union
 
 from caffe_gradcam.commands import options as shared
 from prototxt_tools.commands.parsing import Rare
@@ -215,14 +215,27 @@ def _print(summary: "Summary", options: argparse.Namespace) -> None:
         print(json.dumps(dataclasses.asdict(summary), indent=2))
     if options.quiet:
         return
-    bad = [f"{summary.held[name]} {name}" for name in ("unreadable", "failed")
-           if summary.held[name]]
     if not summary.complete:
         print(f"caffe-gradcam: stopped after {summary.parts} parts; the same command continues "
               "from there", file=sys.stderr)
-    elif bad and not options.log_json:
-        print(f"caffe-gradcam: {', '.join(bad)}; see {summary.output}, or try them again with "
-              "--retry-failed", file=sys.stderr)
+    elif not options.log_json:
+        print("caffe-gradcam: " + "; ".join(_conclusions(summary)), file=sys.stderr)
+
+
+def _conclusions(summary: "Summary") -> Iterator[str]:
+    """Counts, accuracy where true labels are known, and what to do next."""
+    from caffe_gradcam.batch.output import status
+
+    counts = {name: summary.held[name] for name in ("ok", "empty", "unreadable", "failed")}
+    yield f"{sum(counts.values())} images: " + ", ".join(
+        f"{count} {name}" for name, count in counts.items() if count)
+    right, labelled = status.accuracy(_open(summary.output))
+    if labelled:
+        yield f"accuracy {right / labelled:.1%} of {labelled} labelled images"
+    if counts["unreadable"] + counts["failed"]:
+        yield (f"see {summary.output} for the reasons, or try these images again with "
+               "--retry-failed")
+    yield f"caffe-gradcam render {summary.output} -o DIR draws the figures"
 
 
 def _open(output: str) -> "Plan":

@@ -55,11 +55,20 @@ def test_overlays_are_drawn_besides_if_asked_for(place, overlays, images):
     assert all(name.endswith(".smaller.grad-cam.jpg") for name in drawn)
 
 
+def test_a_batch_ends_with_counts_accuracy_and_what_to_do_next(place, capsys):
+    assert batch("val.txt", "--root", "in", "-o", "out") == 0
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        "caffe-gradcam: 4 images: 4 ok; accuracy 50.0% of 4 labelled images; "
+        "caffe-gradcam render out -o DIR draws the figures")
+
+
 def test_status_counts_and_verify_finds_nothing(place, capsys):
     (place / "in" / "text.png").write_text("no image")
     assert batch("in", "-o", "out", "--part-size", "2", "--worker", "1/2") == 0
     assert batch("in", "-o", "out", "--part-size", "2", "--worker", "2/2") == 1
-    assert "1 unreadable; see out, or try them again with --retry-failed" in capsys.readouterr().err
+    summary = capsys.readouterr().err.splitlines()[-1]
+    assert "1 unreadable" in summary and "see out for the reasons" in summary
+    assert "--retry-failed" in summary and "caffe-gradcam render out -o DIR" in summary
     assert cli.main(["batch", "status", "out", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["counts"] == {"ok": 4, "empty": 0, "unreadable": 1, "failed": 0}

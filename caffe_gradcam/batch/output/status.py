@@ -1,6 +1,6 @@
 """What an output holds, and whether it is whole."""
 
-from typing import Dict, Iterable, Iterator, List, Optional
+from typing import Dict, Iterable, Iterator, List, Optional, Tuple
 
 from caffe_gradcam.batch.output import parts
 from caffe_gradcam.batch.output.plan import Plan
@@ -34,6 +34,17 @@ def count(plan: Plan, numbers: Optional[Iterable[int]] = None) -> Dict[str, int]
         for status in best.values():
             counts[status] += 1
     return dict(counts, rows=rows)
+
+
+def accuracy(plan: Plan) -> Tuple[int, int]:
+    """How many images of known true label the net got right, and how many have one."""
+    right = labelled = 0
+    for number in sorted(plan.done()):
+        answers = {row["item"]: row["predicted"] == row["true_label"]
+                   for row in parts.read(plan, number, ("item", "true_label", "predicted"))
+                   if row["true_label"] is not None and row["predicted"] is not None}
+        right, labelled = right + sum(answers.values()), labelled + len(answers)
+    return right, labelled
 
 
 def has_bad(plan: Plan, number: int) -> bool:

@@ -4,7 +4,7 @@ import ast
 import io
 import operator
 import tokenize
-from typing import Any, Callable, Dict, Type
+from typing import Any, Callable, Dict, Iterator, List, Optional, Type
 
 from caffe_gradcam.batch.output.rows import COLUMNS, Row
 from prototxt_tools.errors import QuestionError
@@ -29,7 +29,8 @@ class Where:
     """A condition on a row.
 
     Columns by name, numbers, texts, lists, ``None``; ``== != < <= > >= in is not and or``, and
-    ``+ - * /``. A comparison with a missing value is false, except that ``!=`` is true.
+    ``+ - * /``. A comparison with a missing value is false, except that ``!=`` is true. A text
+    is not compared with a number, which would never be as meant.
 
     Parameters
     ----------
@@ -43,7 +44,7 @@ class Where:
     Raises
     ------
     QuestionError
-        Not such a condition, or one of unknown columns.
+        Not such a condition, one of unknown columns, or one that compares a text with a number.
     """
 
     def __init__(self, text: str) -> None:
@@ -123,6 +124,7 @@ class Where:
     def _compare(self, node: Any) -> Evaluate:
         parts = [self._compiled(side) for side in [node.left] + node.comparators]
         functions = [_COMPARE[type(operation)] for operation in node.ops]
+        self._check_kinds([node.left] + node.comparators)
 
         def compare(row: Row) -> bool:
             values = [part(row) for part in parts]
@@ -130,6 +132,50 @@ class Where:
                 functions, zip(values, values[1:])))
 
         return compare
+
+
+    def _check_kinds(self, sides: List[Any]) -> None:
+        """Refuse to compare texts with numbers."""
+        for left, right in zip(sides, sides[1:]):
+            for first in _elements(left):
+                for second in _elements(right):
+                    kinds = {_kind(first), _kind(second)}
+                    if kinds == {"text", "number"}:
+                        texts = [_shown(side) for side in (first, second)]
+                        raise QuestionError(
+                            f"--where {self._text!r}: compares {texts[0]}, a {_kind(first)}, with "
+                            f"{texts[1]}, a {_kind(second)}; class and true_label are numbers, "
+                            "class_name is a text")
+
+
+def _elements(node: Any) -> Iterator[Any]:
+    """The elements of a list, or the node itself."""
+    if isinstance(node, (ast.List, ast.Tuple)):
+        yield from node.elts
+    else:
+        yield node
+
+
+def _kind(node: Any) -> Optional[str]:
+    """"text" or "number", where the condition alone tells."""
+    if isinstance(node, ast.Name):
+        column = "class" if node.id == _CLASS else node.id
+        return "text" if COLUMNS[column] == "string" else "number"
+    if isinstance(node, ast.UnaryOp):
+        return _kind(node.operand)
+    value = getattr(node, "value", getattr(node, "n", getattr(node, "s", None)))
+    if isinstance(value, str):
+        return "text"
+    return "number" if isinstance(value, (int, float)) else None
+
+
+def _shown(node: Any) -> str:
+    """A column's name, or a value as it is written."""
+    if isinstance(node, ast.Name):
+        return "class" if node.id == _CLASS else node.id
+    if isinstance(node, ast.UnaryOp):
+        return "-" + _shown(node.operand)
+    return repr(getattr(node, "value", getattr(node, "n", getattr(node, "s", None))))
 
 
 def _holds(function: Callable[[Any, Any], Any], left: Any, right: Any) -> bool:
