@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import tarfile
 import zipfile
 
@@ -138,7 +139,9 @@ def test_a_member_of_negative_size_is_damage(tmp_path, folder):
     negative = with_sum(header[:124] + b"\xff" * 10 + b"\xfe\x00" + header[136:])
     path = tmp_path / "a.tar"
     path.write_bytes(negative + b"\0" * 1024)
-    assert "damaged: a member of negative size" in refused(str(path), folder)
+    # Older Pythons refuse the number itself, and then know no tar.
+    assert re.search("damaged: a member of negative size|not a tar or zip archive",
+                     refused(str(path), folder))
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2, zipfile.ZIP_DEFLATED])

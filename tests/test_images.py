@@ -15,7 +15,9 @@ BLUE, GREEN, RED = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 
 
 def encoded(image, extension=".png"):
-    return cv2.imencode(extension, image)[1].tobytes()
+    # Without compression: OpenCV 4.5 writes floats with loss otherwise.
+    options = [cv2.IMWRITE_TIFF_COMPRESSION, 1] if extension == ".tif" else []
+    return cv2.imencode(extension, image, options)[1].tobytes()
 
 
 def stored(folder, data, name="image"):

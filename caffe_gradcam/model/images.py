@@ -218,6 +218,8 @@ def _png_ends(data: bytes) -> bool:
 
 
 def _read_bytes(path: str) -> bytes:
+    if "\0" in path:
+        raise ImageError(f"{path!r}: not a file name", path)
     if os.path.isdir(path):
         raise ImageError(f"{path}: a folder; name the image files in it", path)
     try:
