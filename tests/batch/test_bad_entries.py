@@ -38,7 +38,7 @@ def deep(levels):
     (deep(300), "a path is a text, not {'a': "),
     (deep(100000), "not a JSON object"),
     ("{", "not a JSON object"),
-])
+], ids=[f"line{number}" for number in range(12)])
 def test_a_line_of_json_that_cannot_be_used_is_one_row(model, tmp_path, line, message):
     rows = rows_of(model, tmp_path, "t.jsonl", "\n".join([GOOD, line, GOOD]) + "\n")
     assert [row["status"] for row in rows] == ["ok", "unreadable", "ok"]
