@@ -6,7 +6,7 @@ Examples
 >>> with Model.load("models/digits") as model:
 ...     explanation = model.explain("models/digits/scenes/3-5.png")[0]
 >>> explanation.class_name, explanation.cam.shape
-('three', (12, 12))
+('three', (24, 24))
 """
 
 from typing import TYPE_CHECKING
