@@ -106,6 +106,11 @@ class OutOfMemory(EngineError):
     """The memory does not hold this batch; a smaller one may fit. The engine is still usable."""
 
 
+def shortened(text: str, longest: int = 60) -> str:
+    """A value as messages show it: a long one ends in "..."."""
+    return text if len(text) <= longest else text[:longest - 3] + "..."
+
+
 def _rebuilt(kind: Type[InputError], message: str, fields: Dict[str, Any]) -> InputError:
     """An unpickled error: its message is complete, so no constructor may add to it again."""
     error = kind.__new__(kind)

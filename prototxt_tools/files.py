@@ -5,11 +5,13 @@ import os
 import shutil
 import stat
 import uuid
-from typing import BinaryIO, Iterator, Type, Union
+from typing import Any, BinaryIO, Iterator, Type, Union
 
 from prototxt_tools.errors import InputError
 
 Path = Union[str, "os.PathLike[str]"]
+
+_PIECE = 1 << 20
 
 
 @contextlib.contextmanager
@@ -104,6 +106,20 @@ def read_bytes(path: Path, limit: int, error: Type[InputError] = InputError,
         size = max(status.st_size, len(data))
         raise error(f"{path}: {size} bytes, more than the {limit} that are read{advice}", path)
     return data
+
+
+def feed(path: Path, *digests: Any) -> None:
+    """Update some ``hashlib`` objects with a file, which is read once, piece by piece.
+
+    Raises
+    ------
+    OSError
+        The file cannot be read.
+    """
+    with open(os.fspath(path), "rb") as file:
+        for piece in iter(lambda: file.read(_PIECE), b""):
+            for digest in digests:
+                digest.update(piece)
 
 
 def _reason(problem: OSError, path: str) -> str:

@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import json
-from typing import Any, Dict, Iterable, Optional
+from typing import Any, Dict, Optional
 
 from caffe_gradcam.batch.versions import of_distribution
 from caffe_gradcam.engines.opening import resolve_engine
@@ -11,6 +11,7 @@ from caffe_gradcam.explaining.recipe import Recipe
 from caffe_gradcam.model.model import LoadedModel
 from caffe_gradcam.model.preprocess import Preprocessing
 from prototxt_tools.errors import InputError
+from prototxt_tools.files import feed
 
 
 def resolved(recipe: Recipe, device: Optional[str] = None) -> Recipe:
@@ -52,7 +53,7 @@ def rows_depend_on(recipe: Recipe, model: LoadedModel, heat_boxes: Optional[floa
         "weights_sha256": _digest_of_file(model.weights),
         "inputs": {name: _described(values) for name, values in model.inputs.items()},
         "class_names_sha256": None if model.class_names is None else _digest(
-            [json.dumps(list(model.class_names)).encode("ascii")]),
+            json.dumps(list(model.class_names)).encode("ascii")),
         "score": model.score, "layers": list(model.layers),
         "asking": {name: value for name, value in asking.items() if value},
         "explaining": dataclasses.asdict(recipe.explaining),
@@ -66,18 +67,16 @@ def rows_depend_on(recipe: Recipe, model: LoadedModel, heat_boxes: Optional[floa
 
 
 def _digest_of_file(path: str) -> str:
+    digest = hashlib.sha256()
     try:
-        with open(path, "rb") as file:
-            return _digest(iter(lambda: file.read(1 << 20), b""))
+        feed(path, digest)
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}", path) from None
-
-
-def _digest(blocks: Iterable[bytes]) -> str:
-    digest = hashlib.sha256()
-    for block in blocks:
-        digest.update(block)
     return digest.hexdigest()
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def _described(preprocessing: Preprocessing) -> Dict[str, Any]:
@@ -85,5 +84,5 @@ def _described(preprocessing: Preprocessing) -> Dict[str, Any]:
     mean = values["mean"]
     if mean is not None:
         values["mean"] = [float(value) for value in mean.ravel()] if mean.size <= 4 else (
-            "sha256:" + _digest([mean.tobytes()]))
+            "sha256:" + _digest(mean.tobytes()))
     return values

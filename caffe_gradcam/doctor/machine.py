@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Tuple
 
 from caffe_gradcam.doctor.findings import Finding, error, fine, note, warning
+from caffe_gradcam.engines.opening import is_installed
 from caffe_gradcam.processes.child import Child
 
 # Import name -> name of the package; for the optional ones also what they are for.
@@ -75,7 +76,7 @@ def examine(devices: Sequence[str] = ("cpu",), run: Optional[_Run] = None,
     with_gpu = list(devices) + (["cuda"] if gpus and "cuda" not in devices else [])
     probes: Dict[Tuple[str, str], Optional[Probe]] = {}
     for kind in ENGINES:
-        installed = present(kind)
+        installed = is_installed(kind)
         for device in with_gpu:
             probes[kind, device] = run(["engine", kind, device]) if installed else None
     for (kind, device), outcome in probes.items():
@@ -86,16 +87,6 @@ def examine(devices: Sequence[str] = ("cpu",), run: Optional[_Run] = None,
                               "pip install torch"))
     findings += judge_cards(gpus)
     return findings, working
-
-
-def present(kind: str) -> bool:
-    """Whether an engine's library can be found, without importing it."""
-    import importlib.util
-
-    try:
-        return importlib.util.find_spec(kind) is not None
-    except (ImportError, ValueError):
-        return False
 
 
 def packages(outcome: Probe) -> List[Finding]:

@@ -1,14 +1,12 @@
 """What a figure's name and file tell about how it was made."""
 
 import dataclasses
-import hashlib
-import json
 import os
 from typing import TYPE_CHECKING, Any, Dict, Optional, Tuple
 
 from caffe_gradcam import __version__
 from caffe_gradcam.engines.running import Running
-from caffe_gradcam.explaining.recipe import Recipe
+from caffe_gradcam.explaining.recipe import Recipe, digest_of
 from caffe_gradcam.pictures import metadata
 from caffe_gradcam.pictures.figures import FigureOptions
 
@@ -52,7 +50,7 @@ class Provenance:
         if self.recipe.is_default and not any(drawn.values()):
             return ""
         reduced = _drawn if self.options.kind == "grid" else _without_name
-        return _digest(dict(drawn, recipe=reduced(self.recipe).to_dict()))[:_DIGITS]
+        return digest_of(dict(drawn, recipe=reduced(self.recipe).to_dict()))[:_DIGITS]
 
     def text(self, explanation: "Optional[Explanation]" = None) -> str:
         """The text that the file of a figure carries: see :mod:`metadata`.
@@ -70,7 +68,7 @@ class Provenance:
             shown.update(
                 question=explanation.question, layer=explanation.layer,
                 method=explanation.method, input=explanation.input)
-        digest = _digest(dict(shown, image=_absolute(self.image), recipe=_absolute_model(recipe),
+        digest = digest_of(dict(shown, image=_absolute(self.image), recipe=_absolute_model(recipe),
                               depends_on=self.depends_on))
         return metadata.text_of(
             digest, dict(shown, recipe=self.recipe.to_dict(), version=__version__))
@@ -106,7 +104,3 @@ def _absolute_model(recipe: Recipe) -> Dict[str, Any]:
 
 def _absolute(path: str) -> str:
     return os.path.abspath(path) if os.path.exists(path) else path
-
-
-def _digest(values: Dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode("utf-8")).hexdigest()

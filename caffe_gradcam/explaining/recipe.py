@@ -18,7 +18,7 @@ from caffe_gradcam.explaining.settings import Explaining
 from caffe_gradcam.model import choices
 from caffe_gradcam.model.fields import READERS
 from caffe_gradcam.model.model import LoadedModel
-from prototxt_tools.errors import QuestionError
+from prototxt_tools.errors import QuestionError, shortened
 from prototxt_tools.files import write_bytes
 from prototxt_tools.layers.plugins import import_plugins
 
@@ -204,15 +204,11 @@ class Recipe:
         write_bytes(path, text.encode("utf-8"))
 
     def digest(self) -> str:
-        """SHA-256 of everything that a map depends on, in hexadecimal.
-
-        File names carry the first eight digits.
-        """
+        """SHA-256 of everything that a map depends on, in hexadecimal."""
         values = self.to_dict()
         for name in _WITHOUT_EFFECT:
             del values["running"][name]
-        text = json.dumps(values, sort_keys=True)
-        return hashlib.sha256(text.encode("utf-8")).hexdigest()
+        return digest_of(values)
 
     @property
     def is_default(self) -> bool:
@@ -225,6 +221,11 @@ class Recipe:
 
 
 Reader = Callable[[Any], Any]
+
+
+def digest_of(values: Mapping[str, Any]) -> str:
+    """SHA-256 of JSON values, in hexadecimal, whatever the order of their keys."""
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode("utf-8")).hexdigest()
 
 
 def _text_value(value: Any) -> str:
@@ -304,7 +305,8 @@ def _section(name: str, values: Mapping[str, Any], source: str) -> Dict[str, Any
             if value is not None:
                 read[key] = readers[key](value)
         except ValueError as expected:
-            raise QuestionError(f"{source}: {name}.{key} must be {expected}, not {_short(value)}",
+            raise QuestionError(f"{source}: {name}.{key} must be {expected}, "
+                                f"not {shortened(repr(value))}",
                                 source) from None
     return read
 
@@ -316,11 +318,6 @@ def _mapping(values: Any, source: str, section: str) -> Dict[str, Any]:
         where = f"{source}: {section}" if section else source
         raise QuestionError(f"{where} must consist of lines of `key: value`", source)
     return dict(values)
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def _text(path: str) -> str:

@@ -40,7 +40,7 @@ def check_keywords(call: str, keywords: Iterable[str], choices: Iterable[str]) -
         raise QuestionError(f"{call} has no keyword {keyword!r}; {advice}", keyword)
 
 
-def hint(name: object, choices: Sequence[str]) -> str:
-    """Near names, or all of them."""
-    near = difflib.get_close_matches(str(name), choices, 3, 0.5)
+def hint(name: object, choices: Sequence[str], most: int = 3, cutoff: float = 0.5) -> str:
+    """Near names, at most so many, or all of them; the cutoff is that of ``difflib``."""
+    near = difflib.get_close_matches(str(name), choices, most, cutoff)
     return f"did you mean {' or '.join(near)}?" if near else "known: " + ", ".join(choices)

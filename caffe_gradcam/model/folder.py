@@ -7,7 +7,7 @@ from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
 
 from caffe_gradcam.model import training, unpacked
 from prototxt_tools.errors import ModelError, WeightsError
-from prototxt_tools.files import read_bytes
+from prototxt_tools.files import feed, read_bytes
 
 README = "readme.md"
 WEIGHTS = (".caffemodel", ".caffemodel.h5")
@@ -152,9 +152,7 @@ def _newest_snapshot(names: Sequence[str]) -> Optional[str]:
 def sha1_differs(path: str, sha1: Any) -> bool:
     """Whether a file's SHA-1 differs from the hexadecimal one given."""
     digest = hashlib.sha1()
-    with open(path, "rb") as file:
-        for piece in iter(lambda: file.read(1 << 20), b""):
-            digest.update(piece)
+    feed(path, digest)
     return digest.hexdigest() != str(sha1).strip().lower()
 
 

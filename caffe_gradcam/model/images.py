@@ -218,9 +218,7 @@ def _png_ends(data: bytes) -> bool:
 
 
 def _read_bytes(path: str) -> bytes:
-    if "\0" in path:
-        raise ImageError(f"{path!r}: not a file name", path)
-    if os.path.isdir(path):
+    if "\0" not in path and os.path.isdir(path):  # Python 3.6 and 3.7 raise for a zero byte.
         raise ImageError(f"{path}: a folder; name the image files in it", path)
     try:
         return read_bytes(path, MOST_BYTES, ImageError)

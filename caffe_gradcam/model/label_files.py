@@ -10,7 +10,7 @@ import os
 import re
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, Tuple, Union
 
-from prototxt_tools.errors import InputError, ModelError
+from prototxt_tools.errors import InputError, ModelError, shortened
 from prototxt_tools.files import read_bytes
 from prototxt_tools.text.document import Document
 
@@ -30,6 +30,9 @@ _IMAGE_NAME = re.compile(r"\S+\.(?:jpe?g|png|bmp|tiff?|webp|ppm)\s+\d+$", re.IGN
 _PLACES_PREFIX = re.compile(r"^/\w/")
 
 Numbered = List[Tuple[int, str]]
+
+# The letters of a value that messages show.
+_SHOWN = 40
 
 
 def load(path: "StrPath") -> List[str]:
@@ -117,8 +120,8 @@ def _of_json(values: Any, path: str) -> Sequence[str]:
         elif isinstance(value, int) and not isinstance(value, bool):
             numbered.append((value, key))
         else:
-            raise ModelError(f"{path}: {_short(key)} is neither the number of a class with its "
-                             "name nor a name with its number", path)
+            raise ModelError(f"{path}: {shortened(repr(key), _SHOWN)} is neither the number of a "
+                             "class with its name nor a name with its number", path)
     if all(key.isdigit() for key in values) and all(isinstance(value, int)
                                                     for value in values.values()):
         raise ModelError(f"{path}: maps numbers to numbers, not to names", path)
@@ -132,8 +135,8 @@ def _of_object(value: Any, path: str) -> Tuple[int, str]:
         name = next((value[key] for key in ("display_name", "name") if key in value), None)
         if isinstance(number, int) and not isinstance(number, bool) and isinstance(name, str):
             return number, name
-    raise ModelError(f"{path}: {_short(value)} is neither a name nor an object with id and name",
-                     path)
+    raise ModelError(f"{path}: {shortened(repr(value), _SHOWN)} is neither a name nor an object "
+                     "with id and name", path)
 
 
 def _label_map(text: str, path: str) -> Numbered:
@@ -235,10 +238,8 @@ def _first_number(numbered: Numbered) -> Optional[int]:
 
 def _number(digits: str, path: str) -> int:
     if len(digits) > 6:
-        raise ModelError(f"{path}: {_short(digits)} is not the number of a class", path)
+        raise ModelError(f"{path}: {shortened(repr(digits), _SHOWN)} is not the number of a class",
+                         path)
     return int(digits)
 
 
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 40 else text[:37] + "..."

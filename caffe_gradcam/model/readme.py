@@ -1,9 +1,9 @@
 """The ``gradcam:`` section of a model's readme.md."""
 
-import difflib
 from dataclasses import dataclass, field
 from typing import Any, Dict, Iterable, Mapping, Optional, Tuple
 
+from caffe_gradcam.model import choices
 from caffe_gradcam.model.fields import OF_INPUT
 from prototxt_tools.errors import ModelError
 
@@ -97,8 +97,7 @@ def _check_keys(path: str, section: str, keys: Iterable[Any], allowed: Iterable[
     allowed = list(allowed)
     for key in keys:
         if key not in allowed:
-            near = difflib.get_close_matches(str(key), allowed, 1)
-            advice = f"did you mean {near[0]}?" if near else "known: " + ", ".join(allowed)
-            raise ModelError(f"{path}: unknown key {section}.{key}; {advice}", path)
+            raise ModelError(f"{path}: unknown key {section}.{key}; "
+                             + choices.hint(key, allowed, 1, 0.6), path)
 
 

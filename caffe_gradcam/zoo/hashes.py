@@ -5,12 +5,13 @@ import os
 import re
 from typing import Any, Dict, Iterable, Mapping, Optional
 
+from prototxt_tools.files import feed
+
 # The kinds of hash that a readme.md may hold, and their digits; a prefix may have fewer.
 DIGITS: Dict[str, Optional[int]] = {
     "sha384": 96, "sha256": 64, "sha1": 40, "git_blob_sha1": 40, "md5": 32, "sha256_prefix": None,
 }
 _NAMES = {"git_blob_sha1": "SHA-1 of the git blob", "sha256_prefix": "SHA-256", "md5": "MD5"}
-_PIECE = 1 << 20
 
 
 def problem(kind: str, value: object) -> Optional[str]:
@@ -38,10 +39,7 @@ def digests(path: str, kinds: Iterable[str]) -> Dict[str, str]:
         Kind -> hexadecimal digits; of a ``sha256_prefix`` all 64.
     """
     states = {kind: _state(kind, path) for kind in kinds}
-    with open(path, "rb") as file:
-        for piece in iter(lambda: file.read(_PIECE), b""):
-            for state in states.values():
-                state.update(piece)
+    feed(path, *states.values())
     return {kind: state.hexdigest() for kind, state in states.items()}
 
 

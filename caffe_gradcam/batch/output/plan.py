@@ -12,7 +12,7 @@ from caffe_gradcam.batch.options import PART_SIZE
 from caffe_gradcam.batch.output import checksums, lists, lock
 from caffe_gradcam.batch.sources.item import Item
 from caffe_gradcam.batch.storage import Folder
-from prototxt_tools.errors import InputError
+from prototxt_tools.errors import InputError, shortened
 
 MANIFEST = "manifest.json"
 FORMAT = 3
@@ -235,5 +235,4 @@ def _now() -> str:
 
 
 def _short(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+    return shortened(value if isinstance(value, str) else json.dumps(value))

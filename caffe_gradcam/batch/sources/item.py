@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Iterable, List, Mapping, Optional, Sequence, Tuple, Union
 
-from prototxt_tools.errors import InputError
+from prototxt_tools.errors import InputError, shortened
 
 COLUMNS = ("path", "image", "id", "true_label", "label", "class", "question", "box")
 # Rows hold class numbers as int32.
@@ -198,7 +198,6 @@ def unusable(row_name: str, error: str) -> Item:
 
 def _shortened(value: Any) -> str:
     try:
-        text = repr(value)
+        return shortened(repr(value))
     except (RecursionError, ValueError):  # Lists in lists, or a number of thousands of digits.
-        text = f"a {type(value).__name__}"
-    return text if len(text) <= 60 else text[:57] + "..."
+        return f"a {type(value).__name__}"
