@@ -219,17 +219,17 @@ def _print(summary: "Summary", options: argparse.Namespace) -> None:
         print(f"caffe-gradcam: stopped after {summary.parts} parts; the same command continues "
               "from there", file=sys.stderr)
     elif not options.log_json:
-        print("caffe-gradcam: " + "; ".join(_conclusions(summary)), file=sys.stderr)
+        print("caffe-gradcam: " + "; ".join(_conclusions(summary, options)), file=sys.stderr)
 
 
-def _conclusions(summary: "Summary") -> Iterator[str]:
+def _conclusions(summary: "Summary", options: argparse.Namespace) -> Iterator[str]:
     """Counts, accuracy where true labels are known, and what to do next."""
     from caffe_gradcam.batch.output import status
 
     counts = {name: summary.held[name] for name in ("ok", "empty", "unreadable", "failed")}
     yield f"{sum(counts.values())} images: " + ", ".join(
         f"{count} {name}" for name, count in counts.items() if count)
-    right, labelled = status.accuracy(_open(summary.output))
+    right, labelled = status.accuracy(_open(summary.output), options.worker)
     if labelled:
         yield f"accuracy {right / labelled:.1%} of {labelled} labelled images"
     if counts["unreadable"] + counts["failed"]:

@@ -62,6 +62,12 @@ def test_a_batch_ends_with_counts_accuracy_and_what_to_do_next(place, capsys):
         "caffe-gradcam render out -o DIR draws the figures")
 
 
+def test_a_worker_concludes_on_its_own_parts(place, capsys):
+    assert batch("val.txt", "--root", "in", "-o", "out", "--part-size", "2", "--worker", "1/2") == 0
+    assert "2 images: 2 ok; accuracy 50.0% of 2 labelled images" in (
+        capsys.readouterr().err.splitlines()[-1])
+
+
 def test_status_counts_and_verify_finds_nothing(place, capsys):
     (place / "in" / "text.png").write_text("no image")
     assert batch("in", "-o", "out", "--part-size", "2", "--worker", "1/2") == 0

@@ -36,10 +36,13 @@ def count(plan: Plan, numbers: Optional[Iterable[int]] = None) -> Dict[str, int]
     return dict(counts, rows=rows)
 
 
-def accuracy(plan: Plan) -> Tuple[int, int]:
-    """How many images of known true label the net got right, and how many have one."""
+def accuracy(plan: Plan, worker: Optional[Tuple[int, int]] = None) -> Tuple[int, int]:
+    """How many images of known true label the net got right, and how many have one.
+
+    Of the finished parts of a worker, I of N; without it, of all.
+    """
     right = labelled = 0
-    for number in sorted(plan.done()):
+    for number in sorted(plan.done().intersection(plan.parts_of(worker))):
         answers = {row["item"]: row["predicted"] == row["true_label"]
                    for row in parts.read(plan, number, ("item", "true_label", "predicted"))
                    if row["true_label"] is not None and row["predicted"] is not None}
