@@ -71,13 +71,13 @@ def judge(path, with_caffe, name=None):
     -------
     Row
     """
-    said, last_words = stock_caffe.in_child(
+    answer, last_words = stock_caffe.in_child(
         os.getcwd(), lambda: _limited(path, with_caffe), _SECONDS + 2 * stock_caffe.SECONDS
     )
     name = name or path.name
-    if said is None:
+    if answer is None:
         return Row(name, crashed=True, reason=last_words)
-    return Row(*said)._replace(name=name)
+    return Row(*answer)._replace(name=name)
 
 
 def _limited(path, with_caffe):
@@ -104,7 +104,8 @@ def try_all(path, with_caffe):
     row = row._replace(is_stock=not problems)
     if problems:
         return row._replace(reason="stock Caffe: " + _without_path(problems[0], path))
-    touching = [found.sentence for found in audit(net.at("TEST")) if found.kind in ("code", "file")]
+    touching = [finding.sentence for finding in audit(net.at("TEST"))
+                if finding.kind in ("code", "file")]
     if touching:
         return row._replace(reason="not tried: " + touching[0])
     if not with_caffe:
@@ -133,8 +134,8 @@ def _in_caffe(row, net, document, converted):
 
 def _without_path(message, path):
     """A sentence without the file's name: the row has it already."""
-    place, _, rest = str(message).partition(str(path))
-    return (place + rest).lstrip(": ")
+    before, _, after = str(message).partition(str(path))
+    return (before + after).lstrip(": ")
 
 
 def report(rows):
@@ -186,11 +187,11 @@ def _kind(row):
 
 def files_of(folder):
     """Every file below a folder but tables and notes, sorted."""
-    found = []
-    for place, folders, names in os.walk(str(folder)):
+    paths = []
+    for parent, folders, names in os.walk(str(folder)):
         folders.sort()
-        found += [pathlib.Path(place, name) for name in sorted(names)]
-    return [path for path in found if path.suffix.lower() not in _TABLES and _is_file(path)]
+        paths += [pathlib.Path(parent, name) for name in sorted(names)]
+    return [path for path in paths if path.suffix.lower() not in _TABLES and _is_file(path)]
 
 
 def _is_file(path):

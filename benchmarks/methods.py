@@ -61,12 +61,12 @@ class Counted:
 
 def timed(function, repeats=1):
     """Processor's and clock's seconds of one call, the least of some."""
-    found = []
+    times = []
     for _ in range(repeats):
         busy, clock = time.process_time(), time.perf_counter()
         function()
-        found.append((time.process_time() - busy, time.perf_counter() - clock))
-    return tuple(min(one) for one in zip(*found))
+        times.append((time.process_time() - busy, time.perf_counter() - clock))
+    return tuple(min(column) for column in zip(*times))
 
 
 def measure(model, name, photograph, samples, repeats):
@@ -94,7 +94,7 @@ def forwards(model, photograph, repeats):
             engine.forward(inputs, score)
         alone = timed(lambda: engine.forward(data, score), repeats * 3)
         among = timed(lambda: engine.forward(many, score), repeats)
-    return alone, tuple(one / TOGETHER for one in among)
+    return alone, tuple(seconds / TOGETHER for seconds in among)
 
 
 def main():
@@ -129,13 +129,13 @@ def report(net, model, name, photograph, options, costs):
     except ValueError as error:
         print(f"| {net} | {name} | | | | | {error} |")
         return
-    own = ""
+    ratio = ""
     if head_rows:
-        own = f"{seconds[0] / (channels * among[0]):.3f} of {channels} full runs"
+        ratio = f"{seconds[0] / (channels * among[0]):.3f} of {channels} full runs"
     elif rows > TOGETHER:
-        own = f"{seconds[0] / (rows * among[0]):.2f}"
+        ratio = f"{seconds[0] / (rows * among[0]):.2f}"
     print(f"| {net} | {name} | {rows} | {head_rows} | {seconds[0] / alone[0]:.1f} "
-          f"| {seconds[1] / alone[1]:.1f} | {own} |", flush=True)
+          f"| {seconds[1] / alone[1]:.1f} | {ratio} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ import definitions
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
+from lmdb_reader import exit_status_of_child, lmdb_file, lmdb_images
 from mutations import damaged
 from weight_files import old_net
 
@@ -26,7 +27,6 @@ from caffe_gradcam.batch.output import plan as plan_module
 from caffe_gradcam.batch.output import status
 from caffe_gradcam.batch.output.plan import MANIFEST, Content, Plan
 from caffe_gradcam.batch.sources import item as item_lists
-from caffe_gradcam.batch.sources import reading
 from caffe_gradcam.batch.sources.item import Item
 from caffe_gradcam.batch.storage import open_folder
 from caffe_gradcam.model import archives, folder, label_files, means, readme, training
@@ -316,45 +316,11 @@ def test_archive_of_a_model(scratch, tmp_path_factory, data):
     read(lambda path: archives.unpack(path, target), scratch("model.tar", _with_checksums(data)))
 
 
-@functools.lru_cache(maxsize=None)
-def _lmdb_file(path):
-    lmdb = pytest.importorskip("lmdb", reason="lmdb is not installed here")
-    datum = schema.new("Datum")
-    datum.channels, datum.height, datum.width, datum.label = 3, 4, 5, 7
-    datum.data = bytes(60)
-    with lmdb.open(path, map_size=1 << 20) as environment, environment.begin(write=True) as writer:
-        for number in range(20):
-            writer.put(b"%03d" % number, datum.SerializeToString())
-    return (pathlib.Path(path) / "data.mdb").read_bytes()
-
-
-def _lmdb_images(path):
-    for item in sources.open_source(os.path.dirname(path)):
-        try:
-            reading.read_image(item)
-        except InputError:
-            pass
-
-
-def _exit_status_of_child(function, *arguments):
-    """0 where it returns in a child process; a negative signal that ended it."""
-    child = os.fork()
-    if not child:
-        code = 1
-        try:
-            function(*arguments)
-            code = 0
-        finally:
-            os._exit(code)
-    status_word = os.waitpid(child, 0)[1]
-    return -os.WTERMSIG(status_word) if os.WIFSIGNALED(status_word) else os.WEXITSTATUS(status_word)
-
-
 def test_lmdb(scratch, tmp_path):
     @fuzzed
-    @given(damaged(_lmdb_file(str(tmp_path / "db"))))
+    @given(damaged(lmdb_file(str(tmp_path / "db"))))
     def check(data):
-        assert _exit_status_of_child(read, _lmdb_images, scratch("lmdb/data.mdb", data)) == 0
+        assert exit_status_of_child(read, lmdb_images, scratch("lmdb/data.mdb", data)) == 0
 
     check()
 
