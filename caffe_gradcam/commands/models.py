@@ -228,11 +228,11 @@ def _tested(name: str, options: argparse.Namespace) -> List[str]:
 
     entry = registry.find(name)
     folder = fetching.fetch(entry, options.offline, options.quiet)
-    expected = answers.known(entry)
+    expected = answers.stored(entry)
     if expected is None and not options.record:
         print(f"{name}: no known answers; --record makes them")
         return []
-    actual = answers.found(folder)
+    actual = answers.measured(folder)
     if options.record:
         print(f"{name}: recorded in {answers.record(entry, actual)}")
         return []

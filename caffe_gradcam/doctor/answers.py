@@ -61,7 +61,7 @@ def image() -> np.ndarray:
     return pixels.astype(np.uint8)
 
 
-def found(folder: str, running: Optional[Running] = None) -> Answers:
+def measured(folder: str, running: Optional[Running] = None) -> Answers:
     """The answers of a model folder; raises InputError where it cannot be run."""
     model = LoadedModel.load(folder)
     with Explainer.open(model, running=running or Running()) as explainer:
@@ -80,7 +80,7 @@ def _rounded(value: float) -> float:
     return float(f"{value:.{_DIGITS}g}")
 
 
-def known(entry: Entry) -> Optional[Answers]:
+def stored(entry: Entry) -> Optional[Answers]:
     """The answers in an entry's readme.md, or None where it has none.
 
     Raises
@@ -115,8 +115,8 @@ def differences(expected: Answers, actual: Answers) -> List[str]:
             value = f"is {scores[index]:g}" if index in scores else "is not among the best"
             sentences.append(f"the score of class {index} {value}, not {score:g}")
     limit = _TOLERANCE * max(1e-9, sum(abs(quarter) for quarter in expected.map))
-    if not sentences and not all(math.isclose(one, other, abs_tol=limit)
-                                 for one, other in zip(actual.map, expected.map)):
+    if not sentences and not all(math.isclose(quarter, stored_quarter, abs_tol=limit)
+                                 for quarter, stored_quarter in zip(actual.map, expected.map)):
         sentences.append(f"the sums over the quarters of the map are {_numbers(actual.map)}, not "
                          f"{_numbers(expected.map)}")
     return sentences

@@ -1,7 +1,7 @@
 """How each input's images are prepared: as given, else as files beside the net specify."""
 
 import os
-from typing import Any, Optional, Tuple
+from typing import Any, Dict, Optional, Tuple
 
 import numpy as np
 
@@ -31,6 +31,7 @@ class Defaults:
         self.given = given
         self.transform = training.find_transform(given.folder, prototxt)
         self.info = training.read_info(given.folder)
+        self._means: Dict[str, np.ndarray] = {}
 
     def input_size(self) -> Optional[Size]:
         """Height and width of a training net's input, as far as files tell."""
@@ -161,7 +162,13 @@ class Defaults:
     def _found_mean(self) -> Optional[np.ndarray]:
         """The mean image of the folder."""
         path = means.find(self.given.folder, self._mean_name())
-        return means.read(path) if path else None
+        return self._read_mean(path) if path else None
+
+    def _read_mean(self, path: str) -> np.ndarray:
+        """A mean file, which several defaults need."""
+        if path not in self._means:
+            self._means[path] = means.read(path)
+        return self._means[path]
 
     def _default_mean(self, channels: int) -> Tuple[Optional[np.ndarray], str]:
         transform = self.transform
@@ -175,7 +182,7 @@ class Defaults:
             if name and os.path.basename(path) != name:
                 self.given.warn(f"{self._file_name()} names the mean file {name}, which is "
                                 f"missing; {os.path.basename(path)} is taken instead")
-            return means.read(path), "found: " + os.path.basename(path)
+            return self._read_mean(path), "found: " + os.path.basename(path)
         mean, assumption = np.array(IMAGENET_MEAN, np.float32), "BVLC's for ImageNet"
         value: Optional[np.ndarray] = None if channels == 1 else mean
         if channels == 1:

@@ -88,7 +88,7 @@ def load(kind: Type[Loaded], path: "StrPath", weights: "Optional[StrPath]",
         link=link,
         layers=tuple(blobs.checked_target(graph, score, shapes, name) for name in chosen),
         layers_are_certain=end is None or not is_default,
-        class_names=_class_names(given, shapes.get(score), link),
+        class_names=_class_names(given, defaults.info.labels, shapes.get(score), link),
         origins=given.origins,
         warnings=tuple(given.warnings),
     )
@@ -151,9 +151,9 @@ def _input_shape(given: Given, entry: Input, count: int) -> Tuple[int, ...]:
     return (1, shape[1]) + (size or shape[2:])
 
 
-def _class_names(given: Given, score_shape: Optional[Tuple[int, ...]], link: str
-                 ) -> Optional[Tuple[str, ...]]:
-    path = folder.find_labels(given.folder, training.read_info(given.folder).labels)
+def _class_names(given: Given, file_name: Optional[str], score_shape: Optional[Tuple[int, ...]],
+                 link: str) -> Optional[Tuple[str, ...]]:
+    path = folder.find_labels(given.folder, file_name)
     default = (path, "found: " + os.path.basename(path)) if path else (None, "found: none")
     source = given.take("labels", lambda: default)
     if source is None:
