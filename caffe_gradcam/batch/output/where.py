@@ -29,8 +29,8 @@ class Where:
     """A condition on a row.
 
     Columns by name, numbers, texts, lists, ``None``; ``== != < <= > >= in is not and or``, and
-    ``+ - * /``. A comparison with a missing value is false, except that ``!=`` is true. A text
-    is not compared with a number, which would never be as meant.
+    ``+ - * /``. A comparison with a missing value is false, except that ``!=`` is true. A string
+    is not compared with a number, which would never be what was meant.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ class Where:
     Raises
     ------
     QuestionError
-        Not such a condition, one of unknown columns, or one that compares a text with a number.
+        Not such a condition, one of unknown columns, or one that compares a string with a number.
     """
 
     def __init__(self, text: str) -> None:
@@ -135,17 +135,17 @@ class Where:
 
 
     def _check_kinds(self, sides: List[Any]) -> None:
-        """Refuse to compare texts with numbers."""
+        """Refuse to compare strings with numbers."""
         for left, right in zip(sides, sides[1:]):
             for first in _elements(left):
                 for second in _elements(right):
                     kinds = {_kind(first), _kind(second)}
-                    if kinds == {"text", "number"}:
+                    if kinds == {"string", "number"}:
                         texts = [_shown(side) for side in (first, second)]
                         raise QuestionError(
-                            f"--where {self._text!r}: compares {texts[0]}, a {_kind(first)}, with "
-                            f"{texts[1]}, a {_kind(second)}; class and true_label are numbers, "
-                            "class_name is a text")
+                            f"--where {self._text!r}: compares {texts[0]} (a {_kind(first)}) with "
+                            f"{texts[1]} (a {_kind(second)}); class and true_label are numbers, "
+                            "class_name is a string")
 
 
 def _elements(node: Any) -> Iterator[Any]:
@@ -157,15 +157,15 @@ def _elements(node: Any) -> Iterator[Any]:
 
 
 def _kind(node: Any) -> Optional[str]:
-    """"text" or "number", where the condition alone tells."""
+    """"string" or "number", where the condition alone tells."""
     if isinstance(node, ast.Name):
         column = "class" if node.id == _CLASS else node.id
-        return "text" if COLUMNS[column] == "string" else "number"
+        return "string" if COLUMNS[column] == "string" else "number"
     if isinstance(node, ast.UnaryOp):
         return _kind(node.operand)
     value = getattr(node, "value", getattr(node, "n", getattr(node, "s", None)))
     if isinstance(value, str):
-        return "text"
+        return "string"
     return "number" if isinstance(value, (int, float)) else None
 
 
