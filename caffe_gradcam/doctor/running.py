@@ -145,10 +145,7 @@ def gradients(case: Case, inputs: Dict[str, np.ndarray], scores: np.ndarray,
               blobs: Dict[str, np.ndarray]) -> List[Finding]:
     """Whether gradients reach the layers, and why not."""
     model = case.model
-    shape = blobs[model.score].shape
-    seed = np.zeros(shape, np.float32)
-    for row, best in zip(seed, scores.argmax(axis=1)):
-        row.reshape(shape[1] if len(shape) > 1 else 1, -1)[best] = 1
+    seed = _one_hot(blobs[model.score].shape, scores.argmax(axis=1))
     case.engine.forward(inputs, [model.score])
     slopes = case.engine.backward(model.score, seed, model.layers)
     findings = []
@@ -169,6 +166,14 @@ def gradients(case: Case, inputs: Dict[str, np.ndarray], scores: np.ndarray,
         shown = "" if case.are_real else " (for a made-up image)"
         findings.append(fine("gradients", f"reach {', '.join(model.layers)}{shown}"))
     return findings
+
+
+def _one_hot(shape: Tuple[int, ...], classes: np.ndarray) -> np.ndarray:
+    """The top diff of a score blob: 1 for one class of each row, at all its positions."""
+    seed = np.zeros(shape, np.float32)
+    by_class = seed.reshape(shape[0], shape[1] if len(shape) > 1 else 1, -1)
+    by_class[np.arange(shape[0]), classes] = 1
+    return seed
 
 
 def _cause(case: Case, blobs: Dict[str, np.ndarray], target: str) -> str:
@@ -256,8 +261,7 @@ def _answers(engine: Engine, model: LoadedModel,
              inputs: Dict[str, np.ndarray]) -> Dict[str, np.ndarray]:
     """Scores, and gradients at the layers, of all images."""
     blob = engine.forward(inputs, [model.score])[model.score]
-    seed = np.zeros(blob.shape, np.float32)
-    seed.reshape(blob.shape[0], blob.shape[1] if blob.ndim > 1 else 1, -1)[:, 0] = 1
+    seed = _one_hot(blob.shape, np.zeros(len(blob), np.intp))
     slopes = engine.backward(model.score, seed, model.layers)
     answers = {"gradient at " + layer: slopes[layer] for layer in model.layers}
     answers["score " + model.score] = blob
