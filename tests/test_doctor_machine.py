@@ -161,7 +161,7 @@ def test_cards_are_asked_of_nvidia_smi(tmp_path, monkeypatch, old):
 
 
 def test_a_machine_without_an_engine_can_explain_nothing(monkeypatch):
-    monkeypatch.setattr(machine, "present", lambda kind: False)
+    monkeypatch.setattr(machine, "is_installed", lambda kind: False)
     monkeypatch.setattr(machine, "cards", lambda: [])
     found, working = machine.examine(run=lambda words: Probe({}, ""))
     assert working == []
@@ -172,7 +172,7 @@ def test_a_machine_without_an_engine_can_explain_nothing(monkeypatch):
 
 
 def test_what_works_comes_first_where_one_engine_fails(monkeypatch):
-    monkeypatch.setattr(machine, "present", lambda kind: True)
+    monkeypatch.setattr(machine, "is_installed", lambda kind: True)
     monkeypatch.setattr(machine, "cards", lambda: [H100])
     answers = {"packages": Probe({}, ""), ("caffe", "cpu"): Probe(None, "broken"),
                ("caffe", "cuda"): Probe(None, "broken"), ("torch", "cpu"): right(cuda="12.1"),
