@@ -20,6 +20,7 @@ from typing import Any, Callable, Dict, Generic, Optional, Tuple, Type, TypeVar
 
 Value = TypeVar("Value")
 NewValue = TypeVar("NewValue")
+Kind = TypeVar("Kind", bound="InputError")
 
 # A name or a number may fill a file.
 _LONGEST = 1000
@@ -38,6 +39,11 @@ class InputError(Exception):
     def __init__(self, message: str, subject: Optional[str] = None) -> None:
         super().__init__(message)
         self.subject = subject
+
+    @classmethod
+    def about(cls: "Type[Kind]", path: str, problem: str) -> "Kind":
+        """The error of this class for a file."""
+        return cls(f"{path}: {problem}", path)
 
     def __reduce__(self) -> Tuple[Any, ...]:
         return _rebuilt, (type(self), str(self), dict(self.__dict__))
@@ -72,6 +78,10 @@ class PrototxtError(ModelError):
         self.path = path
         self.line = line
         self.column = column
+
+    @classmethod
+    def about(cls, path: str, problem: str) -> "PrototxtError":
+        return cls(problem, path)
 
 
 class WeightsError(InputError):

@@ -2,14 +2,18 @@
 
 import contextlib
 import os
+import re
 import shutil
 import stat
+import sys
 import uuid
-from typing import Any, BinaryIO, Iterator, Type, Union
+from typing import Any, BinaryIO, Iterator, Optional, Type, Union
 
 from prototxt_tools.errors import InputError
 
 Path = Union[str, "os.PathLike[str]"]
+
+MAX_BYTES = "CAFFE_GRADCAM_MAX_BYTES"
 
 _PIECE = 1 << 20
 
@@ -69,43 +73,84 @@ def write_bytes(path: Path, data: bytes) -> None:
         file.write(data)
 
 
-def read_bytes(path: Path, limit: int, error: Type[InputError] = InputError,
-               advice: str = "") -> bytes:
-    """Read a whole regular file; devices, pipes and sockets, also behind links, are refused.
+def byte_limit(limit: int) -> int:
+    """The most bytes that are read of a file of some kind: this limit of the kind, or what the
+    variable ``CAFFE_GRADCAM_MAX_BYTES`` holds."""
+    text = os.environ.get(MAX_BYTES, "")
+    return int(text) if re.match("[0-9]{1,18}$", text) else limit
+
+
+def open_regular(path: Path, error: Type[InputError] = InputError) -> BinaryIO:
+    """Open a regular file to read it; devices, pipes and sockets, also behind links, are refused.
 
     Parameters
     ----------
     path : str or os.PathLike
-    limit : int
-        The most bytes that the file may have.
     error : type
         The class of what is raised.
-    advice : str
-        What to do where the file is larger: "; --most-bytes allows more".
 
     Raises
     ------
     InputError
-        Or ``error``: there is no such file, it cannot be read, is not regular, or is too large.
+        Or ``error``: there is no such file, it cannot be read, or is not regular.
     """
     path = os.fspath(path)
     try:
         # Opening a pipe must not wait for somebody who writes to it.
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)
                              | getattr(os, "O_BINARY", 0))
-        with os.fdopen(descriptor, "rb") as file:
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode):
-                raise error(f"{path}: {_kind(status.st_mode)}, not a regular file", path)
-            data = file.read(limit + 1)
     except OSError as problem:
-        raise error(f"{path}: cannot be read: {_reason(problem, path)}", path) from None
+        raise error.about(path, _reason(problem)) from None
     except ValueError as problem:  # A zero byte, for example.
         raise error(f"{path!r}: not a file name: {problem}", path) from None
-    if len(data) > limit:
-        size = max(status.st_size, len(data))
-        raise error(f"{path}: {size} bytes, more than the {limit} that are read{advice}", path)
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        return os.fdopen(descriptor, "rb")
+    os.close(descriptor)
+    raise error.about(path, "a folder, not a file" if stat.S_ISDIR(mode)
+                      else f"{_kind(mode)}, not a regular file")
+
+
+def read_bytes(path: Path, limit: Optional[int], error: Type[InputError] = InputError,
+               offset: int = 0, size: Optional[int] = None) -> bytes:
+    """Read a regular file, or a span of it.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+    limit : int, optional
+        The most bytes that are read, unless ``byte_limit`` tells another number.
+    error : type
+        The class of what is raised.
+    offset, size : int
+        The span; to the end without a size.
+
+    Raises
+    ------
+    InputError
+        Or ``error``: as ``open_regular`` does, or there are more bytes.
+    """
+    path = os.fspath(path)
+    most = sys.maxsize if limit is None else byte_limit(limit)
+    try:
+        with open_regular(path, error) as file:
+            length = os.fstat(file.fileno()).st_size if size is None else size
+            if length > most:
+                raise error.about(path, too_long(length, most))
+            file.seek(offset)
+            # A file in /proc has another length than it tells.
+            data = file.read(-1 if limit is None else most + 1) if size is None else file.read(size)
+    except OSError as problem:
+        raise error.about(path, _reason(problem)) from None
+    if len(data) > most:
+        raise error.about(path, too_long(len(data), most))
     return data
+
+
+def too_long(length: int, limit: int) -> str:
+    """What to tell a user of so many bytes."""
+    return (f"{length} bytes, more than the {limit} that are read; --max-bytes (in Python, the "
+            f"variable {MAX_BYTES}) allows more")
 
 
 def feed(path: Path, *digests: Any) -> None:
@@ -122,16 +167,15 @@ def feed(path: Path, *digests: Any) -> None:
                 digest.update(piece)
 
 
-def _reason(problem: OSError, path: str) -> str:
-    if isinstance(problem, IsADirectoryError) or os.path.isdir(path):
-        return "it is a folder"
-    return problem.strerror or str(problem)
+def _reason(problem: OSError) -> str:
+    if isinstance(problem, FileNotFoundError):
+        return "no such file"
+    return f"cannot be read: {problem.strerror or problem}"
 
 
 def _kind(mode: int) -> str:
-    for is_kind, kind in ((stat.S_ISDIR, "a folder"), (stat.S_ISFIFO, "a pipe"),
-                          (stat.S_ISSOCK, "a socket"), (stat.S_ISCHR, "a device"),
-                          (stat.S_ISBLK, "a device")):
+    for is_kind, kind in ((stat.S_ISFIFO, "a pipe"), (stat.S_ISSOCK, "a socket"),
+                          (stat.S_ISCHR, "a device"), (stat.S_ISBLK, "a device")):
         if is_kind(mode):
             return kind
     return "something else"

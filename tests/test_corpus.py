@@ -88,7 +88,7 @@ def test_names_of_every_kind_have_a_row_and_pipes_have_none(tmp_path):
     code, output = run(tmp_path)
     assert code == 0
     assert output.startswith("files                                 7 of     7\n")
-    assert "dangling.prototxt: refused: not a prototxt: cannot be read: No such file" in output
+    assert "dangling.prototxt: refused: not a prototxt: no such file" in output
     assert "round.prototxt: refused: not a prototxt: cannot be read: Too many levels" in output
     if importlib.util.find_spec("caffe") is None:
         assert "caf\\udce9.prototxt: converted, not tried" in output

@@ -154,7 +154,7 @@ def test_bombs_of_one_token_end_in_a_short_sentence(text):
 
 
 def test_a_missing_file_is_named():
-    with pytest.raises(PrototxtError, match="nowhere.prototxt: cannot be read"):
+    with pytest.raises(PrototxtError, match="nowhere.prototxt: no such file"):
         Document.load("nowhere.prototxt")
 
 

@@ -109,7 +109,7 @@ def test_only_regular_files_of_a_bounded_size_are_read(tmp_path):
         file.truncate(1 << 30)
     for name, words in [("pipe.txt", "a pipe, not a regular file"),
                         ("zero.txt", "a device, not a regular file"),
-                        ("huge.txt", "1073741824 bytes, more than"), (".", "it is a folder")]:
+                        ("huge.txt", "1073741824 bytes, more than"), (".", "a folder, not a file")]:
         with pytest.raises(ModelError, match=words):
             label_files.load(tmp_path / name)
 

@@ -188,11 +188,11 @@ def test_no_weights_and_no_net_are_refused(folder):
     ("inputs: {channel_order: GRAY}", "GRAY has 1 channels, but the net's input has 3"),
     ("inputs: {scale: fast}", "scale must be a number"),
     ("inputs: {mean: [a, b]}", "mean must be numbers"),
-    ("inputs: {mean: absent.npy}", "absent.npy: cannot be read: No such file"),
+    ("inputs: {mean: absent.npy}", "absent.npy: no such file"),
     ("inputs: {resize: [1, 2, 3]}", "resize must be HEIGHTxWIDTH"),
     ("inputs: {resize: 12, crop: 7}", "crop makes images of 7x7, but the net's input is 8x6"),
     ("inputs: {resize: 9x9, crop: null}", "resize makes images of 9x9"),
-    ("labels: absent.txt", "absent.txt: cannot be read"),
+    ("labels: absent.txt", "absent.txt: no such file"),
     ("score: {a: b}", "score must be the name of a blob"),
     ("score: [", "readme.md:4: the front matter"),
 ])

@@ -2,16 +2,15 @@
 
 import os
 import posixpath
-import stat
 import uuid
 from typing import Any, Callable, List, Optional, Tuple, Union
 
+from prototxt_tools import files
 from prototxt_tools.errors import InputError
 
 # Names of files that a killed process leaves behind begin with this; the next run removes them.
 TEMPORARY = ".tmp-"
 # Here a file appears whole or not at all even without a temporary name, and renaming is a copy.
-_FILE = "file://"
 _OBJECT_STORES = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oss", "oci", "memory"}
 
 
@@ -20,14 +19,15 @@ def is_url(path: str) -> bool:
     return "://" in os.fsdecode(path)
 
 
-def without_scheme(path: str) -> str:
-    """The path of a ``file://`` URL, so that a file has one name; other paths as they are."""
-    return path[len(_FILE):] if path.startswith(_FILE) else path
+def local_path(path: str) -> str:
+    """The path of a ``file:`` URL, so that a file has one name; other paths as they are."""
+    scheme, separator, rest = path.partition("://")
+    return rest if separator and scheme in ("file", "local") else path
 
 
 def open_folder(path: str) -> "Folder":
     """The ``LocalFolder`` or ``UrlFolder`` of a path."""
-    path = without_scheme(os.fspath(path))
+    path = local_path(os.fspath(path))
     return UrlFolder(path) if is_url(path) else LocalFolder(path)
 
 
@@ -55,53 +55,40 @@ def read(path: str, offset: int = 0, size: Optional[int] = None, limit: Optional
     offset, size : int
         The span; to the end without a size.
     limit : int, optional
-        Refuse what is longer, before it is read.
+        Refuse what is longer, before it is read; see ``prototxt_tools.files.byte_limit``.
 
     Raises
     ------
     InputError
         Missing, not a regular file, too long, or unreadable.
     """
+    path = local_path(path)
+    if not is_url(path):
+        return files.read_bytes(path, limit, offset=offset, size=size)
     try:
-        if is_url(path):
-            system, inner = file_system(path)
-            if path.startswith("file:"):
-                return _read_local(inner, offset, size, limit)
-            length = size or system.size(inner)
-            _check_length(path, length or 0, limit)
-            if length is None and limit is not None:  # The server does not tell.
-                with system.open(inner, "rb") as file:
-                    file.seek(offset)
-                    data: bytes = file.read(limit + 1)
-                _check_length(path, len(data), limit)
-                return data
-            data = system.cat_file(inner, offset, offset + size if size else None)
+        system, inner = file_system(path)
+        length = size or system.size(inner)
+        most = None if limit is None else files.byte_limit(limit)
+        _check_length(path, length or 0, most)
+        if length is None and most is not None:  # The server does not tell.
+            with system.open(inner, "rb") as file:
+                file.seek(offset)
+                data: bytes = file.read(most + 1)
+            _check_length(path, len(data), most)
             return data
-        return _read_local(path, offset, size, limit)
+        data = system.cat_file(inner, offset, offset + size if size else None)
+        return data
     except FileNotFoundError:
         raise InputError(f"{path}: no such file", path) from None
     except IsADirectoryError:
-        raise InputError(f"{path}: a folder, not an image", path) from None
+        raise InputError(f"{path}: a folder, not a file", path) from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {reason(error)}", path) from None
 
 
-def _read_local(path: str, offset: int, size: Optional[int], limit: Optional[int]) -> bytes:
-    # O_NONBLOCK: opening a pipe without a writer would wait for ever.
-    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-        status = os.fstat(file.fileno())
-        if stat.S_ISDIR(status.st_mode):
-            raise IsADirectoryError
-        if not stat.S_ISREG(status.st_mode):
-            raise InputError(f"{path}: not a regular file", path)
-        _check_length(path, size or status.st_size, limit)
-        file.seek(offset)
-        return file.read() if size is None else file.read(size)
-
-
-def _check_length(path: str, length: int, limit: Optional[int]) -> None:
-    if limit is not None and length > limit:
-        raise InputError(f"{path}: {length} bytes are more than the limit of {limit}", path)
+def _check_length(path: str, length: int, most: Optional[int]) -> None:
+    if most is not None and length > most:
+        raise InputError(f"{path}: {files.too_long(length, most)}", path)
 
 
 def reason(error: Exception) -> str:

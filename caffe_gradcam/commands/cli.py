@@ -8,6 +8,7 @@ from typing import Any, Iterator, Optional, Sequence
 from caffe_gradcam import __version__
 from caffe_gradcam.commands import batch, doctor, evaluate, explain, logs, models, render
 from caffe_gradcam.model import unpacked
+from caffe_gradcam.model.limits import Limits
 from prototxt_tools.commands import stdout, terminal
 from prototxt_tools.commands.parsing import Parser, add_completion
 from prototxt_tools.errors import InputError
@@ -33,7 +34,7 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
 def _run(options: Any) -> int:
     try:
         with _quiet_libraries(options.verbose), terminal.safe_streams(), logs.shown(
-                options.verbose, options.quiet):
+                options.verbose, options.quiet), _limits(options).in_force():
             code: int = options.run(options)
             sys.stdout.flush()
             return code
@@ -65,12 +66,16 @@ def _parser() -> Parser:
         epilog="`caffe-gradcam COMMAND --help` explains a command.")
     parser.add_argument("--version", action="version", version=__version__)
     add_completion(parser)
-    parser.set_defaults(verbose=False, quiet=False)
+    parser.set_defaults(verbose=False, quiet=False, max_bytes=None, max_pixels=None)
     commands = parser.add_subparsers(metavar="COMMAND", dest="command")
     commands.required = True
     for command in _COMMANDS:
         command.add(commands)
     return parser
+
+
+def _limits(options: Any) -> Limits:
+    return Limits(options.max_bytes, options.max_pixels)
 
 
 @contextlib.contextmanager

@@ -3,10 +3,10 @@
 import argparse
 import json
 import os
-import re
 import sys
 from typing import TYPE_CHECKING, Any, Dict, Iterable, List
 
+from caffe_gradcam.commands import options as shared
 from prototxt_tools.errors import InputError
 
 if TYPE_CHECKING:
@@ -32,7 +32,6 @@ examples:
 
 exit codes: 0: done; 1: some models failed; 2: the input is unusable
 """
-_UNITS = {"": 1, "K": 1000, "M": 1000 ** 2, "G": 1000 ** 3}
 
 
 def add(commands: Any) -> None:
@@ -45,7 +44,7 @@ def add(commands: Any) -> None:
     action = actions.add_parser("list", help="a table of all models, or of those that match")
     action.add_argument("--task", metavar="WORD",
                         help="such as classification, scenes, faces, coco")
-    action.add_argument("--max-size", metavar="SIZE", type=_size, help="such as 50MB")
+    action.add_argument("--max-size", metavar="SIZE", type=shared.byte_count, help="such as 50MB")
     action.add_argument("--license", metavar="WORD", help="such as BSD, MIT, unrestricted")
     action.add_argument("--fetchable", action="store_true",
                         help="only those that can be fetched, or that are here")
@@ -80,13 +79,6 @@ def add(commands: Any) -> None:
     action = actions.add_parser("remove", help="forget a model that was added")
     action.add_argument("name", metavar="NAME")
     action.set_defaults(run=run_remove)
-
-
-def _size(text: str) -> int:
-    match = re.match(r"(\d+(?:\.\d+)?)\s*([KMG]?)B?$", text.strip(), re.IGNORECASE)
-    if not match:
-        raise argparse.ArgumentTypeError(f"expected a size such as 50MB, not {text!r}")
-    return int(float(match.group(1)) * _UNITS[match.group(2).upper()])
 
 
 def run_list(options: argparse.Namespace) -> int:

@@ -12,6 +12,7 @@ from prototxt_tools.commands.parsing import Parser, Rare
 
 Group = argparse._ActionsContainer
 
+_UNITS = {"": 1, "K": 1000, "M": 1000 ** 2, "G": 1000 ** 3}
 EXIT_CODES = "exit codes: 0: done; 1: some images failed; 2: the input is unusable"
 
 
@@ -213,10 +214,28 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def byte_count(text: str) -> int:
+    """A number of bytes such as ``50MB``, for argparse."""
+    match = re.match(r"(\d{1,12}(?:\.\d{1,9})?)\s*([KMG]?)B?$", text.strip(), re.IGNORECASE)
+    if not match:
+        raise argparse.ArgumentTypeError(f"expected a size such as 50MB, not {text!r}")
+    return int(float(match.group(1)) * _UNITS[match.group(2).upper()])
+
+
+def add_limits(group: Group) -> None:
+    """``--max-bytes`` and ``--max-pixels``; see ``caffe_gradcam.model.limits``."""
+    group.add_argument("--max-bytes", metavar="SIZE", type=byte_count,
+                       help=Rare("the most bytes that are read of a file, such as 2GB (default: "
+                                 "256 MiB of an image, 16 MiB of class names, ...)"))
+    group.add_argument("--max-pixels", metavar="N", type=positive,
+                       help=Rare("the most pixels of an image (default: 2^27, in a batch 2^26)"))
+
+
 def add_command(commands: Any, name: str, summary: str, **settings: Any) -> Parser:
     """The parser of a subcommand, with ``--help-all``."""
     parser: Parser = commands.add_parser(name, help=summary, **settings)
     parser.add_help_all()
+    add_limits(parser)
     return parser
 
 

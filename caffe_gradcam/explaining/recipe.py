@@ -19,7 +19,7 @@ from caffe_gradcam.model import choices
 from caffe_gradcam.model.fields import READERS
 from caffe_gradcam.model.model import LoadedModel
 from prototxt_tools.errors import QuestionError, shortened
-from prototxt_tools.files import write_bytes
+from prototxt_tools.files import read_bytes, write_bytes
 from prototxt_tools.layers.plugins import import_plugins
 
 if TYPE_CHECKING:
@@ -321,13 +321,7 @@ def _mapping(values: Any, source: str, section: str) -> Dict[str, Any]:
 
 
 def _text(path: str) -> str:
-    try:
-        with open(path, "rb") as file:
-            data = file.read(_LARGEST_FILE + 1)
-    except OSError as error:
-        raise QuestionError(f"{path}: cannot be read: {error.strerror}", path) from None
-    if len(data) > _LARGEST_FILE:
-        raise QuestionError(f"{path}: a configuration has at most {_LARGEST_FILE} bytes", path)
+    data = read_bytes(path, _LARGEST_FILE, QuestionError)
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:

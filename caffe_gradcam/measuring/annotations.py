@@ -7,12 +7,14 @@ import os
 from typing import Any, Callable, Dict, Iterator, List, Tuple, Union
 
 from prototxt_tools.errors import InputError
+from prototxt_tools.files import read_bytes
 
 Box = Tuple[float, float, float, float]
 ClassBoxes = Dict[int, List[Box]]
 # Where it stands in the file, the image's name, the class, and the four numbers of the box.
 _Row = Tuple[str, str, Any, Any]
 
+MOST_BYTES = 512 << 20
 _COLUMNS = ("path", "class", "x", "y", "width", "height")
 
 
@@ -42,10 +44,7 @@ def read_boxes(
     """
     path = os.fspath(path)
     try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            text = file.read()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}", path) from None
+        text = read_bytes(path, MOST_BYTES).decode("utf-8-sig")
     except UnicodeDecodeError:
         raise InputError(f"{path}: not a text file in UTF-8", path) from None
     rows = _json_rows(text, path) if path.lower().endswith(".json") else _csv_rows(text, path)

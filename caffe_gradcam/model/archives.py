@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import IO, Any, Callable, Collection, Iterator, List, Optional, Sequence
 
 from prototxt_tools.errors import InputError, ModelError
+from prototxt_tools.files import MAX_BYTES, byte_limit
 
 MOST_FILES = 2000
 MOST_BYTES = 8 << 30
@@ -126,8 +127,9 @@ def _tar_members(file: tarfile.TarFile, path: str) -> Iterator[_Member]:
         count, size = count + 1, size + member.size
         if count > MOST_FILES:
             raise ModelError(f"{path}: holds more than {MOST_FILES} members", path)
-        if size > MOST_BYTES:
-            raise ModelError(f"{path}: unpacks to far more bytes than a model has", path)
+        if size > byte_limit(MOST_BYTES):
+            raise ModelError(f"{path}: unpacks to far more bytes than a model has; "
+                             f"--max-bytes (in Python, {MAX_BYTES}) allows more", path)
         if not member.isfile() and not member.isdir():
             raise ModelError(f"{path}: {member.name} is a link or a device, which "
                              "a model does not need", path)
@@ -160,6 +162,7 @@ def _write_all(members: Sequence[_Member], folder: str, archive: str) -> List[st
     limit = MOST_BYTES
     if sum(member.size for member in members) > _SMALL:
         limit = min(limit, MOST_RATIO * os.path.getsize(archive))
+    limit = byte_limit(limit)
     shared = _shared_folder([member.path for member in members])
     paths: List[str] = []
     for member in members:
@@ -179,7 +182,8 @@ def _copy(source: IO[bytes], file: IO[bytes], limit: int, archive: str) -> int:
     for piece in iter(lambda: source.read(1 << 20), b""):
         limit -= len(piece)
         if limit < 0:
-            raise ModelError(f"{archive}: unpacks to far more bytes than a model has")
+            raise ModelError(f"{archive}: unpacks to far more bytes than a model has; "
+                             f"--max-bytes (in Python, {MAX_BYTES}) allows more")
         file.write(piece)
     return limit
 

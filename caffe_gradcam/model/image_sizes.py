@@ -25,13 +25,17 @@ def check(data: bytes, path: str) -> None:
     Where that variable is not set, 2^27 pixels are allowed. Formats whose size is not known here
     are left to OpenCV, which has a limit of its own.
     """
-    size = declared(data)
-    text = os.environ.get(LIMIT, "")
-    limit = int(text) if re.match("[0-9]{1,15}$", text) else MOST_PIXELS
+    size, limit = declared(data), pixel_limit(MOST_PIXELS)
     if size is not None and size[0] * size[1] > limit:
         raise ImageError(f"{path}: OpenCV refuses the image: {size[1]}x{size[0]} pixels, it is "
-                         f"larger than {LIMIT} allows ({limit}); set that variable to allow more",
-                         path)
+                         f"larger than {LIMIT} allows ({limit}); --max-pixels allows more", path)
+
+
+def pixel_limit(limit: int) -> int:
+    """The most pixels that an image may have: this limit, or what the variable
+    ``OPENCV_IO_MAX_IMAGE_PIXELS`` holds."""
+    text = os.environ.get(LIMIT, "")
+    return int(text) if re.match("[0-9]{1,15}$", text) else limit
 
 
 def declared(data: bytes) -> Optional[Tuple[int, int]]:

@@ -3,7 +3,6 @@
 An image is a uint8 array of H x W x 3 in OpenCV's order, blue first, everywhere in this package.
 """
 
-import errno
 import io
 import os
 import re
@@ -220,12 +219,7 @@ def _png_ends(data: bytes) -> bool:
 def _read_bytes(path: str) -> bytes:
     if "\0" not in path and os.path.isdir(path):  # Python 3.6 and 3.7 raise for a zero byte.
         raise ImageError(f"{path}: a folder; name the image files in it", path)
-    try:
-        return read_bytes(path, MOST_BYTES, ImageError)
-    except ImageError as error:
-        if str(error).endswith(os.strerror(errno.ENOENT)):
-            raise ImageError(f"{path}: no such file", path) from None
-        raise
+    return read_bytes(path, MOST_BYTES, ImageError)
 
 
 def _from_numpy(data: bytes, path: str, value_range: Optional[Range]) -> np.ndarray:

@@ -7,6 +7,7 @@ import numpy as np
 
 from caffe_gradcam.model import choices
 from caffe_gradcam.model.geometry import Geometry
+from caffe_gradcam.model.image_sizes import pixel_limit
 from prototxt_tools.errors import ImageError
 
 CHANNELS = {"BGR": 3, "RGB": 3, "GRAY": 1}
@@ -172,7 +173,7 @@ def _resized(image: np.ndarray, preprocessing: Preprocessing) -> Tuple[np.ndarra
     if preprocessing.resize == LETTERBOX:
         return _letterboxed(image, preprocessing)
     rows, columns = _resized_size((height, width), preprocessing.resize)
-    if rows * columns > _MOST_PIXELS:
+    if rows * columns > pixel_limit(_MOST_PIXELS):
         raise ImageError(f"the image of {height}x{width} is too long and thin: resized, it would "
                          f"be {rows}x{columns}")
     frame = 0.0, 0.0, width / float(columns), height / float(rows)

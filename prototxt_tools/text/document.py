@@ -10,13 +10,12 @@ here, because forks add their own.
 """
 
 import gc
-import io
 import os
 import re
 import sys
 from typing import Any, Callable, Dict, List, Optional, Tuple, TypeVar, Union
 
-from prototxt_tools import signatures
+from prototxt_tools import files, signatures
 from prototxt_tools.errors import PrototxtError
 from prototxt_tools.text import tokens
 from prototxt_tools.text.tree import Field, Message, Scalar, Source
@@ -87,10 +86,10 @@ class Document:
         """
         if isinstance(text, bytes):
             text = text.decode("utf-8", "surrogateescape")
-        if len(text) > MAX_BYTES:
-            raise PrototxtError(
-                f"{len(text) >> 20} MB of text is not a net definition "
-                f"(at most {MAX_BYTES >> 20} MB are read)", path)
+        limit = files.byte_limit(MAX_BYTES)
+        if len(text) > limit:
+            raise PrototxtError(f"{len(text) >> 20} MB of text is not a net definition (at most "
+                                f"{limit >> 20} MB are read)", path)
         if sum(map(text.count, ":{<,")) > MAX_FIELDS:
             raise PrototxtError(
                 f"a text with more than {MAX_FIELDS} fields is not a net definition", path
@@ -106,16 +105,13 @@ class Document:
         """Read a prototxt file; raises PrototxtError as ``parse`` does, and if it cannot be
         opened."""
         path = str(path)
-        try:
-            with io.open(path, "rb") as file:
-                data = file.read(MAX_BYTES + 1)
-                size = os.fstat(file.fileno()).st_size
-        except OSError as error:
-            raise PrototxtError(f"cannot be read: {error.strerror}", path) from error
-        if len(data) > MAX_BYTES:
+        limit = files.byte_limit(MAX_BYTES)
+        with files.open_regular(path, PrototxtError) as file:
+            size = os.fstat(file.fileno()).st_size
+            data = file.read(limit + 1)
+        if len(data) > limit:
             raise PrototxtError(
-                f"{size >> 20} MB is too large for a net definition; is it a weights file?", path
-            )
+                f"{size >> 20} MB is too large for a net definition; is it a weights file?", path)
         return cls.parse(data, path)
 
     def text(self) -> str:

@@ -22,7 +22,7 @@ import numpy as np
 
 from prototxt_tools import signatures
 from prototxt_tools.errors import WeightsError
-from prototxt_tools.files import Path, replacing
+from prototxt_tools.files import Path, open_regular, replacing
 from prototxt_tools.weights import caffemodel, hdf5
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
@@ -224,7 +224,7 @@ def read_mean(path: Path) -> np.ndarray:
 def _map(path: str) -> Data:
     """The bytes of a file, mapped; writing to them changes a private copy."""
     try:
-        with open(path, "rb") as file:
+        with open_regular(path, WeightsError) as file:
             if os.fstat(file.fileno()).st_size == 0:
                 raise WeightsError(f"{path}: the file is empty", subject=path)
             data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)

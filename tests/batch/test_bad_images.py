@@ -149,6 +149,6 @@ def test_16_bit_values_are_rounded_to_the_nearest_of_8():
 
 
 def test_what_cannot_be_read_is_said_in_one_sentence(tmp_path):
-    for path, message in ((tmp_path, "a folder, not an image"), (tmp_path / "x", "no such file")):
+    for path, message in ((tmp_path, "a folder, not a file"), (tmp_path / "x", "no such file")):
         with pytest.raises(InputError, match="^" + str(path) + ": " + message + "$"):
             storage.read(str(path))

@@ -2,23 +2,29 @@
 
 import os
 import pathlib
+import random
 import shutil
 import subprocess
 import sys
+import time
 
 import pytest
-from processes import kill, wait_for
+from processes import family, kill, wait_for
 from tables import plan_of, table
 
 DIGITS = pathlib.Path(__file__).resolve().parents[2] / "models" / "digits"
+# 5,000 images and 25 kills by hand; few here, since each start takes seconds.
+IMAGES = int(os.environ.get("BATCH_IMAGES", "18"))
+KILLS = int(os.environ.get("BATCH_KILLS", "1"))
+LONGEST = 240 + IMAGES
 
 
 @pytest.fixture
 def source(tmp_path):
-    """A list of 18 images, of which one is missing."""
+    """A list of images, of which one is missing."""
     pytest.importorskip("torch", reason="torch is not installed here")
     scenes = sorted((DIGITS / "scenes").glob("*.png"))
-    names = [str(scenes[index % len(scenes)]) for index in range(18)]
+    names = [str(scenes[index % len(scenes)]) for index in range(IMAGES)]
     names[5] = "missing.png"
     path = tmp_path / "list.txt"
     path.write_text("\n".join(names) + "\n")
@@ -33,14 +39,26 @@ def start(source, output):
 
 
 def finish(source, output):
-    assert start(source, output).wait(timeout=240) == 1  # one image is missing
+    assert start(source, output).wait(timeout=LONGEST) == 1  # one image is missing
 
 
 def test_killed_or_not_every_bit_is_the_same(source, tmp_path):
     finish(source, tmp_path / "reference")
-    process = start(source, tmp_path / "out")
-    parts = tmp_path / "out" / "parts"
-    wait_for(lambda: parts.exists() and list(parts.glob("part-*")), 240)
+    parts, rng = tmp_path / "out" / "parts", random.Random(KILLS)
+
+    def count():
+        return len(list(parts.glob("part-*"))) if parts.exists() else 0
+
+    process, total = start(source, tmp_path / "out"), -(-IMAGES // 8)
+    for number in range(1, KILLS + 1):
+        wait_for(lambda least=total * number // (KILLS + 2): count() >= max(1, least), LONGEST)
+        time.sleep(rng.uniform(0, 0.5) if KILLS > 1 else 0)
+        # The run itself, its net or a decoder.
+        victim = rng.choice(family(process.pid)) if KILLS > 1 else process.pid
+        kill(victim)
+        if victim == process.pid:
+            process.wait()
+            process = start(source, tmp_path / "out")
     kill(process.pid)
     process.wait()
     finish(source, tmp_path / "out")

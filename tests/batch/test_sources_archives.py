@@ -121,7 +121,7 @@ def test_hdf5_that_would_take_gigabytes_is_refused(tmp_path):
     with library.File(str(tmp_path / "a.h5"), "w") as file:
         file.create_dataset("images", shape=(2, 40000, 40000, 3), dtype="u1",
                             chunks=(1, 40, 40, 3), compression="gzip")
-    with pytest.raises(InputError, match="takes 4800000000 bytes, more than the limit"):
+    with pytest.raises(InputError, match="takes 4800000000 bytes, more than the"):
         items(tmp_path / "a.h5")
 
 

@@ -4,7 +4,7 @@ import os
 import stat
 from typing import IO, Callable, Dict, Iterator, Optional, Sequence
 
-from caffe_gradcam.batch.sources import archives, files, hdf5, kinds, tables
+from caffe_gradcam.batch.sources import archives, files, hdf5, kinds, lmdb, tables
 from caffe_gradcam.batch.sources.item import Item
 from caffe_gradcam.batch.storage import is_url
 from prototxt_tools.errors import InputError
@@ -77,8 +77,8 @@ def is_table(source: str) -> bool:
 
 
 def _folder(path: str, class_names: Optional[Sequence[str]]) -> Iterator[Item]:
-    if archives.is_lmdb(path):
-        return archives.lmdb(path)
+    if lmdb.is_lmdb(path):
+        return lmdb.items(path)
     if archives.is_leveldb(path):
         raise InputError(f"{path}: this is a LevelDB; convert it to LMDB (convert_imageset "
                          "--backend lmdb)", path)
@@ -98,8 +98,8 @@ def _file(source: str, root: Optional[str], class_names: Optional[Sequence[str]]
         if not stat.S_ISFIFO(os.stat(path).st_mode):
             raise InputError(f"{path}: neither a file nor a folder nor a pipe", path)
         return files.text_list(path, root)  # Such as the shell's <(command).
-    if archives.is_lmdb(path):
-        return archives.lmdb(path)
+    if lmdb.is_lmdb(path):
+        return lmdb.items(path)
     start = kinds.read_start(path)
     if start.startswith(kinds.HDF5_START):
         return hdf5.hdf5(path, dataset)

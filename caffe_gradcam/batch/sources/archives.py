@@ -1,115 +1,27 @@
-"""Many images in one file: LMDBs of Caffe's Datums, tars in WebDataset's form."""
+"""Many images in one file: tars in WebDataset's form."""
 
 import dataclasses
-import itertools
 import json
 import os
 import re
 import tarfile
-from multiprocessing.connection import Connection
 from typing import Any, Dict, Iterator, List, Tuple
 
 from caffe_gradcam.batch.sources.files import open_stream
 from caffe_gradcam.batch.sources.item import Item, from_columns, unusable
-from caffe_gradcam.processes.child import Child
-from prototxt_tools.errors import InputError, Outcome
+from prototxt_tools.errors import InputError
 
 _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 _NOTES = (".cls", ".json")
 _LONGEST_NOTE = 1 << 20
-# Keys of an LMDB that are sent at once.
-_KEYS = 1000
 # Texts and arrays that WebDataset's writers put beside an image.
 _NO_IMAGES = re.compile(r"\.(txt|cls\d*|json|npy|npz|pth|pyd|pickle|pkl|id|index|seg\.png)$")
-
-
-def is_lmdb(path: str) -> bool:
-    """Whether a folder, or a file, is an LMDB."""
-    return os.path.isfile(os.path.join(path, "data.mdb")) or path.endswith((".mdb", ".lmdb"))
 
 
 def is_leveldb(path: str) -> bool:
     """Whether a folder is a LevelDB, Caffe's other kind of database."""
     return os.path.isfile(os.path.join(path, "CURRENT")) and any(
         name.startswith("MANIFEST-") for name in os.listdir(path))
-
-
-def open_lmdb(path: str) -> Any:
-    """The environment of an LMDB, read-only."""
-    try:
-        import lmdb as library
-    except ImportError:
-        raise InputError(f"{path}: LMDBs need the package lmdb; pip install lmdb", path) from None
-    try:
-        environment = library.open(path, readonly=True, lock=False, readahead=False,
-                                   subdir=os.path.isdir(path))
-        needed = (environment.info()["last_pgno"] + 1) * environment.stat()["psize"]
-    except library.Error as error:
-        raise InputError(f"{path}: this LMDB cannot be read: {error}", path) from None
-    file_path = os.path.join(path, "data.mdb") if os.path.isdir(path) else path
-    size = os.path.getsize(file_path)
-    if size < needed:
-        # Reading a page beyond the end of the file would kill the process.
-        environment.close()
-        raise InputError(f"{file_path}: cut short: {size} bytes of {needed}; copy it again", path)
-    return environment
-
-
-def lmdb(path: str) -> Iterator[Item]:
-    """The keys of an LMDB, in its own order; labels come with the Datums.
-
-    Another process reads them, which a damaged file may kill.
-    """
-    child = Child("caffe_gradcam.batch.sources.archives:send_keys", (path,), "LMDB reader")
-    try:
-        while True:
-            try:
-                outcome = child.pipe.recv()
-            except (EOFError, OSError):
-                death = child.kill()
-                words = death.words if death else "its process ended"
-                raise InputError(f"{path}: this LMDB is damaged: {words}; copy it again",
-                                 path) from None
-            keys = outcome.unwrap()
-            if not keys:
-                return
-            for key in keys:
-                name = key.decode("utf-8", "backslashreplace")
-                yield Item.of(os.path.join(path, name), id=name, archive=path,
-                              position=("lmdb", key.hex()))
-    finally:
-        child.kill()
-
-
-def send_keys(pipe: Connection, path: str) -> None:
-    """Send outcomes with lists of an LMDB's keys, the last one empty or an error."""
-    try:
-        with open_lmdb(path) as environment:
-            _send_keys(pipe, environment, path)
-    except InputError as error:
-        pipe.send(Outcome(error=error))
-    else:
-        pipe.send(Outcome([]))
-
-
-def _send_keys(pipe: Connection, environment: Any, path: str) -> None:
-    import lmdb as library
-
-    try:
-        left = environment.stat()["entries"]
-        with environment.begin() as transaction:
-            keys = transaction.cursor().iternext(values=False)
-            while True:
-                group = list(itertools.islice(keys, _KEYS))
-                left -= len(group)
-                if left < 0:  # Pages that lead back to themselves would never end.
-                    raise InputError(f"{path}: this LMDB is damaged: it has more keys than it "
-                                     "counts; copy it again", path)
-                if not group:
-                    return
-                pipe.send(Outcome(group))
-    except library.Error as error:
-        raise InputError(f"{path}: this LMDB cannot be read: {error}", path) from None
 
 
 def tars(source: str) -> Iterator[Item]:

@@ -1,17 +1,20 @@
 """Folders and plain lists of image files."""
 
 import glob as glob_module
+import io
 import logging
 import os
 import posixpath
 import re
+import stat
 import sys
 from typing import IO, Any, Dict, Iterator, List, Optional, Sequence, Set, Tuple
 
 from caffe_gradcam.batch.sources.item import Item, to_label
 from caffe_gradcam.batch.sources.kinds import has_image_name, is_image_file
-from caffe_gradcam.batch.storage import file_system, is_url, reason
+from caffe_gradcam.batch.storage import file_system, is_url, local_path, reason
 from prototxt_tools.errors import InputError, Outcome
+from prototxt_tools.files import byte_limit, open_regular
 
 _LABELLED = re.compile(r"(.*\S)\s+(-?\d+)$", re.DOTALL)
 _LONGEST_LINE = 1 << 22
@@ -163,7 +166,7 @@ def missing(source: str) -> InputError:
 
 def lines(path: str) -> Iterator[str]:
     """The lines of a text file or URL that are not empty, decoded as file names are."""
-    with open_stream(path) as stream:
+    with open_stream(path, pipes=True) as stream:
         for line in _lines(stream, path):
             text = os.fsdecode(line).strip("\r\n \t")
             if text:
@@ -171,29 +174,84 @@ def lines(path: str) -> Iterator[str]:
 
 
 def _lines(stream: IO[bytes], name: str) -> Iterator[bytes]:
-    number = 0
+    number, longest = 0, byte_limit(_LONGEST_LINE)
     while True:
-        line = stream.readline(_LONGEST_LINE)
+        line = stream.readline(longest)
         if not line:
             return
         number += 1
-        if len(line) >= _LONGEST_LINE:
-            raise InputError(f"{name}: line {number} is longer than {_LONGEST_LINE} bytes, so this "
-                             "is not a list of images", name)
+        if len(line) >= longest:
+            raise InputError(f"{name}: line {number} is longer than {longest} bytes, so this is "
+                             "not a list of images", name)
         yield line
 
 
-def open_stream(path: str) -> IO[bytes]:
-    """A file or a URL, opened to read bytes."""
+def open_stream(path: str, pipes: bool = False) -> IO[bytes]:
+    """A regular file or a URL, opened to read bytes.
+
+    Parameters
+    ----------
+    path : str
+    pipes : bool
+        Whether it may also be a pipe that somebody writes to, such as the shell's ``<(command)``.
+
+    Raises
+    ------
+    InputError
+        It cannot be read, or is another kind of file.
+    """
+    path = local_path(path)
+    if not is_url(path):
+        return _open_pipe(path) if pipes and _is_pipe(path) else open_regular(path)
     try:
-        if is_url(path):
-            system, inner = file_system(path)
-            return system.open(inner, "rb")
-        return open(path, "rb")
+        system, inner = file_system(path)
+        return system.open(inner, "rb")
     except FileNotFoundError:
         raise InputError(f"{path}: no such file", path) from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {reason(error)}", path) from None
+
+
+def _is_pipe(path: str) -> bool:
+    try:
+        return stat.S_ISFIFO(os.stat(path).st_mode)
+    except (OSError, ValueError):
+        return False
+
+
+def _open_pipe(path: str) -> IO[bytes]:
+    """A pipe; an InputError where nobody writes to it, for which opening would wait for ever."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        start = os.read(descriptor, 1)
+    except BlockingIOError:  # The writer has not begun.
+        start = None
+    if start == b"":
+        os.close(descriptor)
+        raise InputError(f"{path}: a pipe that nobody writes to", path)
+    os.set_blocking(descriptor, True)
+    return io.BufferedReader(_Continued(start or b"", descriptor))
+
+
+class _Continued(io.RawIOBase):
+    """A pipe of which the first bytes have been read."""
+
+    def __init__(self, start: bytes, descriptor: int) -> None:
+        super().__init__()
+        self._start, self._descriptor = start, descriptor
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data, self._start = self._start or os.read(self._descriptor, len(buffer)), b""
+        buffer[:len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        if not self.closed:
+            os.close(self._descriptor)
+        super().close()
 
 
 def resolve(name: str, table: str, root: Optional[str]) -> str:

@@ -7,6 +7,7 @@ import numpy as np
 
 from caffe_gradcam.batch.sources.item import Item, Label
 from prototxt_tools.errors import InputError
+from prototxt_tools.files import byte_limit, too_long
 
 # What an HDF5 file may call its images and their true labels, the usual names first.
 _IMAGES = ("images", "image", "data", "x")
@@ -138,9 +139,10 @@ def _checked(dataset: Any, path: str, name: str) -> Any:
                          "gzip", path)
     sizes = [int(np.prod(dataset.shape[1:], dtype=np.float64))]
     sizes += [int(np.prod(dataset.chunks, dtype=np.float64))] if dataset.chunks else []
-    if max(sizes) > _MOST_BYTES:
-        raise InputError(f"{path}: an image or a chunk of {name} takes {max(sizes)} bytes, more "
-                         f"than the limit of {_MOST_BYTES}", path)
+    limit = byte_limit(_MOST_BYTES)
+    if max(sizes) > limit:
+        raise InputError(f"{path}: an image or a chunk of {name} takes "
+                         f"{too_long(max(sizes), limit)}", path)
     return dataset
 
 

@@ -4,8 +4,8 @@ import os
 import re
 from typing import Optional, Tuple
 
-from caffe_gradcam.batch.storage import reason
 from prototxt_tools.errors import InputError
+from prototxt_tools.files import open_regular
 
 # What OpenCV reads.
 IMAGE_EXTENSIONS = frozenset((
@@ -80,11 +80,8 @@ def is_image_file(path: str) -> bool:
 
 def read_start(path: str, size: int = HEAD) -> bytes:
     """The first bytes of a local file; raises InputError where it cannot be read."""
-    try:
-        with open(path, "rb") as file:
-            return file.read(size)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {reason(error)}", path) from None
+    with open_regular(path) as file:
+        return file.read(size)
 
 
 def stranger(path: str, start: bytes) -> Optional[InputError]:

@@ -2,13 +2,12 @@
 
 import hashlib
 from dataclasses import dataclass
-from typing import Any, Dict, Mapping, Optional, Sequence, Tuple, Union
+from typing import Dict, Mapping, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
 from caffe_gradcam.batch import storage
-from caffe_gradcam.batch.sources import hdf5
-from caffe_gradcam.batch.sources.archives import open_lmdb
+from caffe_gradcam.batch.sources import hdf5, lmdb
 from caffe_gradcam.batch.sources.item import Item
 from caffe_gradcam.model import images
 from caffe_gradcam.model.arrays import Image
@@ -20,8 +19,6 @@ MOST_BYTES = 1 << 28
 MOST_PIXELS = 1 << 26
 
 Inputs = Optional[Mapping[str, Preprocessing]]
-
-_environments: Dict[str, Any] = {}
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,10 +159,7 @@ def cut(image: "np.ndarray", box: Sequence[float]) -> Tuple["np.ndarray", Tuple[
 def _from_lmdb(item: Item, archive: str, key: str) -> Fetched:
     from prototxt_tools.net import schema
 
-    if archive not in _environments:
-        _environments[archive] = open_lmdb(archive)
-    with _environments[archive].begin() as transaction:
-        value = transaction.get(bytes.fromhex(key))
+    value = lmdb.read(archive, bytes.fromhex(key))
     if value is None:
         raise InputError(f"{item.path}: no longer in the LMDB", item.path)
     datum = schema.new("Datum")

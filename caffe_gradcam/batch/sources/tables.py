@@ -18,8 +18,8 @@ _READ = tuple(name for name in COLUMNS if name != "image")
 
 def csv(path: str, root: Optional[str] = None, inputs: Sequence[str] = ()) -> Iterator[Item]:
     """A table with a line of column names, separated by commas, or in a .tsv by tabs."""
-    stream = io.TextIOWrapper(open_stream(path), "utf-8-sig", "surrogateescape", newline="")
-    with stream as file:
+    stream = open_stream(path, pipes=True)
+    with io.TextIOWrapper(stream, "utf-8-sig", "surrogateescape", newline="") as file:
         reader = csv_module.DictReader(
             file, dialect="excel-tab" if path.lower().endswith(".tsv") else "excel")
         for row, row_name in _csv_rows(reader, path, inputs):
