@@ -59,6 +59,12 @@ class Asking:
         Ask for the class's probability instead of its score.
     counterfactual : bool
         Ask what speaks against the class.
+    caption : bool
+        Describe the image in words, and ask about each word: see ``explaining.captions``.
+    sentence : str, optional
+        Ask about each word of this sentence instead of the net's own.
+    beam : int, optional
+        How many sentences are followed at a time to find the net's own.
     """
 
     classes: Tuple[str, ...] = ()
@@ -68,6 +74,14 @@ class Asking:
     cosine: bool = False
     probability: bool = False
     counterfactual: bool = False
+    caption: bool = False
+    sentence: Optional[str] = None
+    beam: Optional[int] = None
+
+    @property
+    def is_caption(self) -> bool:
+        """Whether it is about the words of a sentence."""
+        return self.caption or self.sentence is not None
 
 
 class Asker:
@@ -92,6 +106,9 @@ class Asker:
 
     def __init__(self, asking: Asking, model: "LoadedModel",
                  score_blob: Optional[ScoreBlob] = None) -> None:
+        if asking.is_caption:
+            raise QuestionError("the words of a caption are explained by `caffe-gradcam explain` "
+                                "or Model.caption, image by image", "--caption")
         self._asking, self._model = asking, model
         self._region: Optional[Region] = None
         if asking.at is not None:

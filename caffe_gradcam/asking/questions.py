@@ -3,62 +3,16 @@
 For one image, a question resolves to seeds: see ``caffe_gradcam.asking.seeds``.
 """
 
-import dataclasses
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple, Union
+from typing import Any, Dict, Iterable, List, Tuple, Union
 
 import numpy as np
 
-from caffe_gradcam.asking.seeds import (
-    Likeness,
-    Linear,
-    Seed,
-    TwoSided,
-    opposite,
-    score_vectors,
-    sides,
-    to_probabilities,
-)
+from caffe_gradcam.asking.context import Context, ranking
+from caffe_gradcam.asking.seeds import Likeness, Seed, opposite, to_probabilities
 from caffe_gradcam.model.geometry import Region
+from caffe_gradcam.model.layouts import OUTPUTS
 from prototxt_tools.errors import QuestionError
-
-
-@dataclass(frozen=True, eq=False)
-class Context:
-    """What a question is resolved against: one image's scores.
-
-    Attributes
-    ----------
-    scores : numpy.ndarray
-        K, or K x h x w for a dense score map.
-    link : str
-        "softmax", "sigmoid" or "none": what makes probabilities of them.
-    class_name : callable
-        Class index -> str or None.
-    cells_of : callable
-        Region of the image -> h x w weights with sum 1.
-    two_sided : bool
-        Whether K is 1 and the score tells two classes apart: it speaks for class 1, and its
-        negative for class 0.
-    """
-
-    scores: np.ndarray
-    link: str
-    class_name: Callable[[int], Optional[str]]
-    cells_of: Callable[[Region], np.ndarray]
-    two_sided: bool = False
-
-    @property
-    def class_scores(self) -> np.ndarray:
-        """One score per class."""
-        blob = self.scores[np.newaxis]
-        of_classes: np.ndarray = score_vectors(sides(blob) if self.two_sided else blob)[0]
-        return of_classes
-
-    def seed(self, text: str, class_index: Optional[int], weights: Dict[int, float]) -> Seed:
-        """The sum of the scores of some classes, each with its factor."""
-        linear = Linear(text, class_index, weights)
-        return TwoSided(linear) if self.two_sided else linear
 
 
 class Question:
@@ -76,13 +30,17 @@ class Class(Question):
     index: int
 
     def resolve(self, context: Context) -> List[Seed]:
-        index = _checked_class(self.index, len(context.class_scores))
+        index = _checked_class(self.index, context)
         return [context.seed(_class_text(index, context), index, {index: 1.0})]
 
 
 @dataclass(frozen=True)
 class Top(Question):
-    """The ``count`` classes with the highest scores, one by one."""
+    """The ``count`` classes with the highest scores, one by one.
+
+    Where each step, prior or region of interest has scores of its own, these are the likeliest
+    pairs of a class and a step.
+    """
 
     count: int
 
@@ -90,8 +48,8 @@ class Top(Question):
         _check_count("Top", self.count)
 
     def resolve(self, context: Context) -> List[Seed]:
-        best = ranking(context.class_scores)[:self.count]
-        return [seed for index in best for seed in Class(index).resolve(context)]
+        return [seed for index, at_best in context.best(self.count)
+                for seed in Class(index).resolve(at_best)]
 
 
 @dataclass(frozen=True)
@@ -104,6 +62,7 @@ class Weighted(Question):
         _check_count("Weighted", self.count)
 
     def resolve(self, context: Context) -> List[Seed]:
+        (_, context), = context.best(1)
         scores = context.class_scores
         link = "softmax" if context.link == "none" else context.link
         probabilities = to_probabilities(scores, link)
@@ -131,7 +90,7 @@ class Sum(Question):
     def resolve(self, context: Context) -> List[Seed]:
         texts: Dict[bool, List[str]] = {True: [], False: []}
         for index, factor in self.weights:
-            _checked_class(index, len(context.class_scores))
+            _checked_class(index, context)
             texts[factor > 0].append(_class_text(index, context))
         text = " versus ".join(" + ".join(texts[side]) for side in (True, False) if texts[side])
         return [context.seed(text, None, dict(self.weights))]
@@ -182,18 +141,40 @@ class At(Question):
             object.__setattr__(self, "region", tuple(self.region))
 
     def resolve(self, context: Context) -> List[Seed]:
-        if context.scores.ndim != 3:
-            raise QuestionError(
-                "the net gives one score per class, not a map of scores, so it cannot be asked "
-                "about a region; cut the region out of the image instead")
         if isinstance(self.of, Like):
             raise QuestionError("likeness compares the whole score blob, not a region of it")
-        cells = context.cells_of(self.region)
-        local = dataclasses.replace(context, scores=np.tensordot(context.scores, cells, 2))
         region_text = "the mask"
         if isinstance(self.region, tuple):
             region_text = ",".join(f"{number:g}" for number in self.region)
-        return [seed.within(cells, region_text) for seed in as_question(self.of).resolve(local)]
+        return as_question(self.of).resolve(context.at_region(self.region, region_text))
+
+
+@dataclass(frozen=True)
+class AtIndex(Question):
+    """A question about one step, prior or region of interest.
+
+    Attributes
+    ----------
+    of : int or Question
+    axis : str
+        "step", "prior", "roi" or another axis of ``ScoreLayout.indexed``.
+    index : int
+        Counted from 0.
+    """
+
+    of: Union[int, Question]
+    axis: str
+    index: int
+
+    def __post_init__(self) -> None:
+        if not _is_whole(self.index):
+            raise QuestionError(f"a {self.axis} is a whole number, counted from 0, not "
+                                f"{self.index!r}")
+
+    def resolve(self, context: Context) -> List[Seed]:
+        if isinstance(self.of, Like):
+            raise QuestionError("likeness compares the whole score blob, not a part of it")
+        return as_question(self.of).resolve(context.at_index(self.axis, int(self.index)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -268,21 +249,26 @@ def as_question(value: Any) -> Question:
         f"({type(value).__name__})")
 
 
-def ranking(scores: np.ndarray) -> List[int]:
-    """All classes, the highest score first; of equal scores, the lower index first."""
-    return [int(index) for index in np.argsort(-scores, kind="mergesort")]
-
-
 def _class_text(index: int, context: Context) -> str:
-    """``281 tabby, tabby cat``, or the index alone."""
+    """``281 tabby, tabby cat``, or the index alone; of other numbers than classes ``output 3``."""
     class_name = context.class_name(index)
+    if context.layout.kind == OUTPUTS:
+        return f"output {index} {class_name}" if class_name else f"output {index}"
     return f"{index} {class_name}" if class_name else str(index)
 
 
-def _checked_class(index: int, count: int) -> int:
+def _checked_class(index: int, context: Context) -> int:
+    count = 2 if context.two_sided else len(context.scores)
     if not _is_whole(index) or not 0 <= index < count:
-        raise QuestionError(f"there is no class {index}; the net's classes are 0 to {count - 1}")
+        raise no_class(index, count, context.layout.noun)
     return int(index)
+
+
+def no_class(index: object, count: int, noun: str = "class") -> QuestionError:
+    """The error for a class, or an output, that a net does not have."""
+    plural = {"class": "classes"}.get(noun, noun + "s")
+    return QuestionError(f"there is no {noun} {index}; the net's {plural} are 0 to {count - 1}",
+                         str(index))
 
 
 def _check_count(question: str, count: int) -> None:

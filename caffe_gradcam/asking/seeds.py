@@ -4,11 +4,13 @@ The gradient of a seed is what a backward pass starts from; its value is what me
 run the net again.
 """
 
-import dataclasses
 from dataclasses import dataclass
-from typing import Mapping, Optional
+from typing import Mapping, Optional, Tuple
 
 import numpy as np
+
+# The index along each position axis that was picked: (("step", 3),).
+Position = Tuple[Tuple[str, int], ...]
 
 
 class Seed:
@@ -20,10 +22,13 @@ class Seed:
         The question in words.
     class_index : int or None
         The one class that it is about, if there is one.
+    position : tuple of (str, int)
+        The index along each axis of positions that was picked: (("step", 3),).
     """
 
     text: str
     class_index: Optional[int]
+    position: Position
 
     def values(self, scores: np.ndarray) -> np.ndarray:
         """The value for each row of a batch.
@@ -31,7 +36,7 @@ class Seed:
         Parameters
         ----------
         scores : numpy.ndarray
-            M x K [x h x w].
+            M x K [x positions].
 
         Returns
         -------
@@ -46,24 +51,12 @@ class Seed:
         Parameters
         ----------
         scores : numpy.ndarray
-            M x K [x h x w].
+            M x K [x positions].
 
         Returns
         -------
         numpy.ndarray
             Of the same shape, float32.
-        """
-        raise NotImplementedError
-
-    def within(self, cells: np.ndarray, region_text: str) -> "Seed":
-        """The same in one region of a score map only.
-
-        Parameters
-        ----------
-        cells : numpy.ndarray
-            h x w weights with sum 1.
-        region_text : str
-            The region in words.
         """
         raise NotImplementedError
 
@@ -81,13 +74,14 @@ class Linear(Seed):
     weights : dict
         Class -> factor.
     cells : numpy.ndarray or None
-        h x w weights with sum 1 over the positions of a dense score map; None: all alike.
+        Weights with sum 1 over the positions; None: all alike.
     """
 
     text: str
     class_index: Optional[int]
     weights: Mapping[int, float]
     cells: Optional[np.ndarray] = None
+    position: Position = ()
 
     def values(self, scores: np.ndarray) -> np.ndarray:
         by_position = _by_position(scores)
@@ -101,12 +95,10 @@ class Linear(Seed):
             _by_position(slopes)[:, index] = factor * _cell_weights(self.cells, scores)
         return slopes
 
-    def within(self, cells: np.ndarray, region_text: str) -> Seed:
-        return dataclasses.replace(self, text=f"{self.text} at {region_text}", cells=cells)
-
     def likelihood(self, link: str) -> Seed:
         assert self.class_index is not None
-        return Likelihood("probability of " + self.text, self.class_index, link, self.cells)
+        return Likelihood("probability of " + self.text, self.class_index, link, self.cells,
+                          self.position)
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,6 +113,7 @@ class Likelihood(Seed):
     class_index: int
     link: str
     cells: Optional[np.ndarray] = None
+    position: Position = ()
 
     def values(self, scores: np.ndarray) -> np.ndarray:
         probabilities = self._probabilities(scores)[:, self.class_index]
@@ -139,9 +132,6 @@ class Likelihood(Seed):
         slopes = slopes * _cell_weights(self.cells, scores)
         return slopes.astype(np.float32).reshape(scores.shape)
 
-    def within(self, cells: np.ndarray, region_text: str) -> Seed:
-        return dataclasses.replace(self, text=f"{self.text} at {region_text}", cells=cells)
-
     def likelihood(self, link: str) -> Seed:
         return self
 
@@ -159,6 +149,7 @@ class Likeness(Seed):
     reference: np.ndarray
     cosine: bool
     class_index: Optional[int] = None
+    position: Position = ()
 
     def values(self, scores: np.ndarray) -> np.ndarray:
         flat = _flat(scores)
@@ -193,14 +184,16 @@ class Opposite(Seed):
         """The one class that it is about, if there is one."""
         return self.of.class_index
 
+    @property
+    def position(self) -> Position:  # type: ignore[override]  # read only here
+        """The index along each axis of positions that was picked."""
+        return self.of.position
+
     def values(self, scores: np.ndarray) -> np.ndarray:
         return -self.of.values(scores)
 
     def gradients(self, scores: np.ndarray) -> np.ndarray:
         return -self.of.gradients(scores)
-
-    def within(self, cells: np.ndarray, region_text: str) -> Seed:
-        return opposite(self.of.within(cells, region_text))
 
     def likelihood(self, link: str) -> Seed:
         return opposite(self.of.likelihood(link))
@@ -228,6 +221,11 @@ class TwoSided(Seed):
         """The one class that it is about, if there is one."""
         return self.of.class_index
 
+    @property
+    def position(self) -> Position:  # type: ignore[override]  # read only here
+        """The index along each axis of positions that was picked."""
+        return self.of.position
+
     def values(self, scores: np.ndarray) -> np.ndarray:
         return self.of.values(sides(scores))
 
@@ -235,9 +233,6 @@ class TwoSided(Seed):
         slopes = self.of.gradients(sides(scores))
         difference: np.ndarray = slopes[:, 1] - slopes[:, 0]
         return difference.reshape(scores.shape)
-
-    def within(self, cells: np.ndarray, region_text: str) -> Seed:
-        return TwoSided(self.of.within(cells, region_text))
 
     def likelihood(self, link: str) -> Seed:
         return TwoSided(self.of.likelihood(link))
@@ -251,7 +246,7 @@ def sides(blob: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     blob : numpy.ndarray
-        N x 1 [x h x w].
+        N x 1 [x positions].
 
     Returns
     -------
@@ -273,7 +268,7 @@ def score_vectors(blob: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     blob : numpy.ndarray
-        N x K [x h x w].
+        N x K [x positions].
 
     Returns
     -------
@@ -319,7 +314,7 @@ def _lengths(rows: np.ndarray) -> np.ndarray:
 
 
 def _cell_weights(cells: Optional[np.ndarray], scores: np.ndarray) -> np.ndarray:
-    """The weights of the positions of a score map, with sum 1."""
+    """The weights of the positions, with sum 1."""
     positions = _by_position(scores).shape[2]
     if cells is None:
         return np.full(positions, 1.0 / positions)

@@ -10,8 +10,9 @@ from caffe_gradcam.doctor.findings import Finding, error, fine, note, warning
 from caffe_gradcam.engines.contract import Engine
 from caffe_gradcam.engines.opening import open_engine
 from caffe_gradcam.engines.running import NetToRun, Running
+from caffe_gradcam.explaining.grouping import stacked
 from caffe_gradcam.model.model import LoadedModel
-from caffe_gradcam.model.preprocess import Preprocessing, prepare
+from caffe_gradcam.model.preprocess import BANDS, Preprocessing, prepare
 from prototxt_tools import layers
 from prototxt_tools import weights as weight_files
 from prototxt_tools.errors import InputError
@@ -53,14 +54,17 @@ class Case:
                ) -> Dict[str, np.ndarray]:
         """Input blob -> the images, prepared as the model says or otherwise."""
         chosen = preprocessings or self.model.inputs
-        prepared = [prepare(image, chosen) for image in self.images]
-        return {name: np.concatenate([entry.blobs[name] for entry in prepared])
-                for name in chosen}
+        arrays = {blob: spec.or_zeros() for blob, spec in self.model.arrays.items()}
+        images = self.images if self.model.items_share else self.images[:1]
+        prepared = [prepare({name: _shown(image, values) for name, values in chosen.items()},
+                            chosen, arrays) for image in images]
+        return self.model.net_inputs(stacked(prepared, self.model))
 
     def scores(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
         """N x K scores of prepared images."""
         with np.errstate(all="ignore"):
-            return score_vectors(self.engine.forward(inputs, [self.model.score])[self.model.score])
+            blob = self.engine.forward(inputs, [self.model.score])[self.model.score]
+        return score_vectors(self.model.layout.rows(blob))
 
 
 def opened(model: LoadedModel, kind: str, device: str) -> Engine:
@@ -73,6 +77,17 @@ def made_up() -> np.ndarray:
     """An image for those who give none: coloured noise, the same each time."""
     small = np.random.RandomState(0).randint(0, 256, (24, 24, 3)).astype(np.uint8)
     return small.repeat(12, axis=0).repeat(12, axis=1)
+
+
+def _shown(image: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
+    """An image, with its colours over and over for inputs of more channels, in their size."""
+    if preprocessing.channel_order != BANDS:
+        return image
+    rows, columns = (np.arange(size) % length
+                     for size, length in zip(preprocessing.size, image.shape))
+    channels = np.arange(preprocessing.channels) % image.shape[2]
+    bands: np.ndarray = image[np.ix_(rows, columns, channels)]
+    return bands
 
 
 def examine(case: Case) -> Tuple[List[Finding], bool]:
@@ -89,7 +104,7 @@ def examine(case: Case) -> Tuple[List[Finding], bool]:
     findings = infinite(case.model, blobs)
     if findings:
         return findings, False
-    scores = score_vectors(blobs[case.model.score])
+    scores = score_vectors(case.model.layout.rows(blobs[case.model.score]))
     findings = saturated(case.model, scores)
     findings += gradients(case, inputs, scores, blobs)
     return findings, True
@@ -145,7 +160,7 @@ def gradients(case: Case, inputs: Dict[str, np.ndarray], scores: np.ndarray,
               blobs: Dict[str, np.ndarray]) -> List[Finding]:
     """Whether gradients reach the layers, and why not."""
     model = case.model
-    seed = _one_hot(blobs[model.score].shape, scores.argmax(axis=1))
+    seed = _one_hot(model, blobs[model.score], scores.argmax(axis=1))
     case.engine.forward(inputs, [model.score])
     slopes = case.engine.backward(model.score, seed, model.layers)
     findings = []
@@ -168,12 +183,11 @@ def gradients(case: Case, inputs: Dict[str, np.ndarray], scores: np.ndarray,
     return findings
 
 
-def _one_hot(shape: Tuple[int, ...], classes: np.ndarray) -> np.ndarray:
+def _one_hot(model: LoadedModel, blob: np.ndarray, classes: np.ndarray) -> np.ndarray:
     """The top diff of a score blob: 1 for one class of each row, at all its positions."""
-    seed = np.zeros(shape, np.float32)
-    by_class = seed.reshape(shape[0], shape[1] if len(shape) > 1 else 1, -1)
-    by_class[np.arange(shape[0]), classes] = 1
-    return seed
+    rows = np.zeros_like(model.layout.rows(blob), np.float32)
+    rows[np.arange(len(rows)), classes] = 1
+    return model.layout.to_blob(rows, blob.shape)
 
 
 def _cause(case: Case, blobs: Dict[str, np.ndarray], target: str) -> str:
@@ -261,7 +275,7 @@ def _answers(engine: Engine, model: LoadedModel,
              inputs: Dict[str, np.ndarray]) -> Dict[str, np.ndarray]:
     """Scores, and gradients at the layers, of all images."""
     blob = engine.forward(inputs, [model.score])[model.score]
-    seed = _one_hot(blob.shape, np.zeros(len(blob), np.intp))
+    seed = _one_hot(model, blob, np.zeros(len(model.layout.rows(blob)), np.intp))
     slopes = engine.backward(model.score, seed, model.layers)
     answers = {"gradient at " + layer: slopes[layer] for layer in model.layers}
     answers["score " + model.score] = blob

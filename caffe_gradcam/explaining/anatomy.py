@@ -1,5 +1,6 @@
 """What methods need to know of a net beyond its blobs: its weights, its head and its biases."""
 
+import dataclasses
 from typing import Callable, Dict, Iterable, List, Mapping, Optional, Sequence
 
 import numpy as np
@@ -47,7 +48,8 @@ class Anatomy:
         if not net.biases:
             return []
         chosen = [blob for blob in net.biases if source in net.inputs[blob]]
-        again = Pass(self._opened(net), net.score, batch.inputs, [], together=chosen)
+        model = dataclasses.replace(self._model, score=net.score)
+        again = Pass(self._opened(net), model, batch.inputs, [], together=chosen)
         # One by one: together they are larger than everything that the net holds.
         gradients = ((blob, again.gradients(seeds, blob)[list(rows)]) for blob in chosen)
         return (gradient * net.biases[blob][:, np.newaxis, np.newaxis]
@@ -83,7 +85,8 @@ class Anatomy:
                     "biases cannot be told apart; rewrite it with prototxt-tools rewrite --stock "
                     "--weights", self._model.weights)
             self._biased = heads.biased_net(
-                self._model.prototxt, self._model.score, self._loaded_weights())
+                self._model.prototxt, self._model.score, self._loaded_weights(),
+                tuple(self._model.inputs))
         return self._biased
 
     def _loaded_weights(self) -> Dict[str, List[np.ndarray]]:

@@ -2,32 +2,37 @@
 
 import functools
 import itertools
-from dataclasses import dataclass
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
-from caffe_gradcam.asking.questions import Context, Question, Top, resolve
-from caffe_gradcam.asking.seeds import Seed, score_vectors, sides, to_probabilities
+from caffe_gradcam.asking.questions import Top
+from caffe_gradcam.asking.seeds import Seed
 from caffe_gradcam.engines.contract import Engine
 from caffe_gradcam.engines.opening import open_engine
 from caffe_gradcam.engines.running import NetToRun, Running
 from caffe_gradcam.explaining import combine, heads
 from caffe_gradcam.explaining.anatomy import Anatomy, OpenEngine
+from caffe_gradcam.explaining.answering import Answer, Asked, ask, mean_row
 from caffe_gradcam.explaining.evidence import Evidence
 from caffe_gradcam.explaining.explanation import Explanation, Result
+from caffe_gradcam.explaining.grouping import Questions, groups, per_image, stacked
 from caffe_gradcam.explaining.memory import in_parts
 from caffe_gradcam.explaining.methods import COSTS, METHODS, Method, checked_maps
 from caffe_gradcam.explaining.passes import Pass, Seeds
 from caffe_gradcam.explaining.settings import Explaining
-from caffe_gradcam.model import labels
-from caffe_gradcam.model.geometry import Region
+from caffe_gradcam.model.geometry import Placement
 from caffe_gradcam.model.model import LoadedModel
 from caffe_gradcam.model.preprocess import Prepared, prepare
-from prototxt_tools.errors import Outcome, QuestionError
+from prototxt_tools.errors import (
+    EngineFailed,
+    ImageError,
+    InputError,
+    Outcome,
+    OutOfMemory,
+    QuestionError,
+)
 
-Asked = Union[int, Question]
-Questions = Union[Sequence[Asked], Sequence[List[Asked]]]
 Image = Union[np.ndarray, Mapping[str, np.ndarray]]
 # (rank of the question, method, blob) -> {index of the image: V x h x w, a map for each crop}
 Maps = Dict[Tuple[int, str, str], Dict[int, np.ndarray]]
@@ -68,15 +73,16 @@ class Explainer:
     def __init__(self, model: LoadedModel, engine: Engine, explaining: Explaining = _EXPLAINING,
                  open_another: Optional[OpenEngine] = None) -> None:
         self.model, self.engine, self.explaining = model, engine, explaining
-        self.one_by_one = model.depends_on_batch and not explaining.batch_statistics
+        self.one_by_one = not model.items_share or (
+            model.depends_on_batch and not explaining.batch_statistics)
         self.on_rerun: Optional[Callable[[int], object]] = None
         self._methods: Dict[str, Method] = {name: METHODS[name] for name in explaining.methods}
         self._blobs = {name: _blobs_of(model, method) for name, method in self._methods.items()}
         blobs = set(itertools.chain(model.layers, *self._blobs.values()))
         self._sources = {blob: model.input_of(blob) for blob in blobs}
-        self._placements = (model.placements(blobs | {model.score})
-                            if explaining.placement == "centres"
-                            else dict.fromkeys(blobs | {model.score}))
+        self._fields = model.fields() if explaining.placement == "centres" else {}
+        self._placements = model.placements(blobs | {model.score}, self._fields)
+        _check_crops(model)
         needs = {need for method in self._methods.values() for need in method.needs}
         self._together = (list(model.layers) if needs & {"gradients", "laid_over"} else []) + (
             list(model.inputs) if "input_gradients" in needs else [])
@@ -164,7 +170,8 @@ class Explainer:
             A method does not return maps.
         """
         return self.explain_prepared(
-            [Outcome.of(prepare, image, self.model.inputs) for image in images], questions)
+            [Outcome.of(prepare, image, self.model.inputs, self.model.arrays)
+             for image in images], questions)
 
     def explain_prepared(self, prepared: Sequence[Outcome[Prepared]],
                          questions: Questions = BEST) -> List[Outcome[Result]]:
@@ -180,59 +187,74 @@ class Explainer:
         lists = per_image(questions, len(prepared))
         outcomes: List[Outcome[Result]] = [Outcome(error=image.error) for image in prepared]
         good = [index for index, image in enumerate(prepared) if image.ok]
-        batches = [[index] for index in good] if self.one_by_one else [good]
-        parts = itertools.chain(*(in_parts(lambda part: self._explain(
-            [prepared[index].unwrap() for index in part], [lists[index] for index in part]), batch)
-            for batch in batches))
-        for index, outcome in zip(good, itertools.chain(*parts)):
-            outcomes[index] = outcome
+        together = groups([(index, prepared[index].unwrap()) for index in good], self.model,
+                          self.one_by_one)
+        for group in together:
+            parts = Outcome.of(self._in_parts, prepared, lists, group)
+            # What the engine says of one group need not hold for the others.
+            if isinstance(parts.error, EngineFailed) or len(together) == 1:
+                parts.unwrap()
+            for position, index in enumerate(group):
+                outcomes[index] = (parts.unwrap()[position] if parts.ok
+                                   else Outcome(error=parts.error))
         return outcomes
+
+    def _in_parts(self, prepared: Sequence[Outcome[Prepared]], questions: List[Sequence[Asked]],
+                  group: List[int]) -> List[Outcome[Result]]:
+        """The results of a group, in as many parts as the memory needs."""
+        parts = in_parts(lambda part: self._explain(
+            [prepared[index].unwrap() for index in part], [questions[index] for index in part]),
+            group)
+        return list(itertools.chain(*parts))
+
+    def source_of(self, blob: str) -> str:
+        """The input blob that a layer's blob depends on."""
+        return self._sources[blob]
+
+    def placement_of(self, blob: str) -> Optional[Placement]:
+        """Where the cells of a layer's blob lie in the input."""
+        return self._placements[blob]
 
     def score_blob(self, image: Image) -> np.ndarray:
         """What the score blob holds for an image: of one row's shape, the mean of its crops."""
-        prepared = prepare(image, self.model.inputs)
-        return _mean_row(Pass(self.engine, self.model.score, prepared.blobs, []).scores)
+        prepared = prepare(image, self.model.inputs, self.model.arrays)
+        return mean_row(Pass(self.engine, self.model, prepared.blobs, []).scores, self.model)
 
     def _explain(self, prepared: List[Prepared], questions: List[Sequence[Asked]]
                  ) -> List[Outcome[Result]]:
-        inputs = {name: np.concatenate([image.blobs[name] for image in prepared])
-                  for name in self.model.inputs}
-        batch = Pass(self.engine, self.model.score, inputs,
-                     keep=[blob for blob in self._sources if blob not in inputs],
-                     together=self._together, one_by_one=self.one_by_one)
+        inputs = stacked(prepared, self.model)
+        self._placements = self.model.placements(self._placements, self._fields, {
+            name: value.shape[2:] for name, value in inputs.items()})
+        batch = self._passed(inputs)
         if self.on_rerun is not None:
             batch.on_rerun = self.on_rerun
         for blob in self._sources:
             _check_map(blob, batch.blobs[blob])
         views = len(inputs[self.model.input]) // len(prepared)
         scores = batch.scores.reshape((len(prepared), views) + batch.scores.shape[1:])
-        answers = [Outcome.of(self._ask, *image) for image in zip(scores, prepared, questions)]
+        answers = [Outcome.of(
+            ask, self.model, of_image, image.geometries[self.model.input],
+            self._placements[self.model.score], asked)
+            for of_image, image, asked in zip(scores, prepared, questions)]
         seeds = [answer.unwrap().seeds if answer.ok else [] for answer in answers]
         maps = self._maps(batch, seeds, views)
         return [answer.then(self._result, prepared[index], maps, index)
                 for index, answer in enumerate(answers)]
 
-    def _ask(self, scores: np.ndarray, prepared: Prepared, questions: Sequence[Asked]
-             ) -> "_Answer":
-        """What is to be explained of one image, from the scores of its crops."""
-        geometries = prepared.geometries[self.model.input]
-
-        def cells_of(region: Region) -> np.ndarray:
-            if len(geometries) > 1:
-                raise QuestionError("a region cannot be asked about in ten crops; use one crop")
-            cells: np.ndarray = geometries[0].cells_of(
-                region, scores.shape[2:], self._placements[self.model.score])
-            return cells
-
-        vectors = score_vectors(scores)
-        two_sided = labels.are_sides(self.model.class_names, vectors.shape[1], self.model.link)
-        seeds = resolve(questions, Context(
-            _mean_row(scores), self.model.link, self.model.class_name, cells_of, two_sided))
-        vectors = score_vectors(sides(scores)) if two_sided else vectors
-        probabilities = to_probabilities(vectors, self.model.link)
-        return _Answer(vectors.mean(axis=0),
-                       None if probabilities is None else probabilities.mean(axis=0),
-                       seeds, [float(seed.values(scores).mean()) for seed in seeds])
+    def _passed(self, inputs: Dict[str, np.ndarray]) -> Pass:
+        """The forward pass of a batch; an ImageError where the net cannot take images as large."""
+        try:
+            return Pass(self.engine, self.model, inputs,
+                        keep=[blob for blob in self._sources if blob not in inputs],
+                        together=self._together, one_by_one=self.one_by_one)
+        except InputError as error:
+            name = self.model.input
+            size = inputs[name].shape[2:]
+            if isinstance(error, (ImageError, EngineFailed, OutOfMemory)) or (
+                    size == self.model.inputs[name].size):
+                raise
+            raise ImageError("the net cannot take an image of {}x{}: {}".format(*size, error),
+                             name) from None
 
     def _maps(self, batch: Pass, seeds: List[List[Seed]], views: int) -> Maps:
         maps: Maps = {}
@@ -265,7 +287,7 @@ class Explainer:
         return {row // views: maps[index * views:(index + 1) * views]
                 for index, row in enumerate(evidence.rows[::views])}
 
-    def _result(self, answer: "_Answer", prepared: Prepared, maps: Maps, index: int) -> Result:
+    def _result(self, answer: Answer, prepared: Prepared, maps: Maps, index: int) -> Result:
         explanations: List[Explanation] = []
         for rank, (seed, value) in enumerate(zip(answer.seeds, answer.values)):
             for name in self._methods:
@@ -275,7 +297,7 @@ class Explainer:
                 explanations += self._fused(at_blobs)
         return Result(answer.scores, answer.probabilities, explanations)
 
-    def _explanation(self, answer: "_Answer", seed: Seed, value: float,
+    def _explanation(self, answer: Answer, seed: Seed, value: float,
                      drawn: Tuple[str, str, Prepared, np.ndarray]) -> Explanation:
         name, blob, prepared, cams = drawn
         index = seed.class_index
@@ -287,21 +309,19 @@ class Explainer:
         cam, geometry, placement = combine.merge(
             cams, prepared.geometries[source],
             None if self._methods[name].at_input else self._placements[blob])
-        probability = None
-        if answer.probabilities is not None and index is not None:
-            probability = float(answer.probabilities[index])
         return Explanation(
             question=seed.text,
             class_index=index,
             class_name=None if index is None else self.model.class_name(index),
             score=value,
-            probability=probability,
+            probability=answer.probability(seed),
             method=name,
             layer=blob,
             cam=np.array(cam, np.float32),
             geometry=geometry,
             placement=placement,
             input=source,
+            position=seed.position,
         )
 
     def _fused(self, explanations: List[Explanation]) -> List[Explanation]:
@@ -315,31 +335,6 @@ class Explainer:
                 for group in by_input.values()]
 
 
-@dataclass(frozen=True, eq=False)
-class _Answer:
-    """What is to be explained of one image."""
-
-    scores: np.ndarray
-    probabilities: Optional[np.ndarray]
-    seeds: List[Seed]
-    values: List[float]
-
-
-def per_image(questions: Questions, count: int) -> List[Sequence[Asked]]:
-    """Questions as a list for each of so many images.
-
-    Raises
-    ------
-    QuestionError
-        There are lists of questions, but not one for each image.
-    """
-    if not any(isinstance(question, list) for question in questions):
-        return [questions] * count  # type: ignore[list-item]  # one list for all images
-    if len(questions) != count:
-        raise QuestionError(f"there are {len(questions)} lists of questions about {count} images")
-    return list(questions)  # type: ignore[arg-type]  # a list of lists
-
-
 def _with_all_shapes(model: LoadedModel, running: Running) -> LoadedModel:
     """The model with the shapes that the engine gives the blobs, and layers chosen by them."""
     graph = model.graph
@@ -349,10 +344,18 @@ def _with_all_shapes(model: LoadedModel, running: Running) -> LoadedModel:
         return model
     inputs = {name: np.zeros((1,) + tuple(model.shapes[name][1:]), np.float32)
               for name in model.inputs}
+    inputs.update((name, np.zeros(spec.shape, np.float32) if spec.default is None else spec.default)
+                  for name, spec in model.arrays.items())
     net = NetToRun(model.prototxt, model.weights, (model.score,), model.layers)
     with open_engine(net, running) as engine:
-        values = engine.forward(inputs, keep=list(dict.fromkeys(blobs)))
+        values = engine.forward(model.net_inputs(inputs), keep=list(dict.fromkeys(blobs)))
     return model.with_shapes({blob: value.shape for blob, value in values.items()})
+
+
+def _check_crops(model: LoadedModel) -> None:
+    if not model.items_share and any(values.crops > 1 for values in model.inputs.values()):
+        raise QuestionError("only one image at a time goes through this net, so it cannot take "
+                            "ten crops; use one crop", "--crops")
 
 
 def _check_map(blob: str, value: np.ndarray) -> None:
@@ -361,12 +364,6 @@ def _check_map(blob: str, value: np.ndarray) -> None:
         size = "x".join(map(str, value.shape[1:]))
         raise QuestionError(f"blob {blob} ({size}) has no spatial extent; choose another layer",
                             blob)
-
-
-def _mean_row(scores: np.ndarray) -> np.ndarray:
-    """The mean over an image's crops: K scores, or K x h x w where there is a map of them."""
-    mean: np.ndarray = scores.mean(axis=0, dtype=np.float64).astype(np.float32)
-    return mean if mean.ndim == 3 and mean[0].size > 1 else mean.reshape(-1)
 
 
 def _blobs_of(model: LoadedModel, method: Method) -> List[str]:

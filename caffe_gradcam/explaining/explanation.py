@@ -1,7 +1,7 @@
 """What an Explainer gives: values that figures are drawn from, now or later."""
 
 from dataclasses import dataclass
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 import numpy as np
 
@@ -53,8 +53,12 @@ class Explanation:
         Where its cells lie in that part; None: stretched over it.
     input : str
         The input blob whose image it is.
+    box : (float, float, float, float) or None
+        x, y, width and height in pixels of the image, where a detection is explained.
     image : numpy.ndarray or None
         H x W x 3 uint8, blue first, where it was kept (by ``Model.explain``) to be drawn on.
+    position : tuple of (str, int)
+        The step, prior or region of interest that the question is about: (("step", 3),).
     """
 
     question: str
@@ -69,6 +73,8 @@ class Explanation:
     placement: Optional[Placement]
     input: str
     image: Optional[np.ndarray] = None
+    box: Optional[Tuple[float, float, float, float]] = None
+    position: Tuple[Tuple[str, int], ...] = ()
 
     @property
     def heatmap(self) -> np.ndarray:

@@ -108,8 +108,8 @@ class BiasedNet:
     inputs: Dict[str, List[str]]
 
 
-def biased_net(prototxt: str, score: str, weights: Mapping[str, Sequence[np.ndarray]]
-               ) -> BiasedNet:
+def biased_net(prototxt: str, score: str, weights: Mapping[str, Sequence[np.ndarray]],
+               inputs: Sequence[str] = ()) -> BiasedNet:
     """The net that a prototxt describes, with a blob for the output of every bias.
 
     Parameters
@@ -118,6 +118,8 @@ def biased_net(prototxt: str, score: str, weights: Mapping[str, Sequence[np.ndar
     score : str
     weights : dict
         Layer name -> list of arrays.
+    inputs : sequence of str
+        The blobs that pictures go into; without them, all inputs.
     """
     document = Document.parse(prototxt)
     original = Graph(Net.parse(document).at("TEST"))
@@ -136,7 +138,7 @@ def biased_net(prototxt: str, score: str, weights: Mapping[str, Sequence[np.ndar
         if bias is not None and len(blob_shapes.get(layer.tops[0]) or (0,) * 4) == 4:
             biases[layer.tops[0]] = np.float32(bias)
     biases.pop(score, None)
-    inputs = [entry.blob for entry in net.inputs]
+    inputs = inputs or [entry.blob for entry in net.inputs]
     return BiasedNet(document.text(), score, biases,
                      {blob: blobs.sources(graph, blob, inputs) for blob in biases})
 

@@ -9,6 +9,7 @@ from caffe_gradcam.asking.seeds import Seed
 from caffe_gradcam.engines.contract import Engine
 from caffe_gradcam.explaining.memory import in_parts
 from caffe_gradcam.model.geometry import Geometry, Placement
+from caffe_gradcam.model.model import LoadedModel
 
 Seeds = Sequence[Optional[Seed]]
 # The index of a seed, the row of the batch that it belongs to, and the value of a blob there.
@@ -27,9 +28,11 @@ class Pass:
     Parameters
     ----------
     engine : caffe_gradcam.engines.contract.Engine
-    score : str
+    model : LoadedModel
+        Its score is what seeds are about.
     inputs : dict
-        Input blob -> N x C x H x W float32.
+        Each of the model's ``inputs`` and ``arrays`` -> its value, float32; of pictures
+        N x C x H x W.
     keep : iterable of str
         The blobs that methods will need.
     together : iterable of str
@@ -41,25 +44,24 @@ class Pass:
     ----------
     blobs : dict
         Blob -> what it holds; inputs too.
+    scores : numpy.ndarray
+        N x K [x positions]: what the score blob holds, by the model's layout.
     on_rerun : callable
         Called with the number of rows each time that the net, or a part of it, has run again.
     """
 
-    def __init__(self, engine: Engine, score: str, inputs: Mapping[str, np.ndarray],
+    def __init__(self, engine: Engine, model: LoadedModel, inputs: Mapping[str, np.ndarray],
                  keep: Iterable[str], together: Iterable[str] = (), one_by_one: bool = False
                  ) -> None:
-        self.engine, self.score, self.inputs = engine, score, inputs
+        self.engine, self.model, self.score, self.inputs = engine, model, model.score, inputs
         self._together, self._one_by_one = list(together), one_by_one
-        self.blobs = dict(engine.forward(inputs, keep=list(dict.fromkeys([score] + list(keep)))))
+        names = list(dict.fromkeys([model.score] + list(keep)))
+        self.blobs = dict(engine.forward(model.net_inputs(inputs), keep=names))
         self.blobs.update(inputs)
+        self.scores = model.layout.rows(self.blobs[model.score])
         self.on_rerun: Callable[[int], object] = _ignore
         self._engine_holds_batch = True
         self._gradients: Dict[Any, Tuple[Seeds, Dict[str, np.ndarray]]] = {}
-
-    @property
-    def scores(self) -> np.ndarray:
-        """What the score blob holds."""
-        return self.blobs[self.score]
 
     def gradients(self, seeds: Seeds, target: str, rule: str = "gradient") -> np.ndarray:
         """Gradients of each row's seed (None: of nothing) at a target.
@@ -72,8 +74,8 @@ class Pass:
         if target not in by_target:
             self._hold_batch()
             together = rule == "gradient" and target in self._together
-            by_target.update(self._backward(top_diff(self.scores, seeds),
-                                            self._together if together else [target], rule))
+            by_target.update(self._backward(
+                self.scores, seeds, self._together if together else [target], rule))
         return by_target[target]
 
     def forget(self) -> None:
@@ -96,12 +98,12 @@ class Pass:
         """
         if not self._one_by_one:
             scores = self._forward(changed, rows)
-            return self._backward(top_diff(scores, seeds), [target], "gradient")[target]
+            return self._backward(scores, seeds, [target], "gradient")[target]
         gradients = []
         for index, row in enumerate(rows):
             scores = self._forward({name: value[index:index + 1]
                                     for name, value in changed.items()}, [row])
-            gradients.append(self._backward(top_diff(scores, seeds[index:index + 1]), [target],
+            gradients.append(self._backward(scores, seeds[index:index + 1], [target],
                                             "gradient")[target])
         return np.concatenate(gradients)
 
@@ -116,12 +118,14 @@ class Pass:
         def run(value: np.ndarray, rows: List[int]) -> np.ndarray:
             scores = self.engine.forward_from(blob, value, [self.score], rows)[self.score]
             self.on_rerun(len(rows))
-            return scores
+            return self.model.layout.rows(scores)
 
         return self._values(seeds, reruns, run)
 
-    def _backward(self, diff: np.ndarray, targets: Sequence[str],
+    def _backward(self, scores: np.ndarray, seeds: Seeds, targets: Sequence[str],
                   rule: str) -> Dict[str, np.ndarray]:
+        shape = self.model.layout.blob_shape(scores.shape, self.blobs[self.score].shape)
+        diff = self.model.layout.to_blob(top_diff(scores, seeds), shape)
         # The rule is passed only where it matters: not every engine has others.
         rules = {} if rule == "gradient" else {"rule": rule}
         return self.engine.backward(self.score, diff, targets, **rules)
@@ -129,16 +133,25 @@ class Pass:
     def _hold_batch(self) -> None:
         """Have the engine hold the batch again, if it ran on something else."""
         if not self._engine_holds_batch:
-            self.engine.forward(self.inputs, keep=[self.score])
+            self.engine.forward(self.model.net_inputs(self.inputs), keep=[self.score])
             self._engine_holds_batch = True
 
     def _forward(self, changed: Mapping[str, np.ndarray], rows: Sequence[int]) -> np.ndarray:
-        inputs = {name: changed[name] if name in changed else value[list(rows)]
-                  for name, value in self.inputs.items()}
+        inputs = {name: changed[name] if name in changed else self._of_rows(name, rows)
+                  for name in self.inputs}
         self._engine_holds_batch = False
-        scores = self.engine.forward(inputs, keep=[self.score])[self.score]
+        blobs = self.engine.forward(self.model.net_inputs(inputs), keep=[self.score])
         self.on_rerun(len(rows))
-        return scores
+        return self.model.layout.rows(blobs[self.score])
+
+    def _of_rows(self, name: str, rows: Sequence[int]) -> np.ndarray:
+        """An input of some rows of the batch."""
+        spec = self.model.arrays.get(name)
+        if spec is not None and spec.item_axis is None:
+            return self.inputs[name]
+        axis = 0 if spec is None else spec.item_axis
+        chosen: np.ndarray = np.take(self.inputs[name], list(rows), axis=axis)
+        return chosen
 
     def _values(self, seeds: Seeds, reruns: Iterable[Rerun], run: Run) -> np.ndarray:
         values: List[np.ndarray] = []
@@ -158,7 +171,7 @@ def top_diff(scores: np.ndarray, seeds: Seeds) -> np.ndarray:
     Parameters
     ----------
     scores : numpy.ndarray
-        N x K [x h x w].
+        N x K [x positions].
     seeds : sequence of (Seed or None)
 
     Returns

@@ -26,6 +26,7 @@ from caffe_gradcam.measuring.metrics import (
     stability,
 )
 from caffe_gradcam.model.arrays import Image
+from caffe_gradcam.model.layouts import cells_at
 from caffe_gradcam.model.model import LoadedModel
 from caffe_gradcam.model.preprocess import Prepared, prepare
 from prototxt_tools.errors import InputError, Outcome, QuestionError
@@ -112,7 +113,7 @@ class Bench:
             For each image a list of Measurement: by class, method and layer, with the baselines
             at the end of each class.
         """
-        prepared = [image.then(prepare, self.model.inputs) for image in images]
+        prepared = [image.then(prepare, self.model.inputs, self.model.arrays) for image in images]
         explained = Outcome.of(self.explainer.explain_prepared, prepared, questions)
         results = explained.value or [Outcome(error=explained.error)] * len(paths)
         subjects: List[Outcome[_Subject]] = []
@@ -167,9 +168,9 @@ class Bench:
     def _faithfulness(self, subject: _Subject) -> List[Measurement]:
         """Everything that follows from the maps and the net with its own weights."""
         plans = [self._variants(subject, entry) for entry in subject.maps]
-        seeds = [self._seed(_class_of(entry.explanation)) for entry in subject.maps]
-        batch = Pass(self.explainer.engine, self.model.score, subject.prepared.blobs, [],
+        batch = Pass(self.explainer.engine, self.model, subject.prepared.blobs, [],
                      one_by_one=self.explainer.one_by_one)
+        seeds = [self._seed(entry.explanation, batch.scores[0]) for entry in subject.maps]
         values: List[Dict[str, np.ndarray]] = [{} for _ in plans]
         for source in self.model.inputs:
             series = [(index, name, count, blobs) for index, plan in enumerate(plans)
@@ -199,9 +200,12 @@ class Bench:
         }
         return {name: plan[name] for name in plan if name in self.settings.metrics}
 
-    def _seed(self, class_index: int) -> Any:
-        """What is measured of a class: its probability, or its score where there is none."""
-        seed: Seed = Linear("", class_index, {class_index: 1.0})
+    def _seed(self, explanation: Explanation, scores: np.ndarray) -> Any:
+        """What is measured of a class: its probability, or its score where there is none; at the
+        step that the explanation is about."""
+        class_index = _class_of(explanation)
+        cells = cells_at(self.model.layout.positions, scores.shape[1:], explanation.position)
+        seed: Seed = Linear("", class_index, {class_index: 1.0}, cells)
         if self.model.has_two_sides:
             seed = TwoSided(seed)
         return seed if self.model.link == "none" else seed.likelihood(self.model.link)
@@ -232,10 +236,11 @@ class Bench:
 
     def _stability(self, subject: _Subject) -> List[Optional[float]]:
         """For each map, how far it moves when the image is slightly noisy; None for baselines."""
-        copies = {name: stability.noisy(blobs[0], seed=self.settings.seed)
-                  for name, blobs in subject.prepared.blobs.items()}
-        noisy = [replace(subject.prepared, blobs={
-            name: blobs[index:index + 1] for name, blobs in copies.items()})
+        blobs = subject.prepared.blobs
+        copies = {name: stability.noisy(blobs[name][0], seed=self.settings.seed)
+                  for name in self.model.inputs}
+        noisy = [replace(subject.prepared, blobs=dict(blobs, **{
+            name: variants[index:index + 1] for name, variants in copies.items()}))
             for index in range(stability.SAMPLES)]
         heats = self._heats(noisy, [subject.classes] * len(noisy))
         of_map = iter(zip(*heats))

@@ -3,11 +3,9 @@
 import difflib
 from typing import Dict, Iterable, List, Mapping, Tuple
 
-from caffe_gradcam.model.preprocess import CHANNELS
 from prototxt_tools import layers
 from prototxt_tools.errors import ModelError, QuestionError
 from prototxt_tools.net.graph import Graph, Score, Target
-from prototxt_tools.net.net import Input
 from prototxt_tools.net.streams import stream_targets
 
 _NEAR = 5
@@ -69,38 +67,6 @@ def score(graph: Graph, name: str) -> Tuple[str, str]:
             blob)
     links = {candidate.blob: candidate.link for candidate in graph.scores()}
     return blob, links.get(blob, "none")
-
-
-def image_inputs(graph: Graph, score: str) -> List[Input]:
-    """The inputs that a score depends on, which hold images.
-
-    Returns
-    -------
-    list of prototxt_tools.net.net.Input
-        Their shapes are N x C x h x w, with one channel or three.
-
-    Raises
-    ------
-    ModelError
-        There is none, or one cannot hold an image.
-    """
-    needed = graph.ancestors([score])
-    inputs = [entry for entry in graph.net.inputs if needed & set(graph.readers(entry.blob))]
-    if not inputs:
-        raise ModelError(
-            f"{_path(graph)}: the net has no input blob; give a deploy net, not one that reads "
-            "its images through a data layer", _path(graph))
-    for entry in inputs:
-        shape = entry.shape or ()
-        if len(shape) == 4 and min(shape) < 1:
-            size = "x".join(map(str, shape))
-            raise ModelError(f"{_path(graph)}: input {entry.blob} is {size}, so its size is open; "
-                             "give it with --size, such as 224x224", entry.blob)
-        if len(shape) != 4 or shape[1] not in CHANNELS.values() or min(shape[2:]) < 1:
-            size = "x".join(map(str, shape)) or "of unknown shape"
-            raise ModelError(f"{_path(graph)}: input {entry.blob} is {size}; an image must be "
-                             "N x 1 or 3 channels x height x width", entry.blob)
-    return inputs
 
 
 def batch_statistics(graph: Graph, score: str) -> List[str]:

@@ -7,7 +7,7 @@ import numpy as np
 
 from caffe_gradcam.model import means, training
 from caffe_gradcam.model.given import Default, Given
-from caffe_gradcam.model.preprocess import CHANNELS, LETTERBOX, Preprocessing
+from caffe_gradcam.model.preprocess import BANDS, CHANNELS, LETTERBOX, LONG, Preprocessing
 from prototxt_tools.errors import ModelError
 
 # The mean colour of ImageNet's images, blue first, as BVLC's models use it.
@@ -55,8 +55,8 @@ class Defaults:
             return self.given.take(name, default, blob)
 
         origin = f"found: {channels} channel" + "s" * (channels > 1)
-        order = take("channel_order", lambda: ("GRAY" if channels == 1 else "BGR", origin))
-        if CHANNELS[order] != channels:
+        order = take("channel_order", lambda: (_usual_order(channels, size), origin))
+        if CHANNELS.get(order, channels) != channels:
             raise ModelError(f"channel-order {order} has {CHANNELS[order]} channels, but the "
                              f"net's input has {channels}", blob)
         mean = take("mean", lambda: self._default_mean(channels))
@@ -64,11 +64,24 @@ class Defaults:
             raise ModelError(f"the mean has {mean.shape[0]} channels, but the net's input has "
                              f"{channels}; give --mean", blob)
         scale = take("scale", self._default_scale)
-        resize, crop = self._resize_and_crop(blob, size)
+        is_signal = order == BANDS and 1 in size
+        resize, crop = self._resize_and_crop(blob, size, is_signal)
+        any_size = self._keeps_sizes(blob, size, resize, crop)
+        if any_size and means.size_of(mean) is not None:
+            self.given.warn("the mean image of {}x{} cannot lie under images of other sizes; the "
+                            "mean of each channel is subtracted".format(*mean.shape[1:]))
         crops = take("crops", lambda: (1, "assumed: the middle"))
-        self._check_mean_size(mean, size)
+        if not any_size:
+            self._check_mean_size(mean, size)
         value_range = take("value_range", lambda: (None, "assumed: by the kind of image"))
-        return Preprocessing(size, order, mean, scale, resize, crop, crops, value_range)
+        return Preprocessing(size, order, mean, scale, resize, crop, crops, value_range, channels,
+                             any_size)
+
+    def _keeps_sizes(self, blob: str, size: Size, resize: Any, crop: Optional[Size]) -> bool:
+        """Whether images of several sizes go through the net, each as large as it is."""
+        if crop is not None or isinstance(resize, tuple) or resize == LETTERBOX:
+            return False
+        return self.given.sets("resize", blob) or self.given.sets("crop", blob)
 
     def _check_mean_size(self, mean: Optional[np.ndarray], size: Size) -> None:
         mean_size = means.size_of(mean)
@@ -79,15 +92,18 @@ class Defaults:
                             "is stretched to it; it may belong to another net".format(
                                 *mean_size + size))
 
-    def _resize_and_crop(self, blob: str, size: Size) -> Tuple[Any, Any]:
+    def _resize_and_crop(self, blob: str, size: Size, is_signal: bool) -> Tuple[Any, Any]:
         """As given; else as files specify; else the whole image warped to the input."""
         whole: Tuple[Any, str] = (size, "assumed: the whole image, warped")
+        if is_signal:
+            whole = (None, "assumed: signals as they are")
         if self.given.has("crop", blob):
             whole = (None, "assumed: cropped as it is")
-        elif not self.given.has("resize", blob):
+        elif not self.given.has("resize", blob) and not is_signal:
             whole = self._found_resize(size) or whole
         resize = self.given.take("resize", lambda: whole, blob)
-        middle = (None, "assumed: nothing cut off") if resize in (size, None, LETTERBOX) else (
+        is_whole = resize in (size, None, LETTERBOX) or str(resize).startswith(LONG)
+        middle = (None, "assumed: nothing cut off") if is_whole else (
             size, self._crop_origin(size))
         crop = self.given.take("crop", lambda: middle, blob)
         end = crop or resize
@@ -184,9 +200,9 @@ class Defaults:
                                 f"missing; {os.path.basename(path)} is taken instead")
             return self._read_mean(path), "found: " + os.path.basename(path)
         mean, assumption = np.array(IMAGENET_MEAN, np.float32), "BVLC's for ImageNet"
-        value: Optional[np.ndarray] = None if channels == 1 else mean
-        if channels == 1:
-            assumption = "none for grey"
+        value: Optional[np.ndarray] = mean if channels == CHANNELS["BGR"] else None
+        if value is None:
+            assumption = "none for grey" if channels == 1 else f"none for {channels} channels"
         if name:
             instead = "no mean is subtracted" if value is None else (
                 "BVLC's mean for ImageNet is assumed")
@@ -198,3 +214,9 @@ class Defaults:
         if self.transform is not None:
             return self.transform.scale, "found: " + self.transform.file_name
         return 1.0, "assumed: values from 0 to 255"
+
+
+def _usual_order(channels: int, size: Size) -> str:
+    if 1 in size:
+        return BANDS
+    return {1: "GRAY", 3: "BGR"}.get(channels, BANDS)

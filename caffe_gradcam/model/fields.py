@@ -12,7 +12,7 @@ from typing import Any, Callable, Dict, List, Optional, Tuple, Union
 import numpy as np
 
 from caffe_gradcam.model import means
-from caffe_gradcam.model.preprocess import CHANNELS, LETTERBOX
+from caffe_gradcam.model.preprocess import BANDS, CHANNELS, LETTERBOX, LONG
 
 Reader = Callable[[Any, str], Any]
 
@@ -41,14 +41,20 @@ def crops(value: Any, folder: str = "") -> int:
 
 
 def resize(value: Any, folder: str = "") -> Union[None, int, str, Tuple[int, int]]:
-    """Height and width, the length of the short side, letterbox, or None for no resizing."""
+    """Height and width, the length of the short side, or of the long one (``long:500``),
+    letterbox, or None for no resizing."""
     if is_nothing(value):
         return None
     if isinstance(value, str) and value.lower() == LETTERBOX:
         return LETTERBOX
+    if isinstance(value, str) and value.lower().startswith(LONG):
+        lengths = _whole_numbers(value[len(LONG):])
+        if lengths is None or len(lengths) != 1:
+            raise ValueError(f"must be long: and one number, such as long:500, not {_short(value)}")
+        return f"{LONG}{lengths[0]}"
     sizes = _whole_numbers(value)
     if sizes is None or len(sizes) not in (1, 2):
-        raise ValueError("must be HEIGHTxWIDTH, one number, letterbox or none, not "
+        raise ValueError("must be HEIGHTxWIDTH, one number, long:NUMBER, letterbox or none, not "
                          + _short(value))
     return (sizes[0], sizes[1]) if len(sizes) == 2 else sizes[0]
 
@@ -72,10 +78,10 @@ def scale(value: Any, folder: str = "") -> float:
 
 
 def channel_order(value: Any, folder: str = "") -> str:
-    """One of BGR, RGB and GRAY."""
+    """One of BGR, RGB, GRAY and BANDS."""
     order = str(value).upper().replace("GREY", "GRAY")
-    if order not in CHANNELS:
-        raise ValueError(f"must be one of {', '.join(CHANNELS)}, not {_short(value)}")
+    if order not in CHANNELS and order != BANDS:
+        raise ValueError(f"must be one of {', '.join(CHANNELS)} and {BANDS}, not {_short(value)}")
     return order
 
 
@@ -132,6 +138,7 @@ READERS: Dict[str, Reader] = {
     "score": name,
     "layers": names,
     "labels": labels,
+    "outputs": labels,
 }
 OF_INPUT = ("size", "channel_order", "mean", "scale", "resize", "crop", "crops",
             "value_range")
@@ -143,6 +150,13 @@ def _path(value: Any, folder: str) -> str:
     if folder and (os.path.isabs(path) or os.path.normpath(path).split(os.sep)[0] == os.pardir):
         raise ValueError(f"must name a file in the model's folder, not {_short(path)}")
     return os.path.join(folder, path)
+
+
+def file(value: Any, folder: str = "") -> str:
+    """The path of a file."""
+    if not isinstance(value, (str, os.PathLike)) or is_nothing(value):
+        raise ValueError(f"must be the name of a file, not {_short(value)}")
+    return _path(value, folder)
 
 
 def is_nothing(value: Any) -> bool:

@@ -44,6 +44,10 @@ class Given:
         value = self.overrides.get(name)
         return not is_nothing(self.section.value(name, blob)[1] if value is None else value)
 
+    def sets(self, name: str, blob: Optional[str] = None) -> bool:
+        """Whether the caller or the readme.md gives a field any value, also "none"."""
+        return self.overrides.get(name) is not None or self.section.value(name, blob)[0]
+
     def take(self, name: str, default: Default, blob: Optional[str] = None) -> Any:
         """A field's value: the caller's, else the readme.md's, else what ``default`` finds."""
         value = self.overrides.get(name)

@@ -1,26 +1,38 @@
 """Gathers what is known of a model, and where each value comes from."""
 
+import dataclasses
 import os
 from typing import (
     TYPE_CHECKING,
     Any,
     Mapping,
     Optional,
-    Sequence,
     Tuple,
     Type,
     TypeVar,
     Union,
 )
 
-from caffe_gradcam.model import blobs, detectors, folder, label_files, labels, readme, training
+from caffe_gradcam.model import (
+    array_files,
+    array_inputs,
+    blobs,
+    detectors,
+    folder,
+    input_kinds,
+    layouts,
+    naming,
+    readme,
+    training,
+)
+from caffe_gradcam.model.array_inputs import ArrayInput
 from caffe_gradcam.model.defaults import Defaults
 from caffe_gradcam.model.given import GIVEN, Given
 from prototxt_tools import rewrite
 from prototxt_tools import shapes as blob_shapes
 from prototxt_tools.errors import WeightsError
 from prototxt_tools.net.graph import Graph
-from prototxt_tools.net.net import Input, Net
+from prototxt_tools.net.net import Net
 from prototxt_tools.text.document import Document
 
 if TYPE_CHECKING:
@@ -55,11 +67,23 @@ def load(kind: Type[Loaded], path: "StrPath", weights: "Optional[StrPath]",
     document = _with_sizes(given, document)
     graph = Graph(Net.parse(document).at("TEST"))
     score, link = blobs.score(graph, given.take("score", lambda: _default_score(given, graph)))
-    inputs = blobs.image_inputs(graph, score)
-    section.check_blobs(entry.blob for entry in inputs)
-    input_shapes = {entry.blob: _input_shape(given, entry, len(inputs)) for entry in inputs}
+    kinds = input_kinds.find(graph, score)
+    section.check_blobs(kinds.pictures, kinds.arrays)
+    pictures = {name: _picture_shape(given, name, shape, len(kinds.pictures))
+                for name, shape in kinds.pictures.items()}
+    arrays = {blob: _with_default(given, spec) for blob, spec in kinds.arrays.items()}
+    input_shapes = kinds.blob_shapes(pictures)
     shapes = blob_shapes.infer(graph.net, input_shapes)
-    chosen = given.take("layers", lambda: blobs.default_layers(graph, score, shapes, input_shapes))
+    items = layouts.item_axes(graph, input_shapes, {blob: spec.item_axis
+                                                    for blob, spec in arrays.items()})
+    layout = layouts.find(graph, score, shapes, link, items)
+    count = layout.count(shapes.get(score))
+    layout, class_names = naming.named(given, defaults.info.labels, layout, count, link)
+    channels = naming.yolo_names(graph, score, layout, count, class_names)
+    if channels is not None:
+        layout = dataclasses.replace(layout, kind=layouts.OUTPUTS)
+        class_names, given.origins["labels"] = channels, "found: the channels of YOLO"
+    chosen = given.take("layers", lambda: blobs.default_layers(graph, score, shapes, pictures))
     end = graph.unknown_between(chosen, score, shapes)
     is_default = given.origins["layers"].startswith("found")
     if end is not None and is_default:
@@ -82,15 +106,19 @@ def load(kind: Type[Loaded], path: "StrPath", weights: "Optional[StrPath]",
         prototxt=document.text(),
         graph=graph,
         shapes=shapes,
-        inputs={blob: defaults.preprocessing(blob, shape)
-                for blob, shape in input_shapes.items()},
+        inputs={name: defaults.preprocessing(name, shape) for name, shape in pictures.items()},
+        arrays=arrays,
+        slices=kinds.slices,
         score=score,
         link=link,
+        layout=layout,
+        item_axes=items,
         layers=tuple(blobs.checked_target(graph, score, shapes, name) for name in chosen),
         layers_are_certain=end is None or not is_default,
-        class_names=_class_names(given, defaults.info.labels, shapes.get(score), link),
+        class_names=class_names,
         origins=given.origins,
         warnings=tuple(given.warnings),
+        caption_files=section.caption,
     )
 
 
@@ -135,7 +163,9 @@ def _find_weights(given: Given, front: Mapping[Any, Any], weights: "Optional[Str
 
 def _default_score(given: Given, graph: Graph) -> Tuple[str, str]:
     scores = blobs.scores(graph)
-    detectors.check_default_score(graph, scores[0].blob)
+    behind = detectors.score_behind(graph, scores[0].blob)
+    if behind is not None:
+        return behind, f"found: the boxes in {scores[0].blob} are chosen by it"
     if len(scores) > 1 and scores[1].link == scores[0].link:
         others = ", ".join(score.blob for score in scores[1:])
         given.warnings.append(f"{scores[0].blob} is taken as the score blob; others: {others}; "
@@ -143,37 +173,21 @@ def _default_score(given: Given, graph: Graph) -> Tuple[str, str]:
     return scores[0].blob, "found: " + scores[0].reason
 
 
-def _input_shape(given: Given, entry: Input, count: int) -> Tuple[int, ...]:
-    """The shape of an input blob that holds one image."""
-    size = given.take("size", lambda: (None, "found: the net's input" + "s" * (count > 1)),
-                      entry.blob)
-    shape = tuple(entry.shape or ())
-    return (1, shape[1]) + (size or shape[2:])
+def _picture_shape(given: Given, name: str, shape: Tuple[int, ...], count: int
+                   ) -> Tuple[int, ...]:
+    """The shape of one picture, of the size that is given or of the net's own."""
+    size = given.take("size", lambda: (None, "found: the net's input" + "s" * (count > 1)), name)
+    return (1, shape[1]) + tuple(size or shape[2:])
 
 
-def _class_names(given: Given, file_name: Optional[str], score_shape: Optional[Tuple[int, ...]],
-                 link: str) -> Optional[Tuple[str, ...]]:
-    path = folder.find_labels(given.folder, file_name)
-    default = (path, "found: " + os.path.basename(path)) if path else (None, "found: none")
-    source = given.take("labels", lambda: default)
-    if source is None:
-        return None
-    names = tuple(label_files.load(source)) if isinstance(source, str) else source
-    count = score_shape[1] if score_shape and len(score_shape) > 1 else None
-    problem = label_problem(names, count, link)
-    if problem:
-        file = source if isinstance(source, str) else "labels"
-        given.warnings.append(f"{file}: {problem}")
-        return None
-    return names
-
-
-def label_problem(names: Sequence[str], count: Optional[int], link: str) -> Optional[str]:
-    """Why names cannot belong to so many scores, or None; see ``labels.are_sides``."""
-    if count is None or len(names) == count or labels.are_sides(names, count, link):
-        return None
-    hints = {count - 1: "; a line for the background may be missing",
-             count + 1: "; there may be a line for the background, an empty line or a heading too "
-                        "many"}
-    return (f"{len(names)} labels for {count} classes, so classes are shown as numbers"
-            + hints.get(len(names), ""))
+def _with_default(given: Given, spec: ArrayInput) -> ArrayInput:
+    """An array input with the value that the readme.md gives it."""
+    is_given, value = given.section.value("value", spec.blob)
+    if not is_given:
+        return spec
+    path = given.section.path
+    if isinstance(value, str):
+        value = array_files.read_in_folder(value, given.folder, path)
+    given.origins[f"{spec.blob}.value"] = folder.README
+    default = array_inputs.fit(value, spec, f"{path}: gradcam.inputs.{spec.blob}.value")
+    return dataclasses.replace(spec, default=default)

@@ -3,6 +3,7 @@
 import dataclasses
 import os
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -17,11 +18,14 @@ from typing import (
     Union,
 )
 
-from caffe_gradcam.model import blobs, choices, loading
+from caffe_gradcam.model import blobs, choices, input_kinds, layouts, loading, naming
 from caffe_gradcam.model import labels as class_labels
+from caffe_gradcam.model.array_inputs import ArrayInput
+from caffe_gradcam.model.caption_files import CaptionFiles
 from caffe_gradcam.model.fields import READERS
 from caffe_gradcam.model.geometry import Placement
 from caffe_gradcam.model.given import GIVEN
+from caffe_gradcam.model.layouts import ScoreLayout
 from caffe_gradcam.model.preprocess import Preprocessing
 from prototxt_tools.net.graph import Graph
 from prototxt_tools.net.net import Net
@@ -37,6 +41,7 @@ if TYPE_CHECKING:
     Size = Union[str, int, Sequence[int]]
 
 Loaded = TypeVar("Loaded", bound="LoadedModel")
+NO_SIZES: "Mapping[str, Sequence[int]]" = MappingProxyType({})
 Shape = Tuple[int, ...]
 
 
@@ -56,11 +61,21 @@ class LoadedModel:
     shapes : dict
         Blob name to shape, as far as known without running.
     inputs : dict
-        Each blob that holds an image -> its Preprocessing.
+        Each picture that the net takes -> its Preprocessing: the name is that of the input blob,
+        or, where pictures are stacked in one blob, that of the slice.
+    arrays : dict
+        Each input blob that takes other numbers -> its ArrayInput.
+    slices : dict
+        Input blob -> the names of the pictures that are stacked in it.
     score : str
         The blob of scores, one per class, before any Softmax.
     link : str
         What makes probabilities of scores: "softmax", "sigmoid" or "none".
+    layout : ScoreLayout
+        Which axis of the score blob holds the classes, and what the others are.
+    item_axes : dict
+        Blob -> the axis along which it holds the images of a batch; None where it cannot hold
+        several.
     layers : tuple of str
         The blobs whose maps are drawn.
     layers_are_certain : bool
@@ -74,6 +89,8 @@ class LoadedModel:
         after the first as BLOB.FIELD.
     warnings : tuple of str
         What does not fit together, but may be meant.
+    caption_files : CaptionFiles, optional
+        The files of a net that describes images in words, where the folder names them.
     """
 
     name: str
@@ -83,13 +100,18 @@ class LoadedModel:
     graph: Graph
     shapes: Mapping[str, Shape]
     inputs: Mapping[str, Preprocessing]
+    arrays: Mapping[str, ArrayInput]
+    slices: Mapping[str, Sequence[str]]
     score: str
     link: str
+    layout: ScoreLayout
+    item_axes: Mapping[str, Optional[int]]
     layers: Tuple[str, ...]
     layers_are_certain: bool
     class_names: Optional[Tuple[str, ...]]
     origins: Mapping[str, str]
     warnings: Tuple[str, ...]
+    caption_files: Optional[CaptionFiles] = None
 
     @classmethod
     def load(
@@ -108,6 +130,7 @@ class LoadedModel:
         score: Optional[str] = None,
         layers: Union[None, str, Sequence[str]] = None,
         labels: "Union[None, StrPath, Sequence[str]]" = None,
+        outputs: "Union[None, StrPath, Sequence[str]]" = None,
         **unknown: "NoReturn"
     ) -> Loaded:
         """Load a model folder, or a bare prototxt with its weights.
@@ -148,6 +171,8 @@ class LoadedModel:
             The layers or blobs whose maps are drawn.
         labels : str, os.PathLike or sequence of str, optional
             A file of class names, or the names: see ``caffe_gradcam.model.label_files``.
+        outputs : str, os.PathLike or sequence of str, optional
+            Likewise, for numbers that are no scores of classes: a regression, landmarks.
 
         Returns
         -------
@@ -163,7 +188,7 @@ class LoadedModel:
         overrides = dict(
             size=size, channel_order=channel_order, mean=mean, scale=scale, resize=resize,
             crop=crop, crops=crops, value_range=value_range, score=score, layers=layers,
-            labels=labels)
+            labels=labels, outputs=outputs)
         return loading.load(cls, path, weights, overrides)
 
     def __repr__(self) -> str:
@@ -200,17 +225,33 @@ class LoadedModel:
             return blob
         return blobs.sources(self.graph, blob, self.inputs)[0]
 
-    def placements(self, names: Iterable[str]) -> Dict[str, Optional[Placement]]:
+    def fields(self) -> Dict[str, receptive.Field]:
+        """The receptive fields of blobs, where they are known."""
+        return receptive.fields(self.graph.net, dict(self.shapes))
+
+    def placements(self, names: Iterable[str],
+                   fields: Optional[Mapping[str, receptive.Field]] = None,
+                   sizes: "Mapping[str, Sequence[int]]" = NO_SIZES,
+                   ) -> Dict[str, Optional[Placement]]:
         """Where some blobs' cells look, where their receptive fields are known.
+
+        Parameters
+        ----------
+        names : iterable of str
+        fields : dict, optional
+            Of :meth:`fields`, by those who ask often.
+        sizes : dict
+            Picture -> height and width, where these are not those of :attr:`inputs`.
 
         Returns
         -------
         dict
             Blob -> Placement or None.
         """
-        fields = receptive.fields(self.graph.net, dict(self.shapes))
-        return {blob: Placement.of_field(fields.get(blob), self.shapes[self.input_of(blob)][2:])
-                for blob in names}
+        fields = self.fields() if fields is None else fields
+        sources = {blob: self.input_of(blob) for blob in names}
+        return {blob: Placement.of_field(fields.get(blob), sizes.get(
+            source, self.shapes[source][2:])) for blob, source in sources.items()}
 
     def with_layers(self: Loaded, names: Iterable[str]) -> Loaded:
         """The same model with the maps of other layers or blobs; QuestionError for bad ones."""
@@ -240,11 +281,30 @@ class LoadedModel:
                 self.graph, self.score, complete, self.inputs)
         changed = dataclasses.replace(self, shapes=complete, layers=layers, origins=origins,
                                       layers_are_certain=True)
-        problem = loading.label_problem(self.class_names or (), changed.class_count, self.link)
+        changed = dataclasses.replace(changed, layout=changed.layout_in(complete))
+        problem = naming.label_problem(self.class_names or (), changed.class_count, self.link)
         if self.class_names and problem:
             return dataclasses.replace(changed, class_names=None,
                                        warnings=self.warnings + (f"labels: {problem}",))
         return changed
+
+    def layout_in(self, shapes: Mapping[str, Shape]) -> ScoreLayout:
+        """The layout of the score blob, where blobs have these shapes."""
+        if self.score in self.shapes:
+            return self.layout
+        found = layouts.find(self.graph, self.score, shapes, self.link, self.item_axes)
+        return dataclasses.replace(found, kind=self.layout.kind)
+
+    def net_inputs(self, values: "Mapping[str, np.ndarray]") -> "Dict[str, np.ndarray]":
+        """What the input blobs of the net hold, for values of ``inputs`` and ``arrays``."""
+        return input_kinds.joined(values, self.slices)
+
+    @property
+    def items_share(self) -> bool:
+        """Whether several images can go through the net together."""
+        axes = [self.item_axes.get(blob, 0) for blob in self.layers]
+        return (self.item_axes.get(self.score, 0) is not None and set(axes) == {0}
+                and all(spec.item_axis is not None for spec in self.arrays.values()))
 
     @property
     def depends_on_batch(self) -> bool:
@@ -266,8 +326,7 @@ class LoadedModel:
 
     @property
     def _score_count(self) -> Optional[int]:
-        shape = self.shapes.get(self.score)
-        return None if shape is None else (shape[1] if len(shape) > 1 else 1)
+        return self.layout.count(self.shapes.get(self.score))
 
     def class_name(self, index: int) -> Optional[str]:
         """The name of a class, or None."""

@@ -1,20 +1,30 @@
 """Image -> blob."""
 
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Dict, List, Mapping, Optional, Tuple, Union
 
 import numpy as np
 
-from caffe_gradcam.model import choices
+from caffe_gradcam.model import array_inputs, choices
+from caffe_gradcam.model.array_inputs import ArrayInput
 from caffe_gradcam.model.geometry import Geometry
 from caffe_gradcam.model.image_sizes import pixel_limit
 from prototxt_tools.errors import ImageError
 
 CHANNELS = {"BGR": 3, "RGB": 3, "GRAY": 1}
+# Channels that are no colours, of any number, in the order in which the file has them.
+BANDS = "BANDS"
 LETTERBOX = "letterbox"
+# The beginning of a resize by the long side: "long:500".
+LONG = "long:"
+# cv2.resize takes no more at a time.
+_MOST_CHANNELS = 4
 # The most pixels after the resize; and the values of an image from which on memory is spared.
 _MOST_PIXELS = 1 << 26
 _LARGE = 1 << 26
+
+NO_ARRAYS: Mapping[str, ArrayInput] = MappingProxyType({})
 
 Size = Tuple[int, int]
 # Left and upper edge of a resized image and its pixels' width and height, in pixels of the image.
@@ -32,7 +42,7 @@ class Preprocessing:
     size : (int, int)
         Height and width of the net's input blob.
     channel_order : str
-        "BGR", "RGB" or "GRAY".
+        "BGR", "RGB", "GRAY", or ``BANDS`` for channels that are no colours.
     mean : None or numpy.ndarray
         Subtracted; one value per channel (C) or a mean image (C x h x w), in the net's channel
         order, in the range 0..255.
@@ -40,8 +50,9 @@ class Preprocessing:
         Multiplied after the mean was subtracted.
     resize : None, (int, int), int or str
         Height and width to which the whole image is warped; or the length of its short side,
-        the proportions kept; or ``LETTERBOX``: as large as fits into ``size``, the proportions
-        kept, the rest of the mean colour; None leaves it as it is.
+        the proportions kept; or ``LONG`` and the length of its long side, likewise; or
+        ``LETTERBOX``: as large as fits into ``size``, the proportions kept, the rest of the mean
+        colour; None leaves it as it is.
     crop : None or (int, int)
         Height and width of the crop that follows.
     crops : int
@@ -49,6 +60,11 @@ class Preprocessing:
     value_range : None or (float, float)
         The values that become 0 and 255 in images of more than 8 bits per channel; see
         ``image_values``.
+    channels : int
+        Of the net's input blob.
+    any_size : bool
+        Whether the blob has the size that each image has after resize and crop, instead of
+        ``size``, as fully convolutional nets allow.
     """
 
     size: Size
@@ -59,6 +75,13 @@ class Preprocessing:
     crop: Optional[Size] = None
     crops: int = 1
     value_range: Optional[Tuple[float, float]] = None
+    channels: int = 3
+    any_size: bool = False
+
+    @property
+    def is_signal(self) -> bool:
+        """Whether it is a line of samples with channels rather than a picture."""
+        return self.channel_order == BANDS and 1 in self.size
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,43 +91,50 @@ class Prepared:
     Attributes
     ----------
     blobs : dict
-        Input blob -> V x C x h x w float32, one for each crop.
+        Picture -> V x C x h x w float32, one for each crop; and array input -> its value.
     geometries : dict
-        Input blob -> list of V Geometry.
+        Picture -> list of V Geometry.
     """
 
     blobs: Dict[str, np.ndarray]
     geometries: Dict[str, List[Geometry]]
 
 
-def prepare(image: Union[np.ndarray, Mapping[str, np.ndarray]],
-            inputs: Mapping[str, Preprocessing]) -> Prepared:
+def prepare(image: Any, inputs: Mapping[str, Preprocessing],
+            arrays: Mapping[str, ArrayInput] = NO_ARRAYS) -> Prepared:
     """Make blobs of an image.
 
     Parameters
     ----------
     image : numpy.ndarray or dict
-        H x W x 3 uint8, blue first; for nets with several inputs, input blob -> such an array,
-        or one for all.
+        H x W x 3 uint8, blue first, or for ``BANDS`` H x W x C numbers; for nets with several
+        inputs, input -> such an array, or one for all. What an array input takes has its shape.
     inputs : dict
-        Input blob -> Preprocessing; see ``LoadedModel.inputs``.
+        Picture -> Preprocessing; see ``LoadedModel.inputs``.
+    arrays : dict
+        Input blob -> ArrayInput; see ``LoadedModel.arrays``.
 
     Raises
     ------
     QuestionError
         An image is given for an input that the net does not have.
     ImageError
-        An image is missing, or does not fit its input.
+        An image or an array is missing, or does not fit its input.
     """
     images = image if isinstance(image, Mapping) else dict.fromkeys(inputs, image)
-    choices.check(images, inputs, "input")
+    choices.check(images, list(inputs) + list(arrays), "input")
     missing = [blob for blob in inputs if blob not in images]
     if missing:
         raise ImageError(f"no image for input {' and '.join(missing)}", missing[0])
+    unset = [spec for blob, spec in arrays.items() if blob not in images and spec.default is None]
+    if unset:
+        raise array_inputs.missing(unset)
     prepared = {blob: to_blobs(images[blob], preprocessing)
                 for blob, preprocessing in inputs.items()}
-    return Prepared({blob: blobs for blob, (blobs, _) in prepared.items()},
-                    {blob: geometries for blob, (_, geometries) in prepared.items()})
+    blobs = {blob: of_picture for blob, (of_picture, _) in prepared.items()}
+    for blob, spec in arrays.items():
+        blobs[blob] = array_inputs.fit(images.get(blob, spec.default), spec, f"input {blob}")
+    return Prepared(blobs, {blob: geometries for blob, (_, geometries) in prepared.items()})
 
 
 def to_blobs(image: np.ndarray, preprocessing: Preprocessing
@@ -118,7 +148,7 @@ def to_blobs(image: np.ndarray, preprocessing: Preprocessing
     Parameters
     ----------
     image : numpy.ndarray
-        H x W x 3 uint8, blue first.
+        H x W x 3 uint8, blue first; for ``BANDS`` H x W x C numbers of any type.
     preprocessing : Preprocessing
 
     Returns
@@ -134,10 +164,7 @@ def to_blobs(image: np.ndarray, preprocessing: Preprocessing
         The image is not an array as above or smaller than the crop, or the result does not have
         the net's input size.
     """
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
-        shape = " x ".join(map(str, image.shape))
-        raise ImageError(f"an image must be H x W x 3 of uint8, not {shape} of {image.dtype}; "
-                         "caffe_gradcam.model.arrays.as_image converts what it can")
+    _check_image(image, preprocessing)
     pixels, frame = _resized(image, preprocessing)
     height, width = pixels.shape[:2]
     views = _views((height, width), preprocessing.crop or (height, width), preprocessing.crops)
@@ -147,18 +174,29 @@ def to_blobs(image: np.ndarray, preprocessing: Preprocessing
     return np.stack([blob for blob, _ in shown]), geometries
 
 
+def _check_image(image: np.ndarray, preprocessing: Preprocessing) -> None:
+    shape = " x ".join(map(str, image.shape))
+    if preprocessing.channel_order == BANDS:
+        if image.ndim != 3 or image.shape[2] != preprocessing.channels or not image.size:
+            raise ImageError(f"an image must be H x W x {preprocessing.channels}, not {shape}")
+    elif image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+        raise ImageError(f"an image must be H x W x 3 of uint8, not {shape} of {image.dtype}; "
+                         "caffe_gradcam.model.arrays.as_image converts what it can")
+
+
 def _view(pixels: np.ndarray, frame: _Frame, view: _View, preprocessing: Preprocessing
           ) -> Tuple[np.ndarray, Tuple[float, float, float, float]]:
     """The blob of one crop, and its rectangle on the image."""
     top, left, rows, columns, mirrored = view
     height, width = preprocessing.size
-    if (rows, columns) != (height, width):
-        raise ImageError(f"the image is {rows}x{columns} after resize and crop, but the net's "
+    if (rows, columns) != (height, width) and not preprocessing.any_size:
+        noun = "signal" if preprocessing.is_signal else "image"
+        raise ImageError(f"the {noun} is {rows}x{columns} after resize and crop, but the net's "
                          f"input is {height}x{width}")
     part = np.asarray(pixels[top:top + rows, left:left + columns], np.float32)
     blob = _to_channels(part, preprocessing.channel_order)
     if preprocessing.mean is not None:
-        blob = blob - _mean_for(preprocessing, preprocessing.mean, pixels.shape[:2], (top, left))
+        blob = blob - _mean_for(preprocessing, pixels.shape[:2], view)
     blob = blob * np.float32(preprocessing.scale)
     x0, y0, x, y = frame
     edges = (x0 + left * x, y0 + top * y, x0 + (left + columns) * x, y0 + (top + rows) * y)
@@ -187,11 +225,12 @@ def _warped(image: np.ndarray, size: Size) -> np.ndarray:
     if image.shape[:2] == tuple(size):
         return image
     # The float32 copy of a large image would fill the memory: one channel at a time.
-    parts = [image] if image.size < _LARGE else [
-        np.ascontiguousarray(image[:, :, channel]) for channel in range(3)]
+    whole = image.size < _LARGE and 1 < image.shape[2] <= _MOST_CHANNELS
+    parts = [image] if whole else [
+        np.ascontiguousarray(image[:, :, channel]) for channel in range(image.shape[2])]
     warped = [cv2.resize(part.astype(np.float32), tuple(size)[::-1],
                          interpolation=cv2.INTER_LINEAR) for part in parts]
-    return warped[0] if len(warped) == 1 else np.stack(warped, axis=2)
+    return warped[0] if whole else np.stack(warped, axis=2)
 
 
 def _letterboxed(image: np.ndarray, preprocessing: Preprocessing) -> Tuple[np.ndarray, _Frame]:
@@ -200,7 +239,7 @@ def _letterboxed(image: np.ndarray, preprocessing: Preprocessing) -> Tuple[np.nd
     factor = min(size[0] / float(height), size[1] / float(width))
     inner = (max(1, int(round(height * factor))), max(1, int(round(width * factor))))
     top, left, rows, columns = _centre(size, inner)
-    canvas = np.empty(tuple(size) + (3,), np.float32)
+    canvas = np.empty(tuple(size) + image.shape[2:], np.float32)
     canvas[:] = _mean_colour(preprocessing)
     canvas[top:top + rows, left:left + columns] = _warped(image, inner)
     y, x = height / float(rows), width / float(columns)
@@ -229,11 +268,14 @@ def _views(size: Size, crop: Size, crops: int) -> List[_View]:
 def _resized_size(size: Size, resize: Union[None, Size, int, str]) -> Size:
     if resize is None:
         return size
-    if isinstance(resize, int):
-        short = float(min(size))
-        return (max(1, int(round(size[0] * resize / short))),
-                max(1, int(round(size[1] * resize / short))))
-    return int(resize[0]), int(resize[1])
+    if isinstance(resize, str):
+        length, side = int(resize[len(LONG):]), float(max(size))
+    elif isinstance(resize, int):
+        length, side = resize, float(min(size))
+    else:
+        return int(resize[0]), int(resize[1])
+    return (max(1, int(round(size[0] * length / side))),
+            max(1, int(round(size[1] * length / side))))
 
 
 def _centre(size: Size, crop: Size) -> Tuple[int, int, int, int]:
@@ -249,24 +291,29 @@ def _to_channels(pixels: np.ndarray, channel_order: str) -> np.ndarray:
 
     if channel_order == "GRAY":
         return cv2.cvtColor(np.ascontiguousarray(pixels), cv2.COLOR_BGR2GRAY)[np.newaxis]
-    if channel_order == "RGB":
+    if channel_order == "RGB":  # Of BANDS, the order is the file's.
         pixels = pixels[:, :, ::-1]
     return pixels.transpose(2, 0, 1)
 
 
-def _mean_for(preprocessing: Preprocessing, mean: Any, resized: Tuple[int, ...], corner: Size
-              ) -> np.ndarray:
-    """The mean in a shape that can be subtracted from the C x h x w blob cut out at a corner."""
+def _mean_for(preprocessing: Preprocessing, resized: Tuple[int, ...], view: _View) -> np.ndarray:
+    """The mean in a shape that can be subtracted from the C x h x w blob of a view."""
     import cv2
 
-    mean = np.asarray(mean, np.float32)
+    mean = np.asarray(preprocessing.mean, np.float32)
     if mean.ndim == 1:
         return mean[:, np.newaxis, np.newaxis]
-    size = preprocessing.size
+    corner, size = view[:2], view[2:4]
     mean_size = mean.shape[1:]
     # A mean image of the size before the crop lies under the image: it is cropped with it.
+    if mean_size == tuple(resized):
+        top, left = corner
+        return mean[:, top:top + size[0], left:left + size[1]]
+    if preprocessing.any_size:
+        colour: np.ndarray = mean.mean(axis=(1, 2), keepdims=True)
+        return colour
     # A larger one is Caffe's habit (mean of 256x256, crop_size 227), cropped in the centre.
-    if mean_size == tuple(resized) or (mean_size[0] >= size[0] and mean_size[1] >= size[1]):
-        top, left = corner if mean_size == tuple(resized) else _centre(mean_size, size)[:2]
+    if mean_size[0] >= size[0] and mean_size[1] >= size[1]:
+        top, left = _centre(mean_size, size)[:2]
         return mean[:, top:top + size[0], left:left + size[1]]
     return np.stack([cv2.resize(channel, size[::-1]) for channel in mean])

@@ -3,12 +3,15 @@
 from dataclasses import dataclass, field
 from typing import Any, Dict, Iterable, Mapping, Optional, Tuple
 
-from caffe_gradcam.model import choices
+from caffe_gradcam.model import caption_files, choices
+from caffe_gradcam.model.caption_files import CaptionFiles
 from caffe_gradcam.model.fields import OF_INPUT
 from prototxt_tools.errors import ModelError
 
 # Keys of the model itself -> the field that each sets.
-_KEYS = {"score": "score", "layer": "layers", "labels": "labels"}
+_KEYS = {"score": "score", "layer": "layers", "labels": "labels", "outputs": "outputs"}
+# The key of inputs that are no pictures: what they hold where nothing else is given.
+_VALUE = "value"
 # Keys of the first version of this section, in folders in the wild -> today's.
 _FORMER = {"input": "inputs", "target": "layer"}
 
@@ -26,12 +29,14 @@ class Section:
     by_blob : dict
         Input blob -> {field -> value}, where the inputs differ.
     warnings : tuple of str
+    caption : CaptionFiles, optional
     """
 
     path: str
     fields: Mapping[str, Any] = field(default_factory=dict)
     by_blob: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     warnings: Tuple[str, ...] = ()
+    caption: Optional[CaptionFiles] = None
 
     def value(self, name: str, blob: Optional[str]) -> Tuple[bool, Any]:
         """Whether a field is specified, for an input blob or the model, and its value."""
@@ -40,9 +45,14 @@ class Section:
                 return True, fields[name]
         return False, None
 
-    def check_blobs(self, inputs: Iterable[str]) -> None:
-        """Raise a ModelError where the section names an input that the net does not have."""
-        _check_keys(self.path, "gradcam.inputs", self.by_blob, list(inputs))
+    def check_blobs(self, pictures: Iterable[str], arrays: Iterable[str]) -> None:
+        """Raise a ModelError where the section names an input that the net does not have, or sets
+        what an input that is no picture does not have."""
+        pictures, arrays = list(pictures), list(arrays)
+        _check_keys(self.path, "gradcam.inputs", self.by_blob, pictures + arrays)
+        for blob, values in self.by_blob.items():
+            _check_keys(self.path, f"gradcam.inputs.{blob}", values,
+                        OF_INPUT if blob in pictures else [_VALUE])
 
 
 def read(front: Mapping[Any, Any], path: str) -> Section:
@@ -62,7 +72,8 @@ def read(front: Mapping[Any, Any], path: str) -> Section:
     """
     section, warnings = _renamed(_mapping(path, "gradcam", front.get("gradcam")), path)
     inputs = _mapping(path, "gradcam.inputs", section.pop("inputs", None))
-    _check_keys(path, "gradcam", section, ["inputs"] + list(_KEYS))
+    caption = caption_files.read(section.pop("caption", None), path)
+    _check_keys(path, "gradcam", section, ["inputs", "caption"] + list(_KEYS))
     fields = {_KEYS[key]: value for key, value in section.items()}
     by_blob: Dict[str, Mapping[str, Any]] = {}
     if inputs and all(isinstance(value, dict) for value in inputs.values()):
@@ -71,8 +82,8 @@ def read(front: Mapping[Any, Any], path: str) -> Section:
         _check_keys(path, "gradcam.inputs", inputs, OF_INPUT)
         fields.update(inputs)
     for blob, values in by_blob.items():
-        _check_keys(path, f"gradcam.inputs.{blob}", values, OF_INPUT)
-    return Section(path, fields, by_blob, warnings)
+        _check_keys(path, f"gradcam.inputs.{blob}", values, OF_INPUT + (_VALUE,))
+    return Section(path, fields, by_blob, warnings, caption)
 
 
 def _renamed(section: Dict[Any, Any], path: str) -> Tuple[Dict[Any, Any], Tuple[str, ...]]:

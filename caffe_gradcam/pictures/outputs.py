@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Optional, Sequence
 
 import numpy as np
 
-from caffe_gradcam.asking.questions import ranking
+from caffe_gradcam.asking.context import ranking
 from caffe_gradcam.model import labels
 from caffe_gradcam.pictures import metadata, render
 

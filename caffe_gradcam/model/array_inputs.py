@@ -1,0 +1,174 @@
+"""The inputs of a net that are not pictures: word ids, continuation markers, regions, features."""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, List, Optional, Sequence, Set, Tuple
+
+import numpy as np
+
+from prototxt_tools import layers
+from prototxt_tools.errors import ImageError
+from prototxt_tools.net.graph import Graph
+from prototxt_tools.net.net import Input, Layer
+
+RECURRENT = ("LSTM", "RNN")
+# Layers behind which the first two axes of a sequence are still time and item.
+_KEEPING = ("Embed", "Dropout", "Scale", "Bias", "Concat")
+_MOST_READERS = 2
+
+Shape = Tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class ArrayInput:
+    """An input blob that takes numbers as they are.
+
+    Attributes
+    ----------
+    blob : str
+    shape : tuple of int
+        Of one item; 1 along ``item_axis``. Where that is None, the first axis may have another
+        length, as the number of regions of interest may differ.
+    item_axis : int or None
+        The axis along which the items of a batch stand side by side; None: only one item fits.
+    use : str
+        What the net does with it, for messages.
+    default : numpy.ndarray or None
+        The value where none is given.
+    """
+
+    blob: str
+    shape: Shape
+    item_axis: Optional[int]
+    use: str
+    default: Optional[np.ndarray] = None
+
+    @property
+    def takes(self) -> str:
+        """What it takes, in words: ``6 x 1 numbers; Embed embedding reads it``."""
+        sizes = " x ".join(map(str, self.shape))
+        return f"{sizes} number{'s' * (self.shape != (1,))}; {self.use}"
+
+    def or_zeros(self) -> "ArrayInput":
+        """The same with a default, of zeros if it has none."""
+        zeros = np.zeros(self.shape, np.float32)
+        return self if self.default is not None else dataclasses.replace(self, default=zeros)
+
+
+def described(graph: Graph, entry: Input, images: int) -> ArrayInput:
+    """The description of an input, without a default.
+
+    Parameters
+    ----------
+    graph : prototxt_tools.net.graph.Graph
+    entry : prototxt_tools.net.net.Input
+    images : int
+        How many images the net's inputs hold, by its definition.
+    """
+    shape = tuple(entry.shape or ())
+    axis = _item_axis(graph, entry.blob, shape, images)
+    if axis is not None:
+        shape = shape[:axis] + (1,) + shape[axis + 1:]
+    return ArrayInput(entry.blob, shape, axis, _use(graph, entry.blob))
+
+
+def fit(value: Any, spec: ArrayInput, name: str) -> np.ndarray:
+    """A value in the shape that an input takes for one item.
+
+    Parameters
+    ----------
+    value : array_like
+        Of the input's shape; without its item axis; or a single number, which fills the input.
+    spec : ArrayInput
+    name : str
+        What messages call the value.
+
+    Returns
+    -------
+    numpy.ndarray
+        float32.
+
+    Raises
+    ------
+    ImageError
+        The value is not an array of finite numbers of that shape.
+    """
+    try:
+        array = np.asarray(value, np.float32)
+    except (TypeError, ValueError):
+        raise _misfit(spec, name, "not an array of numbers") from None
+    if not array.size or not np.isfinite(array).all():
+        raise _misfit(spec, name, "empty, or holds NaN or infinity")
+    if array.ndim == 0:
+        return np.full(spec.shape, array, np.float32)
+    shape = _accepted(array.shape, spec)
+    if shape is None:
+        sizes = " x ".join(map(str, array.shape))
+        axis = spec.item_axis
+        if axis is not None and array.ndim == len(spec.shape) and array.shape[axis] > 1 and \
+                _accepted(array.shape[:axis] + (1,) + array.shape[axis + 1:], spec):
+            raise _misfit(spec, name, f"{sizes} numbers, for {array.shape[axis]} items where there "
+                                      "is one image")
+        raise _misfit(spec, name, f"{sizes} numbers")
+    return np.ascontiguousarray(array.reshape(shape))
+
+
+def _accepted(shape: Sequence[int], spec: ArrayInput) -> Optional[Shape]:
+    """The blob's shape for a value of this shape; None where it does not fit."""
+    shape, axis = tuple(shape), spec.item_axis
+    if axis is None:
+        return shape if shape[1:] == spec.shape[1:] and len(shape) == len(spec.shape) else None
+    without = spec.shape[:axis] + spec.shape[axis + 1:]
+    return spec.shape if shape in (spec.shape, without) else None
+
+
+def _misfit(spec: ArrayInput, name: str, problem: str) -> ImageError:
+    return ImageError(f"{name}: {problem}, but input {spec.blob} takes {spec.takes}", spec.blob)
+
+
+def _use(graph: Graph, blob: str) -> str:
+    readers = [graph.net.layers[index] for index in graph.readers(blob)]
+    texts = [f"{layer.type} {layer.name}" for layer in readers[:_MOST_READERS]]
+    if len(readers) > _MOST_READERS:
+        texts.append(f"{len(readers) - _MOST_READERS} more")
+    return " and ".join(texts) + (" reads it" if len(texts) == 1 else " read it")
+
+
+def _item_axis(graph: Graph, blob: str, shape: Shape, images: int) -> Optional[int]:
+    if len(shape) > 1 and _is_sequence(graph, blob, set()):
+        return 1
+    for index in graph.readers(blob):
+        layer = graph.net.layers[index]
+        gives_positions = layers.of(layer.type).value_bottoms == 1
+        if gives_positions and layer.bottoms.index(blob) > 0:
+            return None
+    return 0 if shape and shape[0] in (1, images) else None
+
+
+def _is_sequence(graph: Graph, blob: str, seen: Set[str]) -> bool:
+    """Whether a blob is T x N [x D], since a recurrent layer reads it."""
+    if blob in seen:
+        return False
+    seen.add(blob)
+    readers = [graph.net.layers[index] for index in graph.readers(blob)]
+    return any(_begins_recurrence(layer, blob) or (
+        _keeps_time(layer) and any(_is_sequence(graph, top, seen) for top in layer.tops))
+        for layer in readers)
+
+
+def _begins_recurrence(layer: Layer, blob: str) -> bool:
+    return layer.type in RECURRENT and blob in layer.bottoms[:2]
+
+
+def _keeps_time(layer: Layer) -> bool:
+    if layer.type == "InnerProduct":
+        return bool(layer.message.inner_product_param.axis == 2)
+    return layer.type in _KEEPING or layers.of(layer.type).role in ("activation", "rectifier")
+
+
+def missing(specs: Sequence[ArrayInput]) -> ImageError:
+    """The error for array inputs that are needed and not given."""
+    texts: List[str] = [f"{spec.blob} ({spec.takes})" for spec in specs]
+    noun = "input" if len(specs) == 1 else "inputs"
+    return ImageError(f"nothing is given for {noun} {', '.join(texts)}; give {specs[0].blob}=FILE "
+                      f"or {specs[0].blob}=NUMBER", specs[0].blob)
