@@ -29,7 +29,7 @@ from prototxt_tools.errors import (
 from prototxt_tools.lazy import export
 
 if TYPE_CHECKING:
-    from caffe_gradcam.asking.grammar import Asking
+    from caffe_gradcam.asking.asker import Asking
     from caffe_gradcam.asking.questions import (
         Against,
         At,

@@ -5,14 +5,8 @@ import types
 import numpy as np
 import pytest
 
-from caffe_gradcam.asking.grammar import (
-    Asker,
-    Asking,
-    parse,
-    parse_box,
-    parse_region,
-    questions_of,
-)
+from caffe_gradcam.asking.asker import Asker, Asking
+from caffe_gradcam.asking.grammar import parse, parse_box, parse_region, questions_of
 from caffe_gradcam.asking.questions import (
     Against,
     At,

@@ -2,7 +2,7 @@
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Callable, Dict, List, Optional, Tuple
+from typing import Callable, Dict, List, Mapping, Optional, Tuple
 
 import numpy as np
 
@@ -129,15 +129,8 @@ class Context:
 
     def at_index(self, axis: str, index: int) -> "Context":
         """The context at one index of an axis of positions; raises QuestionError."""
-        singular, plural = _SINGULARS.get(axis, axis), _PLURALS.get(axis, axis + "s")
-        if axis not in self.axes:
-            raise QuestionError(f"the scores of this net have no {plural}, so none can be asked "
-                                "about")
+        check_index(axis, index, dict(zip(self.axes, self.scores.shape[1:])))
         number = self.axes.index(axis)
-        size = self.scores.shape[1 + number]
-        if not 0 <= index < size:
-            raise QuestionError(f"there is no {singular} {index}; the net gives scores for "
-                                f"{size} {plural}, 0 to {size - 1}")
         mask = np.zeros(self.scores.shape[1:], np.float32)
         mask[(slice(None),) * number + (index,)] = 1
         return dataclasses.replace(self, cells=self._narrowed(mask),
@@ -197,6 +190,17 @@ class Context:
                    else self.cells.astype(np.float64))
         means: np.ndarray = (values * weights).sum(axis=others) * count
         return means.reshape(len(values), -1)
+
+
+def check_index(axis: str, index: int, sizes: Mapping[str, int]) -> None:
+    """Raise a QuestionError for an index that an axis of positions does not have."""
+    singular, plural = _SINGULARS.get(axis, axis), _PLURALS.get(axis, axis + "s")
+    size = sizes.get(axis)
+    if size is None:
+        raise QuestionError(f"the scores of this net have no {plural}, so none can be asked about")
+    if not 0 <= index < size:
+        raise QuestionError(f"there is no {singular} {index}; the net gives scores for {size} "
+                            f"{plural}, 0 to {size - 1}")
 
 
 def ranking(scores: np.ndarray) -> List[int]:

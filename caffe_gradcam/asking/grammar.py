@@ -5,16 +5,14 @@ named ``top:3``, ``a+b`` or ``x versus y`` can be asked for by its name.
 """
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Callable, Iterable, List, Optional, Sequence, Tuple, Type
 
 import numpy as np
 
 from caffe_gradcam.asking.questions import (
     Against,
-    At,
+    AtIndex,
     Class,
-    Like,
     Probability,
     Question,
     Sum,
@@ -22,8 +20,7 @@ from caffe_gradcam.asking.questions import (
     Weighted,
     as_question,
 )
-from caffe_gradcam.model import images, labels
-from caffe_gradcam.model.geometry import Region
+from caffe_gradcam.model import labels
 from prototxt_tools.errors import QuestionError
 
 if TYPE_CHECKING:
@@ -37,128 +34,8 @@ _PREFIXES: Tuple[Tuple[str, Type[Question]], ...] = (
 _BEST = re.compile(r"(top|weighted):([1-9][0-9]{0,8})$")
 _VERSUS = re.compile(r"\s+versus\s+")
 _MOST_PREFIXES = 10
-
-
-@dataclass(frozen=True)
-class Asking:
-    """What is asked about each image.
-
-    Attributes
-    ----------
-    classes : tuple of str
-        Texts as :func:`parse` reads them; none: the class with the highest score.
-    at : (int, int, int, int), optional
-        x, y, width, height in pixels of the image, for nets with a map of scores.
-    mask : str, optional
-        The path of a mask of the image's size, likewise.
-    like : str, optional
-        The path of an image whose score blob the others are compared with.
-    cosine : bool
-        Compare with ``like`` by the cosine instead of the dot product.
-    probability : bool
-        Ask for the class's probability instead of its score.
-    counterfactual : bool
-        Ask what speaks against the class.
-    caption : bool
-        Describe the image in words, and ask about each word: see ``explaining.captions``.
-    sentence : str, optional
-        Ask about each word of this sentence instead of the net's own.
-    beam : int, optional
-        How many sentences are followed at a time to find the net's own.
-    """
-
-    classes: Tuple[str, ...] = ()
-    at: Optional[Tuple[int, int, int, int]] = None
-    mask: Optional[str] = None
-    like: Optional[str] = None
-    cosine: bool = False
-    probability: bool = False
-    counterfactual: bool = False
-    caption: bool = False
-    sentence: Optional[str] = None
-    beam: Optional[int] = None
-
-    @property
-    def is_caption(self) -> bool:
-        """Whether it is about the words of a sentence."""
-        return self.caption or self.sentence is not None
-
-
-class Asker:
-    """Builds the questions about images; reads the mask and the image to compare with once.
-
-    Parameters
-    ----------
-    asking : Asking
-        What is asked about images that have no questions of their own.
-    model : LoadedModel
-    score_blob : callable, optional
-        Image -> what the score blob holds for it; needed where ``asking.like`` is given, see
-        ``Explainer.score_blob``. Without it, everything else is checked.
-
-    Raises
-    ------
-    QuestionError
-        An unknown class.
-    ImageError
-        The mask, or the image to compare with, cannot be read.
-    """
-
-    def __init__(self, asking: Asking, model: "LoadedModel",
-                 score_blob: Optional[ScoreBlob] = None) -> None:
-        if asking.is_caption:
-            raise QuestionError("the words of a caption are explained by `caffe-gradcam explain` "
-                                "or Model.caption, image by image", "--caption")
-        self._asking, self._model = asking, model
-        self._region: Optional[Region] = None
-        if asking.at is not None:
-            self._region = asking.at
-        elif asking.mask is not None:
-            self._region = images.read(asking.mask).max(axis=2) > 127
-        self._default = self._parsed(asking.classes)
-        if asking.like is not None:
-            reference = images.read(asking.like)
-            if score_blob is not None:
-                self._default.append(Like(score_blob(reference), asking.cosine))
-        self._default = self._default or [Top(1)]
-
-    def questions(self, texts: Iterable[str] = (),
-                  box: Optional[Sequence[float]] = None) -> List[Question]:
-        """The questions about one image.
-
-        Parameters
-        ----------
-        texts : iterable of str
-            The image's own questions, instead of those of ``asking``.
-        box : (float, float, float, float), optional
-            The image's own region: x, y, width, height in its pixels. Without effect where the
-            net gives one score per class instead of a map of scores.
-
-        Raises
-        ------
-        QuestionError
-            An unknown class.
-        """
-        questions = self._parsed(texts) or self._default
-        region = self._region
-        if box is not None and has_score_map(self._model):
-            region = tuple(box)  # type: ignore[assignment]  # four numbers
-        if region is not None:
-            questions = [At(question, region) for question in questions]
-        if self._asking.probability:
-            questions = [Probability(question) for question in questions]
-        if self._asking.counterfactual:
-            questions = [Against(question) for question in questions]
-        return questions
-
-    def _parsed(self, texts: Iterable[str]) -> List[Question]:
-        return [parse(text, self._model.find_class, self._model.class_names) for text in texts]
-
-
-def has_score_map(model: "LoadedModel") -> bool:
-    """Whether a net gives a map of scores, so that it can be asked about a region."""
-    shape = model.shapes.get(model.score, ())
-    return len(shape) == 4 and shape[2] * shape[3] > 1
+_AT_INDEX = re.compile(r"(.+?)\s+at\s+(step|prior|roi|region of interest|cell)\s+(\d{1,9})$")
+_LONG_NAMES = {"region of interest": "roi"}
 
 
 def questions_of(classes: Any, model: "LoadedModel") -> List[Question]:
@@ -198,7 +75,8 @@ def parse(text: str, find_class: FindClass, class_names: Optional[Sequence[str]]
     The exact name of a class: that class. Otherwise ``281``, ``tabby``: a class; ``top:3``: the
     three best, one by one; ``weighted:3``: the three best together, weighted by their
     probabilities; ``281+282``: several together; ``281 versus 282``: what tells one from the
-    other; ``against 281``: what speaks against it; ``probability of 281``.
+    other; ``against 281``: what speaks against it; ``probability of 281``; any of them followed
+    by ``at step 3``, ``at prior 3`` or ``at roi 3``.
 
     Parameters
     ----------
@@ -214,6 +92,11 @@ def parse(text: str, find_class: FindClass, class_names: Optional[Sequence[str]]
         The text has another form, or names an unknown class.
     """
     text = text.strip()
+    at_index = _AT_INDEX.match(text)
+    if at_index and _exact(text, class_names) is None:
+        axis = _LONG_NAMES.get(at_index.group(2), at_index.group(2))
+        return AtIndex(parse(at_index.group(1), find_class, class_names), axis,
+                       int(at_index.group(3)))
     prefixes: List[Any] = []
     while _exact(text, class_names) is None:
         prefix = _prefix(text)

@@ -231,7 +231,7 @@ def _metrics(options: argparse.Namespace) -> Tuple[str, ...]:
 def _subjects(options: argparse.Namespace, recipe: "Recipe",
               model: "LoadedModel") -> List[Subject]:
     """The images to measure, with what is asked about each."""
-    from caffe_gradcam.asking.grammar import Asker, Asking
+    from caffe_gradcam.asking.asker import Asker, Asking
     from caffe_gradcam.asking.questions import Class, Top
     from caffe_gradcam.batch.sources import open_source
     from caffe_gradcam.measuring import annotations, bench

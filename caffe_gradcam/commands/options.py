@@ -66,11 +66,26 @@ def add_questions(group: Group) -> None:
                        help=Rare("for nets with a map of scores: one pixel or box of the image"))
     group.add_argument("--mask", dest="asking.mask", metavar="FILE",
                        help=Rare("the same for the white pixels of a mask of the image's size"))
+    group.add_argument("--step", dest="asking.step", metavar="N", type=whole,
+                       help=Rare("for nets with scores for each step of a sequence: the step, "
+                                 "counted from 0 (default: where the class is likeliest)"))
+    group.add_argument("--prior", dest="asking.prior", metavar="N", type=whole,
+                       help=Rare("the same for a prior of a detector, or a region of interest"))
     group.add_argument("--like", dest="asking.like", metavar="IMAGE",
                        help=Rare("what makes the score blob, such as an embedding, similar to "
                                  "that of this image"))
     add_flag(group, "--cosine", "asking.cosine",
              Rare("compare with --like by the cosine instead of the dot product"))
+
+
+def add_words(group: Group) -> None:
+    """Sentences about images."""
+    add_flag(group, "--caption", "asking.caption",
+             "let the net describe the image in words, and show where it looks for each")
+    group.add_argument("--sentence", dest="asking.sentence", metavar="TEXT",
+                       help=Rare("the same for a sentence of your own"))
+    group.add_argument("--beam", dest="asking.beam", metavar="N", type=positive,
+                       help=Rare("how many sentences --caption follows at a time (default: 1)"))
 
 
 def add_classes(group: Group, text: str) -> None:
@@ -158,10 +173,11 @@ def add_model(group: Group, several_scores: bool = False) -> None:
                        ".binaryproto file; or none")
     group.add_argument("--scale", dest="overrides.scale", metavar="X",
                        help="the factor after the mean is subtracted")
-    group.add_argument("--channel-order", dest="overrides.channel_order", metavar="BGR|RGB|GRAY")
+    group.add_argument("--channel-order", dest="overrides.channel_order",
+                       metavar="BGR|RGB|GRAY|BANDS")
     group.add_argument("--resize", dest="overrides.resize", metavar="SIZE",
-                       help="HxW: warp; N: the short side; letterbox: fit in, pad with the mean; "
-                       "none")
+                       help="HxW: warp; N: the short side; long:N: the long side; letterbox: fit "
+                       "in, pad with the mean; none: as it is")
     group.add_argument("--crop-size", dest="overrides.crop", metavar="HxW|none",
                        help="the net's crop, taken from the middle after resizing")
     group.add_argument("--crops", dest="overrides.crops", metavar="1|10",
@@ -211,6 +227,13 @@ def positive(text: str) -> int:
     """A whole number from 1 up, for argparse."""
     if not re.match("[1-9][0-9]{0,17}$", text):
         raise argparse.ArgumentTypeError(f"expected a whole number from 1 up, not {text!r}")
+    return int(text)
+
+
+def whole(text: str) -> int:
+    """A whole number from 0 up, for argparse."""
+    if not re.match("[0-9]{1,9}$", text):
+        raise argparse.ArgumentTypeError(f"expected a whole number from 0 up, not {text!r}")
     return int(text)
 
 

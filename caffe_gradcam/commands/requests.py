@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING, Dict, Iterator, List, Optional, Sequence, Tupl
 
 import numpy as np
 
-from caffe_gradcam.asking.grammar import has_score_map
+from caffe_gradcam.asking.asker import has_score_map
 from caffe_gradcam.batch.sources import Item, is_table, open_source
 from caffe_gradcam.batch.sources.reading import cut, read_image
 from caffe_gradcam.model.arrays import Image
 from prototxt_tools.errors import ImageError, Outcome, QuestionError
 
 if TYPE_CHECKING:
-    from caffe_gradcam.asking.grammar import Asker
+    from caffe_gradcam.asking.asker import Asker
     from caffe_gradcam.asking.questions import Question
     from caffe_gradcam.explaining.explainer import Explainer
     from caffe_gradcam.explaining.explanation import Result

@@ -11,7 +11,7 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, Mapping, Optional, Tuple
 
-from caffe_gradcam.asking.grammar import Asker, Asking
+from caffe_gradcam.asking.asker import Asker, Asking
 from caffe_gradcam.engines.running import Running
 from caffe_gradcam.explaining.explainer import Explainer
 from caffe_gradcam.explaining.settings import Explaining
@@ -246,6 +246,12 @@ def _count(value: Any) -> int:
     return value
 
 
+def _index(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ValueError("a whole number from 0 up")
+    return value
+
+
 def _seconds(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
         raise ValueError("a number of seconds above 0")
@@ -284,7 +290,9 @@ def _dictionary(value: Any) -> Dict[str, Any]:
 _READERS: Dict[str, Dict[str, Reader]] = {
     "model": {"path": _text_value, "weights": _text_value, "overrides": _dictionary},
     "asking": {"classes": _classes, "at": _region, "mask": _text_value, "like": _text_value,
-               "cosine": _yes_or_no, "probability": _yes_or_no, "counterfactual": _yes_or_no},
+               "step": _index, "prior": _index,
+               "cosine": _yes_or_no, "probability": _yes_or_no, "counterfactual": _yes_or_no,
+               "caption": _yes_or_no, "sentence": _text_value, "beam": _count},
     "explaining": {"methods": _texts, "layers": _texts, "fuse": _text_value,
                    "gradient": _text_value, "placement": _text_value, "samples": _count,
                    "batch_statistics": _yes_or_no},

@@ -43,7 +43,10 @@ def named(given: Given, file_name: Optional[str], layout: ScoreLayout,
                              given.section.path)
         given.origins["labels"] = given.origins["outputs"]
         return dataclasses.replace(layout, kind=OUTPUTS), names
-    return layout, _class_names(given, file_name, count, link)
+    class_names = _class_names(given, file_name, count, link)
+    if class_names is None and count == 1 and link == "none":
+        layout = dataclasses.replace(layout, kind=OUTPUTS)
+    return layout, class_names
 
 
 def yolo_names(graph: Graph, score: str, layout: ScoreLayout, count: Optional[int],

@@ -1,12 +1,13 @@
 """Images for batches to explain, and tables of what came of them."""
 
 import dataclasses
+import os
 
 import cv2
 import numpy as np
 
 from caffe_gradcam import batch
-from caffe_gradcam.asking.grammar import Asking
+from caffe_gradcam.asking.asker import Asking
 from caffe_gradcam.batch import Drawing, Options, Parts, Pipeline, Reporting
 from caffe_gradcam.batch.output import parts
 from caffe_gradcam.batch.output.plan import Plan
@@ -15,7 +16,8 @@ from caffe_gradcam.engines.running import Running
 from caffe_gradcam.explaining.recipe import ModelChoice, Recipe
 from caffe_gradcam.explaining.settings import Explaining
 
-_PIPELINE = Pipeline(batch=4, decoders=1)
+# One net, with all cores.
+_PIPELINE = Pipeline(batch=4, decoders=1, threads=len(os.sched_getaffinity(0)))
 _PARTS = Parts(size=6)
 
 
