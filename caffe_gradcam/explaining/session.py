@@ -13,6 +13,7 @@ import numpy as np
 from caffe_gradcam.asking.grammar import questions_of
 from caffe_gradcam.asking.questions import Question, Top
 from caffe_gradcam.engines.running import Running
+from caffe_gradcam.explaining.captions import Caption, Captioner
 from caffe_gradcam.explaining.explainer import Explainer
 from caffe_gradcam.explaining.explanation import Explanation, Result
 from caffe_gradcam.explaining.settings import Explaining
@@ -29,6 +30,9 @@ _HIGHEST = Top(1)
 _KEYWORDS = ("images", "classes", "method", "layers", "color", "engine", "device", "precision",
              "gradient", "placement", "fuse", "samples", "batch_statistics", "trust",
              "allow_missing", "ignore_unknown_fields", "timeout", "verbose", "plugins", "batch")
+
+_CAPTION_KEYWORDS = ("image", "sentence", "beam", "method", "layers", "color", "engine", "device",
+                     "gradient", "placement")
 
 
 class Explanations(List[Explanation]):
@@ -147,6 +151,64 @@ class Model(LoadedModel):
             for image, outcome in zip(part, outcomes):
                 explanations += _with_image(outcome.unwrap().explanations, image)
         return explanations
+
+    def caption(
+        self,
+        image: Any,
+        sentence: Optional[str] = None,
+        beam: int = 1,
+        method: Union[str, Iterable[str]] = "grad-cam",
+        layers: Union[None, str, Iterable[str]] = None,
+        *,
+        color: str = "BGR",
+        engine: str = "auto",
+        device: str = "cpu",
+        gradient: str = "post",
+        placement: str = "centres",
+        **unknown: "NoReturn"
+    ) -> Caption:
+        """Describe an image in words, and show where the net looks for each.
+
+        Both engines are closed when it returns.
+
+        Parameters
+        ----------
+        image
+            One image, in any of the forms that :meth:`explain` takes.
+        sentence : str, optional
+            Explain this sentence instead of the net's own.
+        beam : int
+            How many sentences are followed at a time to find the net's own; 1 takes the likeliest
+            word at each step.
+        method, layers, color, engine, device, gradient, placement
+            As for :meth:`explain`; the methods may need gradients only.
+
+        Returns
+        -------
+        Caption
+            Its words have explanations, each with its image; ``caption.text`` is the sentence.
+
+        Raises
+        ------
+        ModelError
+            The model has no language net, or its nets do not fit each other.
+        QuestionError
+            The net does not know a word, the sentence is too long, or a method needs more.
+        ImageError, WeightsError, EngineError
+            As for :meth:`explain`.
+        """
+        choices.check_keywords("Model.caption", unknown, _CAPTION_KEYWORDS)
+        if isinstance(beam, bool) or not isinstance(beam, (int, np.integer)) or beam < 1:
+            raise QuestionError(f"beam must be a whole number of at least 1, not {beam!r}", "beam")
+        explaining = Explaining(_names(method, "method"), _names(layers or (), "layers"),
+                                gradient=gradient, placement=placement)
+        pixels = list(as_images([image], color, tuple(self.inputs),
+                                self.preprocessing.value_range))[0]
+        if isinstance(pixels, dict):
+            pixels = pixels[self.input]
+        with Captioner(self, explaining, Running(engine, device)) as captioner:
+            caption = captioner.caption(pixels, int(beam), sentence)
+        return caption.with_image(np.array(pixels))
 
     def close(self) -> None:
         """Close the engine that is open in this process, if there is one.

@@ -1,0 +1,134 @@
+"""caffe-gradcam explain --caption: sentences about images, explained word by word."""
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any, Dict, List, Sequence
+
+import numpy as np
+
+from caffe_gradcam.batch.sources.reading import read_image
+from caffe_gradcam.commands.requests import Request
+from caffe_gradcam.explaining.captions import Caption, Captioner
+from caffe_gradcam.explaining.provenance import Provenance
+from caffe_gradcam.pictures import figures, outputs, strips
+from prototxt_tools.errors import Outcome, QuestionError
+
+if TYPE_CHECKING:
+    from caffe_gradcam.explaining.explanation import Explanation
+    from caffe_gradcam.explaining.recipe import Recipe
+    from caffe_gradcam.model.model import LoadedModel
+    from caffe_gradcam.pictures.figures import FigureOptions
+
+Row = Dict[str, Any]
+
+
+class CaptionWriter:
+    """Describes images, and writes what becomes of each into a folder.
+
+    Parameters
+    ----------
+    folder : str
+    recipe : Recipe
+        With ``asking.caption`` or ``asking.sentence``.
+    options : figures.FigureOptions
+    npz : bool
+        Whether to write the arrays of each explanation too.
+    quiet : bool
+        Whether to print errors only.
+
+    Raises
+    ------
+    QuestionError
+        The recipe also asks about classes, or a beam of no width.
+    """
+
+    def __init__(self, folder: str, recipe: "Recipe", options: "FigureOptions",
+                 npz: bool = False, quiet: bool = False) -> None:
+        asking = recipe.asking
+        if asking.classes or asking.at or asking.mask or asking.like or asking.counterfactual:
+            raise QuestionError("a caption is explained word by word; give no classes or regions "
+                                "with it", "--caption")
+        if asking.beam is not None and (asking.beam < 1 or asking.sentence is not None):
+            raise QuestionError("--beam N needs a net that writes the sentence, and N of at "
+                                "least 1", "--beam")
+        self._folder, self._recipe, self._options = folder, recipe, options
+        self._npz, self._quiet = npz, quiet
+
+    def run(self, model: "LoadedModel", requests: Sequence[Request]) -> List[Row]:
+        """Describe all images; the rows of the report."""
+        stems = outputs.unique(outputs.stem(*request.item.paths) for request in requests)
+        rows = []
+        with Captioner(model, self._recipe.explaining, self._recipe.running) as captioner:
+            self.engine = captioner.description
+            for request, stem in zip(requests, stems):
+                outcome = Outcome.of(self._describe, captioner, request, stem)
+                rows.append(outcome.unwrap() if outcome.ok else _error(request, outcome.error))
+                self._print(rows[-1])
+        return rows
+
+    def _describe(self, captioner: Captioner, request: Request, stem: str) -> Row:
+        asking = self._recipe.asking
+        image = read_image(request.item, captioner.model.inputs)
+        image = image[captioner.model.input] if isinstance(image, dict) else image
+        caption = captioner.caption(image, asking.beam or 1, asking.sentence)
+        provenance = Provenance(self._recipe, self._options, request.name)
+        words = [{"word": word.text, "number": word.number, "step": word.step,
+                  "score": word.score, "probability": word.probability,
+                  "explanations": self._maps(image, word.explanations, stem, provenance)}
+                 for word in caption.words]
+        return {
+            "path": request.name, "caption": caption.text,
+            "log_probability": caption.log_probability, "probability": caption.probability,
+            "words": words,
+            "sentence": self._maps(image, caption.explanations, stem, provenance),
+            "figures": self._strips(image, caption, stem, provenance)}
+
+    def _strips(self, image: np.ndarray, caption: Caption, stem: str,
+                provenance: Provenance) -> List[str]:
+        """One strip for each method and layer."""
+        paths = []
+        for index, whole in enumerate(caption.explanations):
+            name = ".".join(filter(None, (stem, "caption", outputs.slug(whole.layer),
+                                          whole.method, provenance.hash8())))
+            path = os.path.join(self._folder, f"{name}.{self._options.format}")
+            sheet = strips.caption_strip(image, caption, self._options.look, index)
+            figures.write(path, figures.encode(path, sheet, provenance.text()))
+            paths.append(path)
+        return paths
+
+    def _maps(self, image: np.ndarray, explanations: "Sequence[Explanation]", stem: str,
+              provenance: Provenance) -> List[Row]:
+        """The files and the entries of some explanations."""
+        rows = []
+        for explanation in explanations:
+            name = ".".join(filter(None, (
+                stem, outputs.slug(explanation.question), outputs.slug(explanation.layer),
+                explanation.method, provenance.hash8())))
+            base = os.path.join(self._folder, name)
+            text = provenance.text(explanation)
+            path = f"{base}.{self._options.format}"
+            figure = figures.draw_explanation(image, explanation, self._options)
+            figures.write(path, figures.encode(path, figure, text))
+            npz = None
+            if self._npz:
+                npz = base + ".npz"
+                figures.write(npz, outputs.encode_arrays(
+                    explanation, np.array([explanation.score]), text))
+            rows.append(outputs.explanation_row(explanation, path, npz))
+        return rows
+
+    def _print(self, row: Row) -> None:
+        if "error" in row:
+            print("caffe-gradcam: {}".format(row["error"]), file=sys.stderr)
+        elif not self._quiet:
+            words = ", ".join("{} {}".format(word["word"], figures.percent(word["probability"]))
+                              for word in row["words"])
+            print("{}: {} ({})".format(row["path"], row["caption"] or "an empty sentence",
+                                       figures.percent(row["probability"])))
+            print(f"  {words} -> {', '.join(row['figures'])}")
+
+
+def _error(request: Request, error: Any) -> Row:
+    message = str(error)
+    named = request.name in message
+    return {"path": request.name, "error": message if named else f"{request.name}: {message}"}
