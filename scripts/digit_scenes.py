@@ -63,7 +63,7 @@ def training_scenes(digits, rng, side=SIDE):
     images, labels = digits
     while True:
         index = rng.randint(len(labels))
-        yield _draw(rng, images, [(labels[index], images[index])], side)
+        yield draw(rng, images, [(labels[index], images[index])], side)
 
 
 def evaluation_scenes(count=200, seed=1):
@@ -85,11 +85,11 @@ def evaluation_scenes(count=200, seed=1):
         first = rng.randint(len(labels))
         others = np.flatnonzero(labels != labels[first])
         second = others[rng.randint(len(others))]
-        scenes.append(_draw(rng, images, [(labels[i], images[i]) for i in (first, second)], SIDE))
+        scenes.append(draw(rng, images, [(labels[i], images[i]) for i in (first, second)], SIDE))
     return scenes
 
 
-def _draw(rng, images, digits, side):
+def draw(rng, images, digits, side=SIDE):
     """Paste `digits`, pairs of label and 8 x 8 image, on paper with clutter.
 
     `images` supplies the fragments of digits among the clutter. Nothing covers a digit.
@@ -99,8 +99,8 @@ def _draw(rng, images, digits, side):
     for _, digit in digits:
         boxes.append(_paste(rng, ink, _write(rng, digit), boxes))
     for _ in range(CLUTTER * side * side // SIDE // SIDE):
-        draw = (_stroke, _stroke, _blob, _fragment)[rng.randint(4)]
-        _paste(rng, ink, draw(rng, images), boxes)
+        piece = (_stroke, _stroke, _blob, _fragment)[rng.randint(4)]
+        _paste(rng, ink, piece(rng, images), boxes)
 
     way = np.arange(side) / (side - 1.0)
     nw, ne, sw, se = 150 + 90 * rng.random_sample(4)

@@ -16,7 +16,8 @@ from prototxt_tools import weights
 from prototxt_tools.errors import ModelError, QuestionError
 
 INPUT = '''
-layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 dim: 3 dim: 12 dim: 12 } } }
+layer { name: "data" type: "Input" top: "data"
+        input_param { shape { dim: 1 dim: 3 dim: 12 dim: 12 } } }
 '''
 IMAGE = '''
 layer { name: "conv1" type: "Convolution" bottom: "data" top: "conv1"

@@ -3,7 +3,7 @@
 import pytest
 
 from caffe_gradcam.model.words import Vocabulary, check_numbers
-from prototxt_tools.errors import ModelError, QuestionError
+from prototxt_tools.errors import ImageError, ModelError, QuestionError
 
 VOCABULARY = Vocabulary(("<EOS>", "a", "three", "left", "of", "five", "?"))
 
@@ -45,5 +45,5 @@ def test_a_file_of_another_length_is_refused(tmp_path):
 
 @pytest.mark.parametrize("numbers", [[1, 7], [1, -1], [0.5]])
 def test_numbers_beyond_the_vocabulary_are_refused(numbers):
-    with pytest.raises(QuestionError, match="input question has .*; the net knows the words 0 to 6"):
+    with pytest.raises(ImageError, match="of input question is no word; .* the words 0 to 6"):
         check_numbers(numbers, 7, "question")

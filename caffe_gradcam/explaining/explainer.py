@@ -1,5 +1,6 @@
 """Explainer: forward, seed, backward -> Explanation."""
 
+import dataclasses
 import functools
 import itertools
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, Union
@@ -11,7 +12,7 @@ from caffe_gradcam.asking.seeds import Seed
 from caffe_gradcam.engines.contract import Engine
 from caffe_gradcam.engines.opening import open_engine
 from caffe_gradcam.engines.running import NetToRun, Running
-from caffe_gradcam.explaining import combine, heads
+from caffe_gradcam.explaining import combine, heads, word_relevance
 from caffe_gradcam.explaining.anatomy import Anatomy, OpenEngine
 from caffe_gradcam.explaining.answering import Answer, Asked, ask, mean_row
 from caffe_gradcam.explaining.evidence import Evidence
@@ -21,6 +22,7 @@ from caffe_gradcam.explaining.memory import in_parts
 from caffe_gradcam.explaining.methods import COSTS, METHODS, Method, checked_maps
 from caffe_gradcam.explaining.passes import Pass, Seeds
 from caffe_gradcam.explaining.settings import Explaining
+from caffe_gradcam.explaining.word_relevance import Words
 from caffe_gradcam.model.geometry import Placement
 from caffe_gradcam.model.model import LoadedModel
 from caffe_gradcam.model.preprocess import Prepared, prepare
@@ -86,6 +88,7 @@ class Explainer:
         needs = {need for method in self._methods.values() for need in method.needs}
         self._together = (list(model.layers) if needs & {"gradients", "laid_over"} else []) + (
             list(model.inputs) if "input_gradients" in needs else [])
+        self._embedded = word_relevance.embedded_blobs(model)
         self._anatomy = Anatomy(model, open_another or functools.partial(
             open_engine, running=_RUNNING))
 
@@ -116,7 +119,8 @@ class Explainer:
                 "class_maps" in METHODS[name].needs for name in explaining.methods):
             model = _with_all_shapes(model, running)
         goes_down = any(METHODS[name].at_input for name in explaining.methods)
-        targets = model.layers + (tuple(model.inputs) if goes_down else ())
+        targets = model.layers + (tuple(model.inputs) if goes_down else ()) + tuple(
+            word_relevance.embedded_blobs(model).values())
         engine = open_engine(NetToRun(model.prototxt, model.weights, (model.score,), targets,
                                       explaining.engine_gradient), running)
         try:
@@ -238,14 +242,16 @@ class Explainer:
             for of_image, image, asked in zip(scores, prepared, questions)]
         seeds = [answer.unwrap().seeds if answer.ok else [] for answer in answers]
         maps = self._maps(batch, seeds, views)
-        return [answer.then(self._result, prepared[index], maps, index)
+        words = word_relevance.of_questions(batch, seeds, views, self._embedded)
+        return [answer.then(self._result, prepared[index], (maps, words), index)
                 for index, answer in enumerate(answers)]
 
     def _passed(self, inputs: Dict[str, np.ndarray]) -> Pass:
         """The forward pass of a batch; an ImageError where the net cannot take images as large."""
         try:
             return Pass(self.engine, self.model, inputs,
-                        keep=[blob for blob in self._sources if blob not in inputs],
+                        keep=[blob for blob in [*self._sources, *self._embedded.values()]
+                              if blob not in inputs],
                         together=self._together, one_by_one=self.one_by_one)
         except InputError as error:
             name = self.model.input
@@ -287,13 +293,18 @@ class Explainer:
         return {row // views: maps[index * views:(index + 1) * views]
                 for index, row in enumerate(evidence.rows[::views])}
 
-    def _result(self, answer: Answer, prepared: Prepared, maps: Maps, index: int) -> Result:
+    def _result(self, answer: Answer, prepared: Prepared, found: Tuple[Maps, List[Words]],
+                index: int) -> Result:
+        maps, words = found
         explanations: List[Explanation] = []
         for rank, (seed, value) in enumerate(zip(answer.seeds, answer.values)):
             for name in self._methods:
                 at_blobs = [self._explanation(answer, seed, value, (name, blob, prepared,
                                               maps[rank, name, blob][index]))
                             for blob in self._blobs[name]]
+                if words:
+                    at_blobs = [dataclasses.replace(explanation, words=words[rank][index])
+                                for explanation in at_blobs]
                 explanations += self._fused(at_blobs)
         return Result(answer.scores, answer.probabilities, explanations)
 

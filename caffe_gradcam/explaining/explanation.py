@@ -1,7 +1,7 @@
 """What an Explainer gives: values that figures are drawn from, now or later."""
 
 from dataclasses import dataclass
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Tuple
 
 import numpy as np
 
@@ -9,6 +9,9 @@ from caffe_gradcam.explaining.methods import heatmap
 from caffe_gradcam.model import choices
 from caffe_gradcam.model.geometry import Geometry, Placement
 from prototxt_tools.errors import QuestionError
+
+if TYPE_CHECKING:
+    from caffe_gradcam.explaining.word_relevance import WordRelevance
 
 # Attributes that are computed on demand and kept.
 _COMPUTED = ("_heatmap", "_signed_heatmap")
@@ -59,6 +62,8 @@ class Explanation:
         H x W x 3 uint8, blue first, where it was kept (by ``Model.explain``) to be drawn on.
     position : tuple of (str, int)
         The step, prior or region of interest that the question is about: (("step", 3),).
+    words : tuple of WordRelevance
+        How much each word mattered that the net read beside the image.
     """
 
     question: str
@@ -75,6 +80,7 @@ class Explanation:
     image: Optional[np.ndarray] = None
     box: Optional[Tuple[float, float, float, float]] = None
     position: Tuple[Tuple[str, int], ...] = ()
+    words: "Tuple[WordRelevance, ...]" = ()
 
     @property
     def heatmap(self) -> np.ndarray:

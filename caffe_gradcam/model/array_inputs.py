@@ -6,6 +6,8 @@ from typing import Any, List, Optional, Sequence, Set, Tuple
 
 import numpy as np
 
+from caffe_gradcam.model import words
+from caffe_gradcam.model.words import Vocabulary
 from prototxt_tools import layers
 from prototxt_tools.errors import ImageError
 from prototxt_tools.net.graph import Graph
@@ -35,6 +37,10 @@ class ArrayInput:
         What the net does with it, for messages.
     default : numpy.ndarray or None
         The value where none is given.
+    word_count : int or None
+        Of word numbers: how many words the Embed layer that reads them knows.
+    words : Vocabulary or None
+        Their names, if the folder has a list of them: a value may then be a sentence.
     """
 
     blob: str
@@ -42,6 +48,8 @@ class ArrayInput:
     item_axis: Optional[int]
     use: str
     default: Optional[np.ndarray] = None
+    word_count: Optional[int] = None
+    words: Optional[Vocabulary] = None
 
     @property
     def takes(self) -> str:
@@ -69,7 +77,8 @@ def described(graph: Graph, entry: Input, images: int) -> ArrayInput:
     axis = _item_axis(graph, entry.blob, shape, images)
     if axis is not None:
         shape = shape[:axis] + (1,) + shape[axis + 1:]
-    return ArrayInput(entry.blob, shape, axis, _use(graph, entry.blob))
+    return ArrayInput(entry.blob, shape, axis, _use(graph, entry.blob),
+                      word_count=_word_count(graph, entry.blob))
 
 
 def fit(value: Any, spec: ArrayInput, name: str) -> np.ndarray:
@@ -79,6 +88,7 @@ def fit(value: Any, spec: ArrayInput, name: str) -> np.ndarray:
     ----------
     value : array_like
         Of the input's shape; without its item axis; or a single number, which fills the input.
+        Of word numbers, a sentence; behind its last word there are zeros.
     spec : ArrayInput
     name : str
         What messages call the value.
@@ -91,14 +101,21 @@ def fit(value: Any, spec: ArrayInput, name: str) -> np.ndarray:
     Raises
     ------
     ImageError
-        The value is not an array of finite numbers of that shape.
+        The value is not an array of finite numbers of that shape, or holds numbers that no word
+        has.
+    QuestionError
+        The net does not know a word of the sentence, or the sentence is too long.
     """
+    if isinstance(value, str) and spec.words is not None:
+        return spec.words.row(value, spec.shape, f"input {spec.blob}")
     try:
         array = np.asarray(value, np.float32)
     except (TypeError, ValueError):
         raise _misfit(spec, name, "not an array of numbers") from None
     if not array.size or not np.isfinite(array).all():
         raise _misfit(spec, name, "empty, or holds NaN or infinity")
+    if spec.word_count is not None:
+        words.check_numbers(array.reshape(-1).tolist(), spec.word_count, spec.blob)
     if array.ndim == 0:
         return np.full(spec.shape, array, np.float32)
     shape = _accepted(array.shape, spec)
@@ -124,6 +141,15 @@ def _accepted(shape: Sequence[int], spec: ArrayInput) -> Optional[Shape]:
 
 def _misfit(spec: ArrayInput, name: str, problem: str) -> ImageError:
     return ImageError(f"{name}: {problem}, but input {spec.blob} takes {spec.takes}", spec.blob)
+
+
+def _word_count(graph: Graph, blob: str) -> Optional[int]:
+    """How many words the Embed layer knows that reads a blob; None where none does."""
+    for index in graph.readers(blob):
+        layer = graph.net.layers[index]
+        if layer.type == "Embed":
+            return int(layer.message.embed_param.input_dim)
+    return None
 
 
 def _use(graph: Graph, blob: str) -> str:

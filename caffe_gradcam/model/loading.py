@@ -18,6 +18,7 @@ from caffe_gradcam.model import (
     array_inputs,
     blobs,
     detectors,
+    fields,
     folder,
     input_kinds,
     layouts,
@@ -28,9 +29,10 @@ from caffe_gradcam.model import (
 from caffe_gradcam.model.array_inputs import ArrayInput
 from caffe_gradcam.model.defaults import Defaults
 from caffe_gradcam.model.given import GIVEN, Given
+from caffe_gradcam.model.words import Vocabulary
 from prototxt_tools import rewrite
 from prototxt_tools import shapes as blob_shapes
-from prototxt_tools.errors import WeightsError
+from prototxt_tools.errors import ModelError, WeightsError
 from prototxt_tools.net.graph import Graph
 from prototxt_tools.net.net import Net
 from prototxt_tools.text.document import Document
@@ -71,7 +73,8 @@ def load(kind: Type[Loaded], path: "StrPath", weights: "Optional[StrPath]",
     section.check_blobs(kinds.pictures, kinds.arrays)
     pictures = {name: _picture_shape(given, name, shape, len(kinds.pictures))
                 for name, shape in kinds.pictures.items()}
-    arrays = {blob: _with_default(given, spec) for blob, spec in kinds.arrays.items()}
+    arrays = {blob: _with_default(given, _with_words(given, spec))
+              for blob, spec in kinds.arrays.items()}
     input_shapes = kinds.blob_shapes(pictures)
     shapes = blob_shapes.infer(graph.net, input_shapes)
     items = layouts.item_axes(graph, input_shapes, {blob: spec.item_axis
@@ -180,13 +183,28 @@ def _picture_shape(given: Given, name: str, shape: Tuple[int, ...], count: int
     return (1, shape[1]) + tuple(size or shape[2:])
 
 
+def _with_words(given: Given, spec: ArrayInput) -> ArrayInput:
+    """An array input with the words whose numbers it takes, where the readme.md lists them."""
+    is_given, value = given.section.value("words", spec.blob)
+    if not is_given:
+        return spec
+    name = f"{given.section.path}: gradcam.inputs.{spec.blob}.words"
+    if spec.word_count is None:
+        raise ModelError(f"{name}: no Embed layer reads this input", given.section.path)
+    try:
+        path = fields.file(value, given.folder)
+    except ValueError as error:
+        raise ModelError(f"{name} {error}", given.section.path) from None
+    return dataclasses.replace(spec, words=Vocabulary.read(path, spec.word_count))
+
+
 def _with_default(given: Given, spec: ArrayInput) -> ArrayInput:
     """An array input with the value that the readme.md gives it."""
     is_given, value = given.section.value("value", spec.blob)
     if not is_given:
         return spec
     path = given.section.path
-    if isinstance(value, str):
+    if isinstance(value, str) and spec.words is None:
         value = array_files.read_in_folder(value, given.folder, path)
     given.origins[f"{spec.blob}.value"] = folder.README
     default = array_inputs.fit(value, spec, f"{path}: gradcam.inputs.{spec.blob}.value")

@@ -10,8 +10,9 @@ from prototxt_tools.errors import ModelError
 
 # Keys of the model itself -> the field that each sets.
 _KEYS = {"score": "score", "layer": "layers", "labels": "labels", "outputs": "outputs"}
-# The key of inputs that are no pictures: what they hold where nothing else is given.
-_VALUE = "value"
+# The keys of inputs that are no pictures: what they hold where nothing else is given, and the words
+# whose numbers they take.
+OF_ARRAY = ("value", "words")
 # Keys of the first version of this section, in folders in the wild -> today's.
 _FORMER = {"input": "inputs", "target": "layer"}
 
@@ -52,7 +53,7 @@ class Section:
         _check_keys(self.path, "gradcam.inputs", self.by_blob, pictures + arrays)
         for blob, values in self.by_blob.items():
             _check_keys(self.path, f"gradcam.inputs.{blob}", values,
-                        OF_INPUT if blob in pictures else [_VALUE])
+                        OF_INPUT if blob in pictures else OF_ARRAY)
 
 
 def read(front: Mapping[Any, Any], path: str) -> Section:
@@ -82,7 +83,7 @@ def read(front: Mapping[Any, Any], path: str) -> Section:
         _check_keys(path, "gradcam.inputs", inputs, OF_INPUT)
         fields.update(inputs)
     for blob, values in by_blob.items():
-        _check_keys(path, f"gradcam.inputs.{blob}", values, OF_INPUT + (_VALUE,))
+        _check_keys(path, f"gradcam.inputs.{blob}", values, OF_INPUT + OF_ARRAY)
     return Section(path, fields, by_blob, warnings, caption)
 
 

@@ -4,10 +4,12 @@ import difflib
 import os
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Iterable, List, Optional, Sequence, Tuple, Union
+from typing import TYPE_CHECKING, Iterable, List, Sequence, Tuple, Union
+
+import numpy as np
 
 from caffe_gradcam.model import label_files
-from prototxt_tools.errors import ModelError, QuestionError
+from prototxt_tools.errors import ImageError, ModelError, QuestionError
 
 if TYPE_CHECKING:
     StrPath = Union[str, "os.PathLike[str]"]
@@ -82,6 +84,35 @@ class Vocabulary:
             raise QuestionError(f"{text!r} holds no word", text)
         return [numbers[token] for token in tokens]
 
+    def row(self, text: str, shape: Sequence[int], name: str) -> np.ndarray:
+        """A sentence as the numbers of an input, with zeros behind its last word.
+
+        Parameters
+        ----------
+        text : str
+        shape : sequence of int
+            Of the input for one item.
+        name : str
+            What messages call it.
+
+        Returns
+        -------
+        numpy.ndarray
+            float32, of that shape.
+
+        Raises
+        ------
+        QuestionError
+            As of :meth:`parse`; or there are more words than the input takes.
+        """
+        numbers = self.parse(text)
+        row = np.zeros(shape, np.float32)
+        if len(numbers) > row.size:
+            raise QuestionError(f"{name} takes {row.size} words, and {text!r} has {len(numbers)}",
+                                text)
+        row.reshape(-1)[:len(numbers)] = numbers
+        return row
+
     def name(self, number: int) -> str:
         """The word of a number."""
         return self.words[number]
@@ -91,9 +122,8 @@ class Vocabulary:
         return re.sub(r"\s+([?.!,;:])", r"\1", " ".join(self.name(number) for number in numbers))
 
 
-def check_numbers(numbers: Sequence[int], count: int, blob: str,
-                  subject: Optional[str] = None) -> None:
-    """Raise a QuestionError for a number beyond the vocabulary.
+def check_numbers(numbers: Sequence[float], count: int, blob: str) -> None:
+    """Raise an ImageError for a number beyond the vocabulary.
 
     Parameters
     ----------
@@ -102,12 +132,8 @@ def check_numbers(numbers: Sequence[int], count: int, blob: str,
         How many words the net knows.
     blob : str
         The input that they are for.
-    subject : str, optional
-        The file that they come from.
     """
     for position, number in enumerate(numbers):
         if not 0 <= number < count or number != int(number):
-            where = f"{subject}: " if subject else ""
-            raise QuestionError(
-                f"{where}input {blob} has {number:g} at position {position}; the net knows the "
-                f"words 0 to {count - 1}", subject or blob)
+            raise ImageError(f"{number:g} at position {position} of input {blob} is no word; the "
+                             f"net knows the words 0 to {count - 1}", blob)
