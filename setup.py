@@ -25,7 +25,7 @@ setup(
     # The registry is a folder for people; an installed package carries it inside.
     package_dir={"caffe_gradcam.zoo.models": "models"},
     package_data={"prototxt_tools": ["py.typed", "commands/gradcam_script.py.txt"],
-                  "caffe_gradcam": ["py.typed"],
+                  "caffe_gradcam": ["py.typed", "report/templates/*"],
                   "caffe_gradcam.zoo.models": [
         "*.yaml", "*/readme.md", "digits/*.prototxt", "digits/*.txt", "digits/*.caffemodel",
     ]},
@@ -45,6 +45,7 @@ setup(
         "zoo": ["requests"],
         "batch": ["fsspec", "lmdb", "pyarrow"],
         "ray": ["ray[data]"],
+        "report": ["jinja2"],
         "figures": ["matplotlib"],
         "completion": ["shtab"],
         "test": [
@@ -52,6 +53,7 @@ setup(
             "h5py",
             "hypothesis",
             "import-linter; python_version >= '3.10'",
+            "jinja2",
             "lmdb; python_version >= '3.7'",
             "matplotlib",
             "mypy; python_version >= '3.10'",
@@ -65,6 +67,7 @@ setup(
             "ruff; python_version >= '3.7'",
             "scikit-image; python_version >= '3.10'",
             "scikit-learn",
+            "selenium; python_version >= '3.10'",
             "shtab; python_version >= '3.7'",
             "types-PyYAML; python_version >= '3.10'",
             "types-requests; python_version >= '3.10'",

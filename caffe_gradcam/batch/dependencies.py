@@ -66,6 +66,13 @@ def rows_depend_on(recipe: Recipe, model: LoadedModel, heat_boxes: Optional[floa
     return plain
 
 
+def about(model: LoadedModel) -> Dict[str, Any]:
+    """What reports tell of a model: its class names, and where its values come from."""
+    names = model.class_names
+    return {"class_names": None if names is None else [str(name) for name in names],
+            "origins": {str(name): str(origin) for name, origin in model.origins.items()}}
+
+
 def _digest_of_file(path: str) -> str:
     digest = hashlib.sha256()
     try:

@@ -107,7 +107,7 @@ def _content(recipe: Recipe, model: LoadedModel, source: str, options: Options) 
         source, recipe.to_dict(),
         dependencies.rows_depend_on(recipe, model, options.drawing.figures.heat_boxes,
                                     options.pipeline.batch),
-        options.parts.limit, options.parts.size)
+        options.parts.limit, options.parts.size, dependencies.about(model))
 
 
 def _open(folder: Folder, content: Content, options: Options, model: LoadedModel) -> Plan:
@@ -126,7 +126,7 @@ def _open(folder: Folder, content: Content, options: Options, model: LoadedModel
         if not opened.done() and opened.manifest["rows_depend_on"] != content.rows_depend_on:
             # No row was written yet, so this run may ask something else.
             with lock.parts(folder, range(opened.parts)):
-                opened.manifest.update(recipe=content.recipe,
+                opened.manifest.update(recipe=content.recipe, model=content.model,
                                        rows_depend_on=content.rows_depend_on)
                 opened.save()
         opened.check(content)

@@ -12,6 +12,15 @@ def describe(model: "LoadedModel") -> str:
 
     A value in which a net's inputs differ is shown for each of them, as BLOB.FIELD.
     """
+    rows = model_rows(model)
+    widest = max(13, max(len(name) for name, _, _ in rows))
+    width = min(60, max(len(value) for _, value, _ in rows))
+    lines = [f"  {name:<{widest}}  {value:<{width}}  {origin}" for name, value, origin in rows]
+    return "\n".join([model.name] + lines)
+
+
+def model_rows(model: "LoadedModel") -> List[Tuple[str, str, str]]:
+    """The name, the value and the origin of each of a model's values."""
     origins = model.origins
     rows = [("weights", str(model.weights), origins["weights"])]
     rows += _preprocessing_rows(model)
@@ -21,10 +30,7 @@ def describe(model: "LoadedModel") -> str:
         ("labels", f"{len(model.class_names)} class names" if model.class_names else "none",
          origins["labels"]),
     ]
-    widest = max(13, max(len(name) for name, _, _ in rows))
-    width = min(60, max(len(value) for _, value, _ in rows))
-    lines = [f"  {name:<{widest}}  {value:<{width}}  {origin}" for name, value, origin in rows]
-    return "\n".join([model.name] + lines)
+    return rows
 
 
 def _preprocessing_rows(model: "LoadedModel") -> List[Tuple[str, str, str]]:

@@ -3,14 +3,16 @@
 import argparse
 import json
 import sys
-from typing import TYPE_CHECKING, Any, Dict, List, Sequence
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, Tuple
 
 from caffe_gradcam.commands import options as shared
+from caffe_gradcam.commands import report
 from prototxt_tools.errors import QuestionError
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
+    from caffe_gradcam.commands.reporting import Collector
     from caffe_gradcam.commands.requests import Request
     from caffe_gradcam.commands.writing import Writer
     from caffe_gradcam.explaining.explainer import Explainer
@@ -92,6 +94,8 @@ def add(commands: Any) -> None:
 def _add_output(group: shared.Group) -> None:
     group.add_argument("--npz", action="store_true",
                        help="also write the arrays: cam, heatmap, scores")
+    group.add_argument("--report", metavar="FILE",
+                       help="also write a page of everything, an .html file")
     group.add_argument("--json", action="store_true", help="print one JSON object, nothing else")
     shared.add_config(group)
     shared.add_verbosity(group)
@@ -105,6 +109,8 @@ def run(options: argparse.Namespace) -> int:
     from caffe_gradcam.commands.requests import requests
     from caffe_gradcam.commands.writing import Writer
 
+    if options.report:
+        report.check_name(options.report, "--report")
     recipes.check_one_device(options)
     named = recipes.for_each_score(options)
     if not options.images:
@@ -116,20 +122,35 @@ def run(options: argparse.Namespace) -> int:
     items = requests(options.images, models[0], crop)
     _check(named, models)
     writer = Writer(options.folder, figures, options.npz, several_scores=len(named) > 1)
+    collector = _collector(options, named, models)
     rows: List[Row] = []
     for recipe, model in zip(named, models):
         if not (options.json or options.quiet):
             print(describe(model), file=sys.stderr)
         with recipes.open_explainer(recipe, model) as explainer:
-            rows += _explain(explainer, recipe, items, writer, options)
+            rows += _explain(explainer, recipe, items, (writer, collector), options)
             engine = explainer.engine.description
     writer.finish()
+    if collector is not None:
+        collector.write(options.report, engine)
     if options.json:
         print(json.dumps({
             "model": models[0].name, "engine": engine["engine"], "device": engine["device"],
             "recipe": named[0].to_dict(), "images": rows}, indent=2))
     failed = sum("error" in row for row in rows)
     return 0 if not failed else 2 if failed == len(rows) else 1
+
+
+def _collector(options: argparse.Namespace, recipes: "Sequence[Recipe]",
+               models: "Sequence[LoadedModel]") -> "Optional[Collector]":
+    """What collects the entries of the page, where one is to be written."""
+    if not options.report:
+        return None
+    if len(models) > 1:
+        raise QuestionError("--report: a page shows one score; give --score once", "--report")
+    from caffe_gradcam.commands.reporting import Collector
+
+    return Collector(recipes[0], models[0])
 
 
 def _check(recipes: "Sequence[Recipe]", models: "Sequence[LoadedModel]") -> None:
@@ -149,15 +170,17 @@ def _check(recipes: "Sequence[Recipe]", models: "Sequence[LoadedModel]") -> None
                 "explain them one by one", "--score")
 
 
-def _explain(explainer: "Explainer", recipe: "Recipe", items: "List[Request]", writer: "Writer",
-             options: argparse.Namespace) -> List[Row]:
-    """Explain all images, batch by batch; the rows of the report."""
+def _explain(explainer: "Explainer", recipe: "Recipe", items: "List[Request]",
+             writers: "Tuple[Writer, Optional[Collector]]", options: argparse.Namespace
+             ) -> List[Row]:
+    """Explain all images, batch by batch; the rows of the JSON report."""
     from tqdm import tqdm
 
     from caffe_gradcam.commands.requests import explain_all
     from caffe_gradcam.pictures import outputs
 
     asker = recipe.asker(explainer)
+    writer, collector = writers
     stems = outputs.unique(outputs.stem(*request.item.paths) for request in items)
     rows = []
     hidden = True if options.quiet else None  # None: hidden where no terminal shows it.
@@ -172,6 +195,8 @@ def _explain(explainer: "Explainer", recipe: "Recipe", items: "List[Request]", w
                 row = writer.write(request, stem, outcome, (recipe, explainer.model))
                 _print(row, options, progress, writer.several_scores)
                 rows.append(row)
+                if collector is not None:
+                    collector.add(request, outcome)
                 progress.update()
     return rows
 

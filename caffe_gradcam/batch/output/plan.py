@@ -5,7 +5,7 @@ import itertools
 import json
 import re
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Set, Tuple
 
 from caffe_gradcam.batch.options import PART_SIZE
@@ -38,6 +38,9 @@ class Content:
         Only so many items of the source.
     part_size : int, optional
         Items per part.
+    model : dict
+        What reports tell of the model besides: "class_names", and "origins", where each value of
+        the preprocessing comes from. JSON values.
     """
 
     source: str
@@ -45,6 +48,7 @@ class Content:
     rows_depend_on: Mapping[str, Any]
     limit: Optional[int] = None
     part_size: Optional[int] = None
+    model: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Plan:
@@ -109,7 +113,7 @@ class Plan:
             "items": sum(written.sizes), "items_digest": written.digest, "part_size": part_size,
             "part_sizes": written.sizes, "part_format": part_format,
             "recipe": content.recipe, "rows_depend_on": content.rows_depend_on,
-            "runs": [], "counts": None,
+            "model": content.model, "runs": [], "counts": None,
         })
         plan.save()
         return plan

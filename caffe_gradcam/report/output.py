@@ -1,0 +1,362 @@
+"""From the output of a batch, of any version and in whatever state, to the entries of a report."""
+
+import itertools
+import json
+import os
+import re
+import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
+
+import numpy as np
+
+from caffe_gradcam import __version__
+from caffe_gradcam.batch.output import checksums, parts, rows
+from caffe_gradcam.batch.output.plan import MANIFEST, PARTS, Plan, part_name
+from caffe_gradcam.batch.output.rows import COLUMNS, STATUSES, Row
+from caffe_gradcam.batch.sources.item import Item
+from caffe_gradcam.batch.sources.reading import decode, fetch
+from caffe_gradcam.batch.storage import open_folder
+from caffe_gradcam.measuring.annotations import ClassBoxes, boxes_of, read_boxes
+from caffe_gradcam.report import thumbnails
+from caffe_gradcam.report.entries import Fact, ImageEntry, MapEntry, Report, Section, facts_of
+from caffe_gradcam.report.summary import Summary
+from prototxt_tools.errors import ImageError, InputError, QuestionError
+
+_PART = re.compile(r"part-(\d{1,9})\.(parquet|jsonl)$")
+_LARGEST_MAP = 1 << 22
+_MAP_COLUMNS = ("cam",)
+_UNUSABLE = (ValueError, TypeError, KeyError, OverflowError, ZeroDivisionError, MemoryError,
+             InputError)
+
+# The kind of each problem, and a sentence.
+_Problems = List[Tuple[str, str]]
+
+
+class Output:
+    """The output of a batch.
+
+    What this version does not understand, and what is missing or damaged, is left out and
+    described in :attr:`problems`.
+
+    Parameters
+    ----------
+    path : str
+        A folder or a URL.
+    boxes : str, optional
+        A file of the objects' boxes: see ``caffe_gradcam.measuring.annotations.read_boxes``.
+
+    Attributes
+    ----------
+    manifest : dict
+        Empty where it cannot be read.
+
+    Raises
+    ------
+    InputError
+        There is neither a manifest nor a part; or the boxes cannot be read.
+    """
+
+    def __init__(self, path: str, boxes: Optional[str] = None) -> None:
+        self._folder = open_folder(path)
+        self._sentences: List[str] = []
+        self._counted: "Counter[str]" = Counter()
+        self._reading = threading.Lock()
+        self._is_current, self.manifest = self._read_manifest()
+        self._plan = Plan(self._folder, self.manifest)
+        self._parts = self._find_parts()
+        if not self.manifest and not self._parts:
+            raise InputError(f"{path}: not the output of a batch; there is no {MANIFEST}, and "
+                             "there are no parts", path)
+        self.class_names = self._read_class_names()
+        self._boxes = read_boxes(boxes, self._find_class) if boxes else {}
+
+    @property
+    def path(self) -> str:
+        """The folder or URL."""
+        return self._folder.path
+
+    @property
+    def problems(self) -> List[str]:
+        """What is missing, damaged or not understood, one sentence each; of what was read."""
+        return self._sentences + [
+            sentence if count == 1 else f"{sentence} (and {count - 1} more like this)"
+            for sentence, count in self._grouped()]
+
+    def entries(self, side: Optional[int] = None) -> Iterator[ImageEntry]:
+        """The images in order, with their names and numbers.
+
+        Parameters
+        ----------
+        side : int, optional
+            With maps, and with pictures whose longer side is at most this many pixels.
+        """
+        self._counted.clear()
+        for number, extension in self._parts:
+            try:
+                part_rows = self._rows(number, extension, with_maps=side is not None)
+            except InputError as error:
+                self._count("", f"{error}; its images are not in this report")
+                continue
+            yield from self._of_part(number, part_rows, side)
+
+    def report(self, summary: Summary, title: Optional[str] = None) -> Report:
+        """What there is to say besides the images, of what was read until now."""
+        model = _dict(self.manifest, "rows_depend_on").get("model") or "the net"
+        made_from = [os.path.basename(os.path.normpath(self.path)), self.manifest.get("created"),
+                     f"report of caffe-gradcam {__version__}"]
+        return Report(title or f"What {model} looked at",
+                      " · ".join(str(text) for text in made_from if text), summary,
+                      self.class_names, self.sections(), self.problems)
+
+    def size(self) -> int:
+        """About how many images :meth:`entries` gives."""
+        sizes = self.manifest.get("part_sizes")
+        if isinstance(sizes, list) and all(isinstance(size, int) for size in sizes):
+            return sum(sizes[number] for number, _ in self._parts if number < len(sizes))
+        return sum(1 for _ in self.entries())
+
+    def sections(self) -> List[Section]:
+        """Tables of what the manifest tells of the model and the runs."""
+        manifest = self.manifest
+        depends, about = _dict(manifest, "rows_depend_on"), _dict(manifest, "model")
+        origins = {name: str(origin) for name, origin in _dict(about, "origins").items()}
+        model = {name: depends.get(name) for name in (
+            "model", "prototxt_sha256", "weights_sha256", "class_names_sha256", "score", "layers")}
+        path = _dict(_dict(manifest, "recipe"), "model").get("path")
+        sections = [Section("Model", facts_of({"path": path, **model}, origins))]
+        for name, values in _dict(depends, "inputs").items():
+            by_field = {**origins, **{field: origins[f"{name}.{field}"] for field in values
+                                      if f"{name}.{field}" in origins}}
+            sections.append(Section(f"Preprocessing of {name}", facts_of(values, by_field)))
+        sections.append(Section("Question and method", facts_of(
+            {**_dict(depends, "asking"), **_dict(depends, "explaining")})))
+        sections.append(Section("Output", facts_of(
+            {name: manifest.get(name) for name in (
+                "source", "created", "items", "part_format", "format", "sha256")})))
+        return [section for section in [*sections, *self._run_sections(depends)]
+                if section.facts]
+
+    def _run_sections(self, depends: Mapping[str, Any]) -> Iterator[Section]:
+        runs = self.manifest.get("runs")
+        runs = [run for run in runs if isinstance(run, dict)] if isinstance(runs, list) else []
+        yield Section("Engine", facts_of({name: depends.get(name) for name in (
+            "engine", "precision", "batch", "openvino")}))
+        if runs:
+            yield Section("Versions in the last run", facts_of(_dict(runs[-1], "versions")))
+        yield Section("Runs", [Fact(str(run.get("started", "")), " ".join(
+            map(str, run.get("command") or ())), f"{run.get('seconds', '?')} s on "
+            + ", ".join(map(str, run.get("devices") or ["?"]))) for run in runs])
+
+    def _read_manifest(self) -> Tuple[bool, Dict[str, Any]]:
+        """Whether it is one of this version, and what it holds."""
+        try:
+            return True, Plan.open(self._folder).manifest
+        except InputError as error:
+            self._sentences.append(f"{error}; this report shows what can be read")
+        try:
+            manifest = json.loads(self._folder.read(MANIFEST).decode("utf-8"))
+        except (InputError, ValueError, RecursionError):
+            return False, {}
+        return False, manifest if isinstance(manifest, dict) else {}
+
+    def _find_parts(self) -> List[Tuple[int, str]]:
+        """The number and the extension of each part, in order."""
+        names = set(self._folder.names(PARTS))
+        if self._is_current:
+            finished = names & checksums.names(self._folder)
+            planned, done = self._plan.parts, len(self._plan.done())
+            if done < planned:
+                self._sentences.append(
+                    f"{planned - done} of {planned} parts are not finished; their images are not "
+                    "in this report")
+            names = finished
+        matches = [match for match in map(_PART.match, sorted(names)) if match]
+        return sorted({int(match.group(1)): match.group(2) for match in matches}.items())
+
+    def _rows(self, number: int, extension: str, with_maps: bool) -> List[Row]:
+        """The rows of a part; raises InputError."""
+        columns = [name for name in COLUMNS if with_maps or name not in _MAP_COLUMNS]
+        if self._is_current:
+            return parts.read(self._plan, number, columns)
+        data = self._folder.read(part_name(number, extension))
+        name = part_name(number, extension)
+        try:
+            return _parquet_rows(data, columns) if extension == "parquet" else [
+                row for row in map(json.loads, data.decode("utf-8").splitlines())
+                if isinstance(row, dict)]
+        except Exception as error:  # whatever pyarrow raises for another program's file
+            raise InputError(f"{name}: this part cannot be read ({type(error).__name__})",
+                             name) from None
+
+    def _of_part(self, number: int, part_rows: List[Row], side: Optional[int]
+                 ) -> Iterator[ImageEntry]:
+        groups = [(number, list(group)) for number, group in itertools.groupby(
+            part_rows, key=lambda row: row.get("item"))]
+        if side is None:
+            yield from (self._entry(group) for _, group in groups)
+            return
+        items = self._items(number)
+
+        def with_picture(group: Tuple[Any, List[Row]]) -> Tuple[ImageEntry, _Problems]:
+            problems: _Problems = []
+            entry = self._with_picture(group[1], items.get(group[0]), side or 0, problems)
+            return entry, problems
+
+        with ThreadPoolExecutor(os.cpu_count() or 1) as threads:
+            for entry, problems in threads.map(with_picture, groups):
+                for problem in problems:
+                    self._count(*problem)
+                yield entry
+
+    def _items(self, number: int) -> Dict[Any, Item]:
+        """The items of a part by number; none where the list cannot be read."""
+        try:
+            return {item.number: item for item in self._plan.items(number)}
+        except InputError as error:
+            self._count("", f"{error}; images are looked for at the paths in the rows")
+            return {}
+
+    def _entry(self, group: List[Row], **fields: Any) -> ImageEntry:
+        row = group[0]
+        statuses = [str(other.get("status")) for other in group]
+        fields.setdefault("maps", [_map_entry(other) for other in group
+                                   if other.get("question") is not None])
+        return ImageEntry(
+            _index(row.get("item")) or 0, _text(row.get("id")), _text(row.get("path")),
+            next((status for status in STATUSES if status in statuses), statuses[0]),
+            *(None if row.get(name) is None else _text(row[name])
+              for name in ("sha256", "error", "note")), _index(row.get("true_label")),
+            _index(row.get("predicted")), _size(row), **fields)
+
+    def _with_picture(self, group: List[Row], item: Optional[Item], side: int,
+                      problems: "_Problems") -> ImageEntry:
+        row = group[0]
+        path = _text(row.get("path"))
+        boxes = boxes_of(path, self._boxes)
+        fields: Dict[str, Any] = {"boxes": [box for several in boxes.values() for box in several]}
+        fields["maps"] = [_map(other, boxes, problems) for other in group
+                          if other.get("question") is not None]
+        try:
+            image = self._image(item or Item.of(path), row)
+            fields["picture"] = thumbnails.to_jpeg(image, side)
+        except InputError as error:
+            fields["missing"] = str(error)
+            if row.get("status") not in rows.BAD:
+                problems.append(("image", f"{error}; its picture is not shown"))
+        return self._entry(group, **fields)
+
+    def _image(self, item: Item, row: Row) -> np.ndarray:
+        """The image that the rows are about; raises InputError where it is gone or changed."""
+        with self._reading:  # LMDB opens a file once in a process.
+            fetched = fetch(item)
+        sha256 = row.get("sha256")
+        if sha256 is not None and fetched.sha256 != sha256:
+            raise ImageError(f"{item.path}: has changed since it was explained", item.path)
+        image = decode(item, fetched)
+        if isinstance(image, dict):
+            image = image.get(_text(row.get("input"))) or next(iter(image.values()))
+        size = _size(row)
+        if size is not None and image.shape[:2] != size:
+            raise ImageError(f"{item.path}: is {image.shape[0]}x{image.shape[1]}, and was "
+                             f"{size[0]}x{size[1]} when it was explained", item.path)
+        return image
+
+    def _read_class_names(self) -> Dict[int, str]:
+        names = _dict(self.manifest, "model").get("class_names")
+        by_index = {index: str(name) for index, name in enumerate(names)} \
+            if isinstance(names, list) else {}
+        if by_index or not self._parts:
+            return by_index
+        for entry in self.entries():
+            by_index.update((shown.class_index, shown.class_name) for shown in entry.maps
+                            if shown.class_index is not None and shown.class_name)
+        return by_index
+
+    def _find_class(self, text: str) -> int:
+        if re.match(r"\d{1,9}$", text):
+            return int(text)
+        for index, name in self.class_names.items():
+            if text in (name, *name.split(", ")):
+                return index
+        raise QuestionError(f"no class is called {text!r}", text)
+
+    def _count(self, kind: str, sentence: str) -> None:
+        """Remember a problem; of those of one kind, the first is told, and the number."""
+        self._counted[kind + "\0" + sentence] += 1
+
+    def _grouped(self) -> Iterator[Tuple[str, int]]:
+        totals: "Counter[str]" = Counter()
+        first: Dict[str, str] = {}
+        for key, count in self._counted.items():
+            kind, _, sentence = key.partition("\0")
+            group = kind or sentence
+            totals[group] += count
+            first.setdefault(group, sentence)
+        return ((first[group], count) for group, count in totals.items())
+
+
+def _parquet_rows(data: bytes, columns: List[str]) -> List[Row]:
+    import pyarrow
+    import pyarrow.parquet
+
+    file = pyarrow.parquet.ParquetFile(pyarrow.BufferReader(data))
+    present = [name for name in columns if name in file.schema_arrow.names]
+    table: List[Row] = file.read(present, use_threads=False).to_pylist()
+    return table
+
+
+def _map(row: Row, boxes: ClassBoxes, problems: _Problems) -> MapEntry:
+    try:
+        _check_map(row)
+        index = _index(row.get("class"))
+        return thumbnails.of_explanation(
+            rows.to_explanation(row), boxes.get(-1 if index is None else index, ()))
+    except _UNUSABLE:
+        problems.append(("map", f"{_text(row.get('path'))}: a map cannot be read and is not "
+                         "shown"))
+        return _map_entry(row)
+
+
+def _check_map(row: Row) -> None:
+    """Raise a ValueError for a map that no engine would make."""
+    size, shape = _size(row), row["cam_shape"]
+    if size is None or len(shape) != 2 or not 0 < shape[0] * shape[1] <= _LARGEST_MAP:
+        raise ValueError("not a map on an image")
+
+
+def _map_entry(row: Row) -> MapEntry:
+    return MapEntry(
+        _text(row.get("question")), _index(row.get("class")), _text(row.get("class_name")),
+        _number(row.get("score")), _number(row.get("probability")), _text(row.get("method")),
+        _text(row.get("layer")), _text(row.get("status")),
+        positive_mass=_number(row.get("positive_mass")),
+        negative_mass=_number(row.get("negative_mass")))
+
+
+def _size(row: Row) -> Optional[Tuple[int, int]]:
+    size = row.get("image_size")
+    if isinstance(size, list) and len(size) == 2 and all(
+            isinstance(length, int) and 0 < length < 1 << 24 for length in size):
+        return size[0], size[1]
+    return None
+
+
+def _dict(values: Mapping[str, Any], name: str) -> Dict[str, Any]:
+    value = values.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else str(value)
+
+
+def _index(value: Any) -> Optional[int]:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _number(value: Any) -> Optional[float]:
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and np.isfinite(value):
+        return float(value)
+    return None
