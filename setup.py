@@ -40,6 +40,7 @@ setup(
     ],
     extras_require={
         "torch": ["torch"],
+        "onnx": ["onnx", "onnxruntime"],
         "openvino": ["openvino", "torch"],
         "h5": ["h5py"],
         "zoo": ["requests"],
@@ -57,6 +58,8 @@ setup(
             "lmdb; python_version >= '3.7'",
             "matplotlib",
             "mypy; python_version >= '3.10'",
+            "onnx; python_version >= '3.10'",
+            "onnxruntime; python_version >= '3.10'",
             "pandas; python_version >= '3.10'",
             "pillow",
             "pyarrow; python_version >= '3.10'",

@@ -177,6 +177,8 @@ class TorchEngine(Engine):
 
     def _accelerated(self) -> Optional[trunk.Trunk]:
         """The layers below the lowest target as a ``Trunk``, or None where nothing is gained."""
+        if not self._leaves:
+            return None
         layers = self._subnet.net.layers[:min(self._leaves) + 1]
         read = {blob for layer in layers for blob in layer.bottoms}
         if self._device.type != "cpu" or not trunk.VERSION or not read:

@@ -1,0 +1,110 @@
+"""caffe-gradcam export: the net as an ONNX graph that is proven to compute the same."""
+
+import argparse
+import os
+from typing import TYPE_CHECKING, Any, List
+
+from caffe_gradcam.commands import options as shared
+from prototxt_tools.errors import QuestionError
+
+if TYPE_CHECKING:
+    from caffe_gradcam.export.exporting import Exported, ExportOptions, Picture
+    from caffe_gradcam.export.source import NetSource
+
+DESCRIPTION = """\
+Write a net as an ONNX graph that ONNX Runtime, OpenCV and OpenVINO read. Before anything is
+written, the graph runs beside the net itself, and every blob has to agree.
+"""
+
+EXAMPLES = """\
+examples:
+  caffe-gradcam export models/digits -o digits.onnx
+      digits.onnx, and digits.certificate.json, which lists the error of each blob
+  caffe-gradcam export face.prototxt --weights face.caffemodel -o face.onnx
+      a net of which only the two files are known, such as a detector
+  caffe-gradcam export models/squeezenet -o squeezenet.onnx --image cat.jpg --image dog.jpg
+      proven on these pictures instead of random numbers
+
+exit codes: 0: written and proven; 2: the input is unusable, or the graph differs
+"""
+
+DETAILS = """\
+Blobs and layers keep their names. The batch is open where the net allows it; what is fixed is
+written in the certificate, with the reason. A layer that ONNX cannot express exactly is refused.
+"""
+
+
+def add(commands: Any) -> None:
+    """Add the subcommand's parser."""
+    parser = shared.add_command(
+        commands, "export", "write the net as an ONNX graph, proven to compute the same",
+        description=DESCRIPTION, epilog=EXAMPLES, details=DETAILS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        usage="caffe-gradcam export MODEL -o FILE [option ...]")
+    parser.add_argument("model.path", metavar="MODEL",
+                        help="a model folder, a prototxt, or the name of a public model")
+    parser.add_argument("-o", dest="output", metavar="FILE", required=True,
+                        help="the .onnx file to write; the certificate gets its name")
+    graph = parser.add_argument_group("the graph")
+    graph.add_argument("--output", dest="outputs", metavar="BLOB", action=shared.Names,
+                       help="end in these blobs; commas or repeatable (default: those that no "
+                       "layer reads)")
+    graph.add_argument("--open-size", action="store_true",
+                       help="leave the height and width of pictures open, for nets without layers "
+                       "that need a fixed size")
+    graph.add_argument("--fold", action="store_true",
+                       help="let BatchNorm and Scale become part of the convolutions before them")
+    proof = parser.add_argument_group("the proof")
+    proof.add_argument("--image", dest="images", metavar="FILE", action="append",
+                       help="compare on this picture; repeatable (default: on random numbers)")
+    shared.add_running(parser.add_argument_group("the engine to compare with"))
+    shared.add_model(parser.add_argument_group(
+        "the model, where its folder does not specify it"))
+    parser.add_argument("--config", help=argparse.SUPPRESS, default=None)
+    shared.add_verbosity(parser.add_argument_group("output"))
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the subcommand; the result is the exit code."""
+    from caffe_gradcam.commands import recipes
+    from caffe_gradcam.export.exporting import export
+    from caffe_gradcam.export.source import NetSource
+
+    recipes.check_one_device(options)
+    if os.path.splitext(options.output)[1] != ".onnx":
+        raise QuestionError(f"-o {options.output}: the name must end in .onnx", "-o")
+    recipe = recipes.located(recipes.from_options(options), options)
+    source = NetSource.load(recipe.model)
+    exported = export(source, _options(options), recipe.running, _pictures(options, source))
+    certificate = exported.write(options.output)
+    if not options.quiet:
+        _report(exported, options.output, certificate)
+    return 0
+
+
+def _options(options: argparse.Namespace) -> "ExportOptions":
+    from caffe_gradcam.export.exporting import ExportOptions
+
+    return ExportOptions(options.open_size, options.fold, tuple(options.outputs or ()))
+
+
+def _pictures(options: argparse.Namespace, source: "NetSource") -> "List[Picture]":
+    from caffe_gradcam.export.certificate import sha256_of_file
+    from caffe_gradcam.model import images
+
+    value_range = source.model.preprocessing.value_range if source.model else None
+    return [({"file": os.path.basename(path), "sha256": sha256_of_file(path)},
+             images.read(path, value_range)) for path in options.images or ()]
+
+
+def _report(exported: "Exported", path: str, certificate_path: str) -> None:
+    certificate = exported.certificate
+    worst = max([*certificate.blobs, *certificate.outputs], key=lambda entry: entry.error)
+    engine = certificate.engine
+    print(f"{path}: {len(exported.model) / 1e6:.1f} MB; {len(certificate.blobs)} blobs agree with "
+          f"{engine['engine']} {engine['version']}, the worst, {worst.name}, up to "
+          f"{worst.error:.1e}")
+    for note in certificate.notes:
+        print(f"{path}: {note}")
+    print(f"{certificate_path}: the proof")

@@ -1,0 +1,13 @@
+"""The layer types that can be written as ONNX; importing this registers them."""
+
+from caffe_gradcam.export.layers import (  # noqa: F401
+    activations,
+    arithmetic,
+    blobs,
+    convolution,
+    forks,
+    linear,
+    normalization,
+    pooling,
+    resizing,
+)

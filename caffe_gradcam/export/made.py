@@ -1,0 +1,62 @@
+"""Numbers for a net's inputs where no picture is given: the same ones each time."""
+
+from typing import Any, Dict, Mapping, Sequence, Tuple
+
+import numpy as np
+
+from prototxt_tools.net.net import Net
+
+Shape = Tuple[int, ...]
+
+# As pixels are after their mean was subtracted.
+_LOWEST, _HIGHEST = -60, 60
+# (type of layer, position of the bottom): what the numbers there mean.
+_MEANINGS = {
+    ("Embed", 0): "indices", ("BatchReindex", 1): "rows", ("LSTM", 1): "flags",
+    ("RNN", 1): "flags", ("ROIPooling", 1): "regions", ("PSROIPooling", 1): "regions",
+    ("Upsample", 1): "cells",
+}
+
+
+def made_inputs(net: Net, shapes: Mapping[str, Sequence[int]], seed: int = 0
+                ) -> Dict[str, np.ndarray]:
+    """Arrays for the inputs of a net.
+
+    Parameters
+    ----------
+    net : Net
+    shapes : dict
+        Input blob -> shape.
+    seed : int
+
+    Returns
+    -------
+    dict
+        Input blob -> float32 array: like pixels, or what the layer that reads it expects.
+    """
+    random = np.random.RandomState(seed)
+    readers = {bottom: (layer, position) for layer in net.layers
+               for position, bottom in enumerate(layer.bottoms)}
+    arrays = {}
+    for blob, shape in shapes.items():
+        layer, position = readers.get(blob, (None, 0))
+        meaning = _MEANINGS.get((layer.type, position), "") if layer is not None else ""
+        message = None if layer is None else layer.message
+        arrays[blob] = np.ascontiguousarray(
+            _values(meaning, message, tuple(shape), random), np.float32)
+    return arrays
+
+
+def _values(meaning: str, message: Any, shape: Shape, random: Any) -> np.ndarray:
+    if meaning == "indices":
+        indices: np.ndarray = random.randint(0, message.embed_param.input_dim, shape)
+        return indices
+    if meaning in ("rows", "cells"):
+        return np.zeros(shape)
+    if meaning == "flags":
+        return np.concatenate([np.zeros((1,) + shape[1:]), np.ones((shape[0] - 1,) + shape[1:])])
+    values: np.ndarray = random.uniform(_LOWEST, _HIGHEST, shape)
+    if meaning == "regions":
+        corners = np.sort(random.uniform(0, 200, (shape[0], 2, 2)), axis=1).reshape(shape[0], 4)
+        values = np.hstack([np.zeros((shape[0], 1)), corners]).reshape(shape)
+    return values

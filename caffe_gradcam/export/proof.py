@@ -1,0 +1,165 @@
+"""Runs a graph beside the engine that it is to equal, and compares every blob."""
+
+import os
+import tempfile
+from dataclasses import dataclass
+from typing import Any, Dict, List, Mapping, Optional, Sequence
+
+import numpy as np
+
+from caffe_gradcam.engines.opening import open_engine
+from caffe_gradcam.engines.running import NetToRun, Running
+from caffe_gradcam.export import libraries
+from caffe_gradcam.export.net import Translated
+from caffe_gradcam.export.writer import FLOAT
+from prototxt_tools.errors import InputError
+
+Arrays = Dict[str, np.ndarray]
+
+# The largest relative L2 distance of a blob, and of a map.
+BLOB_TOLERANCE, MAP_TOLERANCE = 1e-5, 1e-4
+
+
+class NotProven(InputError):
+    """A graph computes something else than the net it was made of."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How far a value of the graph is from that of the engine.
+
+    Attributes
+    ----------
+    name : str
+        Of the blob or the output.
+    shape : tuple of int
+    error : float
+        The relative L2 distance: that of the difference over that of the engine's value.
+    tolerance : float
+    """
+
+    name: str
+    shape: Sequence[int]
+    error: float
+    tolerance: float = BLOB_TOLERANCE
+
+    @property
+    def passes(self) -> bool:
+        """Whether the error is at most the tolerance; NaN is not."""
+        return self.error <= self.tolerance
+
+
+def compare(name: str, actual: np.ndarray, expected: np.ndarray,
+            tolerance: float = BLOB_TOLERANCE) -> Comparison:
+    """Compare two values; of other shapes, the error is infinite."""
+    actual, expected = np.asarray(actual), np.asarray(expected)
+    if actual.shape != expected.shape:
+        return Comparison(name, expected.shape, float("inf"), tolerance)
+    # Infinities that agree are no difference; NaN beside NaN is none either.
+    with np.errstate(invalid="ignore", over="ignore"):
+        same = (actual == expected) | (np.isnan(actual) & np.isnan(expected))
+        difference = np.where(same, 0, actual.astype(np.float64) - expected)
+        size = float(np.linalg.norm(np.where(np.isfinite(expected), expected, 0)))
+        distance = float(np.linalg.norm(difference))
+    return Comparison(name, expected.shape, distance / size if size else distance, tolerance)
+
+
+def run_graph(model: bytes, inputs: Mapping[str, np.ndarray],
+              outputs: Optional[Sequence[str]] = None) -> Arrays:
+    """Run a graph in ONNX Runtime on the processor.
+
+    Parameters
+    ----------
+    model : bytes
+        Of a .onnx file.
+    inputs : dict
+        Input -> array; those that the graph does not have are left out.
+    outputs : sequence of str, optional
+        Without it, all.
+
+    Raises
+    ------
+    EngineMissing
+        ONNX Runtime is not installed.
+    NotProven
+        It cannot run the graph.
+    """
+    runtime = libraries.load("onnxruntime")
+    options = runtime.SessionOptions()
+    options.log_severity_level = 3  # Errors alone: warnings are about its own optimizations.
+    try:
+        session = runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        names = [entry.name for entry in session.get_outputs()] if outputs is None else outputs
+        given = {entry.name: inputs[entry.name] for entry in session.get_inputs()
+                 if entry.name in inputs}
+        return dict(zip(names, session.run(list(names), given)))
+    except Exception as error:
+        if "onnxruntime" not in type(error).__module__:
+            raise
+        reason = str(error).strip().split("\n")[0]
+        raise NotProven(f"ONNX Runtime cannot run the graph: {reason}") from None
+
+
+def with_all_blobs(model: Any, translated: Translated) -> bytes:
+    """A graph in which every blob is an output, as bytes."""
+    onnx = libraries.load("onnx")
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    present = {output.name for output in copy.graph.output}
+    for name in translated.blobs.values():
+        if name not in present:
+            copy.graph.output.append(onnx.helper.make_tensor_value_info(name, FLOAT, None))
+    return bytes(copy.SerializeToString())
+
+
+def blobs_of_engine(prototxt: str, weights: str, outputs: Sequence[str], running: Running,
+                    inputs: Mapping[str, np.ndarray], keep: Sequence[str]) -> "EngineRun":
+    """Run the net itself.
+
+    Parameters
+    ----------
+    prototxt, weights : str
+        The net as its user has it.
+    outputs : sequence of str
+        What the layers that run lead to.
+    running : Running
+    inputs : dict
+    keep : sequence of str
+        The blobs that are returned.
+    """
+    net = NetToRun(prototxt, weights, tuple(outputs), ())
+    with open_engine(net, running) as engine:
+        blobs = engine.forward(inputs, keep)
+        return EngineRun(blobs, dict(engine.description))
+
+
+@dataclass(frozen=True, eq=False)
+class EngineRun:
+    """What an engine gave.
+
+    Attributes
+    ----------
+    blobs : dict
+        Blob -> array.
+    description : dict
+        See ``Engine``.
+    """
+
+    blobs: Arrays
+    description: Dict[str, str]
+
+
+def compare_blobs(translated: Translated, model: Any, inputs: Mapping[str, np.ndarray],
+                  expected: Mapping[str, np.ndarray]) -> List[Comparison]:
+    """Compare each blob of a graph, in the order in which they are written."""
+    names = {blob: name for blob, name in translated.blobs.items() if blob in expected}
+    actual = run_graph(with_all_blobs(model, translated), inputs, list(names.values()))
+    return [compare(blob, actual[name], expected[blob]) for blob, name in names.items()]
+
+
+def written_to_folder(model: bytes) -> "tempfile.TemporaryDirectory[str]":
+    """A temporary folder with the graph as ``model.onnx``, for libraries that read files."""
+    folder = tempfile.TemporaryDirectory()
+    with open(os.path.join(folder.name, "model.onnx"), "wb") as file:
+        file.write(model)
+    return folder

@@ -1,0 +1,96 @@
+"""A graph is written only if it is proven; the certificate holds the proof."""
+
+import json
+
+import numpy as np
+import pytest
+from export_nets import TORCH
+
+from caffe_gradcam.commands import cli
+from caffe_gradcam.explaining.recipe import ModelChoice
+from caffe_gradcam.export import registry
+from caffe_gradcam.export.exporting import ExportOptions, export
+from caffe_gradcam.export.proof import NotProven, compare
+from caffe_gradcam.export.source import NetSource
+
+
+@pytest.fixture
+def digits(models):
+    return NetSource.load(ModelChoice(str(models / "digits")))
+
+
+@pytest.fixture
+def wrong_relu(monkeypatch):
+    """A translation that lets a little of the negative numbers through."""
+    monkeypatch.setitem(registry.TRANSLATIONS, "ReLU", lambda step: [
+        step.op("LeakyRelu", step.bottoms[0], alpha=0.001)])
+
+
+def test_every_blob_is_compared(digits):
+    certificate = export(digits, ExportOptions(), TORCH).certificate
+    net = digits.model.graph.net
+    assert {entry.name for entry in certificate.blobs} == set(net.blobs()) - {"data"}
+    assert certificate.passes
+
+
+def test_a_wrong_translation_is_noticed(digits, wrong_relu):
+    certificate = export(digits, ExportOptions(), TORCH).certificate
+    assert not certificate.passes
+    assert certificate.failures[0].name == next(
+        layer.tops[0] for layer in digits.model.graph.net.layers if layer.type == "ReLU")
+
+
+def test_a_wrong_translation_leaves_no_file_and_a_sentence(models, tmp_path, wrong_relu, capsys):
+    code = cli.main(["export", str(models / "digits"), "-o", str(tmp_path / "digits.onnx"),
+                     "--engine", "torch"])
+    assert code == 2
+    assert list(tmp_path.iterdir()) == []
+    assert "nothing is written: the exported graph differs from the torch engine, first at " in (
+        capsys.readouterr().err)
+
+
+def test_the_command_writes_the_graph_and_the_certificate(models, tmp_path, capsys):
+    picture = models / "digits" / "scenes" / "3-5.png"
+    code = cli.main(["export", str(models / "digits"), "-o", str(tmp_path / "digits.onnx"),
+                     "--engine", "torch", "--image", str(picture)])
+    assert code == 0, capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "digits.certificate.json", "digits.onnx"]
+    certificate = json.loads((tmp_path / "digits.certificate.json").read_text())
+    assert certificate["result"] == "pass"
+    assert certificate["inputs"][0]["file"] == "3-5.png"
+    assert certificate["compared_with"]["engine"] == "torch"
+    assert set(certificate["sha256"]) == {"prototxt", "weights", "graph"}
+    assert {"caffe-gradcam", "onnx", "onnxruntime"} <= set(certificate["versions"])
+
+
+def test_the_certificate_has_the_hash_of_the_graph(digits, tmp_path):
+    import hashlib
+
+    exported = export(digits, ExportOptions(), TORCH)
+    exported.write(str(tmp_path / "digits.onnx"))
+    data = (tmp_path / "digits.onnx").read_bytes()
+    assert exported.certificate.hashes["graph"] == hashlib.sha256(data).hexdigest()
+
+
+def test_the_output_needs_its_extension(models, tmp_path, capsys):
+    assert cli.main(["export", str(models / "digits"), "-o", str(tmp_path / "digits.pb")]) == 2
+    assert "must end in .onnx" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("actual, passes", [
+    ([1.0, 2.0], True), ([1.0, 2.0001], False), ([1.0], False), ([1.0, np.nan], False),
+])
+def test_values_agree_up_to_the_tolerance(actual, passes):
+    assert compare("x", np.float32(actual), np.float32([1, 2])).passes is passes
+
+
+def test_nan_beside_nan_and_equal_infinities_are_no_difference():
+    value = np.float32([np.nan, np.inf, -np.inf, 1])
+    assert compare("x", value, value).error == 0
+
+
+def test_the_message_names_blob_and_error(digits, wrong_relu, tmp_path):
+    exported = export(digits, ExportOptions(), TORCH)
+    with pytest.raises(NotProven, match=r"relative error .* at most 1e-05 is allowed"):
+        exported.write(str(tmp_path / "digits.onnx"))
