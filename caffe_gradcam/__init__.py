@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from caffe_gradcam.asking.questions import (
         Against,
         At,
+        AtIndex,
         Class,
         Like,
         Probability,
@@ -55,6 +56,7 @@ __all__ = [
     "Against",
     "Asking",
     "At",
+    "AtIndex",
     "Class",
     "EngineError",
     "EngineFailed",

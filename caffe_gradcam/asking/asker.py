@@ -61,6 +61,13 @@ class Asking:
         Describe the image in words, and ask about each word: see ``explaining.captions``.
     sentence : str, optional
         Ask about each word of this sentence instead of the net's own.
+    detections : bool
+        Ask about each box that the net finds: see ``explaining.detections``.
+    min_score : float, optional
+        How sure the net has to be of a box, 0 to 1.
+    edge : str, optional
+        Ask where an edge of the box lies, instead of how sure the net is: "left", "top", "right"
+        or "bottom".
     beam : int, optional
         How many sentences are followed at a time to find the net's own.
     """
@@ -77,6 +84,9 @@ class Asking:
     caption: bool = False
     sentence: Optional[str] = None
     beam: Optional[int] = None
+    detections: bool = False
+    min_score: Optional[float] = None
+    edge: Optional[str] = None
 
     @property
     def is_caption(self) -> bool:
@@ -109,6 +119,10 @@ class Asker:
         if asking.is_caption:
             raise QuestionError("the words of a caption are explained by `caffe-gradcam explain` "
                                 "or Model.caption, image by image", "--caption")
+        if asking.detections:
+            raise QuestionError("boxes are explained by `caffe-gradcam explain --detections` or "
+                                "Model.detect, and measured by `caffe-gradcam evaluate "
+                                "--detections`", "--detections")
         self._asking, self._model = asking, model
         self._region: Optional[Region] = None
         if asking.at is not None:
@@ -191,6 +205,7 @@ def _indices(asking: Asking, model: "LoadedModel") -> List[Tuple[str, int]]:
     if asking.prior is not None:
         indices.append((next((axis for axis in _BOXES if axis in sizes), "prior"), asking.prior))
     for axis, index in indices:
-        if sizes or model.score in model.shapes:
+        # How many regions there are may differ from image to image.
+        if model.score in model.shapes and not (axis == "roi" and axis in sizes):
             check_index(axis, index, sizes)
     return indices

@@ -26,11 +26,22 @@ def model_rows(model: "LoadedModel") -> List[Tuple[str, str, str]]:
     rows += _preprocessing_rows(model)
     rows += [
         ("score", model.score, origins["score"]),
+        *_layout_rows(model),
         ("layers", ", ".join(model.layers), origins["layers"]),
         ("labels", f"{len(model.class_names)} class names" if model.class_names else "none",
          origins["labels"]),
     ]
     return rows
+
+
+def _layout_rows(model: "LoadedModel") -> List[Tuple[str, str, str]]:
+    """What the axes of the score blob are, where there are others than classes and places."""
+    layout, shape = model.layout, model.shapes.get(model.score)
+    if not layout.indexed or shape is None:
+        return []
+    axes = " x ".join(f"{size} {axis}" for axis, size in zip(layout.axes, shape)
+                      if axis not in ("item", "unit"))
+    return [("score-axes", axes, layout.origin)]
 
 
 def _preprocessing_rows(model: "LoadedModel") -> List[Tuple[str, str, str]]:

@@ -231,9 +231,9 @@ def _metrics(options: argparse.Namespace) -> Tuple[str, ...]:
 def _subjects(options: argparse.Namespace, recipe: "Recipe",
               model: "LoadedModel") -> List[Subject]:
     """The images to measure, with what is asked about each."""
-    from caffe_gradcam.asking.asker import Asker, Asking
-    from caffe_gradcam.asking.questions import Class, Top
-    from caffe_gradcam.batch.sources import open_source
+    from caffe_gradcam.asking.asker import Asker, Asking, default_questions
+    from caffe_gradcam.asking.questions import Class
+    from caffe_gradcam.batch.sources import InputColumns, open_source
     from caffe_gradcam.measuring import annotations, bench
 
     boxes = annotations.read_boxes(options.boxes, model.find_class) if options.boxes else {}
@@ -243,12 +243,12 @@ def _subjects(options: argparse.Namespace, recipe: "Recipe",
     subjects = []
     for argument in options.images:
         for item in open_source(argument, class_names=model.class_names,
-                                inputs=list(model.inputs)):
+                                inputs=InputColumns.of(model)):
             item_boxes = annotations.boxes_of(item.path, boxes)
             if boxes and not item_boxes:
                 continue
             questions = asker.questions(item.questions) if item.questions else asked or [
-                Class(index) for index in sorted(item_boxes)] or [Top(1)]
+                Class(index) for index in sorted(item_boxes)] or default_questions(model)
             subjects.append(Subject(item, questions, item_boxes))
     if not subjects:
         raise InputError(

@@ -1,13 +1,16 @@
 """The images that explain is asked about, and what is asked about each of them."""
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
 
 from caffe_gradcam.asking.asker import has_score_map
-from caffe_gradcam.batch.sources import Item, is_table, open_source
+from caffe_gradcam.batch.sources import InputColumns, Item, is_table, open_source
 from caffe_gradcam.batch.sources.reading import cut, read_image
+from caffe_gradcam.model import choices
+from caffe_gradcam.model.array_inputs import missing
 from caffe_gradcam.model.arrays import Image
 from prototxt_tools.errors import ImageError, Outcome, QuestionError
 
@@ -31,10 +34,18 @@ class Request:
         An entry of a source.
     crop : (int, int, int, int), optional
         x, y, width and height of the part that is asked about.
+    pictures : tuple of str
+        Where the pictures are, of nets with several inputs.
     """
 
     item: Item
     crop: Optional[Rectangle] = None
+    pictures: Tuple[str, ...] = ()
+
+    @property
+    def paths(self) -> List[str]:
+        """Where its pictures are, each once, after which files are named."""
+        return list(dict.fromkeys(self.pictures)) or self.item.paths
 
     @property
     def name(self) -> str:
@@ -94,8 +105,9 @@ def requests(arguments: Sequence[str], model: "LoadedModel", crop: Optional[Rect
     Parameters
     ----------
     arguments : sequence of str
-        Sources of images; for a net with several inputs BLOB=IMAGE for each, repeated for each
-        set of images, and tables with a column for each.
+        Sources of images; for a net with several inputs INPUT=IMAGE for each, or INPUT=FILE and
+        INPUT=NUMBER where it takes numbers, repeated for each set of images, and tables with a
+        column for each.
     model : LoadedModel
     crop : (int, int, int, int), optional
         The part that is asked about, of each image.
@@ -107,40 +119,97 @@ def requests(arguments: Sequence[str], model: "LoadedModel", crop: Optional[Rect
     QuestionError
         Not one image for each input.
     """
-    if len(model.inputs) > 1:
+    inputs = InputColumns.of(model)
+    if inputs.needs_columns or _names_inputs(arguments, inputs):
         if crop is not None:
             raise QuestionError("--crop needs a net with one input", "--crop")
-        return [Request(item) for item in _sets(arguments, list(model.inputs))]
+        return [Request(item, pictures=tuple(
+            path for blob, path in item.input_paths if blob in inputs.pictures))
+            for item in _sets(arguments, inputs, model)]
     class_names = model.class_names
-    return [Request(item, crop)
-            for argument in arguments for item in open_source(argument, class_names=class_names)]
+    return [Request(item, crop) for argument in arguments
+            for item in open_source(argument, class_names=class_names, inputs=inputs)]
 
 
-def _sets(arguments: Sequence[str], inputs: Sequence[str]) -> Iterator[Item]:
-    """One item for each set of BLOB=IMAGE: the first ones of each blob, the second ones, ...;
-    after them those of tables."""
-    paths: Dict[str, List[str]] = {name: [] for name in inputs}
-    tables = [argument for argument in arguments
-              if argument.partition("=")[0] not in paths and is_table(argument)]
-    for argument in arguments:
-        name, equals, path = argument.partition("=")
-        if argument in tables:
-            continue
-        if not equals or name not in paths:
-            raise QuestionError(_one_for_each(inputs) + f", not {argument}")
-        paths[name].append(path)
-    if len({len(several) for several in paths.values()}) > 1:
-        counts = ", ".join(f"{len(several)} for {name}" for name, several in paths.items())
-        raise QuestionError(f"{_one_for_each(inputs)}; there are {counts}")
-    for several in zip(*paths.values()):
-        yield Item.of_inputs(dict(zip(inputs, several)))
+def _names_inputs(arguments: Sequence[str], inputs: InputColumns) -> bool:
+    """Whether an argument has the form INPUT=FILE."""
+    return any(argument.partition("=")[0] in inputs.names and "=" in argument
+               and not os.path.exists(argument) for argument in arguments)
+
+
+def _sets(arguments: Sequence[str], inputs: InputColumns, model: "LoadedModel") -> Iterator[Item]:
+    """One item for each set of INPUT=FILE: the first ones of each input, the second ones, ...;
+    after them those of tables. What is given once for an input that is no picture holds for all
+    sets."""
+    tables, given = _separated(arguments, inputs)
+    needed = inputs.pictures + inputs.arrays
+    if any(given.values()):
+        unset = [blob for blob in needed if not given[blob]]
+        if unset:
+            raise _unset(unset, inputs, model)
+        count = max(len(values) for values in given.values())
+        uneven = [blob for blob, values in given.items() if values and len(values) != count and
+                  not (len(values) == 1 and blob not in inputs.pictures)]
+        if uneven:
+            counts = ", ".join(f"{len(given[blob])} for {blob}" for blob in given if given[blob])
+            raise QuestionError(f"{_one_for_each(needed, inputs)}; there are {counts}")
+        for index in range(count):
+            yield _item({blob: values[min(index, len(values) - 1)]
+                         for blob, values in given.items() if values}, inputs)
     for table in tables:
         yield from open_source(table, inputs=inputs)
 
 
-def _one_for_each(inputs: Sequence[str]) -> str:
+def _separated(arguments: Sequence[str], inputs: InputColumns
+               ) -> Tuple[List[str], Dict[str, List[str]]]:
+    """The arguments that are tables, and the values of those of the form INPUT=FILE."""
+    given: Dict[str, List[str]] = {name: [] for name in inputs.names}
+    tables: List[str] = []
+    for argument in arguments:
+        name, equals, value = argument.partition("=")
+        if equals and name in given and value:
+            given[name].append(value)
+        elif is_table(argument):
+            tables.append(argument)
+        elif len(inputs.pictures) == 1 and not (equals and not os.path.exists(argument)):
+            given[inputs.pictures[0]] += _paths(argument)
+        else:
+            near = choices.hint(name, list(given)) if equals else ""
+            raise QuestionError(
+                _one_for_each(inputs.pictures + inputs.arrays, inputs) + f", not {argument}"
+                + (f"; there is no input {name!r}, {near}" if equals and value else ""))
+    return tables, given
+
+
+def _paths(source: str) -> List[str]:
+    """The image files that a source names, for the only picture of a net."""
+    items = list(open_source(source))
+    if any(item.position is not None for item in items):
+        raise QuestionError(f"{source}: the net takes more than an image; give images as files, or "
+                            "a table with a column for each input", source)
+    return [item.path for item in items]
+
+
+def _item(values: Dict[str, str], inputs: InputColumns) -> Item:
+    """The item of one set; its name is that of its pictures."""
+    pictures = [values[blob] for blob in inputs.pictures]
+    return Item.of(" ".join(dict.fromkeys(pictures)), input_paths=tuple(values.items()))
+
+
+def _unset(unset: List[str], inputs: InputColumns, model: "LoadedModel") -> QuestionError:
+    """The error for inputs that need something and were given nothing."""
+    arrays = [model.arrays[blob] for blob in unset if blob in model.arrays]
+    if len(arrays) == len(unset):
+        return QuestionError(str(missing(arrays)), unset[0])
+    return QuestionError(f"{_one_for_each(inputs.pictures + inputs.arrays, inputs)}; there is "
+                         f"none for {' and '.join(unset)}", unset[0])
+
+
+def _one_for_each(needed: Sequence[str], inputs: InputColumns) -> str:
+    if len(needed) == 1:
+        return f"the net needs an image: {needed[0]}=IMAGE"
     return "the net has several inputs and needs an image for each: " + " ".join(
-        f"{name}=IMAGE" for name in inputs)
+        f"{name}={'IMAGE' if name in inputs.pictures else 'FILE'}" for name in needed)
 
 
 def explain_all(explainer: "Explainer", asker: "Asker", batch: Sequence[Request]

@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING, Any, Dict, Iterable, Iterator, List, Optional,
 
 import numpy as np
 
+from caffe_gradcam.asking.asker import default_questions
 from caffe_gradcam.asking.grammar import questions_of
 from caffe_gradcam.asking.questions import Question, Top
 from caffe_gradcam.engines.running import Running
 from caffe_gradcam.explaining.captions import Caption, Captioner
+from caffe_gradcam.explaining.detections import USUAL_METHOD, BoxQuestion, DetectionExplainer
 from caffe_gradcam.explaining.explainer import Explainer
 from caffe_gradcam.explaining.explanation import Explanation, Result
 from caffe_gradcam.explaining.settings import Explaining
 from caffe_gradcam.model import choices
-from caffe_gradcam.model.arrays import Image, as_images
+from caffe_gradcam.model.arrays import Image, as_images, numbers_of
 from caffe_gradcam.model.model import LoadedModel
 from prototxt_tools.errors import ImageError, Outcome, QuestionError
 from prototxt_tools.layers.plugins import import_plugins
@@ -33,6 +35,8 @@ _KEYWORDS = ("images", "classes", "method", "layers", "color", "engine", "device
 
 _CAPTION_KEYWORDS = ("image", "sentence", "beam", "method", "layers", "color", "engine", "device",
                      "gradient", "placement")
+_DETECT_KEYWORDS = ("images", "min_score", "method", "layers", "explained", "color", "engine",
+                    "device", "samples", "batch")
 
 
 class Explanations(List[Explanation]):
@@ -97,11 +101,11 @@ class Model(LoadedModel):
         images : one image or several
             Paths, encoded bytes, PIL images, uint8 arrays, torch tensors, rows with an
             ``image``, or an iterable of them; for nets with several inputs dicts
-            {input blob: image}. See ``caffe_gradcam.model.arrays.as_images``.
+            {input: image or array}. See ``caffe_gradcam.model.arrays.as_images``.
         classes : int, str, Question, or an iterable or array of these
             Numbers, names, and what else ``caffe_gradcam.asking.grammar.parse`` reads:
             ``"top:3"``, ``"tabby versus tiger cat"``; or questions such as ``Top(3)``. Without
-            it, the class with the highest score.
+            it, the class with the highest score, or each output of a net that gives no classes.
         method : str or iterable of str
             Names of ``METHODS``.
         layers : str or iterable of str, optional
@@ -141,12 +145,14 @@ class Model(LoadedModel):
         import_plugins(running.plugins)  # They may register the method.
         explaining = Explaining(_names(method, "method"), _names(layers or (), "layers"), fuse,
                                 gradient, placement, samples, batch_statistics)
-        questions = questions_of(classes, self)
+        questions = (default_questions(self) if classes is _HIGHEST
+                     else questions_of(classes, self))
         explanations = Explanations()
         session = self._session()
         for part in _batches(as_images(
-                images, color, tuple(self.inputs), self.preprocessing.value_range), batch):
-            _check_inputs(part, tuple(self.inputs))
+                images, color, (*self.inputs, *self.arrays), self.preprocessing.value_range,
+                numbers_of(self)), batch):
+            _check_inputs(part, self)
             outcomes = session.explain(self, (explaining, running), part, questions)
             for image, outcome in zip(part, outcomes):
                 explanations += _with_image(outcome.unwrap().explanations, image)
@@ -209,6 +215,65 @@ class Model(LoadedModel):
         with Captioner(self, explaining, Running(engine, device)) as captioner:
             caption = captioner.caption(pixels, int(beam), sentence)
         return caption.with_image(np.array(pixels))
+
+    def detect(
+        self,
+        images: Any,
+        min_score: float = 0.5,
+        method: Union[str, Iterable[str]] = USUAL_METHOD,
+        layers: Union[None, str, Iterable[str]] = None,
+        *,
+        explained: str = "confidence",
+        color: str = "BGR",
+        engine: str = "auto",
+        device: str = "cpu",
+        samples: Optional[int] = None,
+        batch: int = 8,
+        **unknown: "NoReturn"
+    ) -> List[Explanations]:
+        """The boxes that a detector finds in some images, each with its heatmap.
+
+        The engine is closed when it returns.
+
+        Parameters
+        ----------
+        images, color, engine, device, samples, batch
+            As for :meth:`explain`.
+        min_score : float
+            How sure the net has to be of a box, 0 to 1.
+        method : str or iterable of str
+            Of ``METHODS`` those that need no more than gradients at a layer, or "d-rise".
+        layers : str or iterable of str, optional
+            Where boxes are explained; without it, the layer that each box was read from.
+        explained : str
+            "confidence", or the edge whose position is explained: "left", "top", "right", "bottom".
+
+        Returns
+        -------
+        list of list of Explanation
+            For each image its boxes, the surest first: ``explanation.box`` is x, y, width and
+            height in pixels, ``explanation.probability`` the score, ``explanation.class_name`` the
+            class.
+
+        Raises
+        ------
+        QuestionError
+            The net lists no boxes, a method does not explain them, or an unknown layer or keyword.
+        ModelError, ImageError, WeightsError, EngineError
+            As for :meth:`explain`.
+        """
+        choices.check_keywords("Model.detect", unknown, _DETECT_KEYWORDS)
+        explaining = Explaining(_names(method, "method"), _names(layers or (), "layers"),
+                                samples=samples)
+        question = BoxQuestion(min_score, explained)
+        found: List[Explanations] = []
+        with DetectionExplainer.open(self, explaining, question,
+                                     Running(engine, device)) as explainer:
+            for part in _batches(as_images(
+                    images, color, tuple(self.inputs), self.preprocessing.value_range), batch):
+                for image, outcome in zip(part, explainer.explain(part)):
+                    found.append(Explanations(_with_image(outcome.unwrap(), image)))
+        return found
 
     def close(self) -> None:
         """Close the engine that is open in this process, if there is one.
@@ -282,10 +347,12 @@ def _batches(images: Iterator[Image], size: int) -> Iterator[List[Image]]:
         yield part
 
 
-def _check_inputs(images: List[Image], inputs: Tuple[str, ...]) -> None:
-    """Raise an ImageError for a single image where the net has several inputs."""
-    if len(inputs) > 1 and not all(isinstance(image, dict) for image in images):
-        expected = ", ".join(f"{name!r}: image" for name in inputs)
+def _check_inputs(images: List[Image], model: LoadedModel) -> None:
+    """Raise an ImageError for a single image where the net needs more."""
+    needed = [*model.inputs, *(blob for blob, spec in model.arrays.items() if spec.default is None)]
+    if len(needed) > 1 and not all(isinstance(image, dict) for image in images):
+        expected = ", ".join(f"{name!r}: {'image' if name in model.inputs else 'array'}"
+                             for name in needed)
         raise ImageError(f"the net has several inputs and needs an image for each: {{{expected}}}")
 
 

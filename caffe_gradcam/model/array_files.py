@@ -9,6 +9,7 @@ from typing import Any, Optional, Tuple
 
 import numpy as np
 
+from caffe_gradcam.model import image_sizes
 from prototxt_tools.errors import ImageError, ModelError
 from prototxt_tools.files import byte_limit, read_bytes
 
@@ -221,8 +222,6 @@ def _from_tiff(data: bytes, path: str) -> np.ndarray:
 def _from_image(data: bytes, path: str) -> np.ndarray:
     """The values as they are stored: H x W [x C], blue first where they are colours."""
     import cv2
-
-    from caffe_gradcam.model import image_sizes
 
     image_sizes.check(data, path)
     try:

@@ -114,11 +114,7 @@ def fit(value: Any, spec: ArrayInput, name: str) -> np.ndarray:
         raise _misfit(spec, name, "not an array of numbers") from None
     if not array.size or not np.isfinite(array).all():
         raise _misfit(spec, name, "empty, or holds NaN or infinity")
-    if spec.word_count is not None:
-        words.check_numbers(array.reshape(-1).tolist(), spec.word_count, spec.blob)
-    if array.ndim == 0:
-        return np.full(spec.shape, array, np.float32)
-    shape = _accepted(array.shape, spec)
+    shape = _accepted(array.shape, spec) if array.ndim else spec.shape
     if shape is None:
         sizes = " x ".join(map(str, array.shape))
         axis = spec.item_axis
@@ -127,7 +123,10 @@ def fit(value: Any, spec: ArrayInput, name: str) -> np.ndarray:
             raise _misfit(spec, name, f"{sizes} numbers, for {array.shape[axis]} items where there "
                                       "is one image")
         raise _misfit(spec, name, f"{sizes} numbers")
-    return np.ascontiguousarray(array.reshape(shape))
+    if spec.word_count is not None:
+        words.check_numbers(array.reshape(-1).tolist(), spec.word_count, spec.blob)
+    return np.ascontiguousarray(
+        array.reshape(shape) if array.ndim else np.full(shape, array, np.float32))
 
 
 def _accepted(shape: Sequence[int], spec: ArrayInput) -> Optional[Shape]:

@@ -6,17 +6,37 @@ imported.
 """
 
 import os
-from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Union
+from types import MappingProxyType
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Dict,
+    Iterable,
+    Iterator,
+    List,
+    Mapping,
+    Optional,
+    Sequence,
+    Union,
+)
 
 import numpy as np
 
-from caffe_gradcam.model import choices, image_values
+from caffe_gradcam.model import array_files, bands, choices, image_values
 from caffe_gradcam.model import images as image_files
 from caffe_gradcam.model.image_values import Range
+from caffe_gradcam.model.preprocess import BANDS, Preprocessing
 from prototxt_tools.errors import ImageError
+
+if TYPE_CHECKING:
+    from caffe_gradcam.model.model import LoadedModel
 
 # One image, or one for each input blob.
 Image = Union[np.ndarray, Dict[str, np.ndarray]]
+
+# Inputs that take numbers as they are -> the Preprocessing of pictures, None of others.
+Numbers = Mapping[str, Optional[Preprocessing]]
+NO_NUMBERS: Numbers = MappingProxyType({})
 
 COLORS = ("BGR", "RGB")
 # Keys of a row that holds an image: what Hugging Face, pandas and Ray call it, then WebDataset's.
@@ -25,7 +45,8 @@ _CHANNELS = (1, 3, 4)
 
 
 def as_images(value: Any, color: str = "BGR", inputs: Sequence[str] = (),
-              value_range: Optional[Range] = None) -> Iterator[Image]:
+              value_range: Optional[Range] = None, numbers: Numbers = NO_NUMBERS
+              ) -> Iterator[Image]:
     """The images in a value, one at a time: lists, generators and tables are read lazily.
 
     Parameters
@@ -41,11 +62,14 @@ def as_images(value: Any, color: str = "BGR", inputs: Sequence[str] = (),
     value_range : (float, float), optional
         The values of arrays and files of more than 8 bits that become 0 and 255; arrays of other
         types than uint8 are refused without it.
+    numbers : dict
+        The inputs that take numbers as they are -> their Preprocessing, for pictures without
+        colours, or None, for inputs that are no pictures; see ``numbers_of``.
 
     Yields
     ------
     numpy.ndarray or dict
-        H x W x 3 uint8, blue first; or input blob -> such an array.
+        H x W x 3 uint8, blue first; or input blob -> such an array, or numbers.
 
     Raises
     ------
@@ -54,7 +78,7 @@ def as_images(value: Any, color: str = "BGR", inputs: Sequence[str] = (),
         message names the position in the iterable, counted from 1.
     """
     choices.check([color], COLORS, "color")
-    reader = _Reader(color, tuple(inputs), value_range)
+    reader = _Reader(color, tuple(inputs), value_range, numbers)
     if _is_single(value):
         yield from reader.images(value, "the image")
         return
@@ -63,7 +87,8 @@ def as_images(value: Any, color: str = "BGR", inputs: Sequence[str] = (),
 
 
 def as_image(value: Any, color: str = "BGR", inputs: Sequence[str] = (),
-             name: str = "the image", value_range: Optional[Range] = None) -> Image:
+             name: str = "the image", value_range: Optional[Range] = None,
+             numbers: Numbers = NO_NUMBERS) -> Image:
     """One image.
 
     Parameters
@@ -72,7 +97,7 @@ def as_image(value: Any, color: str = "BGR", inputs: Sequence[str] = (),
         A path; a file's bytes, or a file open for reading; a PIL image; an array or tensor of
         uint8: H x W, H x W x 1, H x W x 3 or H x W x 4, whose alpha is dropped as in files; a
         mapping or a row with one of these under ``image``; or input blob -> any of these.
-    color, inputs, value_range
+    color, inputs, value_range, numbers
         As for :func:`as_images`.
     name : str
         What messages call it; files are called by their paths.
@@ -88,7 +113,7 @@ def as_image(value: Any, color: str = "BGR", inputs: Sequence[str] = (),
         It is not an image, is several, or could mean two things.
     """
     choices.check([color], COLORS, "color")
-    images = list(_Reader(color, tuple(inputs), value_range).images(value, name))
+    images = list(_Reader(color, tuple(inputs), value_range, numbers).images(value, name))
     if len(images) != 1:
         raise ImageError(f"{name}: a stack of {len(images)} images, where one is needed")
     return images[0]
@@ -97,10 +122,12 @@ def as_image(value: Any, color: str = "BGR", inputs: Sequence[str] = (),
 class _Reader:
     """Reads single values."""
 
-    def __init__(self, color: str, inputs: Sequence[str], value_range: Optional[Range]) -> None:
+    def __init__(self, color: str, inputs: Sequence[str], value_range: Optional[Range],
+                 numbers: Numbers) -> None:
         self.color = color
         self.inputs = inputs
         self.value_range = value_range
+        self.numbers = numbers
 
     def images(self, value: Any, name: str) -> List[Image]:
         """The images in one value: one, or those of a stack."""
@@ -109,13 +136,19 @@ class _Reader:
             return list(self._images(value, name))
         blobs = [blob for blob in self.inputs if blob in row]
         if blobs and (len(blobs) == len(row) or len(blobs) == len(self.inputs) > 1):
-            return [{blob: self._only(row[blob], f"{name}, input {blob}") for blob in blobs}]
+            return [{blob: self._input(blob, row[blob], f"{name}, input {blob}")
+                     for blob in blobs}]
         key = next((key for key in _KEYS if row.get(key) is not None), None)
         if key is None:
             keys = ", ".join(map(str, row)) or "none"
             raise ImageError(f"{name}: a row without an image; its keys are {keys}, and the "
                              "image must be under the key 'image'")
         return self.images(row[key], name)
+
+    def _input(self, blob: str, value: Any, name: str) -> np.ndarray:
+        """The value of one input."""
+        return (_as_numbers(value, self.numbers[blob], name) if blob in self.numbers
+                else self._only(value, name))
 
     def _only(self, value: Any, name: str) -> np.ndarray:
         images = self.images(value, name)
@@ -124,6 +157,8 @@ class _Reader:
         return images[0]
 
     def _images(self, value: Any, name: str) -> Sequence[np.ndarray]:
+        if len(self.inputs) == 1 and self.inputs[0] in self.numbers:
+            return [self._input(self.inputs[0], value, name)]
         if isinstance(value, (str, os.PathLike)):
             return [image_files.read(value, self.value_range)]
         if isinstance(value, (bytes, bytearray, memoryview)):
@@ -161,6 +196,35 @@ class _Reader:
         if self.color == "RGB":
             array = array[:, :, ::-1]
         return np.ascontiguousarray(array)
+
+
+def numbers_of(model: "LoadedModel") -> Numbers:
+    """The inputs of a model that take numbers as they are; see :func:`as_images`."""
+    pictures = {blob: values for blob, values in model.inputs.items()
+                if values.channel_order == BANDS}
+    return {**pictures, **dict.fromkeys(model.arrays)}
+
+
+def _as_numbers(value: Any, values: Optional[Preprocessing], name: str) -> np.ndarray:
+    """An array as it is: of a picture H x W x C."""
+    if isinstance(value, (str, os.PathLike)):
+        name = os.fspath(value)
+        array = array_files.read(name)
+    elif isinstance(value, (bytes, bytearray, memoryview)):
+        array = array_files.decode(bytes(value), name)
+    else:
+        array = _from_tensor(value) if _is_tensor(value) else _plain_array(value, name)
+    return array if values is None else bands.as_bands(array, values, name)
+
+
+def _plain_array(value: Any, name: str) -> np.ndarray:
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        array = np.empty(0, object)
+    if array.dtype.kind not in "biuf":
+        raise ImageError(f"{name}: cannot make an array of numbers of {_kind(value)}")
+    return array
 
 
 def _is_single(value: Any) -> bool:

@@ -3,14 +3,13 @@
 An image is a uint8 array of H x W x 3 in OpenCV's order, blue first, everywhere in this package.
 """
 
-import io
 import os
 import re
 from typing import TYPE_CHECKING, Optional, Union
 
 import numpy as np
 
-from caffe_gradcam.model import image_sizes, image_values
+from caffe_gradcam.model import array_files, image_sizes, image_values
 from caffe_gradcam.model.image_values import Range
 from prototxt_tools.errors import ImageError
 from prototxt_tools.files import read_bytes, write_bytes
@@ -20,7 +19,8 @@ if TYPE_CHECKING:
 
 MOST_BYTES = 1 << 28
 
-_NUMPY_START = b"\x93NUMPY"
+# .npy, .npz and HDF5.
+_ARRAY_STARTS = (b"\x93NUMPY", b"PK\x03\x04", b"\x89HDF\r\n\x1a\n")
 _JPEG_START = b"\xff\xd8\xff"
 _PNG_START = b"\x89PNG\r\n\x1a\n"
 # FF00 and the restart markers D0..D7 are part of the entropy-coded data.
@@ -39,8 +39,8 @@ def read(path: "StrPath", value_range: Optional[Range] = None) -> np.ndarray:
     Parameters
     ----------
     path : str or os.PathLike
-        Any format that OpenCV reads, or .npy; the name may hold any characters. A regular file of
-        at most 256 MiB.
+        Any format that OpenCV reads, or an array as ``array_files.decode`` reads it from .npy,
+        .npz and HDF5; the name may hold any characters. A regular file of at most 256 MiB.
     value_range : (float, float), optional
         As for :func:`decode`.
 
@@ -60,7 +60,7 @@ def read(path: "StrPath", value_range: Optional[Range] = None) -> np.ndarray:
 
 def decode(data: bytes, path: str, upright: bool = True,
            value_range: Optional[Range] = None) -> np.ndarray:
-    """Decode the bytes of an image file, or of a .npy file.
+    """Decode the bytes of an image file, or of a file with an array.
 
     The EXIF orientation is applied, grey becomes three equal channels, other values than 8-bit
     ones are scaled as ``image_values`` tells, and alpha is dropped, as Caffe's own readers
@@ -91,8 +91,8 @@ def decode(data: bytes, path: str, upright: bool = True,
 
     if not data:
         raise ImageError(f"{path}: the file is empty (0 bytes)", path)
-    if data.startswith(_NUMPY_START):
-        return _from_numpy(data, path, value_range)
+    if data.startswith(_ARRAY_STARTS):
+        return _from_array(array_files.decode(data, path), path, value_range)
     image_sizes.check(data, path)
     # These two bytes stand nowhere else in a JPEG but in the thumbnails of its notes.
     if data.startswith(_JPEG_START) and data.count(b"\xff\xda") > _MOST_SCANS:
@@ -222,12 +222,8 @@ def _read_bytes(path: str) -> bytes:
     return read_bytes(path, MOST_BYTES, ImageError)
 
 
-def _from_numpy(data: bytes, path: str, value_range: Optional[Range]) -> np.ndarray:
-    """The image in a .npy file: H x W, or H x W x 1, 3 or 4, blue first as OpenCV has them."""
-    try:
-        array = np.load(io.BytesIO(data), allow_pickle=False)
-    except Exception:  # noqa: B902 - whatever NumPy raises for a damaged header
-        raise ImageError(f"{path}: a damaged .npy file, or one of Python objects", path) from None
+def _from_array(array: np.ndarray, path: str, value_range: Optional[Range]) -> np.ndarray:
+    """The image in an array: H x W, or H x W x 1, 3 or 4, blue first as OpenCV has them."""
     if array.ndim == 2:
         array = array[:, :, np.newaxis]
     if array.ndim != 3 or array.shape[2] not in (1, 3, 4) or not array.size:

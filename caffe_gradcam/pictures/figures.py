@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, Tuple, Un
 import numpy as np
 
 from caffe_gradcam.model import choices, images
-from caffe_gradcam.pictures import boxes, metadata, render
+from caffe_gradcam.pictures import boxes, metadata, render, signals
 from caffe_gradcam.pictures.render import Look, Panel, Sheet
 from prototxt_tools.errors import InputError, QuestionError
 from prototxt_tools.files import write_bytes
@@ -76,7 +76,7 @@ def draw_explanation(image: np.ndarray, explanation: "Explanation",
     Parameters
     ----------
     image : numpy.ndarray
-        H x W x 3 uint8, blue first.
+        H x W x 3 uint8, blue first; or H x W x C of any type, shown as ``signals.shown`` tells.
     explanation : Explanation
     options : FigureOptions
         Of the kind "side-by-side" or "overlay".
@@ -86,13 +86,22 @@ def draw_explanation(image: np.ndarray, explanation: "Explanation",
     render.Sheet or numpy.ndarray
         An array for "overlay".
     """
-    heatmap = heat(explanation, options.look)
-    rectangles = [] if options.heat_boxes is None else [
-        box.rectangle for box in boxes.find(explanation.heatmap, options.heat_boxes)]
+    rectangles = [] if options.heat_boxes is None else signals.shown_boxes(image, [
+        box.rectangle for box in boxes.find(explanation.heatmap, options.heat_boxes)])
+    image, heatmap = signals.shown(image, heat(explanation, options.look))
+    if explanation.box is not None:
+        rectangles.append(whole_pixels(explanation.box))
     if options.kind == "overlay":
         return render.draw_boxes(render.overlay(image, heatmap, options.look), rectangles)
     return render.side_by_side(
         image, heatmap, title(explanation), note(explanation), options.look, rectangles)
+
+
+def whole_pixels(box: Sequence[float]) -> Tuple[int, int, int, int]:
+    """x, y, width and height of a box, rounded to pixels."""
+    x, y, width, height = box
+    left, top = int(round(x)), int(round(y))
+    return left, top, int(round(x + width)) - left, int(round(y + height)) - top
 
 
 def grid(image: np.ndarray, explanations: "Sequence[Explanation]", look: Look) -> Sheet:
@@ -115,12 +124,13 @@ def grid(image: np.ndarray, explanations: "Sequence[Explanation]", look: Look) -
     cells: Dict[Tuple[str, str, str], Panel] = {}
     for explanation in explanations:
         captions[explanation.question] = _name(explanation), _answer(explanation)
+        picture, heatmap = signals.shown(image, heat(explanation, look))
         cells[explanation.question, explanation.layer, explanation.method] = Panel(
-            image, heat(explanation, look),
+            picture, heatmap,
             caption="empty" if explanation.status == "empty" else "")
     panels: List[List[Optional[Panel]]] = []
     for row in rows:
-        first = None if panels else Panel(image)
+        first = None if panels else Panel(picture)
         panels.append([first, *(cells.get((row,) + column) for column in columns)])
     return render.grid(
         panels, [captions[row] for row in rows], [("", ""), *columns], look=look)
@@ -151,6 +161,9 @@ def crop_and_whole(image: np.ndarray, rectangle: Tuple[int, int, int, int],
     -------
     render.Sheet
     """
+    if signals.is_signal(image):
+        raise QuestionError("--crop: a part of a signal is not drawn beside the whole", "--crop")
+    image, _ = signals.shown(image, np.zeros(image.shape[:2]))
     x, y, width, height = rectangle
     return render.crop_and_whole(
         Panel(image, heat(whole, look), look=look, boxes=[rectangle]),

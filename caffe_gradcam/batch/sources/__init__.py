@@ -5,13 +5,13 @@ import stat
 from typing import IO, Callable, Dict, Iterator, Optional, Sequence
 
 from caffe_gradcam.batch.sources import archives, files, hdf5, kinds, lmdb, tables
-from caffe_gradcam.batch.sources.item import Item
+from caffe_gradcam.batch.sources.item import IMAGE_ALONE, InputColumns, Item
 from caffe_gradcam.batch.storage import is_url
 from prototxt_tools.errors import InputError
 
-__all__ = ["Item", "is_table", "open_source"]
+__all__ = ["InputColumns", "Item", "is_table", "open_source"]
 
-_TABLES: Dict[str, Callable[[str, Optional[str], Sequence[str]], Iterator[Item]]] = {
+_TABLES: Dict[str, Callable[[str, Optional[str], InputColumns], Iterator[Item]]] = {
     ".csv": tables.csv, ".tsv": tables.csv, ".jsonl": tables.jsonl, ".ndjson": tables.jsonl,
     ".parquet": tables.parquet,
 }
@@ -19,7 +19,8 @@ _TABLES: Dict[str, Callable[[str, Optional[str], Sequence[str]], Iterator[Item]]
 
 def open_source(source: str, root: Optional[str] = None,
                 class_names: Optional[Sequence[str]] = None,
-                stdin: Optional[IO[bytes]] = None, inputs: Sequence[str] = ()) -> Iterator[Item]:
+                stdin: Optional[IO[bytes]] = None,
+                inputs: InputColumns = IMAGE_ALONE) -> Iterator[Item]:
     """The items of a source, one after the other, in the same order each time.
 
     Parameters
@@ -38,8 +39,9 @@ def open_source(source: str, root: Optional[str] = None,
         labels.
     stdin : binary file, optional
         Instead of ``sys.stdin.buffer``.
-    inputs : sequence of str
-        The model's. If there are several, the source must be a table with a column for each.
+    inputs : InputColumns
+        The model's. If an image alone is not enough, the source must be a table with a column for
+        each.
 
     Yields
     ------
@@ -54,16 +56,16 @@ def open_source(source: str, root: Optional[str] = None,
         does not hold an image for each input.
     """
     extension = os.path.splitext(source)[1].lower()
-    several = inputs if len(inputs) > 1 else ()
-    if several and not is_table(source):
+    if inputs.needs_columns and not is_table(source):
+        names = ", ".join(inputs.pictures + inputs.arrays)
         raise InputError(f"{source}: the net has several inputs; give a .csv, .tsv, .jsonl or "
-                         f".parquet with a column of paths for each: {', '.join(several)}", source)
+                         f".parquet with a column of paths for each: {names}", source)
     if source == "-":
         return files.standard_input(root, stdin)
     if extension == ".tar":
         return archives.tars(source)
     if is_table(source):
-        return _TABLES[extension](source, root, several)
+        return _TABLES[extension](source, root, inputs)
     if is_url(source):
         return files.url(source, root)
     if os.path.isdir(source):

@@ -6,9 +6,22 @@ import math
 import os
 import re
 from dataclasses import dataclass
-from typing import Any, Iterable, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Collection,
+    Iterable,
+    List,
+    Mapping,
+    Optional,
+    Tuple,
+    Union,
+)
 
 from prototxt_tools.errors import InputError, shortened
+
+if TYPE_CHECKING:
+    from caffe_gradcam.model.model import LoadedModel
 
 COLUMNS = ("path", "image", "id", "true_label", "label", "class", "question", "box")
 # Rows hold class numbers as int32.
@@ -16,6 +29,54 @@ _LARGEST_LABEL = (1 << 31) - 1
 _WHOLE = re.compile(r"\s*[+-]?[0-9]+\s*$")
 
 Label = Union[int, str, None]
+
+
+@dataclass(frozen=True)
+class InputColumns:
+    """Which inputs of a net a source has to give.
+
+    Attributes
+    ----------
+    pictures : tuple of str
+        Inputs that take images.
+    arrays : tuple of str
+        Inputs that take other numbers, and have no value of their own.
+    optional : tuple of str
+        Those that have one.
+    """
+
+    pictures: Tuple[str, ...] = ()
+    arrays: Tuple[str, ...] = ()
+    optional: Tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, model: "LoadedModel") -> "InputColumns":
+        """Those of a model."""
+        needed = [blob for blob, spec in model.arrays.items() if spec.default is None]
+        return cls(tuple(model.inputs), tuple(needed),
+                   tuple(blob for blob in model.arrays if blob not in needed))
+
+    @property
+    def needs_columns(self) -> bool:
+        """Whether an image alone is not enough."""
+        return len(self.pictures) > 1 or bool(self.arrays)
+
+    @property
+    def names(self) -> Tuple[str, ...]:
+        """The columns that are read beside the usual ones."""
+        return self.pictures + self.arrays + self.optional
+
+    def missing(self, names: Collection[str]) -> List[str]:
+        """What is needed and not among some columns; the only picture may be a column ``path``."""
+        needed = list(self.pictures + self.arrays) or ["path"]
+        if len(self.pictures) == 1 and "path" in names:
+            needed.remove(self.pictures[0])
+        missing = [name for name in needed if name not in names]
+        plain = self.pictures[:1] if not self.needs_columns else ()
+        return ["path" if name in plain else name for name in missing]
+
+
+IMAGE_ALONE = InputColumns()
 
 
 @dataclass(frozen=True)
@@ -42,11 +103,13 @@ class Item:
     box : tuple of float, optional
         x, y, width, height in pixels: the part of the image that is asked about.
     input_paths : tuple of (str, str)
-        For a net with several inputs: each input blob, and where its image is.
+        For a net with several inputs: each input, and where its image is, or its numbers: a
+        file or a number.
     error : str, optional
         Why the source's entry cannot be used; reading the image raises that.
-    image : bytes or numpy.ndarray, optional
-        An encoded image, or H x W x 3 uint8 with blue first, instead of a file. Never written.
+    image : bytes, numpy.ndarray or dict, optional
+        An encoded image, or H x W x 3 uint8 with blue first, instead of a file; or such values
+        for some inputs. Never written.
     """
 
     number: int
@@ -81,10 +144,15 @@ class Item:
 
 def dump(items: Iterable[Item]) -> bytes:
     """Items as JSON lines; file names in unknown encodings survive."""
-    return "".join(json.dumps([
-        item.number, item.id, item.path, item.archive, item.position, item.true_label,
-        item.questions, item.box, item.input_paths, item.error]) + "\n"
-        for item in items).encode("ascii")
+    return b"".join(line(item, item.number) for item in items)
+
+
+def line(item: Item, number: int) -> bytes:
+    """The JSON line of an item that has this number."""
+    rest = json.dumps([
+        item.id, item.path, item.archive, item.position, item.true_label, item.questions,
+        item.box, item.input_paths, item.error])
+    return f"[{number}, {rest[1:]}\n".encode("ascii")
 
 
 def load(data: bytes, name: str) -> List[Item]:
@@ -105,7 +173,8 @@ def _without_lists(value: Any) -> Any:
     return tuple(map(_without_lists, value)) if isinstance(value, list) else value
 
 
-def from_columns(columns: Mapping[str, Any], row_name: str, inputs: Sequence[str] = ()) -> Item:
+def from_columns(columns: Mapping[str, Any], row_name: str,
+                 inputs: InputColumns = IMAGE_ALONE) -> Item:
     """The item that a table's row describes.
 
     Parameters
@@ -116,8 +185,9 @@ def from_columns(columns: Mapping[str, Any], row_name: str, inputs: Sequence[str
         absent.
     row_name : str
         File and line, for messages.
-    inputs : sequence of str
-        The inputs of a net that has several; their columns hold paths, instead of ``path``.
+    inputs : InputColumns
+        Those of a net; the columns of pictures hold paths, those of other inputs files of numbers
+        or numbers. The only picture of a net may be ``path`` or ``image``.
 
     Raises
     ------
@@ -134,7 +204,9 @@ def from_columns(columns: Mapping[str, Any], row_name: str, inputs: Sequence[str
     }
     if "id" in given:
         fields["id"] = _to_text(given["id"], "id", row_name)
-    if inputs:
+    has_image = "path" in given or "image" in given
+    if inputs.needs_columns or any(name in given for name in inputs.optional) or (
+            not has_image and any(name in given for name in inputs.pictures)):
         return _of_inputs(given, row_name, inputs, fields)
     if "path" not in given and "image" not in given:
         raise InputError(f"{row_name}: there is no path", row_name)
@@ -144,16 +216,29 @@ def from_columns(columns: Mapping[str, Any], row_name: str, inputs: Sequence[str
     return Item.of(os.fspath(path), image=given.get("image"), **fields)
 
 
-def _of_inputs(given: Mapping[str, Any], row_name: str, inputs: Sequence[str],
+def _of_inputs(given: Mapping[str, Any], row_name: str, inputs: InputColumns,
                fields: Mapping[str, Any]) -> Item:
-    missing = [blob for blob in inputs if blob not in given]
+    """An item with a value for each input that the row gives, which must be all that need one."""
+    values = {blob: given[blob] for blob in inputs.names if blob in given}
+    if len(inputs.pictures) == 1:
+        values.setdefault(inputs.pictures[0], given.get("image", given.get("path")))
+    missing = [blob for blob in inputs.pictures + inputs.arrays if values.get(blob) is None]
     if missing:
-        raise InputError(f"{row_name}: there is no path of an image for input {missing[0]}",
-                         row_name)
+        noun = "path of an image" if missing[0] in inputs.pictures else "value"
+        raise InputError(f"{row_name}: there is no {noun} for input {missing[0]}", row_name)
     if fields["box"] is not None:
         raise InputError(f"{row_name}: a box needs a net with one input", row_name)
-    return Item.of_inputs(
-        {blob: _to_text(given[blob], blob, row_name) for blob in inputs}, **fields)
+    texts = {blob: value for blob, value in values.items() if _is_text(value)}
+    paths = [os.fspath(texts[blob]) for blob in inputs.pictures if blob in texts]
+    path = given.get("path", " ".join(dict.fromkeys(paths)) or row_name)
+    item = Item.of(path, input_paths=tuple(
+        (blob, _to_text(value, blob, row_name)) for blob, value in texts.items()), **fields)
+    others = {blob: value for blob, value in values.items() if blob not in texts}
+    return dataclasses.replace(item, image=others) if others else item
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, (str, os.PathLike, int, float)) and not isinstance(value, bool)
 
 
 def to_label(value: Any, row_name: str) -> Label:
@@ -185,6 +270,8 @@ def _to_box(value: Any, row_name: str) -> Optional[Tuple[float, ...]]:
 
 
 def _to_text(value: Any, column: str, row_name: str) -> str:
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
     if isinstance(value, (str, int, float)) or not hasattr(value, "__iter__"):
         return str(value)
     raise InputError(f"{row_name}: the column {column} holds texts and numbers, not "

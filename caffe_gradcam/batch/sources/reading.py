@@ -2,16 +2,16 @@
 
 import hashlib
 from dataclasses import dataclass
-from typing import Dict, Mapping, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, Mapping, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
 from caffe_gradcam.batch import storage
 from caffe_gradcam.batch.sources import hdf5, lmdb
 from caffe_gradcam.batch.sources.item import Item
-from caffe_gradcam.model import images
+from caffe_gradcam.model import array_files, bands, images
 from caffe_gradcam.model.arrays import Image
-from caffe_gradcam.model.preprocess import Preprocessing
+from caffe_gradcam.model.preprocess import BANDS, Preprocessing
 from prototxt_tools.errors import ImageError, InputError
 
 # Larger files are taken for attempts to fill the memory.
@@ -28,8 +28,8 @@ class Fetched:
     Attributes
     ----------
     data : bytes, numpy.ndarray or dict
-        An image file; the pixels of a Datum; H x W x 3 uint8, blue first; or for each input blob
-        of a net an image file.
+        An image file; the pixels of a Datum; H x W x 3 uint8, blue first; or for each input of a
+        net a file's bytes or an array.
     sha256 : str
         Of the data; of several image files, of their digests.
     shape : tuple, optional
@@ -39,7 +39,7 @@ class Fetched:
     is_datum : bool
     """
 
-    data: Union[bytes, "np.ndarray", Dict[str, bytes]]
+    data: Union[bytes, "np.ndarray", Dict[str, Any]]
     sha256: str
     shape: Optional[Tuple[int, ...]] = None
     true_label: Optional[int] = None
@@ -56,7 +56,7 @@ def fetch(item: Item) -> Fetched:
     """Read an item's bytes; raises InputError where they cannot be read."""
     if item.error is not None:
         raise InputError(item.error, item.path)
-    if item.input_paths:
+    if item.input_paths or isinstance(item.image, dict):
         return _fetched_inputs(item)
     if item.image is not None:
         return _fetched(item.image)
@@ -73,8 +73,12 @@ def fetch(item: Item) -> Fetched:
 
 
 def _fetched_inputs(item: Item) -> Fetched:
-    files = {blob: storage.read(path, limit=MOST_BYTES) for blob, path in item.input_paths}
-    digests = "".join(hashlib.sha256(data).hexdigest() for data in files.values())
+    files: Dict[str, Any] = {}
+    for blob, text in item.input_paths:
+        files[blob] = text.encode("ascii") if array_files.is_number(text) else storage.read(
+            array_files.split(text)[0], limit=MOST_BYTES)
+    files.update(item.image or {})
+    digests = "".join(_fetched(data).sha256 for data in files.values())
     return Fetched(files, hashlib.sha256(digests.encode("ascii")).hexdigest())
 
 
@@ -91,8 +95,8 @@ def decode(item: Item, fetched: Fetched, inputs: Inputs = None) -> Image:
     item : Item
     fetched : Fetched
     inputs : dict, optional
-        Input blob -> Preprocessing, whose ``value_range`` counts; the first one's for an image
-        that is for all inputs.
+        Picture -> Preprocessing, by which files are read; the first one's for an image that is for
+        all inputs.
 
     Returns
     -------
@@ -107,14 +111,14 @@ def decode(item: Item, fetched: Fetched, inputs: Inputs = None) -> Image:
         Damaged, not an image, or larger than ``MOST_PIXELS``.
     """
     if isinstance(fetched.data, dict):
-        return {blob: images.decode(fetched.data[blob], path,
-                                    value_range=_value_range(inputs, blob))
-                for blob, path in item.input_paths}
+        paths = dict(item.input_paths)
+        return {blob: data if isinstance(data, np.ndarray) else _decoded(
+            data, paths.get(blob, f"{item.path}, input {blob}"), inputs, blob)
+            for blob, data in fetched.data.items()}
     if isinstance(fetched.data, np.ndarray):
         return fetched.data
     if fetched.shape is None:
-        return images.decode(fetched.data, item.path, upright=not fetched.is_datum,
-                             value_range=_value_range(inputs))
+        return _decoded(fetched.data, item.path, inputs, upright=not fetched.is_datum)
     channels, height, width = fetched.shape
     count = len(fetched.data)
     if channels not in (1, 3) or not height * width or count != np.prod(fetched.shape):
@@ -125,10 +129,17 @@ def decode(item: Item, fetched: Fetched, inputs: Inputs = None) -> Image:
         pixels.transpose(1, 2, 0), (height, width, 3)))
 
 
-def _value_range(inputs: Inputs, blob: Optional[str] = None) -> Optional[Tuple[float, float]]:
+def _decoded(data: bytes, path: str, inputs: Inputs, blob: Optional[str] = None,
+             upright: bool = True) -> "np.ndarray":
+    """The image or the array in a file's bytes, as the input takes it."""
     if not inputs:
-        return None
-    return inputs[next(iter(inputs)) if blob is None else blob].value_range
+        return images.decode(data, path, upright)
+    if blob is not None and blob not in inputs:
+        return array_files.decode(data, path)
+    values = inputs[next(iter(inputs)) if blob is None else blob]
+    if values.channel_order == BANDS:
+        return bands.decode(data, path, values)
+    return images.decode(data, path, upright, values.value_range)
 
 
 def cut(image: "np.ndarray", box: Sequence[float]) -> Tuple["np.ndarray", Tuple[int, int]]:

@@ -1,6 +1,7 @@
 """CSV, JSON lines and Parquet with a column ``path``; see ``item.from_columns`` for the others.
 
-For a net with several inputs there is a column for each input blob instead of ``path``.
+For a net with several inputs there is a column for each input instead of ``path``: paths of
+images, and for inputs that are no pictures files of numbers, or numbers.
 """
 
 import csv as csv_module
@@ -10,13 +11,22 @@ import json
 from typing import Any, Iterator, Mapping, Optional, Sequence, Tuple, Union
 
 from caffe_gradcam.batch.sources.files import lines, open_stream, resolve
-from caffe_gradcam.batch.sources.item import COLUMNS, Item, from_columns, unusable
+from caffe_gradcam.batch.sources.item import (
+    COLUMNS,
+    IMAGE_ALONE,
+    InputColumns,
+    Item,
+    from_columns,
+    unusable,
+)
+from caffe_gradcam.model.array_files import is_number
 from prototxt_tools.errors import InputError
 
 _READ = tuple(name for name in COLUMNS if name != "image")
 
 
-def csv(path: str, root: Optional[str] = None, inputs: Sequence[str] = ()) -> Iterator[Item]:
+def csv(path: str, root: Optional[str] = None, inputs: InputColumns = IMAGE_ALONE
+        ) -> Iterator[Item]:
     """A table with a line of column names, separated by commas, or in a .tsv by tabs."""
     stream = open_stream(path, pipes=True)
     with io.TextIOWrapper(stream, "utf-8-sig", "surrogateescape", newline="") as file:
@@ -26,15 +36,14 @@ def csv(path: str, root: Optional[str] = None, inputs: Sequence[str] = ()) -> It
             yield _item(row, path, root, row_name, inputs)
 
 
-def _csv_rows(reader: Any, path: str, inputs: Sequence[str]) -> Iterator[Tuple[Any, str]]:
+def _csv_rows(reader: Any, path: str, inputs: InputColumns) -> Iterator[Tuple[Any, str]]:
     """Rows, or the reasons why there are none, each with its name."""
     try:
         names = reader.fieldnames or ()
     except csv_module.Error as error:
         raise InputError(f"{path}:1: cannot be read: {error}", path) from None
-    for name in inputs or ["path"]:
-        if name not in names:
-            raise InputError(f"{path}: the first line names no column {name}", path)
+    for name in inputs.missing(names):
+        raise InputError(f"{path}: the first line names no column {name}", path)
     while True:
         try:
             row = next(reader, None)
@@ -45,7 +54,8 @@ def _csv_rows(reader: Any, path: str, inputs: Sequence[str]) -> Iterator[Tuple[A
         yield row, f"{path}:{reader.reader.line_num}"
 
 
-def jsonl(path: str, root: Optional[str] = None, inputs: Sequence[str] = ()) -> Iterator[Item]:
+def jsonl(path: str, root: Optional[str] = None, inputs: InputColumns = IMAGE_ALONE
+          ) -> Iterator[Item]:
     """One JSON object on each line."""
     for number, line in enumerate(lines(path), 1):
         row_name = f"{path}:{number}"
@@ -58,7 +68,8 @@ def jsonl(path: str, root: Optional[str] = None, inputs: Sequence[str] = ()) -> 
         yield _item(row, path, root, row_name, inputs)
 
 
-def parquet(path: str, root: Optional[str] = None, inputs: Sequence[str] = ()) -> Iterator[Item]:
+def parquet(path: str, root: Optional[str] = None, inputs: InputColumns = IMAGE_ALONE
+            ) -> Iterator[Item]:
     """A Parquet file, read in small groups of rows."""
     try:
         import pyarrow.parquet
@@ -67,7 +78,7 @@ def parquet(path: str, root: Optional[str] = None, inputs: Sequence[str] = ()) -
     try:
         with open_stream(path) as stream:
             file = pyarrow.parquet.ParquetFile(stream)
-            columns = [name for name in _READ + tuple(inputs) if name in file.schema_arrow.names]
+            columns = [name for name in _READ + inputs.names if name in file.schema_arrow.names]
             number = 0
             for row in _parquet_rows(file, columns):
                 number += 1
@@ -107,17 +118,21 @@ def _first_line(error: BaseException) -> str:
 
 
 def _item(row: Union[str, Mapping[str, Any]], path: str, root: Optional[str], row_name: str,
-          inputs: Sequence[str]) -> Item:
+          inputs: InputColumns) -> Item:
     """The item of a row, which is unusable where the row is, or is a reason instead of a row."""
     if isinstance(row, str):
         return unusable(row_name, f"{row_name}: {row}")
-    names = _READ + tuple(inputs)
+    names = _READ + inputs.names
     try:
         item = from_columns({name: row.get(name) for name in names}, row_name, inputs)
     except InputError as error:
         return unusable(row_name, str(error))
-    if inputs:
-        resolved = Item.of_inputs({blob: resolve(name, path, root)
-                                   for blob, name in item.input_paths})
-        return dataclasses.replace(item, path=resolved.path, input_paths=resolved.input_paths)
-    return dataclasses.replace(item, path=resolve(item.path, path, root))
+    if not item.input_paths:
+        return dataclasses.replace(item, path=resolve(item.path, path, root))
+    input_paths = tuple((blob, text if is_number(text) else resolve(text, path, root))
+                        for blob, text in item.input_paths)
+    pictures = [text for blob, text in input_paths if blob in inputs.pictures]
+    item_path = " ".join(dict.fromkeys(pictures))
+    return dataclasses.replace(
+        item, path=item_path, input_paths=input_paths,
+        id=item_path if item.id == item.path else item.id)
