@@ -47,7 +47,7 @@ setup(
         "batch": ["fsspec", "lmdb", "pyarrow"],
         "ray": ["ray[data]"],
         "report": ["jinja2"],
-        "figures": ["matplotlib"],
+        "figures": ["matplotlib", "pillow"],
         "completion": ["shtab"],
         "test": [
             "fsspec",

@@ -44,6 +44,15 @@ def test_small_parts_are_left_out():
     assert boxes.find(HEAT, 0.5, least_area=4 / 24.0) == []
 
 
+def test_specks_have_no_boxes_unless_they_are_asked_for():
+    heat = np.zeros((100, 100), np.float32)
+    heat[:3, :3] = 1
+    assert boxes.find(heat) == []
+    assert [box.area for box in boxes.find(heat, least_area=0)] == [9]
+    heat[:5, :2] = 1
+    assert [box.area for box in boxes.find(heat)] == [13]
+
+
 def test_parts_that_touch_at_a_corner_are_one():
     box, = boxes.find(np.eye(5, dtype=np.float32), 0.5)
     assert box == Box(0, 0, 5, 5, 1.0, 1.0, 5)

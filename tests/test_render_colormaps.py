@@ -47,7 +47,7 @@ def test_a_signed_map_gets_steadily_darker_on_both_sides_of_zero():
 
 def test_only_maps_for_signed_heat_are_signed():
     signed = [name for name in render.colormap_names() if render.colormap(name).signed]
-    assert signed == ["blue-white-red", "purple-white-green"]
+    assert signed == ["black-grey-white", "blue-white-red", "purple-white-green"]
     assert list(filter(is_signed, render.colormap_names())) == signed
 
 

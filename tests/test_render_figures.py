@@ -75,7 +75,6 @@ def test_a_small_image_is_enlarged_by_a_whole_factor():
     [
         ((3000, 4000), (600, 800)),
         ((2000, 100), (800, 40)),
-        ((10, 2000), (4, 800)),
         ((1, 1), (320, 320)),
     ],
 )
@@ -84,6 +83,14 @@ def test_panels_stay_between_readable_bounds(size, panel):
     first, second, _ = rectangles(sheet)
     assert first == (16, 16, panel[1], panel[0])
     assert second == (16 + panel[1] + 8, 16, panel[1], panel[0])
+
+
+@pytest.mark.parametrize("size, panel", [((800, 1601), (399, 800)), ((10, 2000), (4, 800))])
+def test_a_wide_image_stands_above_its_overlay(size, panel):
+    sheet = render.side_by_side(grey(*size), np.zeros(size, np.float32))
+    first, second, _ = rectangles(sheet)
+    assert first == (16, 16, panel[1], panel[0])
+    assert second == (16, 16 + max(96, panel[0]) + 8, panel[1], panel[0])
 
 
 def test_each_panel_has_a_thin_grey_frame():

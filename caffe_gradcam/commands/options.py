@@ -208,7 +208,8 @@ def add_look(group: Group, kinds: str, formats: str) -> None:
                        "or blurred")
     group.add_argument("--colormap", metavar="NAME",
                        help="any of OpenCV's, such as jet (default) or viridis; blue-white-red and "
-                       "purple-white-green also show what counts against the class")
+                       "purple-white-green (black-grey-white for maps of pixels) also show what "
+                       "counts against the class")
     group.add_argument("--opacity", metavar="X", type=float, help=Rare("of the colours, 0 to 1"))
     group.add_argument("--heat-boxes", metavar="X", type=float, nargs="?", const=0.15,
                        help="boxes around what reaches this fraction of the highest heat (without "

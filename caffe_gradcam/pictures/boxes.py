@@ -17,6 +17,8 @@ Row = Dict[str, Any]
 
 # Of the hottest pixel: Grad-CAM's own, see find; of 0.15 to 0.7 it fits the digits' boxes best.
 THRESHOLD = 0.15
+# Of the map's pixels: smaller parts are specks, not objects.
+LEAST_AREA = 0.001
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,8 @@ class Box:
         return self.x, self.y, self.width, self.height
 
 
-def find(heatmap: np.ndarray, threshold: float = THRESHOLD, least_area: float = 0.0) -> List[Box]:
+def find(heatmap: np.ndarray, threshold: float = THRESHOLD, least_area: float = LEAST_AREA
+         ) -> List[Box]:
     """Boxes around the connected parts of a heatmap that are hot.
 
     Grad-CAM (Selvaraju et al., ICCV 2017, section 4.1) takes what is above 0.15 of the maximum;

@@ -66,7 +66,29 @@ class FigureOptions:
 def heat(explanation: "Explanation", look: Look) -> np.ndarray:
     """The map that a look draws: in [0, 1] or, for a signed colormap, in [-1, 1]."""
     signed = look.scale is not None and render.colormap(look.scale).signed
-    return explanation.signed_heatmap if signed else explanation.heatmap
+    heatmap = explanation.signed_heatmap if signed else explanation.heatmap
+    return without_outliers(heatmap) if explanation.layer == explanation.input else heatmap
+
+
+def without_outliers(heatmap: np.ndarray, percentile: float = 99.0) -> np.ndarray:
+    """A map of single pixels without the few that outshine all others.
+
+    Smilkov et al., "SmoothGrad: removing noise by adding noise", 2017, section 3.1: values above
+    a percentile are capped, here of the absolute values that are not 0.
+
+    Parameters
+    ----------
+    heatmap : numpy.ndarray
+        H x W, in [0, 1] or [-1, 1].
+    percentile : float
+        What stays, of 100.
+    """
+    strengths = np.abs(heatmap[heatmap != 0])
+    if not strengths.size:
+        return heatmap
+    top = np.percentile(strengths, percentile)
+    capped: np.ndarray = np.clip(heatmap / top, -1, 1).astype(np.float32)
+    return capped
 
 
 def draw_explanation(image: np.ndarray, explanation: "Explanation",

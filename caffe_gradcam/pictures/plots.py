@@ -63,7 +63,7 @@ def plot(title: str, lines: Sequence[Line], better: str,
     values = [value for line in lines for value in line.values]
     low, high = min(0.0, min(values)), max(1.0, max(values))
     _frame(canvas, low, high)
-    text.write(canvas, text.to_ascii(title), (_LEFT, 34), text.TITLE)
+    text.write(canvas, text.drawable(title), (_LEFT, 34), text.TITLE)
     text.write(canvas, "fraction of the pixels; up: " + unit, (_LEFT, _BOTTOM + 44), text.NOTE)
     text.write(canvas, "area", (_RIGHT + 24, _TOP), text.NOTE)
     colours, greys = iter(_COLOURS), itertools.cycle(_BASELINES)
@@ -89,7 +89,7 @@ def _legend(canvas: np.ndarray, y: int, label: str, colour: Sequence[float]) -> 
 
     cv2.line(canvas, (_RIGHT + 24, y - 4), (_RIGHT + 44, y - 4), colour, 3, cv2.LINE_AA)
     room = WIDTH - _RIGHT - 60
-    text.write(canvas, text.cut(text.to_ascii(label), room, text.CAPTION, text.width),
+    text.write(canvas, text.cut(text.drawable(label), room, text.CAPTION, text.width),
                (_RIGHT + 52, y), text.CAPTION)
 
 

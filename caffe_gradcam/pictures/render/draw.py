@@ -14,8 +14,8 @@ from caffe_gradcam.pictures.render.styles import Look
 def draw(sheet: Sheet) -> np.ndarray:
     """Draw a sheet.
 
-    The text is ASCII: accents are dropped, and other letters become question marks. Text that does
-    not fit is cut and ends in dots.
+    Letters that no font of this machine has become question marks. Text that does not fit is cut
+    and ends in dots.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def draw(sheet: Sheet) -> np.ndarray:
         canvas[y - 1:y + height + 1, x - 1:x + width + 1] = FRAME
         canvas[y:y + height, x:x + width] = picture.pixels
     for words in layout.words:
-        line = text.cut(text.to_ascii(words.text), words.room, words.style, _width)
+        line = text.cut(text.drawable(words.text), words.room, words.style, _width)
         text.write(canvas, line, (words.x, words.y), words.style)
     return canvas
 
@@ -54,4 +54,4 @@ def figure(image: np.ndarray, heatmap: np.ndarray, title: str = "", note: str = 
 
 
 def _width(line: str, style: text.Style) -> float:
-    return text.width(text.to_ascii(line), style)
+    return text.width(text.drawable(line), style)

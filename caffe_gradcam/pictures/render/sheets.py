@@ -14,6 +14,8 @@ Caption = Union[str, Sequence[str]]
 
 # The panels of a figure are brought between these lengths of their longer side.
 SMALLEST, LARGEST = 320, 800
+# Images whose width is more than this times their height stand above their overlays.
+_WIDE = 2
 # A grid's panels share this width, within these bounds.
 _GRID_WIDTH, _GRID_SMALLEST, _GRID_LARGEST = 1600, 120, 300
 
@@ -104,7 +106,7 @@ def fitted(height: int, width: int, smallest: int, largest: int) -> Tuple[int, i
 
 def side_by_side(image: np.ndarray, heatmap: np.ndarray, title: str = "", note: str = "",
                  look: Optional[Look] = None, boxes: Sequence[Rectangle] = ()) -> Sheet:
-    """The image beside its overlay.
+    """The image beside its overlay, or above it where it is more than twice as wide as high.
 
     Parameters
     ----------
@@ -123,7 +125,9 @@ def side_by_side(image: np.ndarray, heatmap: np.ndarray, title: str = "", note: 
     Sheet
     """
     pair = [Panel(image), Panel(image, heatmap, look=look, boxes=boxes)]
-    return Sheet([pair], title, note, bar=_scale(look))
+    height, width = image.shape[:2]
+    rows = [[panel] for panel in pair] if width > _WIDE * height else [pair]
+    return Sheet(rows, title, note, bar=_scale(look))
 
 
 def grid(panels: Sequence[Sequence[Optional[Panel]]], rows: Sequence[Caption] = (),

@@ -1,10 +1,12 @@
-"""Text in pictures, with OpenCV's fonts."""
+"""Text in pictures: ASCII with OpenCV's fonts, all other letters with Pillow's."""
 
 import unicodedata
 from dataclasses import dataclass
 from typing import Callable, Tuple
 
 import numpy as np
+
+from caffe_gradcam.pictures.render import fonts
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,8 @@ NOTE = Style(0.45, (112, 112, 112))
 TICK = Style(0.38, (112, 112, 112))
 # Text is drawn this many times larger and reduced: OpenCV 3 and 4 have fonts of thin lines only.
 _FINER = 4
+# The height of OpenCV's capitals at scale 1, in pixels.
+_CAPITAL = 22
 
 
 def to_ascii(text: str) -> str:
@@ -30,6 +34,18 @@ def to_ascii(text: str) -> str:
     plain = unicodedata.normalize("NFKD", text)
     plain = "".join(letter for letter in plain if not unicodedata.combining(letter))
     return "".join(letter if " " <= letter <= "~" else "?" for letter in plain)
+
+
+def drawable(text: str) -> str:
+    """The text as it can be drawn here; without Pillow, or a font that has them, letters beyond
+    ASCII become question marks."""
+    if _is_ascii(text) or not fonts.is_installed():
+        return to_ascii(text)
+    return fonts.drawable(text)
+
+
+def _is_ascii(text: str) -> bool:
+    return all(" " <= letter <= "~" for letter in text)
 
 
 def cut(text: str, room: float, style: Style, width_of: "Callable[[str, Style], float]") -> str:
@@ -62,12 +78,14 @@ def cut(text: str, room: float, style: Style, width_of: "Callable[[str, Style], 
 
 
 def width(text: str, style: Style) -> float:
-    """The width of a text of ASCII letters, in pixels."""
+    """The width of a text in pixels, as :func:`drawable` gives it."""
+    if not _is_ascii(text):
+        return fonts.width(text, style.scale * _CAPITAL, style.weight > 1)
     return _size(text, style)[0] / float(_FINER)
 
 
 def write(picture: np.ndarray, text: str, origin: Tuple[int, int], style: Style) -> None:
-    """Write one line of ASCII letters into a picture.
+    """Write one line, as :func:`drawable` gives it, into a picture.
 
     Parameters
     ----------
@@ -78,10 +96,25 @@ def write(picture: np.ndarray, text: str, origin: Tuple[int, int], style: Style)
         x of the left end and y of the base line.
     style : Style
     """
-    import cv2
-
     if not text:
         return
+    if _is_ascii(text):
+        ink, (left, rise) = _ascii_ink(text, style)
+    else:
+        ink, (left, rise) = fonts.ink(text, style.scale * _CAPITAL, style.weight > 1)
+    size = ink.shape
+    x, y = origin[0] - left, origin[1] - rise
+    x0, y0 = max(x, 0), max(y, 0)
+    ground = picture[y0:max(y + size[0], 0), x0:max(x + size[1], 0)]
+    ink = ink[y0 - y:, x0 - x:][:ground.shape[0], :ground.shape[1], np.newaxis]
+    colour = np.array(style.colour, np.float32)
+    ground[...] = np.rint(ground * (1 - ink) + colour * ink)
+
+
+def _ascii_ink(text: str, style: Style) -> Tuple[np.ndarray, Tuple[int, int]]:
+    """A line of ASCII letters as ``fonts.ink`` gives it."""
+    import cv2
+
     across, up, down = _size(text, style)
     # Whole pixels on all sides, so that the reduced letters lie where the fine ones did.
     left, rise, fall = 2, up // _FINER + 3, down // _FINER + 3
@@ -92,12 +125,7 @@ def write(picture: np.ndarray, text: str, origin: Tuple[int, int], style: Style)
         style.scale * _FINER, 255, _stroke(style), cv2.LINE_AA,
     )
     ink = cv2.resize(fine, size[::-1], interpolation=cv2.INTER_AREA)
-    x, y = origin[0] - left, origin[1] - rise
-    x0, y0 = max(x, 0), max(y, 0)
-    ground = picture[y0:max(y + size[0], 0), x0:max(x + size[1], 0)]
-    ink = ink[y0 - y:, x0 - x:][:ground.shape[0], :ground.shape[1], np.newaxis] / np.float32(255)
-    colour = np.array(style.colour, np.float32)
-    ground[...] = np.rint(ground * (1 - ink) + colour * ink)
+    return ink / np.float32(255), (left, rise)
 
 
 def _size(text: str, style: Style) -> Tuple[int, int, int]:
