@@ -20,8 +20,8 @@ _FOLDERS_ELSEWHERE = ("/usr/share/fonts", "/usr/local/share/fonts", "~/.local/sh
 _EXTENSIONS = (".ttf", ".ttc", ".otf")
 # Fonts without serifs and with many letters; the others follow by name.
 _PREFERRED = ("dejavusans.", "dejavusans-bold.", "notosans-", "liberationsans-", "arial",
-              "helvetica", "segoeui", "notosanscjk", "notosans", "wqy", "droidsansfallback", "pingfang",
-              "msyh", "unifont")
+              "helvetica", "segoeui", "notosanscjk", "notosans", "wqy", "droidsansfallback",
+              "pingfang", "msyh", "unifont")
 _LAST = ("italic", "oblique", "mono", "condensed", "narrow", "serif", "light", "thin", "black")
 _MOST_FONTS = 400
 # The capitals of DejaVu Sans at size 1 have this height.
