@@ -45,10 +45,6 @@ class Asking:
         x, y, width, height in pixels of the image, for nets with a map of scores.
     mask : str, optional
         The path of a mask of the image's size, likewise.
-    step : int, optional
-        For nets that give scores for each step of a sequence: the step, counted from 0.
-    prior : int, optional
-        For nets that give scores for each prior, or each region of interest: its number.
     like : str, optional
         The path of an image whose score blob the others are compared with.
     cosine : bool
@@ -70,13 +66,15 @@ class Asking:
         or "bottom".
     beam : int, optional
         How many sentences are followed at a time to find the net's own.
+    step : int, optional
+        For nets that give scores for each step of a sequence: the step, counted from 0.
+    prior : int, optional
+        For nets that give scores for each prior, or each region of interest: its number.
     """
 
     classes: Tuple[str, ...] = ()
     at: Optional[Tuple[int, int, int, int]] = None
     mask: Optional[str] = None
-    step: Optional[int] = None
-    prior: Optional[int] = None
     like: Optional[str] = None
     cosine: bool = False
     probability: bool = False
@@ -87,6 +85,8 @@ class Asking:
     detections: bool = False
     min_score: Optional[float] = None
     edge: Optional[str] = None
+    step: Optional[int] = None
+    prior: Optional[int] = None
 
     @property
     def is_caption(self) -> bool:

@@ -193,7 +193,8 @@ def _paths(source: str) -> List[str]:
 def _item(values: Dict[str, str], inputs: InputColumns) -> Item:
     """The item of one set; its name is that of its pictures."""
     pictures = [values[blob] for blob in inputs.pictures]
-    return Item.of(" ".join(dict.fromkeys(pictures)), input_paths=tuple(values.items()))
+    return Item.of(" ".join(dict.fromkeys(pictures)), input_paths=tuple(
+        (blob, inputs.located(blob, text, str)) for blob, text in values.items()))
 
 
 def _unset(unset: List[str], inputs: InputColumns, model: "LoadedModel") -> QuestionError:

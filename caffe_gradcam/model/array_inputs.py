@@ -9,7 +9,7 @@ import numpy as np
 from caffe_gradcam.model import words
 from caffe_gradcam.model.words import Vocabulary
 from prototxt_tools import layers
-from prototxt_tools.errors import ImageError
+from prototxt_tools.errors import ImageError, shortened
 from prototxt_tools.net.graph import Graph
 from prototxt_tools.net.net import Input, Layer
 
@@ -91,7 +91,7 @@ def fit(value: Any, spec: ArrayInput, name: str) -> np.ndarray:
         Of word numbers, a sentence; behind its last word there are zeros.
     spec : ArrayInput
     name : str
-        What messages call the value.
+        Who gives the value, for messages; or empty.
 
     Returns
     -------
@@ -111,18 +111,16 @@ def fit(value: Any, spec: ArrayInput, name: str) -> np.ndarray:
     try:
         array = np.asarray(value, np.float32)
     except (TypeError, ValueError):
-        raise _misfit(spec, name, "not an array of numbers") from None
+        raise _misfit(spec, name, f"not {shortened(repr(value))}") from None
     if not array.size or not np.isfinite(array).all():
-        raise _misfit(spec, name, "empty, or holds NaN or infinity")
+        raise _misfit(spec, name, "finite ones, at least one")
     shape = _accepted(array.shape, spec) if array.ndim else spec.shape
     if shape is None:
-        sizes = " x ".join(map(str, array.shape))
-        axis = spec.item_axis
-        if axis is not None and array.ndim == len(spec.shape) and array.shape[axis] > 1 and \
-                _accepted(array.shape[:axis] + (1,) + array.shape[axis + 1:], spec):
-            raise _misfit(spec, name, f"{sizes} numbers, for {array.shape[axis]} items where there "
-                                      "is one image")
-        raise _misfit(spec, name, f"{sizes} numbers")
+        sizes, axis = " x ".join(map(str, array.shape)), spec.item_axis
+        of_one = array.shape[:axis] + (1,) + array.shape[axis + 1:] if axis is not None else ()
+        items = (f" for {array.shape[axis]} items, where there is one image"
+                 if axis is not None and _accepted(of_one, spec) else "")
+        raise _misfit(spec, name, f"not {sizes} numbers{items}")
     if spec.word_count is not None:
         words.check_numbers(array.reshape(-1).tolist(), spec.word_count, spec.blob)
     return np.ascontiguousarray(
@@ -139,7 +137,9 @@ def _accepted(shape: Sequence[int], spec: ArrayInput) -> Optional[Shape]:
 
 
 def _misfit(spec: ArrayInput, name: str, problem: str) -> ImageError:
-    return ImageError(f"{name}: {problem}, but input {spec.blob} takes {spec.takes}", spec.blob)
+    source = name + ": " if name else ""
+    sizes, _, use = spec.takes.partition("; ")
+    return ImageError(f"{source}input {spec.blob} takes {sizes} ({use}), {problem}", spec.blob)
 
 
 def _word_count(graph: Graph, blob: str) -> Optional[int]:

@@ -207,14 +207,23 @@ def numbers_of(model: "LoadedModel") -> Numbers:
 
 def _as_numbers(value: Any, values: Optional[Preprocessing], name: str) -> np.ndarray:
     """An array as it is: of a picture H x W x C."""
+    if isinstance(value, str) and values is None and _is_words(value):
+        return value  # type: ignore[return-value]  # What takes words numbers them.
     if isinstance(value, (str, os.PathLike)):
         name = os.fspath(value)
         array = array_files.read(name)
     elif isinstance(value, (bytes, bytearray, memoryview)):
         array = array_files.decode(bytes(value), name)
+    elif _is_pil(value):
+        array = np.asarray(value)
     else:
         array = _from_tensor(value) if _is_tensor(value) else _plain_array(value, name)
     return array if values is None else bands.as_bands(array, values, name)
+
+
+def _is_words(text: str) -> bool:
+    """Whether a text is neither a number nor the name of a file."""
+    return not array_files.is_number(text) and not os.path.exists(array_files.split(text)[0])
 
 
 def _plain_array(value: Any, name: str) -> np.ndarray:

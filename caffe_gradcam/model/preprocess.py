@@ -133,7 +133,7 @@ def prepare(image: Any, inputs: Mapping[str, Preprocessing],
                 for blob, preprocessing in inputs.items()}
     blobs = {blob: of_picture for blob, (of_picture, _) in prepared.items()}
     for blob, spec in arrays.items():
-        blobs[blob] = array_inputs.fit(images.get(blob, spec.default), spec, f"input {blob}")
+        blobs[blob] = array_inputs.fit(images.get(blob, spec.default), spec, "")
     return Prepared(blobs, {blob: geometries for blob, (_, geometries) in prepared.items()})
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import (
     TYPE_CHECKING,
     Any,
+    Callable,
     Collection,
     Iterable,
     List,
@@ -18,6 +19,7 @@ from typing import (
     Union,
 )
 
+from caffe_gradcam.model.array_files import is_number, split
 from prototxt_tools.errors import InputError, shortened
 
 if TYPE_CHECKING:
@@ -43,18 +45,38 @@ class InputColumns:
         Inputs that take other numbers, and have no value of their own.
     optional : tuple of str
         Those that have one.
+    words : tuple of str
+        Those of the arrays that also take a text, whose words they number.
     """
 
     pictures: Tuple[str, ...] = ()
     arrays: Tuple[str, ...] = ()
     optional: Tuple[str, ...] = ()
+    words: Tuple[str, ...] = ()
 
     @classmethod
     def of(cls, model: "LoadedModel") -> "InputColumns":
         """Those of a model."""
         needed = [blob for blob, spec in model.arrays.items() if spec.default is None]
         return cls(tuple(model.inputs), tuple(needed),
-                   tuple(blob for blob in model.arrays if blob not in needed))
+                   tuple(blob for blob in model.arrays if blob not in needed),
+                   tuple(blob for blob, spec in model.arrays.items() if spec.words is not None))
+
+    def located(self, blob: str, text: str, locate: Callable[[str], str]) -> str:
+        """What an item's ``input_paths`` hold for a text: the path of a file, a number, or the
+        text itself after ``TEXT``.
+
+        Parameters
+        ----------
+        blob, text : str
+        locate : callable
+            Name -> path.
+        """
+        if blob not in self.pictures and is_number(text):
+            return text
+        path = locate(text)
+        is_sentence = blob in self.words and not os.path.exists(split(path)[0])
+        return TEXT + text if is_sentence else path
 
     @property
     def needs_columns(self) -> bool:
@@ -77,6 +99,8 @@ class InputColumns:
 
 
 IMAGE_ALONE = InputColumns()
+# Stands before words in ``Item.input_paths``.
+TEXT = "text:"
 
 
 @dataclass(frozen=True)
@@ -104,7 +128,7 @@ class Item:
         x, y, width, height in pixels: the part of the image that is asked about.
     input_paths : tuple of (str, str)
         For a net with several inputs: each input, and where its image is, or its numbers: a
-        file or a number.
+        file, a number, or words after ``TEXT``.
     error : str, optional
         Why the source's entry cannot be used; reading the image raises that.
     image : bytes, numpy.ndarray or dict, optional

@@ -1,6 +1,7 @@
 """From an item to its image, wherever it lies."""
 
 import hashlib
+import os
 from dataclasses import dataclass
 from typing import Any, Dict, Mapping, Optional, Sequence, Tuple, Union
 
@@ -8,7 +9,7 @@ import numpy as np
 
 from caffe_gradcam.batch import storage
 from caffe_gradcam.batch.sources import hdf5, lmdb
-from caffe_gradcam.batch.sources.item import Item
+from caffe_gradcam.batch.sources.item import TEXT, Item
 from caffe_gradcam.model import array_files, bands, images
 from caffe_gradcam.model.arrays import Image
 from caffe_gradcam.model.preprocess import BANDS, Preprocessing
@@ -75,7 +76,8 @@ def fetch(item: Item) -> Fetched:
 def _fetched_inputs(item: Item) -> Fetched:
     files: Dict[str, Any] = {}
     for blob, text in item.input_paths:
-        files[blob] = text.encode("ascii") if array_files.is_number(text) else storage.read(
+        is_value = text.startswith(TEXT) or array_files.is_number(text)
+        files[blob] = os.fsencode(text) if is_value else storage.read(
             array_files.split(text)[0], limit=MOST_BYTES)
     files.update(item.image or {})
     digests = "".join(_fetched(data).sha256 for data in files.values())
@@ -130,12 +132,13 @@ def decode(item: Item, fetched: Fetched, inputs: Inputs = None) -> Image:
 
 
 def _decoded(data: bytes, path: str, inputs: Inputs, blob: Optional[str] = None,
-             upright: bool = True) -> "np.ndarray":
-    """The image or the array in a file's bytes, as the input takes it."""
+             upright: bool = True) -> Any:
+    """The image or the array in a file's bytes, as the input takes it; or a text."""
     if not inputs:
         return images.decode(data, path, upright)
     if blob is not None and blob not in inputs:
-        return array_files.decode(data, path)
+        is_text = path.startswith(TEXT)
+        return path[len(TEXT):] if is_text else array_files.decode(data, path)
     values = inputs[next(iter(inputs)) if blob is None else blob]
     if values.channel_order == BANDS:
         return bands.decode(data, path, values)

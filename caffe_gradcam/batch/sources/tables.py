@@ -19,7 +19,6 @@ from caffe_gradcam.batch.sources.item import (
     from_columns,
     unusable,
 )
-from caffe_gradcam.model.array_files import is_number
 from prototxt_tools.errors import InputError
 
 _READ = tuple(name for name in COLUMNS if name != "image")
@@ -129,8 +128,9 @@ def _item(row: Union[str, Mapping[str, Any]], path: str, root: Optional[str], ro
         return unusable(row_name, str(error))
     if not item.input_paths:
         return dataclasses.replace(item, path=resolve(item.path, path, root))
-    input_paths = tuple((blob, text if is_number(text) else resolve(text, path, root))
-                        for blob, text in item.input_paths)
+    input_paths = tuple(
+        (blob, inputs.located(blob, text, lambda name: resolve(name, path, root)))
+        for blob, text in item.input_paths)
     pictures = [text for blob, text in input_paths if blob in inputs.pictures]
     item_path = " ".join(dict.fromkeys(pictures))
     return dataclasses.replace(
