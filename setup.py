@@ -48,8 +48,10 @@ setup(
         "ray": ["ray[data]"],
         "report": ["jinja2"],
         "figures": ["matplotlib", "pillow"],
+        "video": ["av"],
         "completion": ["shtab"],
         "test": [
+            "av; python_version >= '3.10'",
             "fsspec",
             "h5py",
             "hypothesis",

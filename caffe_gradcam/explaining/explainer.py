@@ -30,6 +30,7 @@ from prototxt_tools.errors import (
     EngineFailed,
     ImageError,
     InputError,
+    ModelError,
     Outcome,
     OutOfMemory,
     QuestionError,
@@ -74,6 +75,9 @@ class Explainer:
 
     def __init__(self, model: LoadedModel, engine: Engine, explaining: Explaining = _EXPLAINING,
                  open_another: Optional[OpenEngine] = None) -> None:
+        if model.clips:
+            raise ModelError(f"{model.path}: the net takes clips; `caffe-gradcam explain` and "
+                             "Model.explain_clip explain them, one by one", model.path)
         self.model, self.engine, self.explaining = model, engine, explaining
         self.one_by_one = not model.items_share or (
             model.depends_on_batch and not explaining.batch_statistics)

@@ -5,7 +5,7 @@ from typing import Dict, Iterable, List, Mapping, Tuple
 
 from prototxt_tools import layers
 from prototxt_tools.errors import ModelError, QuestionError
-from prototxt_tools.net.graph import Graph, Score, Target
+from prototxt_tools.net.graph import Graph, Score, Target, is_spatial
 from prototxt_tools.net.streams import stream_targets
 
 _NEAR = 5
@@ -111,7 +111,7 @@ def checked_target(graph: Graph, score: str, shapes: Shapes, name: str) -> str:
     """The blob of a name, if a score can be explained at it; else QuestionError."""
     blob = resolve(graph, name)
     shape = shapes.get(blob)
-    if shape is not None and (len(shape) != 4 or shape[2] * shape[3] < 2):
+    if shape is not None and not is_spatial(shape):
         size = "x".join(map(str, shape[1:]))
         raise QuestionError(f"blob {blob} ({size}) has no spatial extent; the last before {score} "
                             f"that has is {_best_target(graph, score, shapes).blob}", blob)

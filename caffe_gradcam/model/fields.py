@@ -59,6 +59,16 @@ def resize(value: Any, folder: str = "") -> Union[None, int, str, Tuple[int, int
     return (sizes[0], sizes[1]) if len(sizes) == 2 else sizes[0]
 
 
+def stride(value: Any, folder: str = "") -> Optional[int]:
+    """Every how many frames of a video one is taken: a whole number, or None for ``even``."""
+    if isinstance(value, str) and value.lower() == "even":
+        return None
+    numbers = _whole_numbers(value)
+    if numbers is None or len(numbers) != 1:
+        raise ValueError(f"must be a whole number or even, not {_short(value)}")
+    return numbers[0]
+
+
 def value_range(value: Any, folder: str = "") -> Optional[Tuple[float, float]]:
     """The values that become 0 and 255: ``0,4095``; or None."""
     if is_nothing(value):
@@ -139,9 +149,10 @@ READERS: Dict[str, Reader] = {
     "layers": names,
     "labels": labels,
     "outputs": labels,
+    "stride": stride,
 }
 OF_INPUT = ("size", "channel_order", "mean", "scale", "resize", "crop", "crops",
-            "value_range")
+            "value_range", "stride")
 
 
 def _path(value: Any, folder: str) -> str:

@@ -1,5 +1,6 @@
 """Which inputs of a net take pictures, which take other numbers, and which take sliced pairs."""
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 
@@ -7,6 +8,8 @@ import numpy as np
 
 from caffe_gradcam.model import array_inputs
 from caffe_gradcam.model.array_inputs import ArrayInput
+from caffe_gradcam.model.clips import DEPTH, ROWS, Clip
+from prototxt_tools import shapes as blob_shapes
 from prototxt_tools.errors import ModelError
 from prototxt_tools.net.graph import Graph
 from prototxt_tools.net.net import Input, Layer
@@ -15,6 +18,9 @@ Shape = Tuple[int, ...]
 
 # The channels of the pictures that Caffe's tools stack into one blob.
 _STACKED = (1, 3)
+# N x channels x frames x height x width.
+_CLIP_AXES = 5
+_FEWEST_FRAMES = 2
 _PICTURE = "N x channels x height x width"
 
 
@@ -33,12 +39,15 @@ class InputKinds:
         Input blob -> the names of the pictures that are stacked in it along the channels.
     images : int
         How many images the inputs hold, by the net's definition.
+    clips : dict
+        Those of ``pictures`` that are the frames of a clip -> Clip.
     """
 
     pictures: Dict[str, Shape]
     arrays: Dict[str, ArrayInput]
     slices: Dict[str, Tuple[str, ...]]
     images: int = 1
+    clips: Dict[str, Clip] = dataclasses.field(default_factory=dict)
 
     def blob_shapes(self, pictures: Mapping[str, Shape]) -> Dict[str, Shape]:
         """The shapes of the input blobs for one item, where pictures have these shapes."""
@@ -46,6 +55,7 @@ class InputKinds:
         for blob, names in self.slices.items():
             parts = [shapes.pop(name) for name in names]
             shapes[blob] = (1, sum(part[1] for part in parts)) + parts[0][2:]
+        shapes.update((blob, clip.shape(shapes[blob])) for blob, clip in self.clips.items())
         shapes.update((blob, spec.shape) for blob, spec in self.arrays.items())
         return shapes
 
@@ -82,7 +92,11 @@ def find(graph: Graph, score: str) -> InputKinds:
             kinds.pictures.update(slices)
             kinds.slices[entry.blob] = tuple(slices)
         elif entry in pictures:
-            kinds.pictures[entry.blob] = (1,) + tuple(entry.shape or ())[1:]
+            shape = tuple(entry.shape or ())
+            kinds.pictures[entry.blob] = (1, shape[1]) + shape[-2:]
+            clip = _clip(graph, score, shape) if len(pictures) == 1 else None
+            if clip is not None:
+                kinds.clips[entry.blob] = clip
         else:
             kinds.arrays[entry.blob] = array_inputs.described(graph, entry, images)
     return kinds
@@ -113,14 +127,27 @@ def _check(graph: Graph, entry: Input) -> None:
     if not shape or min(shape) < 1:
         raise ModelError(f"{_path(graph)}: input {entry.blob} is {_size(entry)}; a picture is "
                          f"{_PICTURE}", entry.blob)
-    if len(shape) > 4:
-        raise ModelError(f"{_path(graph)}: input {entry.blob} is {_size(entry)}, a clip of several "
-                         f"frames; a picture is {_PICTURE}", entry.blob)
+    if len(shape) > _CLIP_AXES:
+        raise ModelError(f"{_path(graph)}: input {entry.blob} is {_size(entry)}; a picture is "
+                         f"{_PICTURE}, and a clip has one axis more", entry.blob)
 
 
 def _is_picture(entry: Input) -> bool:
     shape = entry.shape or ()
-    return len(shape) == 4 and shape[2] * shape[3] > 1
+    return len(shape) in (4, _CLIP_AXES) and shape[-2] * shape[-1] > 1
+
+
+def _clip(graph: Graph, score: str, shape: Shape) -> Optional[Clip]:
+    """How the only picture of a net takes a clip; None where it is one image.
+
+    The rows of N x C x h x w are frames where the net makes one row of scores of them all.
+    """
+    if len(shape) == _CLIP_AXES:
+        return Clip(shape[DEPTH], DEPTH, stride=1)
+    if shape[0] < _FEWEST_FRAMES:
+        return None
+    scores = blob_shapes.infer(graph.net, {}, []).get(score)
+    return Clip(shape[0], ROWS) if scores and scores[0] == 1 else None
 
 
 def _slices(graph: Graph, entry: Input) -> Dict[str, Shape]:

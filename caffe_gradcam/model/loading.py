@@ -27,6 +27,7 @@ from caffe_gradcam.model import (
     training,
 )
 from caffe_gradcam.model.array_inputs import ArrayInput
+from caffe_gradcam.model.clips import Clip
 from caffe_gradcam.model.defaults import Defaults
 from caffe_gradcam.model.given import GIVEN, Given
 from caffe_gradcam.model.words import Vocabulary
@@ -75,6 +76,7 @@ def load(kind: Type[Loaded], path: "StrPath", weights: "Optional[StrPath]",
                 for name, shape in kinds.pictures.items()}
     arrays = {blob: _with_default(given, _with_words(given, spec))
               for blob, spec in kinds.arrays.items()}
+    clips = {name: _with_stride(given, name, clip) for name, clip in kinds.clips.items()}
     input_shapes = kinds.blob_shapes(pictures)
     shapes = blob_shapes.infer(graph.net, input_shapes)
     items = layouts.item_axes(graph, input_shapes, {blob: spec.item_axis
@@ -112,6 +114,7 @@ def load(kind: Type[Loaded], path: "StrPath", weights: "Optional[StrPath]",
         inputs={name: defaults.preprocessing(name, shape) for name, shape in pictures.items()},
         arrays=arrays,
         slices=kinds.slices,
+        clips=clips,
         score=score,
         link=link,
         layout=layout,
@@ -181,6 +184,13 @@ def _picture_shape(given: Given, name: str, shape: Tuple[int, ...], count: int
     """The shape of one picture, of the size that is given or of the net's own."""
     size = given.take("size", lambda: (None, "found: the net's input" + "s" * (count > 1)), name)
     return (1, shape[1]) + tuple(size or shape[2:])
+
+
+def _with_stride(given: Given, name: str, clip: Clip) -> Clip:
+    """A clip with the stride that is given, or the usual one."""
+    usual = (clip.stride, "assumed: one frame after the other" if clip.stride else
+             "assumed: spread evenly over the clip")
+    return dataclasses.replace(clip, stride=given.take("stride", lambda: usual, name))
 
 
 def _with_words(given: Given, spec: ArrayInput) -> ArrayInput:

@@ -22,6 +22,7 @@ from caffe_gradcam.model import blobs, choices, input_kinds, layouts, loading, n
 from caffe_gradcam.model import labels as class_labels
 from caffe_gradcam.model.array_inputs import ArrayInput
 from caffe_gradcam.model.caption_files import CaptionFiles
+from caffe_gradcam.model.clips import Clip
 from caffe_gradcam.model.fields import READERS
 from caffe_gradcam.model.geometry import Placement
 from caffe_gradcam.model.given import GIVEN
@@ -67,6 +68,8 @@ class LoadedModel:
         Each input blob that takes other numbers -> its ArrayInput.
     slices : dict
         Input blob -> the names of the pictures that are stacked in it.
+    clips : dict
+        Each of ``inputs`` that takes the frames of a clip -> its Clip.
     score : str
         The blob of scores, one per class, before any Softmax.
     link : str
@@ -102,6 +105,7 @@ class LoadedModel:
     inputs: Mapping[str, Preprocessing]
     arrays: Mapping[str, ArrayInput]
     slices: Mapping[str, Sequence[str]]
+    clips: Mapping[str, Clip]
     score: str
     link: str
     layout: ScoreLayout
@@ -127,6 +131,7 @@ class LoadedModel:
         crop: "Optional[Size]" = None,
         crops: Union[None, str, int] = None,
         value_range: Union[None, str, Sequence[float]] = None,
+        stride: Union[None, str, int] = None,
         score: Optional[str] = None,
         layers: Union[None, str, Sequence[str]] = None,
         labels: "Union[None, StrPath, Sequence[str]]" = None,
@@ -165,6 +170,9 @@ class LoadedModel:
         value_range : (float, float), optional
             The values that become 0 and 255 in images of more than 8 bits per channel:
             ``(0, 4095)``; without it, see ``caffe_gradcam.model.image_values``.
+        stride : int or str, optional
+            Of nets that take clips: every how many frames one is taken, or "even" for frames
+            spread over the whole clip.
         score : str, optional
             The score blob, or the layer that writes it.
         layers : str or sequence of str, optional
@@ -187,8 +195,8 @@ class LoadedModel:
         choices.check_keywords("Model.load", unknown, ["weights"] + list(READERS))
         overrides = dict(
             size=size, channel_order=channel_order, mean=mean, scale=scale, resize=resize,
-            crop=crop, crops=crops, value_range=value_range, score=score, layers=layers,
-            labels=labels, outputs=outputs)
+            crop=crop, crops=crops, value_range=value_range, stride=stride, score=score,
+            layers=layers, labels=labels, outputs=outputs)
         return loading.load(cls, path, weights, overrides)
 
     def __repr__(self) -> str:

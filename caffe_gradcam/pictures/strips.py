@@ -10,10 +10,12 @@ from caffe_gradcam.pictures.render import Look, Panel, Sheet
 
 if TYPE_CHECKING:
     from caffe_gradcam.explaining.captions import Caption
+    from caffe_gradcam.explaining.clips import ClipExplanation
     from caffe_gradcam.explaining.explanation import Explanation
 
 # The panels of one row at most.
 _ACROSS = 7
+_MOST_FRAMES = 8
 
 
 def caption_strip(image: np.ndarray, caption: "Caption", look: Look, index: int = 0) -> Sheet:
@@ -40,6 +42,46 @@ def caption_strip(image: np.ndarray, caption: "Caption", look: Look, index: int 
     panels.append(_panel(image, whole, look,
                          f"the sentence  {figures.percent(caption.probability)}"))
     return _sheet(panels, caption.text, figures.note(whole), look)
+
+
+def filmstrip(frames: Sequence[np.ndarray], explanation: "ClipExplanation", look: Look) -> Sheet:
+    """Frames of a clip, and below each its overlay.
+
+    Parameters
+    ----------
+    frames : sequence of numpy.ndarray
+        H x W x 3 uint8, blue first, as many as the net takes.
+    explanation : ClipExplanation
+    look : render.Look
+
+    Returns
+    -------
+    render.Sheet
+        Of at most 8 frames, spread over the clip.
+    """
+    count = min(_MOST_FRAMES, len(frames))
+    shown = [int((index + 0.5) * len(frames) / count) for index in range(count)]
+    heatmaps = explanation.heatmaps()
+    above = [Panel(frames[index]) for index in shown]
+    below = [Panel(frames[index], heatmaps[index], look=look) for index in shown]
+    note = f"{explanation.method} at {explanation.layer}"
+    if explanation.status == "empty":
+        note += ": empty, no region stands out"
+    return render.grid([above, below], columns=[("", f"frame {index + 1}") for index in shown],
+                       title=_title(explanation), note=note, look=look)
+
+
+def overlays(frames: Sequence[np.ndarray], explanation: "ClipExplanation", look: Look
+             ) -> List[np.ndarray]:
+    """Each frame with its heatmap laid over it, at the frame's size."""
+    return [render.overlay(frame, heat, look)
+            for frame, heat in zip(frames, explanation.heatmaps())]
+
+
+def _title(explanation: "ClipExplanation") -> str:
+    value = (f"score {explanation.score:.4g}" if explanation.probability is None
+             else figures.percent(explanation.probability))
+    return f"{explanation.question}  {value}"
 
 
 def _panel(image: np.ndarray, explanation: "Explanation", look: Look, text: str) -> Panel:

@@ -1,0 +1,253 @@
+"""Clips: which parts of which frames a net looked at.
+
+Time counts as one more spatial axis: a method sees the cells of all frames at once, so that
+Grad-CAM's weight of a channel is the mean of its gradient over places and time.
+"""
+
+from dataclasses import dataclass
+from typing import Any, List, Mapping, Optional, Sequence, Tuple
+
+import numpy as np
+
+from caffe_gradcam.asking.seeds import Seed
+from caffe_gradcam.engines.opening import open_engine
+from caffe_gradcam.engines.running import NetToRun, Running
+from caffe_gradcam.explaining.answering import Answer, Asked, ask
+from caffe_gradcam.explaining.methods import METHODS, checked_maps
+from caffe_gradcam.explaining.settings import Explaining
+from caffe_gradcam.model.clips import DEPTH
+from caffe_gradcam.model.geometry import Geometry
+from caffe_gradcam.model.model import LoadedModel
+from prototxt_tools.errors import ModelError, QuestionError
+
+_GIVEN = frozenset(("activations", "gradients"))
+_EXPLAINING, _RUNNING = Explaining(), Running()
+
+
+@dataclass(frozen=True, eq=False)
+class ClipExplanation:
+    """Why a net gave a clip the score of a class.
+
+    Attributes
+    ----------
+    question : str
+    class_index : int or None
+    class_name : str or None
+    score : float
+    probability : float or None
+    method, layer : str
+    cams : numpy.ndarray
+        t x h x w float32, at the layer's resolution: signed, neither cut off nor normalised.
+    geometries : sequence of Geometry
+        For each frame the part that the net saw.
+    """
+
+    question: str
+    class_index: Optional[int]
+    class_name: Optional[str]
+    score: float
+    probability: Optional[float]
+    method: str
+    layer: str
+    cams: np.ndarray
+    geometries: Sequence[Geometry]
+
+    @property
+    def status(self) -> str:
+        """"ok", or "empty" where nothing speaks for the class, or all cells do alike."""
+        return "ok" if self.cams.max() > max(0, self.cams.min()) else "empty"
+
+    def heatmaps(self) -> List[np.ndarray]:
+        """A heatmap for each frame, H x W float32 in [0, 1].
+
+        The highest value of the whole clip is 1. Between the steps of the layer, which may be
+        fewer than the frames, values are interpolated.
+        """
+        positive = np.maximum(self.cams, 0) * (self.status == "ok")
+        maps = [geometry.to_image(cam, None) for cam, geometry in zip(
+            in_time(positive, len(self.geometries)), self.geometries)]
+        largest = max(float(heat.max()) for heat in maps) or 1.0
+        return [np.asarray(heat / largest, np.float32) for heat in maps]
+
+
+@dataclass(frozen=True, eq=False)
+class ClipResult:
+    """What a net answers about a clip.
+
+    Attributes
+    ----------
+    scores : numpy.ndarray
+        One per class, float32.
+    probabilities : numpy.ndarray or None
+    explanations : list of ClipExplanation
+        By question, then by method, then by layer.
+    """
+
+    scores: np.ndarray
+    probabilities: Optional[np.ndarray]
+    explanations: List[ClipExplanation]
+
+
+class ClipExplainer:
+    """A model that takes clips, on an engine.
+
+    Parameters
+    ----------
+    model : LoadedModel
+        Its only input is one of its ``clips``.
+    explaining : Explaining
+        Its methods may need activations and gradients only.
+    running : Running
+
+    Raises
+    ------
+    ModelError, WeightsError, EngineError
+        The model takes no clips, or more than a clip, or cannot run.
+    QuestionError
+        A method needs more than gradients, or a layer is unknown.
+    """
+
+    def __init__(self, model: LoadedModel, explaining: Explaining = _EXPLAINING,
+                 running: Running = _RUNNING) -> None:
+        if not model.clips or len(model.inputs) > 1 or model.arrays:
+            raise ModelError(f"{model.path}: the net must take a clip and nothing else",
+                             model.path)
+        for name in explaining.methods:
+            if not _GIVEN.issuperset(METHODS[name].needs):
+                raise QuestionError("clips are explained by methods that need gradients only, "
+                                    f"such as grad-cam, not by {name}", name)
+        if explaining.layers:
+            model = model.with_layers(explaining.layers)
+        self.model, self.explaining = model, explaining
+        self.clip = model.clips[model.input]
+        self._engine = open_engine(NetToRun(
+            model.prototxt, model.weights, (model.score,), model.layers,
+            explaining.engine_gradient), running)
+        self.description = self._engine.description
+
+    def __enter__(self) -> "ClipExplainer":
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the engine."""
+        self._engine.close()
+
+    def explain(self, frames: Sequence[np.ndarray], questions: Sequence[Asked]) -> ClipResult:
+        """Explain a clip.
+
+        Parameters
+        ----------
+        frames : sequence of numpy.ndarray
+            As many as the net takes, H x W x 3 uint8 each, blue first.
+        questions : sequence of int or Question
+
+        Raises
+        ------
+        ImageError
+            Another number of frames, or frames that do not fit the net.
+        QuestionError
+            There is no such class, or a map is not finite.
+        """
+        model = self.model
+        blob, geometries = self.clip.stacked(frames, model.preprocessing)
+        values = self._engine.forward({model.input: blob}, [model.score, *model.layers])
+        scores = model.layout.rows(values[model.score])
+        if len(scores) > 1:
+            raise ModelError(f"score {model.score} has {len(scores)} rows for one clip; name a "
+                             "score behind the layer that joins the frames", model.score)
+        answer = ask(model, scores, geometries[:1], None, questions)
+        explanations = []
+        for seed, value in zip(answer.seeds, answer.values):
+            diff = model.layout.to_blob(seed.gradients(scores), values[model.score].shape)
+            gradients = self._engine.backward(model.score, diff, model.layers)
+            explanations += [
+                self._drawn(answer, (seed, value), (name, layer, cams), geometries)
+                for name, layer, cams in self._maps(values, gradients)]
+        return ClipResult(answer.scores, answer.probabilities, explanations)
+
+    def _maps(self, values: Mapping[str, np.ndarray], gradients: Mapping[str, np.ndarray]
+              ) -> List[Tuple[str, str, np.ndarray]]:
+        """Method, layer and t x h x w map."""
+        maps = []
+        for name in self.explaining.methods:
+            method = METHODS[name]
+            for layer in self.model.layers:
+                steps, flat = flattened(values[layer], self.clip.axis)
+                slopes = flattened(gradients[layer], self.clip.axis)[1]
+                if self.explaining.gradient == "positive":
+                    slopes = np.maximum(slopes, 0)
+                given = {"activations": flat, "gradients": slopes}
+                # Overflow shows as infinity or NaN in the map.
+                with np.errstate(over="ignore", invalid="ignore"):
+                    cams = method.function(**{need: given[need] for need in method.needs})
+                cams = checked_maps(name, cams, (1,) + flat.shape[2:])[0]
+                maps.append((name, layer, cams.reshape(steps, -1, cams.shape[-1])))
+        return maps
+
+    def _drawn(self, answer: Answer, asked: Tuple[Seed, float],
+               drawn: Tuple[str, str, np.ndarray], geometries: Sequence[Geometry]
+               ) -> ClipExplanation:
+        (seed, value), (name, layer, cams) = asked, drawn
+        if not np.isfinite(cams).all():
+            raise QuestionError(f"the map of {seed.text} at {layer} by {name} holds NaN or "
+                                "infinity", name)
+        index = seed.class_index
+        return ClipExplanation(
+            seed.text, index, None if index is None else self.model.class_name(index), value,
+            answer.probability(seed), name, layer, np.array(cams, np.float32), geometries)
+
+
+def flattened(blob: np.ndarray, axis: int) -> Tuple[int, np.ndarray]:
+    """A layer's blob with the cells of all frames below each other.
+
+    Parameters
+    ----------
+    blob : numpy.ndarray
+        1 x C x t x h x w, or t x C x h x w.
+    axis : int
+        Of time.
+
+    Returns
+    -------
+    steps : int
+        t.
+    flat : numpy.ndarray
+        1 x C x (t * h) x w.
+
+    Raises
+    ------
+    ModelError
+        The blob has another number of axes.
+    """
+    if blob.ndim != (5 if axis == DEPTH else 4):
+        size = " x ".join(map(str, blob.shape))
+        raise ModelError(f"a layer of {size} has no axes of time and place; choose another layer")
+    by_time = blob if axis == DEPTH else blob.transpose(1, 0, 2, 3)[np.newaxis]
+    steps, height, width = by_time.shape[2:]
+    return steps, np.ascontiguousarray(by_time).reshape(1, -1, steps * height, width)
+
+
+def in_time(cams: np.ndarray, frames: int) -> np.ndarray:
+    """Maps at each frame, from those at the steps of a layer: linear between their middles.
+
+    Parameters
+    ----------
+    cams : numpy.ndarray
+        t x h x w.
+    frames : int
+
+    Returns
+    -------
+    numpy.ndarray
+        frames x h x w.
+    """
+    steps = len(cams)
+    moments = np.clip((np.arange(frames) + 0.5) * steps / frames - 0.5, 0, steps - 1)
+    before = np.minimum(moments.astype(int), max(0, steps - 2))
+    after = np.minimum(before + 1, steps - 1)
+    share = (moments - before)[:, np.newaxis, np.newaxis]
+    between: np.ndarray = cams[before] * (1 - share) + cams[after] * share
+    return between

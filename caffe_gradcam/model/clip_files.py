@@ -1,0 +1,197 @@
+"""The only reader and writer of videos, and of folders of frames."""
+
+import io
+import os
+import re
+from typing import Any, Iterator, List, Optional, Sequence, Set, Tuple
+
+import numpy as np
+
+from caffe_gradcam.model import image_sizes, images
+from caffe_gradcam.model.clips import Clip
+from prototxt_tools.errors import ImageError, InputError
+from prototxt_tools.files import read_bytes, write_bytes
+
+# FFmpeg is told the format: some that it would recognise by themselves are lists of other files.
+_FORMATS = {
+    ".avi": "avi", ".mp4": "mov", ".m4v": "mov", ".mov": "mov", ".mkv": "matroska",
+    ".webm": "matroska", ".mpg": "mpeg", ".mpeg": "mpeg", ".wmv": "asf", ".gif": "gif",
+    ".apng": "apng",
+}
+IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".ppm", ".tif", ".tiff")
+FORMATS = ("mp4", "gif")
+MOST_BYTES = 1 << 30
+MOST_FRAMES = 1 << 17
+_FRAMES_PER_SECOND = 8
+
+
+def is_video(path: str) -> bool:
+    """Whether the name of a file is that of a video."""
+    return _extension(path) in _FORMATS
+
+
+def names(path: str) -> List[str]:
+    """The clips that an argument means: the videos in a folder, or the argument itself.
+
+    Raises
+    ------
+    ImageError
+        There is no such file, or the folder holds neither videos nor frames.
+    """
+    if not os.path.isdir(path):
+        if not os.path.exists(path):
+            raise ImageError(f"{path}: no such file", path)
+        return [path]
+    entries = sorted(os.listdir(path), key=_natural)
+    videos = [os.path.join(path, name) for name in entries if is_video(name)]
+    if videos:
+        return videos
+    if not any(name.lower().endswith(IMAGES) for name in entries):
+        raise ImageError(f"{path}: a folder with neither videos nor frames of one", path)
+    return [path]
+
+
+def read(path: str, clip: Clip) -> List[np.ndarray]:
+    """The frames of a clip that a net sees.
+
+    Parameters
+    ----------
+    path : str
+        A video, an animated GIF, a TIFF of several pages, or a folder of frames in the order of
+        their names.
+    clip : Clip
+
+    Returns
+    -------
+    list of numpy.ndarray
+        H x W x 3 uint8, blue first.
+
+    Raises
+    ------
+    ImageError
+        It cannot be read, or ends before the net has seen enough.
+    """
+    if os.path.isdir(path):
+        files = sorted((name for name in os.listdir(path) if name.lower().endswith(IMAGES)),
+                       key=_natural)
+        return [images.read(os.path.join(path, files[index]))
+                for index in clip.chosen(len(files), path)]
+    if path.lower().endswith((".tif", ".tiff")):
+        frames = pages(read_bytes(path, images.MOST_BYTES, ImageError), path)
+        return [frames[index] for index in clip.chosen(len(frames), path)]
+    return _of_video(path, clip)
+
+
+def pages(data: bytes, path: str) -> List[np.ndarray]:
+    """All pages of a TIFF.
+
+    Raises
+    ------
+    ImageError
+        OpenCV cannot read it, or it is too large.
+    """
+    import cv2
+
+    image_sizes.check(data, path)
+    try:
+        is_read, frames = cv2.imdecodemulti(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    except (cv2.error, AttributeError):
+        is_read, frames = False, ()
+    if not is_read or not len(frames):
+        raise ImageError(f"{path}: OpenCV cannot read the pages of this TIFF", path)
+    return list(frames)
+
+
+def write(path: str, frames: Sequence[np.ndarray]) -> None:
+    """Write a video; the extension of its name decides the format.
+
+    Parameters
+    ----------
+    path : str
+        .mp4 (MPEG-4 in H.264 where the library has an encoder for it) or .gif.
+    frames : sequence of numpy.ndarray
+        H x W x 3 uint8 of one size, blue first.
+
+    Raises
+    ------
+    InputError
+        PyAV is missing, has no encoder, or the file cannot be written.
+    """
+    av, file = _pyav(path), io.BytesIO()
+    extension = _extension(path)[1:]
+    codec, pixels = ("gif", "rgb8") if extension == "gif" else (_mp4_codec(av), "yuv420p")
+    height, width = (size - size % 2 for size in frames[0].shape[:2])
+    try:
+        with av.open(file, "w", format=extension) as container:
+            stream = container.add_stream(codec, rate=_FRAMES_PER_SECOND)
+            stream.width, stream.height, stream.pix_fmt = width, height, pixels
+            for frame in frames:
+                picture = np.ascontiguousarray(frame[:height, :width])
+                for packet in stream.encode(av.VideoFrame.from_ndarray(picture, format="bgr24")):
+                    container.mux(packet)
+            for packet in stream.encode(None):
+                container.mux(packet)
+    except av.error.FFmpegError as error:
+        raise InputError(f"{path}: this video cannot be written: {error.strerror}", path) from None
+    write_bytes(path, file.getvalue())
+
+
+def _extension(path: str) -> str:
+    return os.path.splitext(path)[1].lower()
+
+
+def _mp4_codec(av: Any) -> str:
+    return "libx264" if "libx264" in av.codecs_available else "mpeg4"
+
+
+def _of_video(path: str, clip: Clip) -> List[np.ndarray]:
+    """Two passes, since only the end of a video tells how long it is."""
+    if not is_video(path):
+        raise ImageError(f"{path}: the net takes clips: a video ({', '.join(_FORMATS)}), a TIFF of "
+                         "several pages, or a folder of frames", path)
+    data = read_bytes(path, MOST_BYTES, ImageError)
+    count = sum(1 for _ in _decoded(data, path, None))
+    chosen = clip.chosen(count, path)
+    frames = {index: frame for index, frame in zip(
+        sorted(set(chosen)), _decoded(data, path, set(chosen)))}
+    return [frames[index] for index in chosen]
+
+
+def _decoded(data: bytes, path: str, chosen: Optional[Set[int]]) -> Iterator[Any]:
+    """The chosen frames; of all frames, where none are chosen, None for each."""
+    av = _pyav(path)
+    try:
+        with av.open(io.BytesIO(data), format=_FORMATS[_extension(path)]) as container:
+            if not container.streams.video:
+                raise ImageError(f"{path}: holds no video", path)
+            stream = container.streams.video[0]
+            _check_size(stream, path)
+            for index, frame in enumerate(container.decode(stream)):
+                if index >= MOST_FRAMES:
+                    raise ImageError(f"{path}: has more than {MOST_FRAMES} frames; cut it", path)
+                if chosen is None:
+                    yield None
+                elif index in chosen:
+                    yield frame.to_ndarray(format="bgr24")
+    except av.error.FFmpegError as error:
+        raise ImageError(f"{path}: this video cannot be read: {error.strerror}", path) from None
+
+
+def _check_size(stream: Any, path: str) -> None:
+    limit = image_sizes.pixel_limit(image_sizes.MOST_PIXELS)
+    if (stream.width or 0) * (stream.height or 0) > limit:
+        raise ImageError(f"{path}: a video of {stream.width}x{stream.height} is too large", path)
+
+
+def _pyav(path: str) -> Any:
+    try:
+        import av
+    except ImportError:
+        raise InputError(f"{path}: videos need PyAV; pip install av", path) from None
+    return av
+
+
+def _natural(name: str) -> List[Tuple[int, int, str]]:
+    """A key by which frame2 stands before frame10."""
+    return [(0, int(part), "") if part.isdigit() else (1, 0, part)
+            for part in re.split(r"(\d+)", name.lower()) if part]
