@@ -1,6 +1,7 @@
 """Output files, complete or absent; input files, regular and of a bounded size."""
 
 import contextlib
+import errno
 import os
 import re
 import shutil
@@ -44,7 +45,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     temporary = os.path.join(folder, ".part-" + uuid.uuid4().hex[:12])
     try:
         if os.path.exists(path) and not os.path.isfile(path):
-            with open(path, "wb") as file:
+            with _open_for_writing(path) as file:
                 yield file
             return
         os.makedirs(folder or ".", exist_ok=True)
@@ -59,6 +60,19 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
                 os.remove(temporary)
     except OSError as error:
         raise InputError(f"{path}: cannot be written: {error.strerror}", subject=path) from None
+
+
+def _open_for_writing(path: str) -> BinaryIO:
+    """A device or a pipe; a pipe that nobody reads is refused, since opening it would wait."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | getattr(os, "O_NONBLOCK", 0))
+    except OSError as error:
+        if error.errno != errno.ENXIO:
+            raise
+        raise InputError(f"{path}: a pipe that nobody reads", path) from None
+    if hasattr(os, "set_blocking"):
+        os.set_blocking(descriptor, True)
+    return os.fdopen(descriptor, "wb")
 
 
 def write_bytes(path: Path, data: bytes) -> None:

@@ -7,7 +7,7 @@ from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
 
 from caffe_gradcam.model import training, unpacked
 from prototxt_tools.errors import ModelError, WeightsError
-from prototxt_tools.files import feed, read_bytes
+from prototxt_tools.files import feed, open_regular, read_bytes
 
 README = "readme.md"
 WEIGHTS = (".caffemodel", ".caffemodel.h5")
@@ -33,6 +33,7 @@ def find_prototxt(path: str) -> str:
     if not os.path.exists(path):
         raise ModelError(f"{path}: no such model folder or prototxt", subject=path)
     if not os.path.isdir(path):
+        open_regular(path, ModelError).close()
         return path
     prototxts = [name for name in _files(path, (".prototxt", ".pt")) if name not in LABELS]
     candidates = [name for name in prototxts if name == "deploy.prototxt"]

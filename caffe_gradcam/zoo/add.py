@@ -10,7 +10,7 @@ from caffe_gradcam.model import folder as model_folder
 from caffe_gradcam.zoo import cache, entries, registry
 from caffe_gradcam.zoo.entries import Entry
 from prototxt_tools.errors import ModelError, QuestionError
-from prototxt_tools.files import write_bytes
+from prototxt_tools.files import open_regular, write_bytes
 from prototxt_tools.net.graph import Graph
 from prototxt_tools.net.net import Net
 from prototxt_tools.text.document import Document
@@ -83,7 +83,7 @@ def _from_folder(path: str) -> Entry:
 
 
 def _from_readme(path: str) -> Entry:
-    with open(path, "rb") as file:
+    with open_regular(path, ModelError) as file:
         has_front_matter = file.read(8).lstrip(b"\xef\xbb\xbf").startswith(b"---")
     if not has_front_matter or os.path.basename(path).lower() != model_folder.README:
         raise ModelError(f"{path}: not a readme.md that begins with a front matter between --- "
