@@ -210,11 +210,15 @@ def test_methods_that_read_weights_themselves_take_other_ones_too(torch, models,
         replaced = cams(explainer)
         explainer.replace_weights(evaluate.loaded_weights(model))
         back = cams(explainer)
+    with Explainer.open(model, explaining, running) as explainer:
+        explainer.replace_weights(other)  # Before FullGrad has opened a net of its own.
+        at_once = cams(explainer)
     there = LoadedModel.load(models / "digits", tmp_path / "other.caffemodel")
     with Explainer.open(there, explaining, running) as explainer:
         expected = cams(explainer)
-    for one, other, wanted, again in zip(before, replaced, expected, back):
+    for one, other, soon, wanted, again in zip(before, replaced, at_once, expected, back):
         assert np.abs(other - wanted).max() < 1e-5 * np.abs(wanted).max()
+        assert np.abs(soon - wanted).max() < 1e-5 * np.abs(wanted).max()
         assert np.abs(again - one).max() < 1e-5 * np.abs(one).max()
         assert np.abs(other - one).max() > 0.1 * np.abs(one).max()
 

@@ -3,10 +3,10 @@
 import importlib
 import os
 import platform
-import sys
 from typing import Dict, Optional
 
 from caffe_gradcam import __version__
+from caffe_gradcam.engines.versions import of_distribution
 
 # What the caller knows of the container that this runs in, such as "sha256:...".
 IMAGE_DIGEST = "CAFFE_GRADCAM_IMAGE_DIGEST"
@@ -28,19 +28,6 @@ def versions() -> Dict[str, Optional[str]]:
     values.update(driver=_driver(), os=platform.platform(), processor=platform.machine(),
                   image_digest=os.environ.get(IMAGE_DIGEST) or None)
     return values
-
-
-def of_distribution(name: str) -> Optional[str]:
-    """The version of an installed distribution, which is not imported for that."""
-    try:
-        from importlib import metadata
-    except ImportError:  # Python 3.7 and older
-        module = sys.modules.get(name)
-        return None if module is None else str(getattr(module, "__version__", "unknown"))
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None
 
 
 def _of_module(name: str) -> Optional[str]:

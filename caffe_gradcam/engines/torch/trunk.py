@@ -1,11 +1,11 @@
 """The layers below the lowest target, compiled by OpenVINO: they need no gradient."""
 
-import importlib.util
 import warnings
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import torch
 
+from caffe_gradcam.engines.versions import of_distribution
 from prototxt_tools.net.net import Layer
 
 from .registry import LAYERS
@@ -15,15 +15,6 @@ Weights = Mapping[str, List[torch.Tensor]]
 Shapes = Tuple[Tuple[int, ...], ...]
 
 
-def installed() -> Optional[str]:
-    """The version of OpenVINO, or None."""
-    if not importlib.util.find_spec("openvino"):
-        return None
-    from importlib.metadata import version
-
-    return version("openvino")
-
-
 def capabilities() -> List[str]:
     """What OpenVINO has arithmetic for on this processor: "FP32", "BF16" and others."""
     import openvino
@@ -31,7 +22,7 @@ def capabilities() -> List[str]:
     return list(openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
 
 
-VERSION = installed()
+VERSION = of_distribution("openvino")
 # Compiling takes seconds, so a shape of input has to come more often than this before it pays.
 PATIENCE = 4
 # Compiled shapes that are kept: that of a batch, and that of the one left over at the end.
