@@ -117,8 +117,13 @@ def command(options: argparse.Namespace, source: Path, output: Path) -> List[str
 
 def batch(options: argparse.Namespace, source: Path, output: Path) -> Dict[str, Any]:
     """Run the command; a dict of what it took."""
-    process = subprocess.Popen(command(options, source, output), env=ENVIRONMENT,
-                               stderr=subprocess.PIPE, universal_newlines=True)
+    return measured(command(options, source, output), options.images, output)
+
+
+def measured(words: List[str], images: int, output: Path) -> Dict[str, Any]:
+    """Run a command that explains so many images into an output; a dict of what it took."""
+    process = subprocess.Popen(words, env=ENVIRONMENT, stderr=subprocess.PIPE,
+                               universal_newlines=True)
     samples: List[Event] = []
     over = threading.Event()
     thread = threading.Thread(target=sample, args=(process.pid, samples, over))
@@ -130,29 +135,37 @@ def batch(options: argparse.Namespace, source: Path, output: Path) -> Dict[str, 
     thread.join()
     progress = [event for event in events if event["event"] == "progress"]
     # From the first part on, when all libraries have been loaded.
-    written = sorted(path.stat().st_mtime for path in (output / "parts").iterdir())
-    memory = [entry["memory"] for entry in samples if entry["time"] >= written[0]]
+    plan = Plan.open(open_folder(str(output)))
+    written = sorted((path.stat().st_mtime, int(path.stem.split("-")[1]))
+                     for path in (output / "parts").glob("*.[pn]*"))
+    window = written[-1][0] - written[0][0]
+    memory = [entry["memory"] for entry in samples if entry["time"] >= written[0][0]]
     tenth = max(1, len(memory) // 10)
     begin, end = ({role: statistics.median(entry[role] for entry in group) for role in group[0]}
                   for group in (memory[:tenth], memory[-tenth:]))
-    plan = Plan.open(open_folder(str(output)))
-    most = {role: max(entry["cpu"][role] for entry in samples) for role in samples[0]["cpu"]}
     return {
-        "images": options.images, "code": process.returncode, "problems": problems(plan),
+        "images": images, "code": process.returncode, "problems": problems(plan),
         "counts": plan.manifest["counts"],
-        "rate": (options.images - options.part_size) / (written[-1] - written[0]),
+        "rate": sum(plan.size(number) for _, number in written[1:]) / window,
         "busy": busy(events[0]["time"], [event for event in progress if event["parts"]]),
         "memory_mib": [{role: round(size / 2.0 ** 20, 1) for role, size in group.items()}
                        for group in (begin, end)],
         "memory_growth": round(sum(end.values()) / sum(begin.values()) - 1, 4),
-        "cpu_seconds_per_1000": {role: round(1000 * seconds / options.images, 2)
-                                 for role, seconds in most.items()},
-        "bytes_per_image": round(sum(path.stat().st_size for path in (output / "parts").iterdir())
-                                 / float(options.images), 1),
-        "bytes_of_list_per_image": round(sum(
-            path.stat().st_size for path in (output / "items").iterdir())
-                                         / float(options.images), 1),
+        "cpu_seconds_per_1000": spent(samples, written[0][0], images - plan.size(written[0][1])),
+        "bytes_per_image": _bytes_per_image(output / "parts", images),
+        "bytes_of_list_per_image": _bytes_per_image(output / "items", images),
     }
+
+
+def spent(samples: List[Event], start: float, images: int) -> Dict[str, float]:
+    """Processor seconds of each kind of process per 1000 images, from a moment on."""
+    first = next((entry for entry in samples if entry["time"] >= start), samples[0])["cpu"]
+    return {role: round(1000 * (max(entry["cpu"][role] for entry in samples) - first[role])
+                        / images, 3) for role in first}
+
+
+def _bytes_per_image(folder: Path, images: int) -> float:
+    return round(sum(path.stat().st_size for path in folder.iterdir()) / float(images), 1)
 
 
 def busy(start: float, progress: List[Event]) -> Dict[str, float]:

@@ -5,8 +5,9 @@ import hashlib
 import json
 from typing import Any, Dict, Optional
 
-from caffe_gradcam.batch.versions import of_distribution
+from caffe_gradcam.batch.options import Pipeline
 from caffe_gradcam.engines.opening import resolve_engine
+from caffe_gradcam.engines.versions import of_distribution
 from caffe_gradcam.explaining.recipe import Recipe
 from caffe_gradcam.model.model import LoadedModel
 from caffe_gradcam.model.preprocess import Preprocessing
@@ -24,7 +25,7 @@ def resolved(recipe: Recipe, device: Optional[str] = None) -> Recipe:
 
 
 def rows_depend_on(recipe: Recipe, model: LoadedModel, heat_boxes: Optional[float],
-                   batch: int) -> Dict[str, Any]:
+                   pipeline: Pipeline) -> Dict[str, Any]:
     """What the rows of an item depend on, as JSON values.
 
     Parameters
@@ -34,8 +35,9 @@ def rows_depend_on(recipe: Recipe, model: LoadedModel, heat_boxes: Optional[floa
     model : LoadedModel
         The recipe's.
     heat_boxes : float or None
-    batch : int
-        Images that go through the net together, on which the last bits of the numbers depend.
+    pipeline : Pipeline
+        Of which the images that go through the net together and the threads of a net count: on
+        both depend the last bits of the numbers.
 
     Raises
     ------
@@ -52,13 +54,16 @@ def rows_depend_on(recipe: Recipe, model: LoadedModel, heat_boxes: Optional[floa
         "model": model.name, "prototxt_sha256": _digest_of_file(model.path),
         "weights_sha256": _digest_of_file(model.weights),
         "inputs": {name: _described(values) for name, values in model.inputs.items()},
+        "arrays": {blob: None if spec.default is None else _digest(spec.default.tobytes())
+                   for blob, spec in model.arrays.items()},
         "class_names_sha256": None if model.class_names is None else _digest(
             json.dumps(list(model.class_names)).encode("ascii")),
         "score": model.score, "layers": list(model.layers),
-        "asking": {name: value for name, value in asking.items() if value},
+        "asking": {name: value for name, value in asking.items()
+                   if value or (value == 0 and value is not False)},
         "explaining": dataclasses.asdict(recipe.explaining),
         "engine": recipe.running.engine, "precision": recipe.running.precision,
-        "heat_boxes": heat_boxes, "batch": batch,
+        "heat_boxes": heat_boxes, "batch": pipeline.batch, "threads": pipeline.threads,
         # With it, the layers below the target run as OpenVINO compiles them.
         "openvino": of_distribution("openvino") if recipe.running.engine == "torch" else None,
     }

@@ -9,7 +9,7 @@ from caffe_gradcam.pictures.figures import FigureOptions
 from prototxt_tools.errors import QuestionError
 
 PART_SIZE = 1000
-MOST_IMAGES, MOST_DECODERS, MOST_SECONDS = 4096, 256, 1e6
+MOST_IMAGES, MOST_DECODERS, MOST_THREADS, MOST_SECONDS = 4096, 256, 1024, 1e6
 RUNNERS = ("local", "ray")
 OVERLAYS = ("none", "all", "wrong")
 KINDS, FORMATS = ("side-by-side", "overlay"), ("png", "jpg", "webp")
@@ -73,14 +73,18 @@ class Pipeline:
     batch : int
         Images that go through the net together.
     devices : tuple of str
-        "cpu" or "cuda:N", each with a net of its own; none: the recipe's device.
+        "cpu" or "cuda:N", each with a net of its own; none: the recipe's device. "cpu" alone
+        stands for as many nets as there are cores for, ``threads`` each.
     decoders : int, optional
-        Processes per device that read and decode images; without it, as many as there are cores.
+        Processes that read and decode images for all nets; without it, as many as there are
+        cores.
     timeout : float
         Seconds that one batch may take before the net's process is stopped.
     runner : str
         "local", or "ray" for a cluster.
     ray : Ray
+    threads : int, optional
+        Threads with which each net computes; without it, those that are fastest with its engine.
 
     Raises
     ------
@@ -94,6 +98,7 @@ class Pipeline:
     timeout: float = 600.0
     runner: str = "local"
     ray: Ray = Ray()
+    threads: Optional[int] = None
 
     def __post_init__(self) -> None:
         choices.check([self.runner], RUNNERS, "runner")
@@ -103,8 +108,11 @@ class Pipeline:
             raise QuestionError(f"--batch {self.batch}: a batch has 1 to {MOST_IMAGES} images",
                                 "--batch")
         if self.decoders is not None and not 1 <= self.decoders <= MOST_DECODERS:
-            raise QuestionError(f"--decoders {self.decoders}: a device has 1 to {MOST_DECODERS} "
+            raise QuestionError(f"--decoders {self.decoders}: a run has 1 to {MOST_DECODERS} "
                                 "decoders", "--decoders")
+        if self.threads is not None and not 1 <= self.threads <= MOST_THREADS:
+            raise QuestionError(f"--threads {self.threads}: a net has 1 to {MOST_THREADS} threads",
+                                "--threads")
         if not 0 < self.timeout <= MOST_SECONDS:
             raise QuestionError(f"--timeout {self.timeout:g}: a batch may take more than 0 and at "
                                 f"most {MOST_SECONDS:g} seconds", "--timeout")

@@ -80,6 +80,13 @@ class Progress:
         else:
             _logger.warning("%s", sentence)
 
+    def inform(self, sentence: str) -> None:
+        """Tell how the run goes about its work."""
+        if self._reporting.log_json:
+            self.event("info", message=sentence)
+        elif not self._reporting.quiet:
+            self._write_line(f"caffe-gradcam: {sentence}")
+
     def event(self, name: str, **values: Any) -> None:
         """A line of the JSON log."""
         if self._reporting.log_json:

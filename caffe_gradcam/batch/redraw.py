@@ -11,9 +11,8 @@ from caffe_gradcam.batch.output.rows import Row, to_explanation
 from caffe_gradcam.batch.output.where import Where
 from caffe_gradcam.batch.pipeline.decoders import Decoders, Task
 from caffe_gradcam.batch.pipeline.figures import Artist, Figures
-from caffe_gradcam.batch.pipeline.lane import default_decoders
+from caffe_gradcam.batch.pipeline.sizes import default_decoders
 from caffe_gradcam.batch.storage import Folder
-from caffe_gradcam.processes.memory import SharedMemory
 from prototxt_tools.errors import Outcome
 
 _TICK = 0.5
@@ -80,8 +79,7 @@ class _Pool:
     def __init__(self, count: int) -> None:
         self.drawn = 0
         self.problems: List[str] = []
-        self._memory = SharedMemory(1, 1)
-        self._decoders = Decoders(count, {}, self._memory)
+        self._decoders = Decoders(count, None, None)
         self._waiting = 0
 
     def __enter__(self) -> "_Pool":
@@ -89,12 +87,11 @@ class _Pool:
 
     def __exit__(self, *error: object) -> None:
         self._decoders.close()
-        self._memory.close()
 
     def add(self, figures: Figures) -> None:
         """Put figures into the queue."""
         self._waiting += 1
-        self._decoders.add_figure(Task(("draw", figures), self._done))
+        self._decoders.add_figure(Task("draw", figures, self._done))
 
     def work_until(self, most: int) -> None:
         """Let the decoders work until fewer than ``most`` tasks are left."""

@@ -4,9 +4,11 @@ import dataclasses
 import json
 import os
 import threading
+from dataclasses import dataclass
 from typing import (
     TYPE_CHECKING,
     Any,
+    Dict,
     Iterable,
     List,
     Mapping,
@@ -18,19 +20,22 @@ from typing import (
 
 import numpy as np
 
-from caffe_gradcam.asking.grammar import Asker, Asking
-from caffe_gradcam.batch.dependencies import resolved
+from caffe_gradcam.asking.asker import Asker, Asking
 from caffe_gradcam.batch.options import Pipeline
 from caffe_gradcam.batch.output import parts
-from caffe_gradcam.batch.output.rows import COLUMNS, ItemResult, Row, of_result
+from caffe_gradcam.batch.output.blocks import to_columns
+from caffe_gradcam.batch.output.columns import Column, of_rows, to_rows
+from caffe_gradcam.batch.output.rows import COLUMNS
 from caffe_gradcam.batch.pipeline.lane import Lane
-from caffe_gradcam.batch.sources.item import Item, from_columns
+from caffe_gradcam.batch.sources.item import InputColumns, Item, from_columns
+from caffe_gradcam.batch.sources.item_blocks import ItemBlock
 from caffe_gradcam.engines.running import Running
 from caffe_gradcam.explaining.recipe import ModelChoice, Recipe
 from caffe_gradcam.explaining.settings import Explaining
 from caffe_gradcam.model import choices, fields
-from caffe_gradcam.model.arrays import as_image
+from caffe_gradcam.model.arrays import as_image, numbers_of
 from caffe_gradcam.model.image_values import Range
+from caffe_gradcam.model.model import LoadedModel
 from prototxt_tools.errors import ImageError, QuestionError
 
 if TYPE_CHECKING:
@@ -61,6 +66,7 @@ def explain_batch(
     value_range: Union[None, str, Sequence[float]] = None,
     score: Optional[str] = None,
     labels: "Union[None, StrPath, Sequence[str]]" = None,
+    outputs: "Union[None, StrPath, Sequence[str]]" = None,
     classes: "Union[int, str, Iterable[Union[int, str]]]" = (),
     at: Optional[Tuple[int, int, int, int]] = None,
     mask: Optional[str] = None,
@@ -68,6 +74,8 @@ def explain_batch(
     cosine: bool = False,
     probability: bool = False,
     counterfactual: bool = False,
+    step: Optional[int] = None,
+    prior: Optional[int] = None,
     method: "Names" = "grad-cam",
     layers: "Names" = (),
     fuse: Optional[str] = None,
@@ -103,12 +111,14 @@ def explain_batch(
     rows : list, dict of columns, pandas.DataFrame or pyarrow.Table
         Each row is a path, an image as ``caffe_gradcam.model.arrays.as_image`` takes it, or a
         mapping with a ``path`` or an ``image``, and any of ``id``, ``true_label`` (or
-        ``label``), ``class``, ``question`` and ``box``.
+        ``label``), ``class``, ``question`` and ``box``. For nets with several inputs, a mapping
+        with an image for each, or a path; of inputs that are no pictures an array, a file or a
+        number.
     model, weights, size, channel_order, mean, scale, resize, crop, crops, value_range, score,
-    labels
+    labels, outputs
         See ``Model.load``.
-    classes, at, mask, like, cosine, probability, counterfactual
-        See ``caffe_gradcam.asking.grammar.Asking``.
+    classes, at, mask, like, cosine, probability, counterfactual, step, prior
+        See ``caffe_gradcam.asking.asker.Asking``.
     method, layers, fuse, gradient, placement, samples, batch_statistics
         See ``caffe_gradcam.explaining.settings.Explaining``.
     engine, device, precision, trust, allow_missing, ignore_unknown_fields, verbose, plugins
@@ -141,15 +151,16 @@ def explain_batch(
         ModelChoice(os.fspath(model), None if weights is None else os.fspath(weights), {
             "size": size, "channel_order": channel_order, "mean": mean, "scale": scale,
             "resize": resize, "crop": crop, "crops": crops,
-            "value_range": value_range, "score": score, "labels": labels}),
-        Asking(_texts(classes), at, mask, like, cosine, probability, counterfactual),
+            "value_range": value_range, "score": score, "labels": labels, "outputs": outputs}),
+        Asking(_texts(classes), at, mask, like, cosine, probability, counterfactual,
+               step=step, prior=prior),
         Explaining(_texts(method), _texts(layers), fuse, gradient, placement, samples,
                    batch_statistics),
         Running(engine, device, precision, trust, allow_missing, ignore_unknown_fields,
                 verbose=verbose, plugins=_texts(plugins)))
-    results = _explain(recipe, Pipeline(batch, (), decoders, timeout), _items(
-        rows, color, None if value_range is None else _checked(value_range)))
-    return _like(rows, [row for result in results for row in of_result(result, heat_boxes)])
+    reading = _Reading(color, None if value_range is None else _checked(value_range))
+    return _like(rows, _explain(recipe, Pipeline(batch, (), decoders, timeout), (_listed(rows),
+                                reading), heat_boxes))
 
 
 _KEYWORDS = tuple(explain_batch.__annotations__)[1:-2]
@@ -170,7 +181,7 @@ class _Kept:
             self.close()
             model = recipe.model.load()
             Asker(recipe.asking, model)
-            self.lane, self._key = Lane(resolved(recipe), model, pipeline), key
+            self.lane, self._key = Lane(recipe, model, pipeline), key
         return self.lane
 
     def close(self) -> None:
@@ -183,22 +194,32 @@ class _Kept:
 _kept = _Kept()
 
 
-def _explain(recipe: Recipe, pipeline: Pipeline, items: List[ItemResult]) -> List[ItemResult]:
-    """The results of items; items that already have an error keep it."""
-    readable = [entry.item for entry in items if entry.status == "done"]
-    batches = [(None, readable[start:start + pipeline.batch])
-               for start in range(0, len(readable), pipeline.batch)]
-    results = {entry.item.number: entry for entry in items}
+@dataclass(frozen=True)
+class _Reading:
+    """How rows are read: the order of the channels of arrays, and the range of their values."""
+
+    color: str
+    value_range: Optional[Range]
+
+
+def _explain(recipe: Recipe, pipeline: Pipeline, rows: Tuple[List[Any], _Reading],
+             heat_boxes: Optional[float]) -> Dict[str, Column]:
+    """The columns of the rows of items."""
+    listed, reading = rows
+    if not listed:
+        return of_rows([], list(COLUMNS))
     with _kept.guard:
         lane = _kept.open(recipe, pipeline)
+        everything = ItemBlock(given=_items(listed, reading, lane.model))
+        batches = [(None, everything.part(start, start + pipeline.batch))
+                   for start in range(0, len(listed), pipeline.batch)]
         try:
-            for _, group in lane.results(batches):
-                results.update((result.item.number, result) for result in group)
+            blocks = [block for _, block in lane.results(batches)]
         except BaseException:
             # Answers that are still to come would be taken for those to the next call.
             _kept.close()
             raise
-    return [results[number] for number in range(len(items))]
+    return to_columns(everything.columns(), blocks, heat_boxes)
 
 
 def _checked(value_range: Any) -> Optional[Range]:
@@ -208,30 +229,44 @@ def _checked(value_range: Any) -> Optional[Range]:
         raise QuestionError(f"value_range {error}", "value_range") from None
 
 
-def _items(rows: Any, color: str, value_range: Optional[Range]) -> List[ItemResult]:
-    """An item for each row, or the error that it has no image."""
-    entries = []
-    for number, row in enumerate(_listed(rows)):
+def _items(rows: List[Any], reading: _Reading, model: LoadedModel) -> List[Item]:
+    """An item for each row; where it has no image, one that says why."""
+    items = []
+    for number, row in enumerate(rows):
         name = f"row {number}"
         try:
-            item = _item(row, name, color, value_range)
+            item = _item(row, name, reading, model)
         except ImageError as error:
-            item = Item.of(_path(row) or name)
-            entries.append(ItemResult(dataclasses.replace(item, number=number),
-                                      status="unreadable", error=str(error)))
-            continue
-        entries.append(ItemResult(dataclasses.replace(item, number=number)))
-    return entries
+            item = Item.of(_path(row) or name, error=str(error))
+        items.append(dataclasses.replace(item, number=number))
+    return items
 
 
-def _item(row: Any, name: str, color: str, value_range: Optional[Range]) -> Item:
+def _item(row: Any, name: str, reading: _Reading, model: LoadedModel) -> Item:
     if not isinstance(row, Mapping):
         row = {"path": os.fspath(row)} if isinstance(row, (str, os.PathLike)) else {"image": row}
-    value = next((row[key] for key in _IMAGE_KEYS if row.get(key) is not None), None)
-    if value is None:
-        return from_columns(row, name)
+    inputs = InputColumns.of(model)
+    key = next((key for key in _IMAGE_KEYS if row.get(key) is not None), None)
     path = _path(row) or name
-    return from_columns(dict(row, path=path, image=_image(value, color, path, value_range)), name)
+    columns = dict(row)
+    if key is not None:
+        columns.update(path=path, image=_image(row[key], reading, path, (model, model.input)))
+    for blob in inputs.names if inputs.needs_columns or key is None else inputs.optional:
+        if row.get(blob) is not None:
+            columns[blob] = _of_input(row[blob], reading, f"{path}, input {blob}", (model, blob))
+    item = from_columns(columns, name, inputs)
+    return dataclasses.replace(item, input_paths=tuple(
+        (blob, inputs.located(blob, text, str)) for blob, text in item.input_paths))
+
+
+def _of_input(value: Any, reading: _Reading, name: str, place: Tuple[LoadedModel, str]) -> Any:
+    """The value of one input: a path, a number and a text stay what they are."""
+    model, blob = place
+    if isinstance(value, (str, os.PathLike, int, float)) and not isinstance(value, bool):
+        return value
+    if blob in model.inputs:
+        return _image(value, reading, name, place)
+    return as_image({blob: value}, inputs=(blob,), name=name, numbers=numbers_of(model))[blob]
 
 
 def _path(row: Any) -> Optional[str]:
@@ -242,14 +277,15 @@ def _path(row: Any) -> Optional[str]:
     return None
 
 
-def _image(value: Any, color: str, name: str, value_range: Optional[Range]
+def _image(value: Any, reading: _Reading, name: str, place: Tuple[LoadedModel, str]
            ) -> Union[bytes, "np.ndarray"]:
     """Encoded images stay what they are, for the decoders; others become pixels."""
+    model, blob = place
     if isinstance(value, Mapping) and isinstance(value.get("bytes"), (bytes, bytearray)):
         value = value["bytes"]
     if isinstance(value, (bytes, bytearray, memoryview)):
         return bytes(value)
-    image = as_image(value, color, name=name, value_range=value_range)
+    image = as_image(value, reading.color, (blob,), name, reading.value_range, numbers_of(model))
     assert isinstance(image, np.ndarray)
     return image
 
@@ -291,15 +327,15 @@ def _texts(values: Any) -> Tuple[str, ...]:
     return tuple(str(value) for value in values)
 
 
-def _like(rows: Any, table: List[Row]) -> Any:
+def _like(rows: Any, columns: Mapping[str, Column]) -> Any:
     """A table in the form of the rows that were given."""
     if hasattr(rows, "to_pylist"):
-        return parts.to_table(table)
+        return parts.to_table(columns)
     if hasattr(rows, "to_dict") and hasattr(rows, "columns"):
-        return type(rows)(table, columns=list(COLUMNS))
+        return type(rows)(to_rows(columns), columns=list(COLUMNS))
     if isinstance(rows, Mapping):
-        return {name: _column([row[name] for row in table]) for name in COLUMNS}
-    return table
+        return {name: _column(column.to_list()) for name, column in columns.items()}
+    return to_rows(columns)
 
 
 def _column(values: List[Any]) -> "np.ndarray":

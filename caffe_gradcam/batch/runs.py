@@ -9,11 +9,12 @@ import time
 from dataclasses import dataclass
 from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence
 
-from caffe_gradcam.asking.grammar import Asker
+from caffe_gradcam.asking.asker import Asker
 from caffe_gradcam.batch import dependencies, sources, storage
 from caffe_gradcam.batch.options import Options
 from caffe_gradcam.batch.output import checksums, lists, lock, parts, plan, status
 from caffe_gradcam.batch.output.plan import Content, Plan
+from caffe_gradcam.batch.pipeline import sizes
 from caffe_gradcam.batch.progress import Progress
 from caffe_gradcam.batch.sources.item import Item
 from caffe_gradcam.batch.storage import Folder
@@ -84,11 +85,19 @@ def run(recipe: Recipe, source: str, output: str, options: Options = _OPTIONS,
     folder = storage.open_folder(output)
     folder.make()
     opened = _open(folder, _content(recipe, model, source, options), options, model)
+    options = dataclasses.replace(options, pipeline=sizes.chosen(
+        options.pipeline, opened.manifest["rows_depend_on"]["threads"],
+        -(-opened.manifest["items"] // options.pipeline.batch)))
     numbers = opened.parts_of(options.parts.worker)
-    with lock.parts(folder, numbers) as opened.check_held:
+    with lock.parts(folder, numbers, options.pipeline.runner == "ray") as opened.claim:
         todo = _todo(opened, numbers, options.parts.retry_failed)
         parts.remove_leftovers(opened, numbers)
         with Progress(sum(map(opened.size, todo)), options.reporting, stop) as progress:
+            progress.inform(sizes.sentence(options.pipeline))
+            if not folder.creates:
+                progress.warn(f"{folder.path}: no conditional writes are known of this store; a "
+                              "run that stands still while another takes its parts over may "
+                              "replace a part of the other")
             engines = _runner(options.pipeline.runner)(
                 opened, recipe, options, todo, progress) if todo else []
         done = opened.done()
@@ -103,10 +112,13 @@ def run(recipe: Recipe, source: str, output: str, options: Options = _OPTIONS,
 def _content(recipe: Recipe, model: LoadedModel, source: str, options: Options) -> Content:
     if source != "-" and not storage.is_url(source):
         source = os.path.abspath(source)
+    pipeline = options.pipeline
+    if pipeline.threads is None:
+        pipeline = dataclasses.replace(pipeline, threads=sizes.default_threads(
+            pipeline.devices, os.path.getsize(model.weights)))
     return Content(
         source, recipe.to_dict(),
-        dependencies.rows_depend_on(recipe, model, options.drawing.figures.heat_boxes,
-                                    options.pipeline.batch),
+        dependencies.rows_depend_on(recipe, model, options.drawing.figures.heat_boxes, pipeline),
         options.parts.limit, options.parts.size, dependencies.about(model))
 
 
@@ -117,12 +129,17 @@ def _open(folder: Folder, content: Content, options: Options, model: LoadedModel
 
     def items() -> Iterator[Item]:
         return sources.open_source(content.source, options.parts.root, model.class_names,
-                                   inputs=list(model.inputs))
+                                   inputs=sources.InputColumns.of(model))
 
     with lock.manifest(folder):
         if not folder.exists(plan.MANIFEST):
             return Plan.make(folder, items(), content, parts.preferred_format())
         opened = Plan.open(folder)
+        if options.pipeline.threads is None:
+            # This machine may have chosen others, but the last bits of rows depend on them.
+            content = dataclasses.replace(content, rows_depend_on=dict(
+                content.rows_depend_on,
+                threads=opened.manifest["rows_depend_on"].get("threads")))
         if not opened.done() and opened.manifest["rows_depend_on"] != content.rows_depend_on:
             # No row was written yet, so this run may ask something else.
             with lock.parts(folder, range(opened.parts)):
@@ -187,6 +204,7 @@ def _run_entry(started: float, engines: Sequence[Dict[str, Any]], progress: Prog
         "seconds": round(time.time() - started, 3),
         "command": list(options.reporting.command or sys.argv),
         "host": socket.gethostname(), "engines": list(engines), "devices": list(pipeline.devices),
+        "threads": pipeline.threads, "decoders": pipeline.decoders,
         "batch": pipeline.batch, "worker": None if worker is None else list(worker),
         "counts": dict(gauges.counts), "parts": gauges.parts,
         "busy": {name: round(ratio, 4) for name, ratio in gauges.busy().items()},

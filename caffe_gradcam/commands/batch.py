@@ -103,7 +103,10 @@ def _add_parts(group: shared.Group) -> None:
 
 def _add_running(group: shared.Group) -> None:
     group.add_argument("--decoders", metavar="N", type=shared.positive,
-                       help="processes per device that read and decode (default: the cores)")
+                       help="processes that read and decode images (default: the cores)")
+    group.add_argument("--threads", metavar="N", type=shared.positive,
+                       help=Rare("threads of each net on a CPU; there are as many nets as there "
+                                 "are cores for (default: by the engine)"))
     group.add_argument("--timeout", metavar="SECONDS", type=float, default=600.0,
                        help=Rare("for one batch; then the net is stopped (default: 600)"))
     group.add_argument("--runner", metavar="local|ray", default="local",
@@ -182,7 +185,8 @@ def _options(options: argparse.Namespace) -> "Options":
                     options.resume, options.retry_failed, options.add),
         batch.Pipeline(options.batch, recipes.devices_of(options), options.decoders,
                        options.timeout, options.runner,
-                       batch.Ray(options.ray_actors, options.ray_gpus, options.ray_cpus)),
+                       batch.Ray(options.ray_actors, options.ray_gpus, options.ray_cpus),
+                       options.threads),
         batch.Drawing(options.overlays, recipes.figure_options(options)),
         batch.Reporting(options.quiet, options.log_json, options.metrics, tuple(sys.argv)))
 

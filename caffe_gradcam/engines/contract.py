@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
     from prototxt_tools.net.net import Layer
 
+    from .class_maps import MapRequest, PendingMaps
+
 RULES = ("gradient", "guided", "deconvnet")
 
 
@@ -113,6 +115,32 @@ class Engine:
             the targets of the engine when scores are kept; for others it helps to ``keep`` it.
         """
         raise NotImplementedError
+
+    def begin_maps(self, inputs: "Mapping[str, np.ndarray]", request: "MapRequest"
+                   ) -> "Optional[PendingMaps]":
+        """Begin to make maps of classes where the net runs, so that no blob has to leave it.
+
+        Parameters
+        ----------
+        inputs : dict
+            As for ``forward``. The arrays must not change before the result is there.
+        request : MapRequest
+
+        Returns
+        -------
+        PendingMaps or None
+            None where the engine leaves that to ``forward`` and ``backward``. While a device
+            computes, the next batch may be begun.
+
+        Raises
+        ------
+        InputError
+            As ``forward`` does.
+        """
+        return None
+
+    def expect(self, array: "np.ndarray") -> None:
+        """Inputs will lie in this array, which stays where it is: a device may read it itself."""
 
     def backward(self, score: str, top_diff: "np.ndarray", targets: Iterable[str],
                  rule: str = "gradient") -> "Dict[str, np.ndarray]":

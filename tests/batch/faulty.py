@@ -25,6 +25,10 @@ PAUSE = float(os.environ.get("FAULTY_PAUSE", "0"))
 class FaultyEngine(FakeEngine):
     is_lost = False
 
+    def __init__(self, device="cpu"):
+        super().__init__()
+        self.description = dict(self.description, device=device)
+
     def forward(self, inputs, keep):
         reds = np.rint(inputs["data"][:, 2].max(axis=(1, 2)) * 100).astype(int).tolist()
         time.sleep(PAUSE)
@@ -51,6 +55,6 @@ def install():
     from caffe_gradcam.engines import opening
     from caffe_gradcam.explaining import explainer
 
-    explainer.open_engine = lambda net, running: FaultyEngine()
+    explainer.open_engine = lambda net, running: FaultyEngine(running.device)
     opening.is_installed = lambda library: True
     child._PROGRAM = PROGRAM

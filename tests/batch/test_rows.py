@@ -10,6 +10,7 @@ import pytest
 from tables import column, explain, picture, pictures, plan_of, recipe, table
 
 from caffe_gradcam.batch.output import parts, status
+from caffe_gradcam.batch.output.columns import of_rows
 from caffe_gradcam.batch.output.rows import COLUMNS, pack, to_explanation, unpack
 from caffe_gradcam.explaining.recipe import Recipe
 from caffe_gradcam.pictures.figures import FigureOptions
@@ -121,7 +122,7 @@ def test_verify_finds_a_part_of_other_images(model, tmp_path, written_as):
     pictures(tmp_path / "in", 12)
     explain(model, tmp_path / "in", tmp_path / "out")
     plan = plan_of(tmp_path / "out")
-    parts.write(plan, 1, parts.read(plan, 0))
+    parts.write(plan, 1, of_rows(parts.read(plan, 0), list(COLUMNS)), replaces=True)
     assert status.problems(plan_of(tmp_path / "out")) == [
         "part 1: its rows are not those of the 6 images of its list"]
 

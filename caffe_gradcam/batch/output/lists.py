@@ -1,6 +1,5 @@
 """The lists of items of an output: written first, compared with the source later, and added to."""
 
-import dataclasses
 import hashlib
 import itertools
 from collections import Counter
@@ -39,11 +38,11 @@ def write(folder: Folder, items: Iterable[Item], part_size: int, part: int = 0, 
     sizes: List[int] = []
     while True:
         first = number + sum(sizes)
-        entries = [dataclasses.replace(item, number=first + index)
-                   for index, item in enumerate(itertools.islice(rest, part_size))]
+        entries = list(itertools.islice(rest, part_size))
         if not entries:
             return Lists(sizes, _hexadecimal(total))
-        checksums.write(folder, name(part + len(sizes)), item_lists.dump(entries))
+        checksums.write(folder, name(part + len(sizes)), b"".join(
+            item_lists.line(item, first + index) for index, item in enumerate(entries)))
         sizes.append(len(entries))
         total += sum(map(_value, entries))
 
@@ -52,6 +51,11 @@ def read(folder: Folder, part: int) -> List[Item]:
     """The items of a part, in order; raises InputError where the list is damaged."""
     data = checksums.read(folder, name(part), "start over with --no-resume")
     return item_lists.load(data, folder.locate(name(part)))
+
+
+def read_lines(folder: Folder, part: int) -> List[bytes]:
+    """The lines of a part's list, one for each item; raises InputError where it is damaged."""
+    return checksums.read(folder, name(part), "start over with --no-resume").splitlines()
 
 
 def name(part: int) -> str:
@@ -105,7 +109,7 @@ def _beyond(left: CounterType[bytes], items: Iterable[Item]) -> Iterator[Item]:
 
 
 def _key(item: Item) -> bytes:
-    return hashlib.sha256(item_lists.dump([dataclasses.replace(item, number=-1)])).digest()
+    return hashlib.sha256(item_lists.line(item, -1)).digest()
 
 
 def _value(item: Item) -> int:

@@ -7,17 +7,18 @@ which the .jsonl is renamed last: a part is finished when it is there.
 import io
 import json
 import re
-from typing import Any, List, Optional, Sequence
+from typing import Any, List, Mapping, Optional, Sequence
 
 import numpy as np
 
 from caffe_gradcam.batch.output import checksums
+from caffe_gradcam.batch.output.columns import Column, to_rows
 from caffe_gradcam.batch.output.plan import PARTS, Plan, part_name
 from caffe_gradcam.batch.output.rows import COLUMNS, Row
 from caffe_gradcam.batch.storage import TEMPORARY
 from prototxt_tools.errors import InputError
 
-_LEFTOVER = re.compile(re.escape(TEMPORARY) + r"part-(\d+)\.")
+_OF_A_PART = re.compile("(" + re.escape(TEMPORARY) + r")?part-(\d+)\.")
 
 
 def preferred_format() -> str:
@@ -29,23 +30,38 @@ def preferred_format() -> str:
     return "parquet"
 
 
-def write(plan: Plan, part: int, rows: List[Row]) -> None:
+def write(plan: Plan, part: int, columns: Mapping[str, Column], replaces: bool = False) -> None:
     """Write a part.
 
     Parameters
     ----------
     plan : Plan
     part : int
-    rows : list of dict
-        With all of ``COLUMNS``, in the order of the items.
+    columns : dict
+        All of ``COLUMNS``, in the order of the items.
+    replaces : bool
+        Whether it takes the place of a finished part.
+
+    Raises
+    ------
+    InputError
+        It cannot be written, or another run has taken over since.
     """
-    plan.check_held()
     if plan.manifest["part_format"] == "parquet":
-        checksums.write(plan.folder, part_name(part, "parquet"), _to_parquet(rows))
-        return
-    checksums.forget(plan.folder, part_name(part, "jsonl"))
-    checksums.write(plan.folder, part_name(part, "npz"), _to_npz(rows))
-    checksums.write(plan.folder, part_name(part, "jsonl"), _to_jsonl(rows))
+        contents = {"parquet": _to_parquet(columns)}
+    else:
+        rows = to_rows(columns)
+        contents = {"npz": _to_npz(rows), "jsonl": _to_jsonl(rows)}
+    plan.claim.check()
+    if replaces:
+        for extension in reversed(list(contents)):
+            checksums.remove(plan.folder, part_name(part, extension))
+    if not all(checksums.create(plan.folder, part_name(part, extension), data)
+               for extension, data in contents.items()):
+        plan.claim.check()
+        if not plan.is_done(part):
+            raise InputError(f"{plan.folder.path}: another process has begun to write part {part} "
+                             "meanwhile; run the same command again", plan.folder.path)
 
 
 def read(plan: Plan, part: int, columns: Optional[Sequence[str]] = None) -> List[Row]:
@@ -75,10 +91,13 @@ def _read(plan: Plan, name: str) -> bytes:
 
 def remove_leftovers(plan: Plan, parts: range) -> None:
     """Remove what killed processes left of these parts, which this run holds."""
-    for name in plan.folder.names(PARTS):
-        match = _LEFTOVER.match(name)
-        if match and int(match.group(1)) in parts:
-            plan.folder.remove(f"{PARTS}/{name}")
+    done = plan.done()
+    for folder in (PARTS, checksums.FOLDER):
+        for name in plan.folder.names(folder):
+            match = _OF_A_PART.match(name)
+            if match and int(match.group(2)) in parts and (
+                    match.group(1) or int(match.group(2)) not in done):
+                plan.folder.remove(f"{folder}/{name}")
 
 
 def _schema() -> Any:
@@ -91,18 +110,20 @@ def _schema() -> Any:
         (name, kinds.get(kind) or pyarrow.type_for_alias(kind)) for name, kind in COLUMNS.items()])
 
 
-def to_table(rows: List[Row]) -> Any:
-    """Rows as an Arrow table."""
+def to_table(columns: Mapping[str, Column]) -> Any:
+    """Columns as an Arrow table."""
     import pyarrow
 
-    return pyarrow.Table.from_pylist(rows, schema=_schema())
+    schema = _schema()
+    return pyarrow.Table.from_arrays(
+        [columns[name].to_arrow(schema.field(name).type) for name in COLUMNS], schema=schema)
 
 
-def _to_parquet(rows: List[Row]) -> bytes:
+def _to_parquet(columns: Mapping[str, Column]) -> bytes:
     import pyarrow.parquet
 
     stream = io.BytesIO()
-    pyarrow.parquet.write_table(to_table(rows), stream, compression="zstd",
+    pyarrow.parquet.write_table(to_table(columns), stream, compression="zstd",
                                 write_page_checksum=True)
     data: bytes = stream.getvalue()
     return data

@@ -1,15 +1,12 @@
 """Rows of a part: one per image and explanation, or one that says why there is none."""
 
 import os
-from dataclasses import dataclass, field
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, Sequence, Tuple
 
 import numpy as np
 
-from caffe_gradcam.batch.sources.item import Item
 from caffe_gradcam.explaining.explanation import Explanation
 from caffe_gradcam.model.geometry import Geometry, Placement
-from caffe_gradcam.pictures.boxes import find
 
 Row = Dict[str, Any]
 
@@ -29,98 +26,31 @@ STATUSES = ("ok", "empty", "unreadable", "failed")
 BAD = ("unreadable", "failed")
 
 
-@dataclass(frozen=True, eq=False)
-class ItemResult:
-    """What became of an item.
-
-    Attributes
-    ----------
-    item : Item
-    sha256 : str or None
-        Of the image file's bytes, if they could be read.
-    true_label : int or None
-        The true class.
-    status : str
-        "done", "unreadable" or "failed".
-    error : str or None
-    predicted : int or None
-        The class with the highest score.
-    explanations : list of Explanation
-    note : str or None
-        Of a batch that was smaller than usual.
-    """
-
-    item: Item
-    sha256: Optional[str] = None
-    true_label: Optional[int] = None
-    status: str = "done"
-    error: Optional[str] = None
-    predicted: Optional[int] = None
-    explanations: List[Explanation] = field(default_factory=list)
-    note: Optional[str] = None
-
-
-def of_result(result: ItemResult, threshold: Optional[float] = None) -> List[Row]:
-    """The rows of an item: dicts with all of ``COLUMNS``.
+def pack_all(cams: "np.ndarray") -> Tuple["np.ndarray", "np.ndarray"]:
+    """Maps as float16 values in [-1, 1], and the factors that restore them.
 
     Parameters
     ----------
-    result : ItemResult
-    threshold : float, optional
-        Find boxes around everything that is at least this part of the heatmap's maximum.
-    """
-    item = result.item
-    row: Row = dict.fromkeys(COLUMNS)
-    row.update({
-        "item": item.number, "id": printable(item.id), "path": printable(item.path),
-        "note": None if result.note is None else printable(result.note),
-        "sha256": result.sha256, "true_label": result.true_label, "predicted": result.predicted,
-        "box": None if item.box is None else list(item.box),
-    })
-    if result.status != "done":
-        return [dict(row, status=result.status, error=printable(result.error or ""))]
-    return [dict(row, **_of_explanation(explanation, threshold))
-            for explanation in result.explanations]
-
-
-def _of_explanation(explanation: Explanation, threshold: Optional[float]) -> Row:
-    cam, scale = pack(explanation.cam)
-    geometry, placement, name = (
-        explanation.geometry, explanation.placement, explanation.class_name)
-    return {
-        "status": explanation.status, "question": printable(explanation.question),
-        "class": explanation.class_index, "class_name": None if name is None else printable(name),
-        "score": _float32(explanation.score), "probability": _float32(explanation.probability),
-        "method": explanation.method, "layer": explanation.layer,
-        "cam": cam, "cam_shape": list(explanation.cam.shape), "cam_scale": scale,
-        "positive_mass": explanation.positive_mass, "negative_mass": explanation.negative_mass,
-        "input": explanation.input, "image_size": list(map(int, geometry.image_size)),
-        "rectangle": list(map(float, geometry.rectangle)),
-        "placement": None if placement is None else [
-            float(value) for pair in (placement.rows, placement.columns) for value in pair],
-        "heat_boxes": None if threshold is None else [
-            list(box.rectangle) for box in find(explanation.heatmap, threshold)],
-    }
-
-
-def pack(cam: "np.ndarray") -> Tuple[bytes, float]:
-    """A map as the bytes of float16 values in [-1, 1], and the factor that restores it.
-
-    Parameters
-    ----------
-    cam : numpy.ndarray
-        h x w float32.
+    cams : numpy.ndarray
+        N x h x w float32.
 
     Returns
     -------
-    data : bytes
-        Little-endian, row by row.
-    scale : float
-        The largest absolute value; 0 for a map of zeros.
+    cells : numpy.ndarray
+        N x h x w, little-endian float16.
+    scales : numpy.ndarray
+        N float32: the largest absolute values; 0 for a map of zeros.
     """
-    scale = np.float32(np.abs(cam).max())
-    unit = cam / scale if scale > 0 else cam
-    return unit.astype("<f2").tobytes(), float(scale)
+    scales = np.abs(cams).reshape(len(cams), -1).max(axis=1)
+    divisors = np.where(scales > 0, scales, np.float32(1))
+    cells: np.ndarray = (cams / divisors[:, np.newaxis, np.newaxis]).astype("<f2")
+    return cells, scales
+
+
+def pack(cam: "np.ndarray") -> Tuple[bytes, float]:
+    """The bytes and the factor of a single map, h x w float32; see :func:`pack_all`."""
+    cells, scales = pack_all(cam[np.newaxis])
+    return cells.tobytes(), float(scales[0])
 
 
 def unpack(row: Row) -> "np.ndarray":
@@ -150,5 +80,11 @@ def printable(text: str) -> str:
         return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def _float32(value: Optional[float]) -> Optional[float]:
-    return None if value is None else float(np.float32(value))
+def all_printable(texts: Sequence[str]) -> Sequence[str]:
+    """The texts as :func:`printable` gives them."""
+    try:
+        # Without halves of characters, which stand for other bytes, all of them are.
+        "".join(texts).encode("utf-8")
+    except UnicodeEncodeError:
+        return list(map(printable, texts))
+    return texts

@@ -6,54 +6,129 @@ import logging
 import time
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Tuple
 
+import numpy as np
+
+from caffe_gradcam.batch.pipeline.batch_memory import BatchMemory, Layout
 from caffe_gradcam.batch.pipeline.figures import Figures
 from caffe_gradcam.batch.pipeline.figures import draw as draw_figures
 from caffe_gradcam.batch.sources import reading
-from caffe_gradcam.batch.sources.item import Item
+from caffe_gradcam.batch.sources.item import Item, Label
+from caffe_gradcam.batch.sources.item_blocks import ItemBlock
 from caffe_gradcam.batch.storage import open_folder
+from caffe_gradcam.explaining.columns import geometry_row
+from caffe_gradcam.model.array_inputs import ArrayInput
 from caffe_gradcam.model.preprocess import Prepared, Preprocessing
 from caffe_gradcam.model.preprocess import prepare as prepare_image
 from caffe_gradcam.processes.memory import SharedMemory
 from prototxt_tools.errors import ImageError, Outcome
 
+# What a decoder's mark holds while it is at no image.
+IDLE = -1
+MARK = "<i8"
 
-@dataclass(frozen=True, eq=False)
-class Decoded:
-    """An item whose bytes could be read.
+Inputs = Mapping[str, Preprocessing]
+Arrays = Mapping[str, ArrayInput]
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """Images to prepare.
 
     Attributes
     ----------
-    sha256 : str
-        Of its bytes.
-    true_label : int or None
-        The Datum's.
-    data : Outcome of bytes
-        What ``SharedMemory.load`` makes the prepared image of; an error where the bytes are not
-        an image that the net can read.
-    warnings : tuple of str
-        What was logged about it.
+    items : ItemBlock
+    slot : int
+        Of the memory.
+    first : int
+        Where in the slot the first one goes.
+    is_whole : bool
+        Whether the net sees whole images although items have boxes.
+    refused : dict
+        Position among the items -> why that image is left out.
     """
 
-    sha256: str
-    true_label: Optional[int]
-    data: "Outcome[bytes]"
-    warnings: Tuple[str, ...] = ()
+    items: ItemBlock
+    slot: int
+    first: int
+    is_whole: bool
+    refused: Dict[int, str]
 
 
-def serve(pipe: Connection, count: int, size: int, descriptor: int,
-          inputs: Dict[str, Preprocessing]) -> None:
-    """Answer each (action, arguments) with an outcome and the seconds that it took."""
+@dataclass(frozen=True, eq=False)
+class Decoded:
+    """What became of the images of a ``Preparation``.
+
+    Attributes
+    ----------
+    sha256 : numpy.ndarray
+        N of "S64": of the bytes of each, empty where they could not be read.
+    labels : list of (int, str or None)
+        The items' true labels; of a Datum, its own where the item has none.
+    geometries : dict
+        Input blob -> N x V x 6 float64, see ``explaining.columns.geometry_row``.
+    errors : dict
+        Position -> why that image is unreadable.
+    asked : dict
+        Position -> questions and box, of items that have any.
+    others : dict
+        Position -> the prepared image itself, where it does not have the size of a place in the
+        slot, or the net reads arrays besides pictures.
+    warnings : list of str
+        What was logged about them.
+    """
+
+    sha256: np.ndarray
+    labels: List[Label]
+    geometries: Dict[str, np.ndarray]
+    errors: Dict[int, str]
+    asked: Dict[int, Tuple[Tuple[str, ...], Optional[Tuple[float, ...]]]]
+    others: Dict[int, Prepared]
+    warnings: List[str]
+
+
+class Desk:
+    """What a decoder works with: the memory for prepared images, and its mark.
+
+    Attributes
+    ----------
+    memory : BatchMemory or None
+        None where it only draws figures.
+    inputs, arrays : dict
+        The model's.
+    mark : numpy.ndarray
+        One number that the coordinator sees too: the position of the image at work.
+    """
+
+    def __init__(self, memory: Optional[BatchMemory], inputs: Inputs, arrays: Arrays,
+                 mark: np.ndarray) -> None:
+        self.memory, self.inputs, self.arrays, self.mark = memory, inputs, arrays, mark
+
+
+def serve(pipe: Connection, memory: Optional[Tuple[Layout, int, int]],
+          marks: Tuple[int, int, int, int], inputs: Inputs, arrays: Arrays) -> None:
+    """Answer each (action, argument) with an outcome and the seconds that it took.
+
+    ``marks`` are count, size and descriptor of the memory of all marks, and this decoder's index.
+    """
     import cv2
 
     cv2.setNumThreads(1)
-    memory = SharedMemory(count, size, descriptor)
+    count, size, descriptor, index = marks
+    desk = Desk(None if memory is None else BatchMemory(*memory), inputs, arrays,
+                mark_of(SharedMemory(count, size, descriptor), index))
     while True:
-        name, *arguments = pipe.recv()
+        name, argument = pipe.recv()
         started = time.perf_counter()
-        outcome = _attempt(ACTIONS[name], memory, inputs, *arguments)
+        outcome = _attempt(ACTIONS[name], desk, argument)
+        desk.mark[0] = IDLE
         pipe.send((outcome, time.perf_counter() - started))
+
+
+def mark_of(marks: SharedMemory, index: int) -> np.ndarray:
+    """A decoder's mark among those of all: one int64."""
+    return marks.view(index * marks.size, MARK, (1,))
 
 
 def _attempt(function: Callable[..., Any], *arguments: Any) -> "Outcome[Any]":
@@ -65,50 +140,71 @@ def _attempt(function: Callable[..., Any], *arguments: Any) -> "Outcome[Any]":
         return Outcome(error=ImageError(f"{type(error).__name__}: {error}"))
 
 
-def prepare(memory: SharedMemory, inputs: Dict[str, Preprocessing], item: Item, slot: int,
-            is_whole: bool) -> Decoded:
-    """Put what the net reads of an item into a slot.
+def prepare(desk: Desk, task: Preparation) -> Decoded:
+    """Put what the net reads of some items into a slot, side by side."""
+    assert desk.memory is not None
+    items, views = task.items.items(), desk.memory.images(task.slot)
+    decoded = Decoded(
+        np.zeros(len(items), "S64"), [item.true_label for item in items],
+        {name: np.zeros((len(items), view.shape[1], 6)) for name, view in views.items()},
+        dict(task.refused),
+        {position: (item.questions, item.box) for position, item in enumerate(items)
+         if item.questions or item.box is not None}, {}, [])
+    with _collected(decoded.warnings):
+        for position, item in enumerate(items):
+            if position in task.refused:
+                continue
+            desk.mark[0] = position
+            box = None if task.is_whole else item.box
+            outcome = _attempt(_put, desk, item, box, (decoded, position, {
+                name: view[task.first + position] for name, view in views.items()}))
+            if outcome.error is not None:
+                decoded.errors[position] = str(outcome.error)
+    return decoded
 
-    Parameters
-    ----------
-    memory : SharedMemory
-    inputs : dict
-    item : Item
-    slot : int
-    is_whole : bool
-        Whether the net sees the whole image although the item has a box.
-    """
+
+def _put(desk: Desk, item: Item, box: Optional[Tuple[float, ...]],
+         target: Tuple[Decoded, int, Dict[str, np.ndarray]]) -> None:
+    """Read and prepare an item; what is found out about it goes where the target says."""
+    decoded, position, arrays = target
     fetched = reading.fetch(item)
-    box = None if is_whole else item.box
-    with _collected() as warnings:
-        data = _attempt(_prepared, item, fetched, inputs, box).then(memory.dump, slot)
-    return Decoded(fetched.sha256, fetched.true_label, data, tuple(warnings))
+    decoded.sha256[position] = fetched.sha256
+    if decoded.labels[position] is None:
+        decoded.labels[position] = fetched.true_label
+    prepared = _prepared(desk, item, fetched, box)
+    if {name: blob.shape for name, blob in prepared.blobs.items()} != {
+            name: array.shape for name, array in arrays.items()}:
+        decoded.others[position] = prepared
+        return
+    for name, array in arrays.items():
+        array[...] = prepared.blobs[name]
+        decoded.geometries[name][position] = list(map(geometry_row, prepared.geometries[name]))
 
 
 @contextlib.contextmanager
-def _collected() -> Iterator[List[str]]:
-    """The warnings that are logged meanwhile, which the user's process shows."""
-    warnings: List[str] = []
+def _collected(warnings: List[str]) -> Iterator[None]:
+    """Collect what is logged meanwhile, which the user's process shows."""
     handler = logging.Handler(logging.WARNING)
     handler.emit = lambda record: warnings.append(record.getMessage())  # type: ignore[assignment]
     logger = logging.getLogger("caffe_gradcam")
     logger.addHandler(handler)
     try:
-        yield warnings
+        yield
     finally:
         logger.removeHandler(handler)
 
 
-def _prepared(item: Item, fetched: reading.Fetched, inputs: Dict[str, Preprocessing],
+def _prepared(desk: Desk, item: Item, fetched: reading.Fetched,
               box: Optional[Tuple[float, ...]]) -> Prepared:
+    inputs, arrays = desk.inputs, desk.arrays
     image = reading.decode(item, fetched, inputs)
     if len(inputs) > 1 and not isinstance(image, dict):
         raise ImageError(f"{item.path}: the net needs an image for each input: "
                          + ", ".join(inputs), item.path)
     if box is None or isinstance(image, dict):
-        return prepare_image(image, inputs)
+        return prepare_image(image, inputs, arrays)
     part, corner = reading.cut(image, box)
-    return _moved(prepare_image(part, inputs), (image.shape[0], image.shape[1]), corner)
+    return _moved(prepare_image(part, inputs, arrays), (image.shape[0], image.shape[1]), corner)
 
 
 def _moved(prepared: Prepared, size: Tuple[int, int],
@@ -119,13 +215,13 @@ def _moved(prepared: Prepared, size: Tuple[int, int],
     return dataclasses.replace(prepared, geometries=geometries)
 
 
-def draw(memory: SharedMemory, inputs: Dict[str, Preprocessing], figures: Figures) -> None:
+def draw(desk: Desk, figures: Figures) -> None:
     """Draw and write figures of one image; raises InputError where it has changed."""
     item = figures.item
     fetched = reading.fetch(item)
     if fetched.sha256 != figures.sha256:
         raise ImageError(f"{item.path}: has changed since it was explained", item.path)
-    image = reading.decode(item, fetched, inputs)
+    image = reading.decode(item, fetched, desk.inputs)
     draw_figures(image, figures, open_folder(figures.folder))
 
 

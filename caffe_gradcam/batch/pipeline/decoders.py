@@ -4,15 +4,21 @@ They are processes rather than threads since a decoder of images may crash, hang
 memory on a file that was made to do so.
 """
 
+import collections
 import os
 import time
 from collections import deque
 from multiprocessing.connection import Connection
-from typing import Any, Callable, Deque, Dict, List, Mapping, Tuple
+from typing import Any, Callable, Counter, Deque, Dict, List, Optional
 
+import numpy as np
+
+from caffe_gradcam.batch.pipeline.batch_memory import BatchMemory
+from caffe_gradcam.batch.pipeline.decoder import IDLE, Preparation, mark_of
 from caffe_gradcam.batch.sources.reading import MOST_PIXELS
 from caffe_gradcam.model.image_sizes import LIMIT
-from caffe_gradcam.model.preprocess import Preprocessing
+from caffe_gradcam.model.model import LoadedModel
+from caffe_gradcam.processes import threads
 from caffe_gradcam.processes.child import Child
 from caffe_gradcam.processes.memory import SharedMemory
 from prototxt_tools.errors import ImageError, Outcome
@@ -30,16 +36,26 @@ class Task:
 
     Parameters
     ----------
-    message : tuple
-        The name of a function of ``decoder.ACTIONS``, and its arguments.
+    name : str
+        Of a function of ``decoder.ACTIONS``.
+    argument : Preparation or Figures
     done : callable
         Called with the outcome.
     """
 
-    def __init__(self, message: Tuple[Any, ...], done: "Callable[[Outcome[Any]], None]") -> None:
-        self.message = message
+    def __init__(self, name: str, argument: Any, done: "Callable[[Outcome[Any]], None]") -> None:
+        self.message = name, argument
         self.done = done
-        self.attempts = 0
+        self.deaths: Counter[int] = collections.Counter()
+
+    def refuse(self, position: int, reason: str) -> bool:
+        """Leave out an image that ends processes; whether others are left."""
+        argument = self.message[1]
+        if isinstance(argument, Preparation):
+            argument.refused[position] = reason
+            return True
+        self.done(Outcome(error=ImageError(reason)))
+        return False
 
 
 class Decoders:
@@ -48,26 +64,31 @@ class Decoders:
     Parameters
     ----------
     count : int
-    inputs : mapping
-        Input blob -> Preprocessing.
-    memory : SharedMemory
+    model : LoadedModel or None
+        Whose inputs images are prepared for; None for decoders that only draw figures.
+    memory : BatchMemory or None
+        Where prepared images go; None for decoders that only draw figures.
     verbose : bool
         Pass on what the image libraries write to standard error.
     busy : callable
         Called with the seconds that each task took.
     """
 
-    def __init__(self, count: int, inputs: Mapping[str, Preprocessing], memory: SharedMemory,
-                 verbose: bool = False, busy: Callable[[float], None] = lambda seconds: None
-                 ) -> None:
-        self._inputs, self._memory = dict(inputs), memory
+    def __init__(self, count: int, model: Optional[LoadedModel],
+                 memory: Optional[BatchMemory], verbose: bool = False,
+                 busy: Callable[[float], None] = lambda seconds: None) -> None:
+        self._inputs: Dict[str, Any] = {} if model is None else dict(model.inputs)
+        self._arrays: Dict[str, Any] = {} if model is None else dict(model.arrays)
+        self._memory = memory
+        # What each decoder is at: an image that ends its process is known by it.
+        self._marks = SharedMemory(count, 8)
         self._verbose, self._busy = verbose, busy
         self._images: Deque[Task] = deque()
         self._figures: Deque[Task] = deque()
         self._is_figures_turn = False
         self._decoders: List[_Decoder] = []
-        for _ in range(count):
-            self._decoders.append(_Decoder(self._start()))
+        for index in range(count):
+            self._decoders.append(_Decoder(index, self._start(index), mark_of(self._marks, index)))
 
     def add_image(self, task: Task) -> None:
         """Put the preparation of an image at the end of its queue."""
@@ -101,10 +122,14 @@ class Decoders:
         decoder.since = time.monotonic()
 
     def check(self) -> None:
-        """Stop the processes that have been at one task for too long."""
+        """Stop the processes that have been at one image for too long."""
+        now = time.monotonic()
         for decoder in self._decoders:
-            if decoder.tasks and time.monotonic() - decoder.since > TIMEOUT:
-                decoder.tasks[0].attempts = _ATTEMPTS
+            if decoder.mark[0] != decoder.seen_mark:
+                decoder.seen_mark, decoder.since = int(decoder.mark[0]), now
+            if decoder.tasks and now - decoder.since > TIMEOUT:
+                position = decoder.position
+                decoder.tasks[0].deaths[position] = _ATTEMPTS
                 decoder.child.kill()
                 self._replace(decoder, f"it took more than {TIMEOUT:g} s")
 
@@ -112,14 +137,20 @@ class Decoders:
         """End all processes."""
         for decoder in self._decoders:
             decoder.child.kill()
+        self._marks.close()
 
-    def _start(self) -> Child:
-        memory = self._memory
+    def _start(self, index: int) -> Child:
+        marks = self._marks
+        mark_of(marks, index)[0] = IDLE
+        descriptors = [marks.descriptor] + (
+            [] if self._memory is None else [self._memory.descriptor])
         return Child(
             "caffe_gradcam.batch.pipeline.decoder:serve",
-            (memory.count, memory.size, memory.descriptor, self._inputs), "decoder",
-            descriptors=[memory.descriptor],
-            environment={LIMIT: os.environ.get(LIMIT, str(MOST_PIXELS)), "OMP_NUM_THREADS": "1"},
+            (None if self._memory is None else self._memory.arguments,
+             (marks.count, marks.size, marks.descriptor, index), self._inputs, self._arrays),
+            "decoder",
+            descriptors=descriptors,
+            environment={LIMIT: os.environ.get(LIMIT, str(MOST_PIXELS)), **threads.variables(1)},
             verbose=self._verbose)
 
     def _next(self) -> Task:
@@ -138,20 +169,27 @@ class Decoders:
             pass  # It has died, which `receive` notices.
 
     def _replace(self, decoder: "_Decoder", reason: str) -> None:
+        position = decoder.position
         tasks, decoder.tasks = decoder.tasks, deque()
-        decoder.child = self._start()
+        decoder.child = self._start(decoder.index)
         if tasks:
-            tasks[0].attempts += 1
-            if tasks[0].attempts >= _ATTEMPTS:
-                tasks.popleft().done(Outcome(error=ImageError(
-                    f"the decoder was stopped: {reason}")))
-        self._images.extendleft(reversed(tasks))
+            tasks[0].deaths[position] += 1
+            if tasks[0].deaths[position] >= _ATTEMPTS and not tasks[0].refuse(
+                    position, f"the decoder was stopped: {reason}"):
+                tasks.popleft()
+        for task in reversed(tasks):
+            (self._images if task.message[0] == "prepare" else self._figures).appendleft(task)
 
 
 class _Decoder:
     """A process and the tasks that it has been given."""
 
-    def __init__(self, child: Child) -> None:
-        self.child = child
+    def __init__(self, index: int, child: Child, mark: "np.ndarray") -> None:
+        self.index, self.child, self.mark = index, child, mark
         self.tasks: Deque[Task] = deque()
-        self.since = time.monotonic()
+        self.since, self.seen_mark = time.monotonic(), IDLE
+
+    @property
+    def position(self) -> int:
+        """The image that it is at, among those of its first task."""
+        return max(0, int(self.mark[0]))

@@ -1,10 +1,10 @@
 """Figures of rows: overlays while a batch runs, and later by ``render``."""
 
 from dataclasses import dataclass
-from typing import Any, List, Mapping, Sequence, Tuple, Union
+from typing import Any, Dict, List, Mapping, Sequence, Tuple, Union
 
 from caffe_gradcam.batch.options import Drawing
-from caffe_gradcam.batch.output.rows import ItemResult
+from caffe_gradcam.batch.output.rows import Row, to_explanation
 from caffe_gradcam.batch.sources.item import Item
 from caffe_gradcam.batch.storage import Folder
 from caffe_gradcam.explaining.explanation import Explanation
@@ -52,11 +52,15 @@ class Artist:
     drawing: Drawing
     manifest: Mapping[str, Any]
 
-    def overlays(self, results: Sequence[ItemResult], folder: str) -> List[Figures]:
-        """The figures of those results that are drawn during the run."""
-        return [self.figures(result.item, result.sha256 or "", result.explanations, folder)
-                for result in results
-                if result.status == "done" and _is_wanted(result, self.drawing.overlays)]
+    def overlays(self, items: Sequence[Item], rows: Sequence[Row], folder: str) -> List[Figures]:
+        """The figures of those items that are drawn during the run, from their rows."""
+        by_item: Dict[int, List[Row]] = {}
+        for row in rows:
+            if row["cam_shape"] and _is_wanted(row, self.drawing.overlays):
+                by_item.setdefault(row["item"], []).append(row)
+        return [self.figures(item, by_item[item.number][0]["sha256"],
+                             list(map(to_explanation, by_item[item.number])), folder)
+                for item in items if item.number in by_item]
 
     def figures(self, item: Item, sha256: str, explanations: Sequence[Explanation], folder: str
                 ) -> Figures:
@@ -71,11 +75,12 @@ class Artist:
         return Figures(item, sha256, list(zip(names, explanations)), provenance, folder)
 
 
-def _is_wanted(result: ItemResult, overlays: Union[str, int]) -> bool:
+def _is_wanted(row: Row, overlays: Union[str, int]) -> bool:
     if isinstance(overlays, int):
-        return result.item.number < overlays
+        is_wanted: bool = row["item"] < overlays
+        return is_wanted
     if overlays == "wrong":
-        return result.true_label is not None and result.true_label != result.predicted
+        return row["true_label"] is not None and row["true_label"] != row["predicted"]
     return overlays == "all"
 
 

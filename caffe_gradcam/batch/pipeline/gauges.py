@@ -3,9 +3,9 @@
 import collections
 import threading
 import time
-from typing import Callable, Deque, Dict, Iterable, List, Mapping, Tuple
+from typing import Callable, Deque, Dict, List, Mapping, Tuple
 
-from caffe_gradcam.batch.output.rows import STATUSES, ItemResult
+from caffe_gradcam.batch.output.rows import STATUSES
 
 _WINDOW = 60.0
 
@@ -40,11 +40,11 @@ class Gauges:
 
         return add
 
-    def count(self, results: Iterable[ItemResult]) -> None:
-        """Count images that are done."""
+    def count(self, counts: Mapping[str, int]) -> None:
+        """Count images that are done, by status."""
         with self._guard:
-            for result in results:
-                self.counts[status(result)] += 1
+            for name, value in counts.items():
+                self.counts[name] += value
             now = time.monotonic()
             if now - self._samples[-1][0] > 1:
                 self._samples.append((now, sum(self.counts.values())))
@@ -89,11 +89,3 @@ class Gauges:
         with self._guard:
             return {name: min(1.0, seconds / processes / max(self.seconds, 1e-3))
                     for name, (seconds, processes) in self._stages.items()}
-
-
-def status(result: ItemResult) -> str:
-    """The status of an image, however many explanations it has."""
-    if result.status != "done":
-        return result.status
-    is_ok = any(explanation.status == "ok" for explanation in result.explanations)
-    return "ok" if is_ok else "empty"

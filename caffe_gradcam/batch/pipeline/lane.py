@@ -1,6 +1,5 @@
-"""Decoders, the net and the memory between them: items in, their results out, in order."""
+"""Decoders, nets and the memory between them: items in, what became of them out, in order."""
 
-import dataclasses
 import itertools
 import logging
 import os
@@ -23,24 +22,26 @@ from typing import (
 
 import numpy as np
 
-from caffe_gradcam.asking.grammar import has_score_map
+from caffe_gradcam.asking.asker import has_score_map
+from caffe_gradcam.batch.dependencies import resolved
 from caffe_gradcam.batch.options import Pipeline
-from caffe_gradcam.batch.output.rows import ItemResult
-from caffe_gradcam.batch.pipeline.decoder import Decoded
+from caffe_gradcam.batch.output.blocks import Block
+from caffe_gradcam.batch.pipeline.batch_memory import BatchMemory, Layout
+from caffe_gradcam.batch.pipeline.decoder import Decoded, Preparation
 from caffe_gradcam.batch.pipeline.decoders import Decoders, Task
 from caffe_gradcam.batch.pipeline.figures import Figures
 from caffe_gradcam.batch.pipeline.gauges import Gauges
-from caffe_gradcam.batch.pipeline.net import Batch, Net, NetInput, Prediction
-from caffe_gradcam.batch.sources.item import Item
+from caffe_gradcam.batch.pipeline.net import Batch, Net, NetInput
+from caffe_gradcam.batch.sources.item import Label
+from caffe_gradcam.batch.sources.item_blocks import ItemBlock
+from caffe_gradcam.explaining.columns import BatchExplanation, Explanations
 from caffe_gradcam.explaining.recipe import Recipe
 from caffe_gradcam.model.model import LoadedModel
-from caffe_gradcam.model.preprocess import prepare
-from caffe_gradcam.processes.memory import SharedMemory
-from prototxt_tools.errors import Outcome, QuestionError
+from prototxt_tools.errors import InputError, Outcome, QuestionError
 
-# Batches between being read and being explained: three in the net's process, one complete, and
-# two that are being decoded.
-_IN_FLIGHT = 6
+# Batches between being read and being explained: three in the process of each net, one complete,
+# and two that are being decoded.
+_PER_NET, _BEFORE = 3, 3
 _TICK = 0.5
 
 # Warnings about images that are shown; thousands of images may all deserve the same.
@@ -63,21 +64,16 @@ def _show(warnings: Iterable[str]) -> None:
 
 
 class Lane:
-    """One device with its decoders.
+    """Nets with their decoders.
 
     Parameters
     ----------
     recipe : Recipe
-        Its device is the lane's.
     model : LoadedModel
         The recipe's.
     pipeline : Pipeline
+        There is a net on each of its devices; without any, one on the recipe's.
     gauges : Gauges, optional
-
-    Attributes
-    ----------
-    description : dict or None
-        Of the engine, once it is open.
     """
 
     def __init__(self, recipe: Recipe, model: LoadedModel, pipeline: Pipeline,
@@ -86,57 +82,69 @@ class Lane:
         self.batch = pipeline.batch
         self._model, self._has_score_map = model, has_score_map(model)
         self._figures_left = 0
-        self._memory = _memory(pipeline.batch, _slot_size(model))
-        self._free = deque(range(self._memory.count))
+        devices = pipeline.devices or (recipe.running.device,)
         decoders = pipeline.decoders or 1
-        self._net = Net(recipe, self._memory, pipeline, self.gauges.stage("net", 1))
-        self._decoders = Decoders(decoders, model.inputs, self._memory, recipe.running.verbose,
+        self._memory = _memory(Layout.of(model.inputs, pipeline.batch),
+                               _PER_NET * len(devices) + _BEFORE)
+        self._free = deque(range(self._memory.count))
+        # Each decoder has its share of every batch, so that all have work.
+        self._share = -(-pipeline.batch // decoders)
+        self._waiting: Deque[Batch] = deque()
+        busy = self.gauges.stage("net", len(devices))
+        self._nets = [Net(resolved(recipe, device), self._memory, pipeline, busy, self._waiting)
+                      for device in devices]
+        self._decoders = Decoders(decoders, model, self._memory, recipe.running.verbose,
                                   self.gauges.stage("decode", decoders))
 
     @property
-    def description(self) -> Optional[Dict[str, str]]:
-        return self._net.description
+    def model(self) -> LoadedModel:
+        """The model of the nets."""
+        return self._model
 
-    def results(self, batches: Iterable[Tuple[Tag, Sequence[Item]]]
-                ) -> Iterator[Tuple[Tag, List[ItemResult]]]:
+    @property
+    def descriptions(self) -> List[Dict[str, str]]:
+        """Of the engines that are open."""
+        return [net.description for net in self._nets if net.description]
+
+    def results(self, batches: Iterable[Tuple[Tag, ItemBlock]]) -> Iterator[Tuple[Tag, Block]]:
         """Explain batches.
 
         Parameters
         ----------
-        batches : iterable of (tag, list of Item)
+        batches : iterable of (tag, ItemBlock)
             At most ``batch`` items each. Which items stand together is kept, so that the same
             batches give the same numbers.
 
         Yields
         ------
-        tag, list of ItemResult
-            In the order of the batches and items.
+        tag, Block
+            In the order of the batches.
 
         Raises
         ------
         InputError
             The engine does not open.
         """
-        rest: Iterator[Tuple[Tag, Sequence[Item]]] = iter(batches)
+        rest: Iterator[Tuple[Tag, ItemBlock]] = iter(batches)
         line: "Deque[_BatchInFlight[Tag]]" = deque()
         more = True
         while True:
-            while more and len(self._free) >= self.batch:
+            while more and self._free:
                 batch = next(rest, None)
                 more = batch is not None
                 if batch is not None:
                     line.append(self._enter(*batch))
             self._decoders.assign()
-            self._net.feed()
+            self._feed()
             while line and line[0].is_finished:
                 done = line.popleft()
-                self._free.extend(done.slots)
-                results = done.finished_results()
-                self.gauges.count(results)
-                yield done.tag, results
+                self._free.append(done.slot)
+                block = done.block()
+                self.gauges.count(block.statuses())
+                yield done.tag, block
             if not (more or line or self._figures_left):
                 return
-            if more and len(self._free) >= self.batch:
+            if more and self._free:
                 continue
             self._wait()
 
@@ -161,14 +169,15 @@ class Lane:
 
         self._figures_left += len(figures)
         for entry in figures:
-            self._decoders.add_figure(Task(("draw", entry), done))
+            self._decoders.add_figure(Task("draw", entry, done))
         if not figures:
             then(problems)
 
     def close(self) -> None:
         """End all processes."""
         self._decoders.close()
-        self._net.close()
+        for net in self._nets:
+            net.close()
         self._memory.close()
 
     def __enter__(self) -> "Lane":
@@ -177,31 +186,38 @@ class Lane:
     def __exit__(self, *error: Any) -> None:
         self.close()
 
-    def _enter(self, tag: Tag, items: Sequence[Item]) -> "_BatchInFlight[Tag]":
-        """Begin a batch: its images go to the decoders, and from there to the net."""
-        batch = _BatchInFlight(tag, items, [self._free.popleft() for _ in items], self._net.add)
-        for index, item in enumerate(items):
-            label = Outcome.of(self._true_label, item)
-            if label.error is not None:
-                batch.finish(index, ItemResult(item, status="failed", error=str(label.error)))
-                continue
-            message = ("prepare", item, batch.slots[index], self._has_score_map)
-            self._decoders.add_image(Task(message, batch.receiver(index, label.value)))
+    def _enter(self, tag: Tag, items: ItemBlock) -> "_BatchInFlight[Tag]":
+        """Begin a batch: its images go to the decoders, and from there to a net."""
+        batch = _BatchInFlight(tag, items, self._free.popleft(), self._true_label)
+        batch.to_nets = self._waiting.append
+        for start in range(0, len(items), self._share):
+            part = items.part(start, start + self._share)
+            preparation = Preparation(part, batch.slot, start, self._has_score_map, {})
+            self._decoders.add_image(Task("prepare", preparation, batch.receiver(start, part)))
         return batch
 
-    def _true_label(self, item: Item) -> Optional[int]:
-        label = item.true_label
+    def _true_label(self, label: Label) -> Optional[int]:
         return self._model.find_class(label) if isinstance(label, str) else label
 
+    def _feed(self) -> None:
+        """Give batches to the nets, to those with the fewest first."""
+        while self._waiting:
+            nets = sorted(self._nets, key=lambda net: net.load) if len(
+                self._nets) > 1 else self._nets
+            if not any(net.feed() for net in nets):
+                return
+
     def _wait(self) -> None:
-        pipes = self._decoders.pipes
-        for pipe in wait(list(pipes) + [self._net.pipe], _TICK):
-            if pipe in pipes:
-                self._decoders.receive(pipes[pipe])  # type: ignore[index]
+        decoders = self._decoders.pipes
+        nets = {net.pipe: net for net in self._nets}
+        for pipe in wait([*decoders, *nets], _TICK):
+            if pipe in decoders:
+                self._decoders.receive(decoders[pipe])  # type: ignore[index]
             else:
-                self._net.receive()
+                nets[pipe].receive()  # type: ignore[index]
         self._decoders.check()
-        self._net.check()
+        for net in self._nets:
+            net.check()
 
 
 class _BatchInFlight(Generic[Tag]):
@@ -211,98 +227,136 @@ class _BatchInFlight(Generic[Tag]):
     ----------
     tag, items
         As they came in.
-    slots : list of int
-        Of the shared memory, one for each item.
-    to_net : callable
+    slot : int
+        Of the memory.
+    true_label : callable
+        A label -> the class number; raises an InputError where there is no such class.
+
+    Attributes
+    ----------
+    to_nets : callable
         Takes the Batch of all images that could be read.
     """
 
-    def __init__(self, tag: Tag, items: Sequence[Item], slots: List[int],
-                 to_net: Callable[[Batch], None]) -> None:
-        self.tag, self.slots = tag, slots
-        self._items, self._to_net = items, to_net
-        self._results: List[Optional[ItemResult]] = [None] * len(items)
-        self._ready: Dict[int, Tuple[bytes, ItemResult]] = {}
-        self._undecoded = len(items)
+    def __init__(self, tag: Tag, items: ItemBlock, slot: int,
+                 true_label: Callable[[Label], Optional[int]]) -> None:
+        self.tag, self.slot = tag, slot
+        self.to_nets: Callable[[Batch], None] = _nowhere
+        self._items, self._true_label = items, true_label
+        count = len(items)
+        self._sha256 = np.zeros(count, "S64")
+        self._labels: List[Optional[int]] = [None] * count
+        self._errors: Dict[int, Tuple[str, str]] = {}
+        self._predicted = np.full(count, -1, np.int32)
+        self._groups: List[Explanations] = []
+        self._notes: Dict[int, str] = {}
+        self._decoded: Dict[int, Decoded] = {}
+        self._undecoded = self._unexplained = count
 
     @property
     def is_finished(self) -> bool:
-        return all(result is not None for result in self._results)
+        return not self._unexplained
 
-    def finished_results(self) -> List[ItemResult]:
-        """The results of all items, in order."""
-        return [result for result in self._results if result is not None]
+    def block(self) -> Block:
+        """What became of the images."""
+        return Block(self._items, self._sha256, self._labels, self._errors, self._predicted,
+                     self._groups, self._notes)
 
-    def receiver(self, index: int, true_label: Optional[int]
-                 ) -> "Callable[[Outcome[Decoded]], None]":
-        """The function that takes the decoder's answer about an item."""
-        item = self._items[index]
+    def receiver(self, start: int, items: ItemBlock) -> "Callable[[Outcome[Decoded]], None]":
+        """The function that takes a decoder's answer about the items from a position on."""
 
         def receive(outcome: "Outcome[Decoded]") -> None:
             if outcome.error is not None:
-                self.finish(index, ItemResult(item, None, true_label, "unreadable",
-                                              str(outcome.error)))
-                return
-            decoded = outcome.unwrap()
-            _show(decoded.warnings)
-            label = decoded.true_label if true_label is None else true_label
-            result = ItemResult(item, decoded.sha256, label)
-            if decoded.data.error is not None:
-                self.finish(index, dataclasses.replace(
-                    result, status="unreadable", error=str(decoded.data.error)))
-                return
-            self._ready[index] = decoded.data.unwrap(), result
-            self._count_decoded()
+                for position in range(start, start + len(items)):
+                    self._errors[position] = "unreadable", str(outcome.error)
+            else:
+                self._take(start, outcome.unwrap())
+            self._undecoded -= len(items)
+            if not self._undecoded:
+                self._send()
 
         return receive
 
-    def finish(self, index: int, result: ItemResult) -> None:
-        """Take the result of an item that never reaches the net."""
-        self._results[index] = result
-        self._count_decoded()
+    def _take(self, start: int, decoded: Decoded) -> None:
+        """Take what a decoder found out."""
+        _show(decoded.warnings)
+        count = len(decoded.labels)
+        self._sha256[start:start + count] = decoded.sha256
+        for position, reason in decoded.errors.items():
+            self._errors[start + position] = "unreadable", reason
+        for position, label in enumerate(decoded.labels):
+            try:
+                self._labels[start + position] = self._true_label(label)
+            except InputError as error:
+                self._errors[start + position] = "failed", str(error)
+        self._decoded[start] = decoded
 
-    def _count_decoded(self) -> None:
-        self._undecoded -= 1
-        if self._undecoded or not self._ready:
+    def _send(self) -> None:
+        """Send the images that could be read to a net."""
+        count = len(self._items)
+        self._unexplained -= len(self._errors)
+        if not self._unexplained:
             return
-        order = sorted(self._ready)
-        self._to_net(Batch(
-            [NetInput(self.slots[index], self._ready[index][0], self._items[index].questions,
-                      self._items[index].box) for index in order],
-            lambda position, outcome: self._explained(order[position], outcome)))
+        parts = [self._decoded[start] for start in sorted(self._decoded)]
+        starts = sorted(self._decoded)
+        positions = np.arange(count, dtype=np.int32)
+        geometries: Dict[str, np.ndarray] = {
+            name: rows if len(parts) == 1 else np.concatenate(
+                [part.geometries[name] for part in parts])
+            for name, rows in parts[0].geometries.items()}
+        asked, others = ({start + position: entry for start, part in zip(starts, parts)
+                          for position, entry in entries(part).items()}
+                         for entries in (_asked, _others))
+        if self._errors or len(geometries[next(iter(geometries))]) < count:
+            read = np.concatenate([np.arange(start, start + len(part.labels))
+                                   for start, part in zip(starts, parts)])
+            is_good = ~np.isin(read, list(self._errors))
+            positions = read[is_good].astype(np.int32)
+            geometries = {name: rows[is_good] for name, rows in geometries.items()}
+            asked, others = ({index: entries[position] for index, position
+                              in enumerate(positions.tolist()) if position in entries}
+                             for entries in (asked, others))
+        self._decoded = {}
+        self.to_nets(Batch(NetInput(self.slot, positions, geometries, asked, others),
+                           self._explained))
 
-    def _explained(self, index: int, outcome: "Outcome[Prediction]") -> None:
-        result = self._ready[index][1]
+    def _explained(self, positions: np.ndarray, outcome: "Outcome[BatchExplanation]",
+                   note: Optional[str]) -> None:
+        self._unexplained -= len(positions)
         if outcome.error is not None:
-            self._results[index] = dataclasses.replace(
-                result, status="failed", error=str(outcome.error))
+            for position in positions.tolist():
+                self._errors[position] = "failed", str(outcome.error)
             return
-        prediction = outcome.unwrap()
-        self._results[index] = dataclasses.replace(
-            result, predicted=prediction.predicted, explanations=prediction.explanations,
-            note=prediction.note)
+        answer = outcome.unwrap()
+        self._predicted[positions] = answer.predicted
+        self._groups += answer.groups if len(positions) == len(self._items) else [
+            group.at(positions) for group in answer.groups]
+        for index, error in answer.errors.items():
+            self._errors[int(positions[index])] = "failed", str(error)
+        notes = [text for text in (note, answer.note) if text is not None]
+        if notes:
+            self._notes.update((position, "; ".join(notes)) for position in positions.tolist()
+                               if position not in self._errors)
 
 
-def default_decoders(devices: Sequence[str]) -> int:
-    """Decoders per device: the cores that this process may use, less one for a net on the CPU."""
-    cores = len(os.sched_getaffinity(0))
-    on_cpu = sum(device == "cpu" for device in devices)
-    return max(1, (cores - on_cpu) // len(devices))
+def _asked(decoded: Decoded) -> Dict[int, Any]:
+    return decoded.asked
 
 
-def _memory(batch: int, size: int) -> SharedMemory:
+def _others(decoded: Decoded) -> Dict[int, Any]:
+    return decoded.others
+
+
+def _nowhere(batch: Batch) -> None:
+    """Where batches go that no lane has taken in."""
+
+
+def _memory(layout: Layout, count: int) -> BatchMemory:
     """Slots for all batches in flight; raises QuestionError where this machine lacks the room."""
     room = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
-    if _IN_FLIGHT * batch * size > room:
+    if count * layout.size > room:
         raise QuestionError(
-            f"--batch {batch}: {_IN_FLIGHT} batches of these images take "
-            f"{_IN_FLIGHT * batch * size / 1e9:.1f} GB, more than half of this machine's memory; "
-            f"give at most {room // (_IN_FLIGHT * size)}", "--batch")
-    return SharedMemory(_IN_FLIGHT * batch, size)
-
-
-def _slot_size(model: LoadedModel) -> int:
-    """A little more than the bytes that the net reads of one image."""
-    side = 1 + max(max(preprocessing.size) for preprocessing in model.inputs.values())
-    prepared = prepare(np.zeros((side, side, 3), np.uint8), model.inputs)
-    return sum(blobs.nbytes + 64 for blobs in prepared.blobs.values())
+            f"--batch {layout.images}: {count} batches of these images take "
+            f"{count * layout.size / 1e9:.1f} GB, more than half of this machine's memory; "
+            f"give at most {layout.images * room // (count * layout.size)}", "--batch")
+    return BatchMemory(layout, count)

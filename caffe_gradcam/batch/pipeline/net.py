@@ -3,15 +3,19 @@
 import os
 import time
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from typing import Callable, Deque, Dict, List, Optional, Sequence, Tuple
+from typing import Callable, Deque, Dict, List, Optional, Tuple
+
+import numpy as np
 
 from caffe_gradcam.batch.options import Pipeline
-from caffe_gradcam.explaining.explanation import Explanation
+from caffe_gradcam.batch.pipeline.batch_memory import BatchMemory
+from caffe_gradcam.explaining.columns import BatchExplanation
 from caffe_gradcam.explaining.recipe import Recipe
+from caffe_gradcam.model.preprocess import Prepared
+from caffe_gradcam.processes import threads
 from caffe_gradcam.processes.child import Child
-from caffe_gradcam.processes.memory import SharedMemory
 from prototxt_tools.errors import EngineFailed, InputError, Outcome
 
 # The net has its next batches at hand when it is done with one.
@@ -24,73 +28,77 @@ _STARTS = 3
 _OPENING = 600.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class NetInput:
-    """An image on its way to the net.
+    """Images that go through the net together.
 
     Attributes
     ----------
     slot : int
-        Of the shared memory.
-    data : bytes
-        What ``SharedMemory.load`` makes the prepared image of.
-    questions : tuple of str
-        The image's own questions.
-    box : tuple of float or None
-        The part of the image that is asked about.
+        Of the memory in which they lie.
+    positions : numpy.ndarray
+        N int32: which images of the slot, increasing.
+    geometries : dict
+        Input blob -> N x V x 6 float64, see ``explaining.columns.geometry_row``.
+    asked : dict
+        Index -> questions and box of those images that have any of their own.
+    others : dict
+        Index -> the prepared image, of those that do not lie in the slot.
     """
 
     slot: int
-    data: bytes
-    questions: Tuple[str, ...]
-    box: Optional[Tuple[float, ...]]
+    positions: np.ndarray
+    geometries: Dict[str, np.ndarray]
+    asked: Dict[int, Tuple[Tuple[str, ...], Optional[Tuple[float, ...]]]]
+    others: Dict[int, Prepared]
+
+    def part(self, start: int, stop: int) -> "NetInput":
+        """The images from one index up to another."""
+        return NetInput(self.slot, self.positions[start:stop],
+                        {name: rows[start:stop] for name, rows in self.geometries.items()},
+                        *({index - start: entry for index, entry in entries.items()
+                           if start <= index < stop} for entries in (self.asked, self.others)))
 
 
-@dataclass(frozen=True, eq=False)
-class Prediction:
-    """What the net gives for an image: the best class, and explanations.
-
-    The note tells of a batch that was smaller than usual, on which the last bits depend.
-    """
-
-    predicted: int
-    explanations: List[Explanation]
-    note: Optional[str] = None
-
-
-Done = Callable[[int, "Outcome[Prediction]"], None]
+Done = Callable[[np.ndarray, "Outcome[BatchExplanation]", Optional[str]], None]
 
 
 class Batch:
-    """Images that go through the net together.
+    """A batch on its way through a net.
 
     Parameters
     ----------
-    inputs : sequence of NetInput
+    images : NetInput
     done : callable
-        Called for each image with its position in the batch and its outcome.
-    positions : sequence of int, optional
-        Of these images in the batch that they are a part of.
+        Called with positions in the slot, the outcome of these images, and a note where they went
+        through the net in a smaller batch.
     attempts : int
-        How often the net has failed with this batch.
+        How often a net has failed with this batch.
     note : str, optional
         Why it is smaller than the batch that was read.
+
+    Attributes
+    ----------
+    is_alone : bool
+        Whether a net is to have it without others, to see whether it is what ends processes.
     """
 
-    def __init__(self, inputs: Sequence[NetInput], done: Done,
-                 positions: Optional[Sequence[int]] = None, attempts: int = 0,
+    def __init__(self, images: NetInput, done: Done, attempts: int = 0,
                  note: Optional[str] = None) -> None:
-        self.inputs, self.done, self.attempts, self.note = inputs, done, attempts, note
-        self.positions = range(len(inputs)) if positions is None else positions
+        self.images, self.done, self.attempts, self.note = images, done, attempts, note
+        self.is_alone = attempts > 0
+
+    def __len__(self) -> int:
+        return len(self.images.positions)
 
     def halves(self, error: InputError) -> List["Batch"]:
         """Two batches, one after the other, since this one failed."""
-        middle = (len(self.positions) + 1) // 2
-        return [Batch(self.inputs[part], self.done, self.positions[part],
-                      _ATTEMPTS - 1 if len(self.positions[part]) > 1 else 0,
-                      f"explained in a batch of {len(self.positions[part])}, since one of "
-                      f"{len(self.positions)} failed: {error}")
-                for part in (slice(middle), slice(middle, None))]
+        middle = (len(self) + 1) // 2
+        parts = [self.images.part(0, middle), self.images.part(middle, len(self))]
+        return [Batch(part, self.done, _ATTEMPTS - 1 if len(part.positions) > 1 else 0,
+                      f"explained in a batch of {len(part.positions)}, since one of "
+                      f"{len(self)} failed: {error}")
+                for part in parts]
 
 
 class Net:
@@ -100,11 +108,13 @@ class Net:
     ----------
     recipe : Recipe
         Its device is the process's.
-    memory : SharedMemory
+    memory : BatchMemory
     pipeline : Pipeline
-        Of which the size of batches and the timeout count.
+        Of which the size of batches, the threads and the timeout count.
     busy : callable
         Called with the seconds that each batch took.
+    waiting : deque of Batch
+        Batches for this net and others that share the queue.
 
     Attributes
     ----------
@@ -112,11 +122,11 @@ class Net:
         Of the engine, once it is open.
     """
 
-    def __init__(self, recipe: Recipe, memory: SharedMemory, pipeline: Pipeline,
-                 busy: Callable[[float], None]) -> None:
-        self._recipe, self._memory, self._batch = recipe, memory, pipeline.batch
+    def __init__(self, recipe: Recipe, memory: BatchMemory, pipeline: Pipeline,
+                 busy: Callable[[float], None], waiting: Deque[Batch]) -> None:
+        self._recipe, self._memory, self._pipeline = recipe, memory, pipeline
         self._timeout, self._busy = pipeline.timeout, busy
-        self._waiting: Deque[Batch] = deque()
+        self._waiting = waiting
         self._sent: Deque[Batch] = deque()
         self.description: Optional[Dict[str, str]] = None
         self._starts = 0
@@ -128,21 +138,26 @@ class Net:
         """The pipe on which answers come."""
         return self._child.pipe
 
-    def add(self, batch: Batch) -> None:
-        """Put a batch at the end of the queue."""
-        self._waiting.append(batch)
+    @property
+    def load(self) -> int:
+        """Batches that it has at hand."""
+        return len(self._sent)
 
-    def feed(self) -> None:
-        """Send the next batches to the net."""
-        while self._is_open and self._waiting and len(self._sent) < _AT_HAND:
-            batch = self._waiting.popleft()
-            if not self._sent:
-                self._since = time.monotonic()
-            self._sent.append(batch)
-            try:
-                self._child.pipe.send(list(batch.inputs))
-            except OSError:
-                return  # It has died, which `receive` notices.
+    def feed(self) -> bool:
+        """Send the next batch to the net, if it can take one; whether it has."""
+        if not self._is_open or not self._waiting or len(self._sent) >= _AT_HAND:
+            return False
+        if self._sent and (self._sent[-1].is_alone or self._waiting[0].is_alone):
+            return False
+        batch = self._waiting.popleft()
+        if not self._sent:
+            self._since = time.monotonic()
+        self._sent.append(batch)
+        try:
+            self._child.pipe.send(batch.images)
+        except OSError:
+            pass  # It has died, which `receive` notices.
+        return True
 
     def receive(self) -> None:
         """Take an answer, and pass it to its batch.
@@ -185,13 +200,15 @@ class Net:
     def _started(self) -> Child:
         self._is_open, self._since = False, time.monotonic()
         memory, verbose = self._memory, self._recipe.running.verbose
+        count = self._pipeline.threads
         return Child(
             "caffe_gradcam.batch.pipeline.net_process:serve",
-            (memory.count, memory.size, memory.descriptor, self._recipe, self._batch), "net",
+            (memory.arguments, self._recipe, self._pipeline.batch), "net",
             descriptors=[memory.descriptor],
             environment={"GLOG_minloglevel": "0" if verbose else "2",
                          # Threads that spin between two layers would take the decoders' cores.
-                         "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "PASSIVE")},
+                         "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "PASSIVE"),
+                         **({} if count is None else threads.variables(count))},
             verbose=verbose)
 
     def _restart(self, error: InputError) -> None:
@@ -203,29 +220,24 @@ class Net:
             raise error
         self._child = self._started()
         self._waiting.extendleft(reversed(batches[1:]))
+        # It may have begun with more than the first.
+        for batch in batches:
+            batch.is_alone = True
         if batches:
             self._blame(batches[0], error, again=True)
 
-    def _answer(self, batch: Batch, answer: "Outcome[List[Outcome[Prediction]]]") -> None:
+    def _answer(self, batch: Batch, answer: "Outcome[BatchExplanation]") -> None:
         if answer.error is not None:
             self._blame(batch, answer.error, again=False)
-            return
-        for position, outcome in zip(batch.positions, answer.unwrap()):
-            batch.done(position, outcome if batch.note is None else outcome.then(
-                _noted, batch.note))
+        else:
+            batch.done(batch.images.positions, answer, batch.note)
 
     def _blame(self, batch: Batch, error: InputError, again: bool) -> None:
         """Try a batch that failed once more, or its halves; an image alone has failed."""
         batch.attempts += 1
         if again and batch.attempts < _ATTEMPTS:
             self._waiting.appendleft(batch)
-        elif len(batch.positions) > 1:
+        elif len(batch) > 1:
             self._waiting.extendleft(reversed(batch.halves(error)))
         else:
-            batch.done(batch.positions[0], Outcome(error=error))
-
-
-def _noted(prediction: Prediction, note: str) -> Prediction:
-    """The prediction of an image in a part of its batch."""
-    notes = [note] if prediction.note is None else [note, prediction.note]
-    return replace(prediction, note="; ".join(notes))
+            batch.done(batch.images.positions, Outcome(error=error), batch.note)

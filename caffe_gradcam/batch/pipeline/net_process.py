@@ -1,31 +1,27 @@
 """The process of the net: it opens the engine, then explains batches until its pipe closes."""
 
 import time
-import warnings
+from collections import deque
 from multiprocessing.connection import Connection
-from typing import List, Optional, Union
+from typing import Any, Callable, Deque, List, Optional, Tuple
 
-import numpy as np
-
-from caffe_gradcam.asking.grammar import Asker
+from caffe_gradcam.asking.asker import Asker
 from caffe_gradcam.asking.questions import Question
-from caffe_gradcam.batch.pipeline.net import NetInput, Prediction
-from caffe_gradcam.explaining.explainer import Explainer
-from caffe_gradcam.explaining.explanation import Result
-from caffe_gradcam.explaining.memory import SmallerBatch
+from caffe_gradcam.batch.pipeline.batch_memory import BatchMemory, Layout
+from caffe_gradcam.batch.pipeline.net import NetInput
+from caffe_gradcam.explaining.batches import BatchExplainer, ImagesOfBatch, PendingExplanation
 from caffe_gradcam.explaining.recipe import Recipe
-from caffe_gradcam.model.preprocess import Prepared
-from caffe_gradcam.processes.memory import SharedMemory
 from prototxt_tools.errors import EngineError, EngineFailed, InputError, Outcome
 
+# Batches that a device has been given besides the one that is waited for.
+_BEGUN = 1
 
-def serve(pipe: Connection, count: int, size: int, descriptor: int, recipe: Recipe, batch: int
-          ) -> None:
-    """Answer each list of inputs with an outcome; its value is a list with one for each input.
+
+def serve(pipe: Connection, memory: Tuple[Layout, int, int], recipe: Recipe, batch: int) -> None:
+    """Answer each ``NetInput`` with an outcome of its explanations.
 
     An engine that can run nothing more ends the process, and another one takes its place.
     """
-    memory = SharedMemory(count, size, descriptor)
     started = time.perf_counter()
     try:
         explainer = recipe.open()
@@ -34,44 +30,64 @@ def serve(pipe: Connection, count: int, size: int, descriptor: int, recipe: Reci
     except InputError as error:
         pipe.send(("refused", error, 0.0))
         return
+    slots = BatchMemory(*memory)
+    explainer.engine.expect(slots.array)
+    net = _Net(slots, asker, BatchExplainer(explainer, asker.questions()))
     # torch's version is an object of torch, which would import torch in the other process.
     description = {name: str(value) for name, value in explainer.engine.description.items()}
     pipe.send(("open", description, time.perf_counter() - started))
+    begun: Deque[Tuple[Outcome[PendingExplanation], float]] = deque()
     while True:
-        inputs = pipe.recv()
         started = time.perf_counter()
-        answer = _answer(explainer, asker, memory, inputs)
-        if isinstance(answer.error, EngineFailed):
-            pipe.send(("failed", answer.error, time.perf_counter() - started))
-            return
-        pipe.send(("done", answer, time.perf_counter() - started))
+        # A device computes one batch while the next one is on its way to it.
+        if begun and (len(begun) > _BEGUN or _is_done(begun[0][0]) or not pipe.poll()):
+            pending, spent = begun.popleft()
+            answer = attempt(pending.then, PendingExplanation.result)
+            seconds = spent + time.perf_counter() - started
+            if isinstance(answer.error, EngineFailed):
+                pipe.send(("failed", answer.error, seconds))
+                return
+            pipe.send(("done", answer, seconds))
+            continue
+        images = pipe.recv()
+        started = time.perf_counter()
+        begun.append((attempt(net.begin, images), time.perf_counter() - started))
 
 
-def _answer(explainer: Explainer, asker: Asker, memory: SharedMemory, inputs: List[NetInput]
-            ) -> "Outcome[List[Outcome[Prediction]]]":
+def _is_done(pending: "Outcome[PendingExplanation]") -> bool:
+    return pending.value is None or pending.value.is_done()
+
+
+def attempt(function: "Callable[..., Any]", *arguments: Any) -> "Outcome[Any]":
+    """What a function gives, or why it gives nothing."""
     try:
-        return Outcome.of(_explain, explainer, asker, memory, inputs)
+        outcome = Outcome.of(function, *arguments)
+        return outcome.value if isinstance(outcome.value, Outcome) else outcome
     except Exception as error:  # a fault of the engine or of this package: the run continues
         message = str(error).strip().split("\n")[0]
         return Outcome(error=EngineError(f"{type(error).__name__}: {message}"))
 
 
-def _explain(explainer: Explainer, asker: Asker, memory: SharedMemory, inputs: List[NetInput]
-             ) -> "List[Outcome[Prediction]]":
-    questions_of_all = [Outcome.of(asker.questions, entry.questions, entry.box) for entry in inputs]
+class _Net:
+    """What explains the batches in a memory."""
 
-    def load(entry: NetInput, questions: "Outcome[List[Question]]") -> "Outcome[Prepared]":
-        return questions.then(lambda _: memory.load(entry.data, entry.slot))
+    def __init__(self, memory: BatchMemory, asker: Asker, explainer: BatchExplainer) -> None:
+        self._memory, self._asker, self._explainer = memory, asker, explainer
 
-    lists: List[List[Union[int, Question]]] = [
-        list(questions.value or ()) for questions in questions_of_all]
-    prepared = list(map(load, inputs, questions_of_all))
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", SmallerBatch)
-        results = explainer.explain_prepared(prepared, lists)
-    smaller = [str(entry.message) for entry in caught if entry.category is SmallerBatch]
-    return [result.then(_prediction, "; ".join(smaller) or None) for result in results]
+    def begin(self, images: NetInput) -> PendingExplanation:
+        """Begin to explain a batch."""
+        positions = images.positions
+        first, stop = int(positions[0]), int(positions[-1]) + 1
+        # Without a gap they need not be copied.
+        chosen = slice(first, stop) if stop - first == len(positions) else positions
+        blobs = {name: view[chosen] for name, view in self._memory.images(images.slot).items()}
+        return self._explainer.begin(ImagesOfBatch(blobs, images.geometries, images.others),
+                                     self._questions(images))
 
-
-def _prediction(result: Result, note: Optional[str]) -> Prediction:
-    return Prediction(int(np.argmax(result.scores)), result.explanations, note)
+    def _questions(self, images: NetInput) -> "Optional[List[Outcome[List[Question]]]]":
+        """The questions about each image, where some have their own."""
+        if not images.asked:
+            return None
+        none: Tuple[Tuple[str, ...], Optional[Tuple[float, ...]]] = ((), None)
+        return [Outcome.of(self._asker.questions, *images.asked.get(index, none))
+                for index in range(len(images.positions))]

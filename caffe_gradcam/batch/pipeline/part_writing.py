@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Tuple
 
 from caffe_gradcam.batch.options import Drawing
-from caffe_gradcam.batch.output import parts
+from caffe_gradcam.batch.output import lists, parts
+from caffe_gradcam.batch.output.blocks import Block, to_columns
+from caffe_gradcam.batch.output.columns import Column, joined, of_rows, to_rows
 from caffe_gradcam.batch.output.plan import OVERLAYS, Plan
-from caffe_gradcam.batch.output.rows import BAD, ItemResult, Row, of_result
+from caffe_gradcam.batch.output.rows import BAD, COLUMNS, Row
 from caffe_gradcam.batch.pipeline.figures import Artist
 from caffe_gradcam.batch.pipeline.lane import Lane
-from caffe_gradcam.batch.sources.item import Item
+from caffe_gradcam.batch.sources.item_blocks import ItemBlock
 
 # Parts that wait for the disk.
 _WAITING = 2
@@ -23,8 +25,15 @@ class _Part:
     """A part that is being explained: rows of an earlier run that are kept, and new results."""
 
     number: int
+    is_finished: bool
     kept: List[Row]
-    results: List[ItemResult]
+    items: ItemBlock
+    blocks: List[Block]
+
+    def columns(self, heat_boxes: Optional[float]) -> Dict[str, Column]:
+        """Its rows."""
+        columns = to_columns(self.items.columns(), self.blocks, heat_boxes)
+        return joined(of_rows(self.kept, list(COLUMNS)), columns) if self.kept else columns
 
 
 def explain_parts(plan: Plan, lane: Lane, numbers: Iterable[int], drawing: Drawing,
@@ -49,39 +58,46 @@ def explain_parts(plan: Plan, lane: Lane, numbers: Iterable[int], drawing: Drawi
         A part cannot be written, or the engine does not open.
     """
     begun: Dict[int, _Part] = {}
+    # This run holds its parts, so no other finishes any of them.
+    finished = plan.done()
 
-    def batches() -> Iterator[Tuple[Tuple[int, bool], List[Item]]]:
+    def batches() -> Iterator[Tuple[Tuple[int, bool], ItemBlock]]:
         for number in numbers:
-            items, kept = _to_explain(plan, number)
-            begun[number] = _Part(number, kept, [])
+            items, kept = _to_explain(plan, number, number in finished)
+            begun[number] = _Part(number, number in finished, kept, items, [])
             for start in range(0, len(items), lane.batch):
-                yield ((number, start + lane.batch >= len(items)),
-                       items[start:start + lane.batch])
+                stop = start + lane.batch
+                yield (number, stop >= len(items)), items.part(start, stop)
 
     with _Writer(plan, lane, drawing) as writer:
-        for (number, is_last), results in lane.results(batches()):
+        for (number, is_last), block in lane.results(batches()):
             writer.check()
-            begun[number].results.extend(results)
+            begun[number].blocks.append(block)
             if is_last:
                 _draw_and_write(plan, lane, drawing, writer, begun.pop(number), warn)
 
 
-def _to_explain(plan: Plan, number: int) -> Tuple[List[Item], List[Row]]:
+def _to_explain(plan: Plan, number: int, is_finished: bool) -> Tuple[ItemBlock, List[Row]]:
     """The items of a part that are to be explained, and the rows of the others."""
-    items = plan.items(number)
-    if not plan.is_done(number):
+    items = ItemBlock(lists.read_lines(plan.folder, number))
+    if not is_finished:
         return items, []
     rows = parts.read(plan, number)
     bad = {row["item"] for row in rows if row["status"] in BAD}
-    return ([item for item in items if item.number in bad],
+    return (ItemBlock([line for line, item_number in zip(items.lines, items.columns().numbers)
+                       if item_number in bad]),
             [row for row in rows if row["item"] not in bad])
 
 
 def _draw_and_write(plan: Plan, lane: Lane, drawing: Drawing, writer: "_Writer", part: _Part,
                     warn: Callable[[str], None]) -> None:
+    if drawing.overlays == "none":
+        writer.put(part)
+        return
     folder = f"{OVERLAYS}/part-{part.number:06d}"
-    artist = Artist(drawing, plan.manifest)
-    overlays = artist.overlays(part.results, plan.folder.locate(folder))
+    rows = to_rows(to_columns(part.items.columns(), part.blocks))
+    overlays = Artist(drawing, plan.manifest).overlays(
+        part.items.items(), rows, plan.folder.locate(folder))
     if overlays:
         plan.folder.make(folder)
 
@@ -138,9 +154,6 @@ class _Writer:
             self._busy(time.perf_counter() - started)
 
     def _write(self, part: _Part) -> None:
-        rows = part.kept + [row for result in part.results
-                            for row in of_result(result, self._drawing.figures.heat_boxes)]
-        # Rows of one item stay in the order of its explanations.
-        rows.sort(key=lambda row: row["item"])
-        parts.write(self._plan, part.number, rows)
+        columns = part.columns(self._drawing.figures.heat_boxes)
+        parts.write(self._plan, part.number, columns, part.is_finished)
         self._gauges.count_part()

@@ -13,12 +13,16 @@ from typing import Any, Counter, Deque, Dict, List, Mapping, Optional, Sequence,
 
 from caffe_gradcam.batch.dependencies import resolved
 from caffe_gradcam.batch.options import Options, Pipeline
+from caffe_gradcam.batch.output import parts
+from caffe_gradcam.batch.output.lease import Claim
 from caffe_gradcam.batch.output.plan import Plan
 from caffe_gradcam.batch.pipeline.lane import Lane
 from caffe_gradcam.batch.pipeline.part_writing import explain_parts
 from caffe_gradcam.batch.progress import Progress
 from caffe_gradcam.batch.storage import is_url, open_folder
+from caffe_gradcam.engines.contract import precision_note
 from caffe_gradcam.explaining.recipe import Recipe
+from caffe_gradcam.model.limits import Limits
 from prototxt_tools.errors import EngineError, EngineMissing, InputError
 
 _TICK = 0.5
@@ -52,7 +56,7 @@ def run(plan: Plan, recipe: Recipe, options: Options, numbers: Sequence[int], pr
     sizes = options.pipeline.ray
     gpus = (1 if on_gpu else 0) if sizes.gpus is None else sizes.gpus
     cpus = decoders + 1 if sizes.cpus is None else sizes.cpus
-    pipeline = dataclasses.replace(options.pipeline, decoders=decoders)
+    pipeline = dataclasses.replace(options.pipeline, decoders=decoders, devices=())
     # A cluster that RAY_ADDRESS names, or one that was started here, or a new one.
     is_new = not ray.is_initialized()
     if is_new:
@@ -63,13 +67,18 @@ def run(plan: Plan, recipe: Recipe, options: Options, numbers: Sequence[int], pr
             PartExplainer)
         path = plan.folder.path
         output = path if is_url(path) else os.path.abspath(path)
-        actors = [actor.remote(output, resolved(recipe, "cuda:0" if gpus else "cpu"),
-                               dataclasses.replace(options, pipeline=pipeline))
+        claim = dataclasses.replace(plan.claim, path=output)
+        actors = [actor.remote(claim, resolved(recipe, "cuda:0" if gpus else "cpu"),
+                               dataclasses.replace(options, pipeline=pipeline), Limits.current())
                   for _ in range(count)]
-        return _Dispatcher(ray, actors, progress).run(numbers)
+        engines = _Dispatcher(ray, actors, progress, plan).run(numbers)
     finally:
         if is_new:
             ray.shutdown()
+    for note in {precision_note(engine, recipe.running.precision) for engine in engines}:
+        if note:
+            progress.warn(note)
+    return engines
 
 
 def _fitting(resources: Mapping[str, float], gpus: float, cpus: float) -> int:
@@ -92,8 +101,10 @@ class PartAnswer:
 class PartExplainer:
     """An actor: it explains parts on a lane of its own."""
 
-    def __init__(self, output: str, recipe: Recipe, options: Options) -> None:
-        self._plan = Plan.open(open_folder(output))
+    def __init__(self, claim: Claim, recipe: Recipe, options: Options, limits: Limits) -> None:
+        limits.apply()
+        self._plan = Plan.open(open_folder(claim.path))
+        self._plan.claim = claim
         self._recipe, self._options = recipe, options
         self._lane: Optional[Lane] = None
 
@@ -115,14 +126,14 @@ class PartExplainer:
         except InputError as error:
             return PartAnswer(error=error)
         counts = {name: value - before[name] for name, value in gauges.counts.items()}
-        return PartAnswer(counts, warnings, self._lane.description)
+        return PartAnswer(counts, warnings, next(iter(self._lane.descriptions), None))
 
 
 class _Dispatcher:
     """Gives parts to the actors that are there, and again where one was lost."""
 
-    def __init__(self, ray: Any, actors: Sequence[Any], progress: Progress) -> None:
-        self._ray, self._progress = ray, progress
+    def __init__(self, ray: Any, actors: Sequence[Any], progress: Progress, plan: Plan) -> None:
+        self._ray, self._progress, self._plan = ray, progress, plan
         # Reference of an answer that is still to come -> actor, part.
         self._waiting: Dict[Any, Tuple[Any, Optional[int]]] = {
             actor.ready.remote(): (actor, None) for actor in actors}
@@ -176,6 +187,7 @@ class _Dispatcher:
                 raise EngineError(f"part {number} crashed its actor {_CRASHES} times; run it "
                                   "without --runner ray to see the error")
             self._progress.warn(f"an actor was lost; part {number} goes to another")
+            parts.remove_leftovers(self._plan, range(number, number + 1))
             self._todo.appendleft(number)
         time.sleep(_TICK)
         self._waiting[actor.ready.remote()] = actor, None

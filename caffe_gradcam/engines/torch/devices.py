@@ -11,6 +11,10 @@ from ..running import PRECISIONS, device_index
 from . import trunk
 
 HALVES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+# Layers whose tops stay in such numbers, so that half as many bytes move from layer to layer. All
+# others, such as sums of squares, take and give float32.
+SHORT = {"Convolution", "Deconvolution", "InnerProduct", "ReLU", "PReLU", "Pooling", "Eltwise",
+         "Concat", "BatchNorm", "Scale", "Bias", "Dropout", "Split", "Flatten", "Reshape"}
 # The first cards with arithmetic in tf32 and bf16: Ampere's. Older ones leave tf32 out silently.
 _AMPERE = (8, 0)
 # After these errors, CUDA refuses every further call of the process.

@@ -20,12 +20,22 @@ import torch
 from prototxt_tools.errors import EngineError, EngineFailed, OutOfMemory
 from prototxt_tools.net.net import Layer
 
+from ..class_maps import MapRequest, PendingMaps
 from ..contract import Engine, check_rule, rectifies
 from ..fillers import fill
 from ..head import Head
 from ..running import NetToRun, Running
 from ..subnet import Subnet
-from . import devices, families, memory, schedule, trunk  # noqa: F401  (families registers)
+from . import (  # noqa: F401  (families registers)
+    devices,
+    families,
+    graphs,
+    maps,
+    memory,
+    schedule,
+    sending,
+    trunk,
+)
 from .registry import BUILT_IN, LAYERS
 from .rules import Gate, Rule
 
@@ -33,6 +43,8 @@ ADVICE = ('add it with @layer("{}") of caffe_gradcam.engines.torch, or run the n
           'that has it')
 # What torch's allocators write on CUDA and on a CPU, and cuBLAS and cuDNN without a workspace.
 MEMORY_WORDS = "out of memory", "can't allocate memory", "STATUS_ALLOC_FAILED"
+# What torch 1 says to gradients after a fork.
+_FORK = "fork-based multiprocessing"
 
 Blobs = Dict[str, torch.Tensor]
 
@@ -64,6 +76,8 @@ class TorchEngine(Engine):
         self._marked: Blobs = {}
         self.description = {"engine": "torch", "version": str(torch.__version__),
                             "device": running.device, "precision": self._precision}
+        self._sender = sending.Sender(self._device)
+        self._graphs = graphs.Graphs(self._device)
         self._trunk = self._accelerated()
 
     def settle(self, rows: int) -> None:
@@ -79,6 +93,31 @@ class TorchEngine(Engine):
         self._blobs, self._marked = None, {}
         with self._translated_errors():
             return self._forward(arrays, keep)
+
+    def begin_maps(self, inputs: Mapping[str, np.ndarray], request: MapRequest
+                   ) -> Optional[PendingMaps]:
+        self.check_open()
+        if not set(request.methods) <= set(maps.METHODS):
+            return None
+        self._subnet.check_backward(request.score, request.layers)
+        arrays = self._subnet.check_inputs(inputs)
+        self._blobs, self._marked = None, {}
+        with self._translated_errors():
+            self._choose_products()
+            names = list(arrays)
+            inputs = [self._sender.send(arrays[name]) for name in names]
+            try:
+                made = self._graphs.run(
+                    lambda tensors: self._made(dict(zip(names, tensors)), request), inputs,
+                    request)
+            except maps.NoMaps:
+                return None
+            if self._graphs.failure:
+                self.description["graph"] = "not recorded: " + self._graphs.failure
+            return maps.Pending(made, request, self._translated_errors)
+
+    def expect(self, array: np.ndarray) -> None:
+        self._sender.expect(array)
 
     def forward_from(self, blob: str, value: np.ndarray, keep: Iterable[str],
                      rows: Optional[Sequence[int]] = None) -> Dict[str, np.ndarray]:
@@ -123,16 +162,32 @@ class TorchEngine(Engine):
                 self._weights[name][index] = _laid_out(
                     layer, torch.from_numpy(array).to(self._device))
         self._blobs, self._marked = None, {}
+        self._graphs.forget()
         if self._trunk is not None:
             self._trunk.forget()
 
     def _free(self) -> None:
         self._weights, self._blobs, self._marked, self._trunk = {}, None, {}, None
+        self._graphs.forget()
 
     def _forward(self, arrays: Mapping[str, np.ndarray],
                  keep: Sequence[str]) -> Dict[str, np.ndarray]:
         self._choose_products()
-        blobs = {name: _sent(array, self._device) for name, array in arrays.items()}
+        blobs = {name: self._sender.send(array) for name, array in arrays.items()}
+        self._run_net(blobs, keep)
+        self._subnet.complete_shapes(self._kept.union(keep),
+                                     lambda blob: tuple(blobs[blob].shape))
+        return {name: _array(blobs[name]) for name in keep}
+
+    def _made(self, blobs: Blobs, request: MapRequest) -> List[torch.Tensor]:
+        """Scores, classes and maps from inputs on the device; raises NoMaps."""
+        self._run_net(blobs, [request.score])
+        return maps.make(blobs[request.score],
+                         [self._marked[layer] for layer in request.layers], request)
+
+    def _run_net(self, blobs: Blobs, keep: Sequence[str]) -> None:
+        """Run the net on the inputs among some blobs, to which the kept ones are added."""
+        self._marked = {}
         self._mark(-1, blobs)
         held = self._kept.union(keep)
         begin = self._run_trunk(blobs, keep)
@@ -144,8 +199,6 @@ class TorchEngine(Engine):
                 if blob not in held:
                     blobs.pop(blob, None)
         self._blobs = {name: blobs[name] for name in held}
-        self._subnet.complete_shapes(held, lambda blob: tuple(blobs[blob].shape))
-        return {name: _array(blobs[name]) for name in keep}
 
     def _backward(self, top: torch.Tensor, top_diff: np.ndarray, targets: Sequence[str],
                   rule: str) -> Dict[str, np.ndarray]:
@@ -210,10 +263,15 @@ class TorchEngine(Engine):
 
     def _run(self, layer: Layer, blobs: Blobs) -> List[torch.Tensor]:
         bottoms = [blobs[bottom] for bottom in layer.bottoms]
+        is_short = self._precision in devices.HALVES and layer.type in devices.SHORT
+        if not is_short:
+            bottoms = [bottom.float() if bottom.is_floating_point() else bottom
+                       for bottom in bottoms]
         try:
             with self._arithmetic():
                 tops = LAYERS[layer.type](layer.message, bottoms, self._weights[layer.name])
-            tops = [top.to(self._device, torch.float32) for top in tops]
+            tops = [top.to(self._device, top.dtype if is_short else torch.float32)
+                    for top in tops]
             if bottoms and bottoms[0].requires_grad and rectifies(layer):
                 tops = [Gate.apply(self._rule, bottoms[0], tops[0])]
             return tops
@@ -238,7 +296,8 @@ class TorchEngine(Engine):
 
     @contextlib.contextmanager
     def _translated_errors(self) -> Iterator[None]:
-        """Raise OutOfMemory for torch's errors of memory, EngineFailed where CUDA is lost."""
+        """Raise OutOfMemory for torch's errors of memory, EngineFailed where CUDA is lost,
+        EngineError after a fork."""
         try:
             yield
         except RuntimeError as error:
@@ -246,6 +305,10 @@ class TorchEngine(Engine):
             if devices.is_fatal(error):
                 raise EngineFailed(f"the torch engine can run nothing more in this process "
                                    f"({reason})") from error
+            if _FORK in reason:
+                raise EngineError("torch computes no gradients in a process that was forked from "
+                                  "one in which it had computed some; start processes with "
+                                  "multiprocessing.set_start_method('spawn')") from None
             if not _is_about_memory(error):
                 raise
             if self._blobs is None:  # It was a forward; otherwise what the last one left stays.
@@ -258,7 +321,8 @@ class TorchEngine(Engine):
     def _mark(self, index: int, blobs: Blobs) -> None:
         """Let autograd begin, or note its course, at the targets that hold their value now."""
         for target in self._leaves.get(index, ()):
-            tensor = blobs[target]
+            # Gradients are summed up in full numbers.
+            tensor = blobs[target].float()
             # A view keeps a target apart from a blob that shares its tensor.
             marked = tensor.view_as(tensor) if tensor.requires_grad else tensor.detach()
             blobs[target] = self._marked[target] = marked.requires_grad_()
@@ -277,21 +341,11 @@ def _laid_out(layer: Layer, tensor: torch.Tensor) -> torch.Tensor:
     return tensor
 
 
-def _sent(array: np.ndarray, device: torch.device) -> torch.Tensor:
-    """The array on the device, on its way while the processor goes on."""
-    tensor = torch.from_numpy(array)
-    if device.type == "cuda":
-        # Otherwise the memory is pinned for the first card, which takes half a gigabyte of it.
-        with torch.cuda.device(device):
-            tensor = tensor.pin_memory()
-    return tensor.to(device, non_blocking=True)
-
-
 def _is_about_memory(error: Exception) -> bool:
     return any(words in str(error) for words in MEMORY_WORDS)
 
 
 def _array(tensor: torch.Tensor) -> np.ndarray:
     """A copy, since the tensor lives on in the graph that backward walks."""
-    array = tensor.detach().cpu().numpy()
+    array = tensor.detach().float().cpu().numpy()
     return np.array(array) if tensor.device.type == "cpu" else array

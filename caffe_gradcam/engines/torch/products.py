@@ -97,6 +97,8 @@ class Convolution(torch.autograd.Function):
 
 def _without_zeros(gradient: Tensor, weights: Tensor, axis: int) -> Tuple[Tensor, Tensor]:
     """The gradient and the weights of just the channels that have any, if these are few."""
+    if gradient.is_cuda:
+        return gradient, weights  # To find them, the processor would have to wait for the card.
     axis %= gradient.dim()
     other = [dim for dim in range(gradient.dim()) if dim != axis]
     active, = gradient.abs().sum(other).nonzero(as_tuple=True)

@@ -1,0 +1,80 @@
+"""How many nets, threads and decoders a run has where it is not told."""
+
+import dataclasses
+import os
+from typing import Sequence
+
+from caffe_gradcam.batch.options import Pipeline
+
+# Threads of the process that feeds a GPU.
+_FEEDING = 4
+# A net takes its weights and their copies in the forms that libraries compute with, blobs, and
+# the libraries.
+_COPIES, _LIBRARIES = 3, 1 << 29
+
+
+def cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def default_decoders(devices: Sequence[str]) -> int:
+    """Decoders for all devices: the cores, less one for each net on the CPU."""
+    on_cpu = sum(device == "cpu" for device in devices)
+    return max(1, cores() - on_cpu)
+
+
+def default_threads(devices: Sequence[str], weights_size: int) -> int:
+    """Threads of each net, in which no two nets compete for a core.
+
+    A net of one thread on each core is faster than one net with a thread on each, since threads
+    wait for each other at the end of every layer. There are fewer where the memory does not hold
+    as many.
+
+    Parameters
+    ----------
+    devices : sequence of str
+    weights_size : int
+        Bytes.
+    """
+    if any(device != "cpu" for device in devices):
+        return min(_FEEDING, cores())
+    nets = len(devices) if len(devices) > 1 else _most_nets(weights_size)
+    return max(1, cores() // nets)
+
+
+def chosen(pipeline: Pipeline, threads: int, batches: int) -> Pipeline:
+    """The pipeline with numbers for all that it leaves open.
+
+    Parameters
+    ----------
+    pipeline : Pipeline
+        Its devices are named.
+    threads : int
+        Of each net.
+    batches : int
+        More nets than batches would have nothing to do.
+    """
+    devices = pipeline.devices
+    if tuple(devices) == ("cpu",):
+        devices = ("cpu",) * max(1, min(cores() // threads, batches))
+    return dataclasses.replace(
+        pipeline, devices=devices, threads=threads,
+        decoders=pipeline.decoders or default_decoders(devices))
+
+
+def sentence(pipeline: Pipeline) -> str:
+    """What was chosen, in words."""
+    devices = list(dict.fromkeys(pipeline.devices))
+    return (f"running {_counted(len(pipeline.devices), 'net')} on {', '.join(devices)} with "
+            f"{_counted(pipeline.threads or 1, 'thread')} each and "
+            f"{_counted(pipeline.decoders or 1, 'decoder')}")
+
+
+def _most_nets(weights_size: int) -> int:
+    room = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+    return max(1, min(cores(), room // (_COPIES * weights_size + _LIBRARIES)))
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" + ("" if count == 1 else "s")

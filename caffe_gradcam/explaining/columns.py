@@ -1,0 +1,158 @@
+"""Explanations of a batch as columns: arrays over the images, instead of an object for each."""
+
+from dataclasses import dataclass, field, replace
+from typing import Dict, Iterable, List, Optional, Sequence, Tuple
+
+import numpy as np
+
+from caffe_gradcam.explaining.explanation import Explanation, Result
+from caffe_gradcam.model.geometry import Geometry, Placement
+from prototxt_tools.errors import InputError, Outcome
+
+
+@dataclass(frozen=True)
+class AskedClass:
+    """A question that some images of a batch were asked.
+
+    Attributes
+    ----------
+    text : str
+        In words, as in ``Explanation.question``.
+    class_index : int or None
+        The one class that it is about.
+    class_name : str or None
+    """
+
+    text: str
+    class_index: Optional[int]
+    class_name: Optional[str]
+
+
+@dataclass(frozen=True, eq=False)
+class Explanations:
+    """Explanations by one method at one layer, one for each of M images of a batch.
+
+    Attributes
+    ----------
+    method, layer, input : str
+        As in ``Explanation``.
+    placement : Placement or None
+        Of the cells in the part of the image that the net saw.
+    asked : list of AskedClass
+        The different questions.
+    images : numpy.ndarray
+        M int32: positions in the batch, increasing.
+    codes : numpy.ndarray
+        M int32: indices of ``asked``.
+    scores : numpy.ndarray
+        M float64.
+    probabilities : numpy.ndarray
+        M float64; NaN where there is none.
+    cams : numpy.ndarray
+        M x h x w float32.
+    geometries : numpy.ndarray
+        M x 6 float64: see :func:`geometry_row`.
+    """
+
+    method: str
+    layer: str
+    input: str
+    placement: Optional[Placement]
+    asked: List[AskedClass]
+    images: np.ndarray
+    codes: np.ndarray
+    scores: np.ndarray
+    probabilities: np.ndarray
+    cams: np.ndarray
+    geometries: np.ndarray
+
+    def at(self, positions: np.ndarray) -> "Explanations":
+        """The same of a batch that lies at these positions of another one."""
+        return replace(self, images=positions[self.images])
+
+    @property
+    def is_ok(self) -> np.ndarray:
+        """M bool: whether anything speaks for the class, as ``Explanation.status`` tells."""
+        cells = self.cams.reshape(len(self.cams), -1)
+        ok: np.ndarray = cells.max(axis=1) > np.maximum(cells.min(axis=1), 0)
+        return ok
+
+
+@dataclass(frozen=True, eq=False)
+class BatchExplanation:
+    """What a net answers about the images of a batch.
+
+    Attributes
+    ----------
+    predicted : numpy.ndarray
+        N int32: the class with the highest score; -1 where there is an error.
+    groups : list of Explanations
+        An image's explanations, in the order of the groups, are those of its ``Result``.
+    errors : dict
+        Position -> why that image cannot be explained.
+    note : str or None
+        Of a batch that was smaller than usual, on which the last bits depend.
+    """
+
+    predicted: np.ndarray
+    groups: List[Explanations]
+    errors: Dict[int, InputError] = field(default_factory=dict)
+    note: Optional[str] = None
+
+
+def geometry_row(geometry: Geometry) -> Tuple[float, ...]:
+    """Height and width of the image, then x0, y0, x1, y1 of the rectangle: six numbers."""
+    return tuple(geometry.image_size) + tuple(geometry.rectangle)
+
+
+def geometry_of(row: Sequence[float]) -> Geometry:
+    """The geometry of such numbers."""
+    height, width, x0, y0, x1, y1 = map(float, row)
+    return Geometry((int(height), int(width)), (x0, y0, x1, y1))
+
+
+def of_results(results: Sequence["Outcome[Result]"], note: Optional[str] = None
+               ) -> BatchExplanation:
+    """The answers about single images as those about a batch."""
+    predicted = np.full(len(results), -1, np.int32)
+    errors: Dict[int, InputError] = {}
+    ranks: List[Dict[Tuple[object, ...], List[Tuple[int, Explanation]]]] = []
+    for position, outcome in enumerate(results):
+        if outcome.error is not None:
+            errors[position] = outcome.error
+            continue
+        result = outcome.unwrap()
+        predicted[position] = np.argmax(result.scores)
+        for rank, explanation in enumerate(result.explanations):
+            if rank == len(ranks):
+                ranks.append({})
+            ranks[rank].setdefault(_key(explanation), []).append((position, explanation))
+    groups = [_group(entries) for by_key in ranks for entries in by_key.values()]
+    return BatchExplanation(predicted, groups, errors, note)
+
+
+def _key(explanation: Explanation) -> Tuple[object, ...]:
+    """What the explanations of a group have in common."""
+    return (explanation.method, explanation.layer, explanation.input, explanation.placement,
+            explanation.cam.shape)
+
+
+def _group(entries: Sequence[Tuple[int, Explanation]]) -> Explanations:
+    explanations = [explanation for _, explanation in entries]
+    first = explanations[0]
+    asked, codes = _coded(AskedClass(explanation.question, explanation.class_index,
+                                     explanation.class_name) for explanation in explanations)
+    return Explanations(
+        first.method, first.layer, first.input, first.placement, asked,
+        np.array([position for position, _ in entries], np.int32), codes,
+        np.array([explanation.score for explanation in explanations], np.float64),
+        np.array([np.nan if explanation.probability is None else explanation.probability
+                  for explanation in explanations], np.float64),
+        np.stack([explanation.cam for explanation in explanations]),
+        np.array([geometry_row(explanation.geometry) for explanation in explanations]))
+
+
+def _coded(values: Iterable[AskedClass]) -> Tuple[List[AskedClass], np.ndarray]:
+    codes: Dict[AskedClass, int] = {}
+    indices = [codes.setdefault(value, len(codes)) for value in values]
+    return list(codes), np.array(indices, np.int32)
