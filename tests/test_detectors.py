@@ -1,4 +1,4 @@
-"""Detectors: their output lists boxes, so the scores behind it are proposed by name."""
+"""Detectors: their output lists boxes, so the scores behind it are explained."""
 
 import pytest
 from definitions import Builder, write_model
@@ -35,25 +35,28 @@ def detectnet():
     return b.text()
 
 
-@pytest.mark.parametrize("text, sentence", [
-    (ssd(["mbox_conf"]), "detection_out, which layer detection_out of type DetectionOutput "
-     "writes, lists boxes, not scores, and has no gradient; give --score mbox_conf"),
-    (ssd(["small_conf", "large_conf"]), "; give --score small_conf (or large_conf)"),
-    (detectnet(), "bbox-list, which layer cluster of type Python writes, lists boxes, not scores, "
-     "and has no gradient; give --score cvg/classifier"),
+@pytest.mark.parametrize("text, score", [
+    (ssd(["mbox_conf"]), "conf_reshape"),
+    (ssd(["small_conf", "large_conf"]), "conf_reshape"),
+    (detectnet(), "cvg/classifier"),
 ])
-def test_the_scores_behind_the_boxes_are_proposed_by_name(tmp_path, text, sentence):
+def test_the_scores_behind_the_boxes_are_taken(tmp_path, text, score):
     path, _ = write_model(tmp_path, text)
+    model = LoadedModel.load(path)
+    assert model.score == score
+    assert model.origins["score"].startswith("found: the boxes in ")
+    assert model.layers == ("conv",)
+
+
+def test_a_list_of_boxes_without_known_scores_is_refused(tmp_path):
+    b = Builder("other", (1, 3, 16, 16))
+    b.layer("NMS", "boxes", b.conv("loc", b.conv_relu("conv", "data", 4, 3), 4, 1))
+    path, _ = write_model(tmp_path, b.text())
     with pytest.raises(ModelError) as refused:
         LoadedModel.load(path)
-    assert str(refused.value).endswith(sentence)
-
-
-@pytest.mark.parametrize("text, score", [(ssd(["mbox_conf"]), "mbox_conf"),
-                                         (detectnet(), "cvg/classifier")])
-def test_the_proposed_score_is_explained(tmp_path, text, score):
-    path, _ = write_model(tmp_path, text)
-    assert LoadedModel.load(path, score=score).layers == ("conv",)
+    assert str(refused.value).endswith(
+        "boxes, which layer boxes of type NMS writes, lists boxes, not scores, and has no "
+        "gradient; give --score with a blob before it")
 
 
 def test_a_python_layer_without_probabilities_before_it_may_give_scores(tmp_path):

@@ -75,6 +75,8 @@ def add(commands: Any) -> None:
     shared.add_questions(asking)
     asking.add_argument("--crop", metavar="X,Y,W,H",
                         help="ask about this part of the image, and show both")
+    shared.add_words(asking)
+    shared.add_detections(asking)
     explaining = parser.add_argument_group("how to explain it")
     shared.add_methods(explaining, "grad-cam (default) or another, see --help-all; commas or "
                        "repeatable", shared.LAYER)
@@ -92,6 +94,8 @@ def add(commands: Any) -> None:
 
 
 def _add_output(group: shared.Group) -> None:
+    group.add_argument("--video", metavar="mp4|gif", choices=("mp4", "gif"),
+                       help=shared.Rare("of clips, also write the overlays as a video"))
     group.add_argument("--npz", action="store_true",
                        help="also write the arrays: cam, heatmap, scores")
     group.add_argument("--report", metavar="FILE",
@@ -119,7 +123,15 @@ def run(options: argparse.Namespace) -> int:
     figures = recipes.figure_options(options)
     recipes.save(named[0], options)
     models = [recipes.load_model(recipe, options) for recipe in named]
+    if models[0].clips:
+        return _explain_clips(named, models, options)
+    if options.video:
+        raise QuestionError("--video: the net takes single images, not clips", "--video")
     items = requests(options.images, models[0], crop)
+    if named[0].asking.is_caption:
+        return _describe(named, models, items, options)
+    if named[0].asking.detections:
+        return _detect(named, models, items, options)
     _check(named, models)
     writer = Writer(options.folder, figures, options.npz, several_scores=len(named) > 1)
     collector = _collector(options, named, models)
@@ -133,10 +145,16 @@ def run(options: argparse.Namespace) -> int:
     writer.finish()
     if collector is not None:
         collector.write(options.report, engine)
+    return _report(rows, named[0], models[0], engine, options)
+
+
+def _report(rows: List[Row], recipe: "Recipe", model: "LoadedModel", engine: Dict[str, str],
+            options: argparse.Namespace) -> int:
+    """Print the report where it is asked for; the result is the exit code."""
     if options.json:
         print(json.dumps({
-            "model": models[0].name, "engine": engine["engine"], "device": engine["device"],
-            "recipe": named[0].to_dict(), "images": rows}, indent=2))
+            "model": model.name, "engine": engine["engine"], "device": engine["device"],
+            "recipe": recipe.to_dict(), "images": rows}, indent=2))
     failed = sum("error" in row for row in rows)
     return 0 if not failed else 2 if failed == len(rows) else 1
 
@@ -153,9 +171,56 @@ def _collector(options: argparse.Namespace, recipes: "Sequence[Recipe]",
     return Collector(recipes[0], models[0])
 
 
+def _detect(recipes: "Sequence[Recipe]", models: "Sequence[LoadedModel]",
+            items: "List[Request]", options: argparse.Namespace) -> int:
+    """Explain the boxes that a detector finds; the result is the exit code."""
+    from caffe_gradcam.commands import recipes as choices
+    from caffe_gradcam.commands.detections import DetectionWriter
+
+    figures = choices.figure_options(options)
+    if len(models) > 1 or options.crop or options.report or figures.kind == "grid":
+        raise QuestionError("boxes take one score and whole images, without --crop, --report and "
+                            "--figure grid", "--detections")
+    writer = DetectionWriter(options.folder, recipes[0], figures, options.npz,
+                             options.json or options.quiet)
+    rows = writer.run(models[0], items, options.batch)
+    return _report(rows, recipes[0], models[0], writer.engine, options)
+
+
+def _explain_clips(recipes: "Sequence[Recipe]", models: "Sequence[LoadedModel]",
+                   options: argparse.Namespace) -> int:
+    """Explain videos; the result is the exit code."""
+    from caffe_gradcam.commands import recipes as choices
+    from caffe_gradcam.commands.clips import ClipWriter
+
+    if len(models) > 1 or options.crop or options.heat_boxes is not None or options.report or \
+            options.npz:
+        raise QuestionError("a clip takes one score, without --crop, --heat-boxes, --report and "
+                            "--npz", "--score")
+    writer = ClipWriter(options.folder, recipes[0], choices.figure_options(options),
+                        options.video, options.json or options.quiet)
+    rows = writer.run(models[0], options.images)
+    return _report(rows, recipes[0], models[0], writer.engine, options)
+
+
+def _describe(recipes: "Sequence[Recipe]", models: "Sequence[LoadedModel]",
+              items: "List[Request]", options: argparse.Namespace) -> int:
+    """Explain captions word by word; the result is the exit code."""
+    from caffe_gradcam.commands import recipes as choices
+    from caffe_gradcam.commands.captions import CaptionWriter
+
+    if len(models) > 1 or options.crop or options.heat_boxes is not None or options.report:
+        raise QuestionError("a caption takes one score and whole images, without --crop, "
+                            "--heat-boxes and --report", "--caption")
+    writer = CaptionWriter(options.folder, recipes[0], choices.figure_options(options),
+                           options.npz, options.json or options.quiet)
+    rows = writer.run(models[0], items)
+    return _report(rows, recipes[0], models[0], writer.engine, options)
+
+
 def _check(recipes: "Sequence[Recipe]", models: "Sequence[LoadedModel]") -> None:
     """Find what cannot be asked before an engine opens: raises a QuestionError."""
-    from caffe_gradcam.asking.grammar import Asker
+    from caffe_gradcam.asking.asker import Asker
 
     for recipe, model in zip(recipes, models):
         try:
@@ -181,7 +246,7 @@ def _explain(explainer: "Explainer", recipe: "Recipe", items: "List[Request]",
 
     asker = recipe.asker(explainer)
     writer, collector = writers
-    stems = outputs.unique(outputs.stem(*request.item.paths) for request in items)
+    stems = outputs.unique(outputs.stem(*request.paths) for request in items)
     rows = []
     hidden = True if options.quiet else None  # None: hidden where no terminal shows it.
     with tqdm(total=len(items), unit="image",
@@ -209,6 +274,9 @@ def _print(row: Row, options: argparse.Namespace, progress: "tqdm", several_scor
         name = f"{row['path']}, {row['score_blob']}" if several_scores else row["path"]
         for entry in row["explanations"]:
             progress.write(f"{name}: {_answer(entry)} -> {entry['figure']}")
+            if "words" in entry:
+                progress.write("  words: " + ", ".join(
+                    "{word} {relevance:+.2g}".format(**word) for word in entry["words"]))
 
 
 def _answer(entry: Row) -> str:

@@ -76,6 +76,7 @@ def add_questions(group: Group) -> None:
                                  "that of this image"))
     add_flag(group, "--cosine", "asking.cosine",
              Rare("compare with --like by the cosine instead of the dot product"))
+    add_text(group)
 
 
 def add_words(group: Group) -> None:
@@ -86,6 +87,36 @@ def add_words(group: Group) -> None:
                        help=Rare("the same for a sentence of your own"))
     group.add_argument("--beam", dest="asking.beam", metavar="N", type=positive,
                        help=Rare("how many sentences --caption follows at a time (default: 1)"))
+
+
+def add_detections(group: Group) -> None:
+    """The boxes that a detector finds."""
+    add_flag(group, "--detections", "asking.detections",
+             "list the boxes that a detector finds, and show where it looks for each")
+    group.add_argument("--min-score", dest="asking.min_score", metavar="X", type=_fraction,
+                       help="how sure the net has to be of a box, 0 to 1 (default: 0.5)")
+    group.add_argument("--edge", dest="asking.edge", metavar="left|top|right|bottom",
+                       choices=("left", "top", "right", "bottom"),
+                       help=Rare("explain where this edge of each box lies, instead of how sure "
+                                 "the net is of the box"))
+
+
+def _fraction(text: str) -> float:
+    """A number from 0 to 1, for argparse."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"expected a number from 0 to 1, not {text!r}")
+    return value
+
+
+def add_text(group: Group) -> None:
+    """``--ask-text``."""
+    group.add_argument("--ask-text", dest="overrides.text", metavar="TEXT",
+                       help="the question that the net reads beside the image: \"what is left of "
+                       "the five?\"")
 
 
 def add_classes(group: Group, text: str) -> None:
@@ -186,6 +217,9 @@ def add_model(group: Group, several_scores: bool = False) -> None:
                        help=Rare("the values that become 0 and 255 in images of more than 8 bits: "
                                  "0,4095 for 12 bits (default: 0,65535 for 16 bits, 0,4095 if none "
                                  "is higher; 0,255 for floats)"))
+    group.add_argument("--stride", dest="overrides.stride", metavar="N|even",
+                       help=Rare("of nets that take clips: take every N-th frame, or frames spread "
+                                 "over the whole clip"))
     group.add_argument("--size", dest="overrides.size", metavar="HxW",
                        help=Rare("of the net's input"))
     group.add_argument("--offline", action="store_true",

@@ -20,6 +20,9 @@ Sections = Dict[str, Dict[str, Any]]
 _SECTIONS = ("model", "overrides", "asking", "explaining", "running")
 _MODEL_FILES = (".prototxt", ".pbtxt", ".prototxt.txt", ".pt")
 
+# Without --method, what explains boxes.
+BOX_METHOD = "odam"
+
 _logger = logging.getLogger(__name__)
 
 
@@ -97,6 +100,8 @@ def _given(options: argparse.Namespace) -> Sections:
         given["asking"]["at"] = parse_region(given["asking"]["at"])
     if "device" in given["running"]:
         given["running"]["device"] = devices(given["running"]["device"])[0]
+    if given["asking"].get("detections") and not options.config:
+        given["explaining"].setdefault("methods", (BOX_METHOD,))
     if options.verbose:
         given["running"]["verbose"] = True
     return given

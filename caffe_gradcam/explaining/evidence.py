@@ -12,6 +12,7 @@ from caffe_gradcam.explaining.methods import Method
 from caffe_gradcam.explaining.methods.gradients import grad_cam
 from caffe_gradcam.explaining.passes import Pass, Rerun, Seeds, laid_over_input, top_diff
 from caffe_gradcam.model.geometry import Placement
+from prototxt_tools.errors import QuestionError
 
 # A method's reruns: the position of an image among those that are explained, and the new value.
 Pairs = Iterable[Tuple[int, np.ndarray]]
@@ -152,6 +153,11 @@ def _pixel_gradients(evidence: Evidence) -> Callable[[np.ndarray], np.ndarray]:
     return lambda inputs: evidence.gradients_elsewhere(inputs, evidence.source)
 
 
+def _similarities(evidence: Evidence) -> Callable[[Iterable[np.ndarray]], np.ndarray]:
+    """See ``explaining.detectors.similarity``, which knows the boxes that this speaks of."""
+    raise QuestionError("only boxes have similarities; ask for them with --detections")
+
+
 EVIDENCE: Dict[str, Callable[[Evidence], Any]] = {
     "activations": lambda evidence: evidence.of_rows(evidence.batch.blobs[evidence.blob]),
     "gradients": lambda evidence: evidence.gradients(evidence.blob),
@@ -166,6 +172,7 @@ EVIDENCE: Dict[str, Callable[[Evidence], Any]] = {
     "bias_gradients": lambda evidence: evidence.anatomy.bias_gradients(
         evidence.batch, evidence.seeds, evidence.rows, evidence.source),
     "net": _net,
+    "similarities": _similarities,
     "head": _head,
     "noisy_gradients": _noisy_gradients,
     "pixel_gradients": _pixel_gradients,

@@ -117,6 +117,7 @@ class Explainer:
         QuestionError
             A layer is unknown, or a method has no meaning for this net.
         """
+        _refuse_box_methods(explaining)
         if explaining.layers:
             model = model.with_layers(explaining.layers)
         if not model.layers_are_certain or any(
@@ -348,6 +349,14 @@ class Explainer:
             by_input.setdefault(explanation.input, []).append(explanation)
         return [combine.fuse(group, self.explaining.fuse) if len(group) > 1 else group[0]
                 for group in by_input.values()]
+
+
+def _refuse_box_methods(explaining: Explaining) -> None:
+    """Raise a QuestionError for a method that explains the boxes of a detector only."""
+    for name in explaining.methods:
+        if name not in METHODS:
+            raise QuestionError(f"method {name} explains the boxes of a detector; ask for them "
+                                "with --detections (in Python: Model.detect)", name)
 
 
 def _with_all_shapes(model: LoadedModel, running: Running) -> LoadedModel:

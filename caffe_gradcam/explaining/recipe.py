@@ -258,6 +258,12 @@ def _seconds(value: Any) -> float:
     return float(value)
 
 
+def _fraction(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
+        raise ValueError("a number from 0 to 1")
+    return float(value)
+
+
 def _texts(value: Any) -> Tuple[str, ...]:
     values = [value] if isinstance(value, str) else value
     if not isinstance(values, (list, tuple)) or not all(
@@ -292,7 +298,8 @@ _READERS: Dict[str, Dict[str, Reader]] = {
     "asking": {"classes": _classes, "at": _region, "mask": _text_value, "like": _text_value,
                "step": _index, "prior": _index,
                "cosine": _yes_or_no, "probability": _yes_or_no, "counterfactual": _yes_or_no,
-               "caption": _yes_or_no, "sentence": _text_value, "beam": _count},
+               "caption": _yes_or_no, "sentence": _text_value, "beam": _count,
+               "detections": _yes_or_no, "min_score": _fraction, "edge": _text_value},
     "explaining": {"methods": _texts, "layers": _texts, "fuse": _text_value,
                    "gradient": _text_value, "placement": _text_value, "samples": _count,
                    "batch_statistics": _yes_or_no},

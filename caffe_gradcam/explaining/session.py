@@ -14,7 +14,7 @@ from caffe_gradcam.asking.asker import default_questions
 from caffe_gradcam.asking.grammar import questions_of
 from caffe_gradcam.asking.questions import Question, Top
 from caffe_gradcam.engines.running import Running
-from caffe_gradcam.explaining.captions import Caption, Captioner
+from caffe_gradcam.explaining.describing import Describing, names
 from caffe_gradcam.explaining.detections import USUAL_METHOD, BoxQuestion, DetectionExplainer
 from caffe_gradcam.explaining.explainer import Explainer
 from caffe_gradcam.explaining.explanation import Explanation, Result
@@ -32,9 +32,6 @@ _HIGHEST = Top(1)
 _KEYWORDS = ("images", "classes", "method", "layers", "color", "engine", "device", "precision",
              "gradient", "placement", "fuse", "samples", "batch_statistics", "trust",
              "allow_missing", "ignore_unknown_fields", "timeout", "verbose", "plugins", "batch")
-
-_CAPTION_KEYWORDS = ("image", "sentence", "beam", "method", "layers", "color", "engine", "device",
-                     "gradient", "placement")
 _DETECT_KEYWORDS = ("images", "min_score", "method", "layers", "explained", "color", "engine",
                     "device", "samples", "batch")
 
@@ -50,7 +47,7 @@ class Explanations(List[Explanation]):
             for explanation in self)
 
 
-class Model(LoadedModel):
+class Model(Describing):
     """A model that explains images, for notebooks and scripts.
 
     The engine that :meth:`explain` opens stays open for the next call. Several threads may share
@@ -141,9 +138,9 @@ class Model(LoadedModel):
         running = Running(
             engine, device, precision, trust=trust, allow_missing=allow_missing,
             ignore_unknown_fields=ignore_unknown_fields, timeout=timeout, verbose=verbose,
-            plugins=_names(plugins, "plugins"))
+            plugins=names(plugins, "plugins"))
         import_plugins(running.plugins)  # They may register the method.
-        explaining = Explaining(_names(method, "method"), _names(layers or (), "layers"), fuse,
+        explaining = Explaining(names(method, "method"), names(layers or (), "layers"), fuse,
                                 gradient, placement, samples, batch_statistics)
         questions = (default_questions(self) if classes is _HIGHEST
                      else questions_of(classes, self))
@@ -157,64 +154,6 @@ class Model(LoadedModel):
             for image, outcome in zip(part, outcomes):
                 explanations += _with_image(outcome.unwrap().explanations, image)
         return explanations
-
-    def caption(
-        self,
-        image: Any,
-        sentence: Optional[str] = None,
-        beam: int = 1,
-        method: Union[str, Iterable[str]] = "grad-cam",
-        layers: Union[None, str, Iterable[str]] = None,
-        *,
-        color: str = "BGR",
-        engine: str = "auto",
-        device: str = "cpu",
-        gradient: str = "post",
-        placement: str = "centres",
-        **unknown: "NoReturn"
-    ) -> Caption:
-        """Describe an image in words, and show where the net looks for each.
-
-        Both engines are closed when it returns.
-
-        Parameters
-        ----------
-        image
-            One image, in any of the forms that :meth:`explain` takes.
-        sentence : str, optional
-            Explain this sentence instead of the net's own.
-        beam : int
-            How many sentences are followed at a time to find the net's own; 1 takes the likeliest
-            word at each step.
-        method, layers, color, engine, device, gradient, placement
-            As for :meth:`explain`; the methods may need gradients only.
-
-        Returns
-        -------
-        Caption
-            Its words have explanations, each with its image; ``caption.text`` is the sentence.
-
-        Raises
-        ------
-        ModelError
-            The model has no language net, or its nets do not fit each other.
-        QuestionError
-            The net does not know a word, the sentence is too long, or a method needs more.
-        ImageError, WeightsError, EngineError
-            As for :meth:`explain`.
-        """
-        choices.check_keywords("Model.caption", unknown, _CAPTION_KEYWORDS)
-        if isinstance(beam, bool) or not isinstance(beam, (int, np.integer)) or beam < 1:
-            raise QuestionError(f"beam must be a whole number of at least 1, not {beam!r}", "beam")
-        explaining = Explaining(_names(method, "method"), _names(layers or (), "layers"),
-                                gradient=gradient, placement=placement)
-        pixels = list(as_images([image], color, tuple(self.inputs),
-                                self.preprocessing.value_range))[0]
-        if isinstance(pixels, dict):
-            pixels = pixels[self.input]
-        with Captioner(self, explaining, Running(engine, device)) as captioner:
-            caption = captioner.caption(pixels, int(beam), sentence)
-        return caption.with_image(np.array(pixels))
 
     def detect(
         self,
@@ -263,7 +202,7 @@ class Model(LoadedModel):
             As for :meth:`explain`.
         """
         choices.check_keywords("Model.detect", unknown, _DETECT_KEYWORDS)
-        explaining = Explaining(_names(method, "method"), _names(layers or (), "layers"),
+        explaining = Explaining(names(method, "method"), names(layers or (), "layers"),
                                 samples=samples)
         question = BoxQuestion(min_score, explained)
         found: List[Explanations] = []
@@ -326,16 +265,6 @@ class _Session:
         if self._explainer is not None:
             explainer, self._explainer = self._explainer, None
             explainer.close()
-
-
-def _names(names: Union[str, Iterable[str]], keyword: str) -> Tuple[str, ...]:
-    """One name or several."""
-    several = (names,) if isinstance(names, str) or not isinstance(names, Iterable) else names
-    checked = tuple(several)
-    for name in checked:
-        if not isinstance(name, str):
-            raise QuestionError(f"{keyword} must be a name or several, not {name!r}", keyword)
-    return checked
 
 
 def _batches(images: Iterator[Image], size: int) -> Iterator[List[Image]]:

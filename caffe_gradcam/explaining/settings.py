@@ -6,7 +6,7 @@ from typing import Iterable, Optional, Tuple
 import numpy as np
 
 from caffe_gradcam.explaining.combine import FUSIONS
-from caffe_gradcam.explaining.methods import METHODS
+from caffe_gradcam.explaining.methods import BOX_METHODS, METHODS
 from caffe_gradcam.model import choices
 from prototxt_tools.errors import QuestionError
 
@@ -59,7 +59,7 @@ class Explaining:
         object.__setattr__(self, "layers", _names(self.layers))
         if not self.methods:
             raise QuestionError("no method is named; give at least one, such as grad-cam")
-        choices.check(self.methods, METHODS, "method")
+        choices.check(self.methods, dict(METHODS, **BOX_METHODS), "method")
         choices.check([] if self.fuse is None else [self.fuse], FUSIONS, "fusion")
         choices.check([self.gradient], GRADIENTS, "gradient")
         choices.check([self.placement], PLACEMENTS, "placement")

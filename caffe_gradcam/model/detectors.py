@@ -7,33 +7,47 @@ from prototxt_tools.errors import ModelError
 from prototxt_tools.net.graph import Graph
 from prototxt_tools.net.net import Layer
 
-_MOST_NAMED = 3
 _LINKS = ("softmax", "sigmoid")
+# Their first bottom holds what they choose by, in its channels.
+_OF_CHANNELS = ("YoloDetectionOutput", "Yolov3DetectionOutput")
 
 
-def check_default_score(graph: Graph, blob: str) -> None:
-    """Raise a ModelError for a score blob that nobody named and that lists boxes.
+def score_behind(graph: Graph, blob: str) -> Optional[str]:
+    """The blob of scores that boxes were chosen by, if a blob lists boxes.
 
-    Boxes are chosen among many, so they have no gradient. The message proposes the blobs of the
-    scores that they were chosen by.
+    Boxes are chosen among many, so they have no gradient; the scores have one, before any Softmax
+    or Sigmoid.
 
     Parameters
     ----------
     graph : prototxt_tools.net.graph.Graph
     blob : str
+        A score blob that nobody named.
+
+    Returns
+    -------
+    str or None
+        None where the blob lists no boxes.
+
+    Raises
+    ------
+    ModelError
+        It does, and the scores are not known.
     """
     maker = graph.maker(blob)
-    if maker is None:
-        return
-    scores = _scores_behind(graph, maker)
-    if not _is_detector(maker) or (maker.type == "Python" and not scores):
-        return
-    advice = f"give --score {scores[0]}" if scores else "give --score with a blob before it"
-    if len(scores) > 1:
-        advice += f" (or {', '.join(scores[1:_MOST_NAMED])})"
+    if maker is None or not _is_detector(maker):
+        return None
+    scores = _linked_behind(graph, maker)
+    if scores:
+        return scores[0]
+    if maker.type == "Python":
+        return None
+    if maker.type in _OF_CHANNELS:
+        return maker.bottoms[0]
     path = graph.net.document.path or "<prototxt>"
     raise ModelError(f"{path}: {blob}, which layer {maker.name} of type {maker.type} writes, lists "
-                     f"boxes, not scores, and has no gradient; {advice}", path)
+                     "boxes, not scores, and has no gradient; give --score with a blob before it",
+                     path)
 
 
 def _is_detector(layer: Layer) -> bool:
@@ -41,13 +55,11 @@ def _is_detector(layer: Layer) -> bool:
     return "detection" in name or name in ("nms", "proposal", "python")
 
 
-def _scores_behind(graph: Graph, detector: Layer) -> List[str]:
-    """What the Softmax or Sigmoid layers before a detector read, without what only moves values."""
-    linked: List[str] = []
-    for layer in _makers(graph, detector.bottoms):
-        if layers.of(layer.type).link in _LINKS:
-            linked += [maker.tops[0] for maker in _makers(graph, layer.bottoms[:1])]
-    return list(dict.fromkeys(linked))
+def _linked_behind(graph: Graph, detector: Layer) -> List[str]:
+    """What the Softmax or Sigmoid layers before a detector read."""
+    return list(dict.fromkeys(
+        layer.bottoms[0] for layer in _makers(graph, detector.bottoms)
+        if layers.of(layer.type).link in _LINKS and layer.bottoms))
 
 
 def _makers(graph: Graph, blobs: List[str]) -> List[Layer]:

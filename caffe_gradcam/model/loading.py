@@ -5,6 +5,7 @@ import os
 from typing import (
     TYPE_CHECKING,
     Any,
+    Dict,
     Mapping,
     Optional,
     Tuple,
@@ -33,7 +34,7 @@ from caffe_gradcam.model.given import GIVEN, Given
 from caffe_gradcam.model.words import Vocabulary
 from prototxt_tools import rewrite
 from prototxt_tools import shapes as blob_shapes
-from prototxt_tools.errors import ModelError, WeightsError
+from prototxt_tools.errors import ModelError, QuestionError, WeightsError
 from prototxt_tools.net.graph import Graph
 from prototxt_tools.net.net import Net
 from prototxt_tools.text.document import Document
@@ -76,6 +77,7 @@ def load(kind: Type[Loaded], path: "StrPath", weights: "Optional[StrPath]",
                 for name, shape in kinds.pictures.items()}
     arrays = {blob: _with_default(given, _with_words(given, spec))
               for blob, spec in kinds.arrays.items()}
+    arrays = _with_text(given.overrides.get("text"), arrays, prototxt)
     clips = {name: _with_stride(given, name, clip) for name, clip in kinds.clips.items()}
     input_shapes = kinds.blob_shapes(pictures)
     shapes = blob_shapes.infer(graph.net, input_shapes)
@@ -184,6 +186,23 @@ def _picture_shape(given: Given, name: str, shape: Tuple[int, ...], count: int
     """The shape of one picture, of the size that is given or of the net's own."""
     size = given.take("size", lambda: (None, "found: the net's input" + "s" * (count > 1)), name)
     return (1, shape[1]) + tuple(size or shape[2:])
+
+
+def _with_text(text: Optional[str], arrays: Dict[str, ArrayInput], path: str
+               ) -> Dict[str, ArrayInput]:
+    """The array inputs, where a text is given for the only one that takes words."""
+    if text is None:
+        return arrays
+    readers = [spec for spec in arrays.values() if spec.words is not None]
+    if len(readers) != 1:
+        counted = [blob for blob, spec in arrays.items() if spec.word_count is not None]
+        advice = (f"name the words of input {counted[0]} in readme.md, under gradcam: inputs: "
+                  f"{counted[0]}: words" if counted and not readers else "give each by INPUT=TEXT"
+                  if readers else "no Embed layer reads an input")
+        raise QuestionError(f"{path}: a question in words needs one input of words, and the net "
+                            f"has {len(readers)}; {advice}", "--ask-text")
+    spec = dataclasses.replace(readers[0], default=array_inputs.fit(text, readers[0], ""))
+    return dict(arrays, **{spec.blob: spec})
 
 
 def _with_stride(given: Given, name: str, clip: Clip) -> Clip:

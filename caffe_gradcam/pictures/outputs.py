@@ -130,7 +130,7 @@ def image_row(path: str, result: "Result", model: "LoadedModel") -> Dict[str, An
 def explanation_row(explanation: "Explanation", figure: str,
                     npz: Optional[str]) -> Dict[str, Any]:
     """The report's entry for an explanation."""
-    return {
+    row = {
         "question": explanation.question,
         "class": explanation.class_index,
         "class_name": explanation.class_name,
@@ -144,6 +144,11 @@ def explanation_row(explanation: "Explanation", figure: str,
         "positive_mass": explanation.positive_mass,
         "negative_mass": explanation.negative_mass,
         "status": explanation.status,
+        "box": None if explanation.box is None else list(explanation.box),
         "figure": figure,
         "npz": npz,
     }
+    if explanation.words:
+        row["words"] = [{"word": word.text, "position": word.position,
+                         "relevance": word.relevance} for word in explanation.words]
+    return row

@@ -2,7 +2,7 @@
 
 from typing import Any, Tuple
 
-from prototxt_tools.layers import axes, ends, products, receptive, weighted, windows
+from prototxt_tools.layers import axes, detection, ends, products, receptive, weighted, windows
 from prototxt_tools.layers.ends import same_shape
 from prototxt_tools.layers.layer_type import LayerType, register
 from prototxt_tools.layers.receptive import pointwise
@@ -129,8 +129,11 @@ _stock("Python", access="code")
 _fork("Axpy", shape=axes.axpy, receptive=pointwise)
 _fork("BroadcastMul", role="sum", value_bottoms=2, shape=same_shape, receptive=pointwise)
 _fork("GRN", role="normalization", shape=same_shape, receptive=pointwise)
-_fork("PriorBox", shape=windows.prior_box)
-_fork("PriorBoxClustered", shape=windows.prior_box_clustered)
+_fork("PriorBox", bottoms="2", tops="1", shape=detection.prior_box)
+_fork("PriorBoxClustered", bottoms="2", tops="1", shape=detection.prior_box_clustered)
+_fork("Proposal", arity=detection.proposal_arity, shape=detection.proposal)
+_fork("DetectionOutput", bottoms="3", tops="1", shape=detection.detection_output)
+_fork("YoloDetectionOutput", "Yolov3DetectionOutput", tops="1", shape=detection.detection_output)
 _fork("Reorg", shape=windows.reorg)
 _fork("ShuffleChannel", shape=same_shape, receptive=pointwise)
 

@@ -273,21 +273,3 @@ def interp(message: Message, bottoms: Shapes, count: int) -> Tops:
             size += (size - 1) * (parameters.zoom_factor - 1)
         sizes.append(size)
     return [shape[:2] + tuple(sizes)]
-
-
-def prior_box(message: Message, bottoms: Shapes, count: int) -> Tops:
-    """SSD's ``prior_box_layer.cpp``: boxes and their variances, for every cell."""
-    parameters = message.prior_box_param
-    ratios = {1.0}
-    for ratio in parameters.aspect_ratio:
-        ratios.update({round(ratio, 6), round(1 / ratio, 6)} if parameters.flip
-                      else {round(ratio, 6)})
-    boxes = len(ratios) * len(parameters.min_size) + len(parameters.max_size)
-    return [(1, 2, bottoms[0][2] * bottoms[0][3] * boxes * 4)]
-
-
-def prior_box_clustered(message: Message, bottoms: Shapes, count: int) -> Tops:
-    """OpenVINO's: a box for each width and height."""
-    boxes = len(message.prior_box_param.width)
-    check(boxes, "it has no width")
-    return [(1, 2, bottoms[0][2] * bottoms[0][3] * boxes * 4)]

@@ -10,6 +10,7 @@ from prototxt_tools.net.net import Layer, Net
 Shape = Tuple[int, ...]
 Shapes = Mapping[str, Shape]
 
+_REORDERING = ("identity", "carrier", "join")
 _RANK = {"softmax": 0, "sigmoid": 1, "none": 2}
 
 
@@ -199,15 +200,19 @@ class Graph:
         classes = (shapes.get(score) or (0, 0))[1:2]
         reasons: Dict[str, str] = {}
         seen: Set[Tuple[str, bool]] = set()
-        stack = [(score, per_class, f"the last blob with spatial extent before {score}")]
+        stack = [(score, per_class, per_class,
+                  f"the last blob with spatial extent before {score}")]
         while stack:
-            blob, per_class, reason = stack.pop()
+            blob, per_class, holds_scores, reason = stack.pop()
             maker = self.maker(blob)
             if (blob, per_class) in seen or maker is None or not maker.bottoms:
                 continue
             seen.add((blob, per_class))
             shape, maker_type = shapes.get(blob) or (), layers.of(maker.type)
             on_class_maps = per_class and shape[1:2] == classes
+            # A detector's scores are those of several convolutions, in another order.
+            on_class_maps |= holds_scores and maker_type.role == "convolution"
+            holds_scores &= maker_type.role in _REORDERING
             if is_spatial(shape) and not _is_passed_over(maker_type, on_class_maps):
                 reasons[blob] = reason
                 continue
@@ -216,7 +221,8 @@ class Graph:
                 carries = (shapes.get(maker.bottoms[0]) or ())[1:2] == classes
                 if not carries and is_spatial(shape):
                     reason = f"{maker.name} makes one channel per class of it"
-            stack += [(bottom, carries, reason) for bottom in self._values_of(blob)]
+            stack += [(bottom, carries, holds_scores, reason)
+                      for bottom in self._values_of(blob)]
         return reasons
 
     def unknown_between(self, blobs: Collection[str], score: str,

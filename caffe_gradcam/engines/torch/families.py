@@ -5,6 +5,7 @@ from . import (  # noqa: F401
     arithmetic,
     blobs,
     convolution,
+    detection,
     forks,
     linear,
     normalization,

@@ -27,6 +27,7 @@ NEEDS: Dict[str, str] = {
     "laid_over": "gradients",
     "head": "head",
     "net": "net",
+    "similarities": "net",
     "noisy_gradients": "net",
     "pixel_gradients": "net",
 }
@@ -90,6 +91,7 @@ METHODS: Dict[str, Method] = {
         gradients.smooth_grad_cam_plus_plus, ("activations", "inputs", "noisy_gradients"), 25),
     "xgrad-cam": Method(gradients.xgrad_cam, _BOTH),
     "hirescam": Method(gradients.hires_cam, _BOTH),
+    "odam": Method(gradients.odam, _BOTH),
     "element-wise": Method(gradients.element_wise, _BOTH),
     "layer-cam": Method(gradients.layer_cam, _BOTH),
     "eigen-cam": Method(gradients.eigen_cam, ("activations",)),
@@ -111,6 +113,12 @@ METHODS: Dict[str, Method] = {
         pixels.integrated_gradients, ("inputs", "pixel_gradients"), 32, at_input=True),
     "occlusion": Method(reruns.occlusion, ("inputs", "values", "net"), at_input=True),
     "rise": Method(reruns.rise, ("inputs", "net"), 1000, at_input=True),
+}
+
+# Methods that explain the boxes of a detector and nothing else; those of ``METHODS`` that need no
+# more than gradients at a layer explain boxes too.
+BOX_METHODS: Dict[str, Method] = {
+    "d-rise": Method(reruns.d_rise, ("inputs", "similarities"), 1000, at_input=True),
 }
 
 

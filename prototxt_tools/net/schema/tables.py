@@ -207,6 +207,7 @@ FORK_MESSAGES = {
         "scale_filler:FillerParameter shift_filler:FillerParameter bn_mode:Mode=LEARN "
         "slope_filler:FillerParameter bias_filler:FillerParameter momentum:float=0.9 "
         "eps:float=1e-05 frozen:bool=false engine:Engine=DEFAULT"),
+    "GRNParameter": "bias:float",
     "InterpParameter": (
         "height:int32=0 width:int32=0 zoom_factor:int32=1 shrink_factor:int32=1 pad_beg:int32=0 "
         "pad_end:int32=0"),
@@ -214,6 +215,33 @@ FORK_MESSAGES = {
         "across_spatial:bool=true scale_filler:FillerParameter channel_shared:bool=true "
         "eps:float=1e-10"),
     "PermuteParameter": "order:uint32*",
+    "DetectionOutputParameter": (
+        "num_classes:uint32 share_location:bool=true background_label_id:int32=0 "
+        "nms_param:NonMaximumSuppressionParameter save_output_param:SaveOutputParameter "
+        "code_type:PriorBoxParameter.CodeType=CORNER variance_encoded_in_target:bool=false "
+        "keep_top_k:int32=-1 confidence_threshold:float visualize:bool=false "
+        "visualize_threshold:float save_file:string"),
+    "NonMaximumSuppressionParameter": "nms_threshold:float=0.3 top_k:int32 eta:float=1",
+    "SaveOutputParameter": (
+        "output_directory:string output_name_prefix:string output_format:string "
+        "label_map_file:string name_size_file:string num_test_image:uint32 "
+        "resize_param:ResizeParameter"),
+    "ResizeParameter": (
+        "prob:float=1 resize_mode:Resize_mode=WARP height:uint32=0 width:uint32=0 "
+        "height_scale:uint32=0 width_scale:uint32=0 pad_mode:Pad_mode=CONSTANT pad_value:float* "
+        "interp_mode:Interp_mode*"),
+    "ProposalParameter": (
+        "ratio:float* scale:float* base_size:uint32=16 feat_stride:uint32=16 "
+        "pre_nms_topn:uint32=6000 post_nms_topn:uint32=300 nms_thresh:float=0.7 "
+        "min_size:uint32=16"),
+    "YoloDetectionOutputParameter": (
+        "side:uint32=13 num_classes:uint32=20 num_box:uint32=5 coords:uint32=4 "
+        "confidence_threshold:float=0.01 nms_threshold:float=0.45 biases:float* "
+        "label_map_file:string"),
+    "Yolov3DetectionOutputParameter": (
+        "num_classes:uint32=20 num_box:uint32=3 confidence_threshold:float=0.01 "
+        "nms_threshold:float=0.45 biases:float* anchors_scale:uint32* mask_group_num:uint32=2 "
+        "mask:uint32*"),
     "PriorBoxParameter": (
         "min_size:float* max_size:float* aspect_ratio:float* flip:bool=true clip:bool=false "
         "variance:float* img_size:uint32 img_h:uint32 img_w:uint32 step:float step_h:float "
@@ -236,11 +264,14 @@ FORK_MESSAGES = {
     "EltwiseParameter": "relu:bool=false negative_slope:float=0",
     "InnerProductParameter": "relu:bool=false negative_slope:float=0",
     "LayerParameter": (
-        "engine:string bn_param:BNParameter interp_param:InterpParameter "
-        "norm_param:NormalizeParameter permute_param:PermuteParameter "
-        "prior_box_param:PriorBoxParameter psroi_pooling_param:PSROIPoolingParameter "
+        "engine:string bn_param:BNParameter detection_output_param:DetectionOutputParameter "
+        "grn_param:GRNParameter interp_param:InterpParameter norm_param:NormalizeParameter "
+        "permute_param:PermuteParameter prior_box_param:PriorBoxParameter "
+        "proposal_param:ProposalParameter psroi_pooling_param:PSROIPoolingParameter "
         "reorg_param:ReorgParameter roi_pooling_param:ROIPoolingParameter "
-        "shuffle_channel_param:ShuffleChannelParameter upsample_param:UpsampleParameter"),
+        "shuffle_channel_param:ShuffleChannelParameter upsample_param:UpsampleParameter "
+        "yolo_detection_output_param:YoloDetectionOutputParameter "
+        "yolov3_detection_output_param:Yolov3DetectionOutputParameter"),
     "PoolingParameter": "ceil_mode:bool=true torch_pooling:bool=false round_below:bool=false",
     "V1LayerParameter": (
         "bn_param:BNParameter interp_param:InterpParameter roi_pooling_param:ROIPoolingParameter "
@@ -249,6 +280,10 @@ FORK_MESSAGES = {
 
 FORK_ENUMS = {
     "BNParameter.Mode": "LEARN INFERENCE",
+    "PriorBoxParameter.CodeType": "CORNER=1 CENTER_SIZE=2 CORNER_SIZE=3",
+    "ResizeParameter.Resize_mode": "WARP=1 FIT_SMALL_SIZE=2 FIT_LARGE_SIZE_AND_PAD=3",
+    "ResizeParameter.Pad_mode": "CONSTANT=1 MIRRORED=2 REPEAT_NEAREST=3",
+    "ResizeParameter.Interp_mode": "LINEAR=1 AREA=2 NEAREST=3 CUBIC=4 LANCZOS4=5",
     "BNParameter.Engine": "DEFAULT CAFFE CUDNN",
     "BatchNormParameter.Engine": "DEFAULT CAFFE CUDNN",
 }
@@ -266,8 +301,10 @@ V1_TYPES = {name: _V1_SPECIAL.get(name, name.title().replace("_", ""))
             for name in re.findall(r"[A-Z]\w+", ENUMS["V1LayerParameter.LayerType"])}
 
 # Those of forks whose layers are known. The CROP of the first fully convolutional nets is not
-# Crop: it works out its offset from the layers before it.
-V1_FORK_TYPES = {"INTERP": "Interp", "ROI_POOLING": "ROIPooling"}
+# among them: see ``prototxt_tools.net.crops``.
+V1_FORK_TYPES = {
+    "BATCH_NORM": "BatchNorm", "GRN": "GRN", "INTERP": "Interp", "PRELU": "PReLU",
+    "ROI_POOLING": "ROIPooling", "UPSAMPLE": "Upsample"}
 
 # V0 says what V1 says, in lower case, but for four. A "padding" becomes the pad of the next layer.
 V0_TYPES = {name.lower(): V1_TYPES[name] for name in """

@@ -1,0 +1,156 @@
+"""caffe-gradcam explain --detections: the boxes that a detector finds, each with its heatmap."""
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence
+
+import numpy as np
+
+from caffe_gradcam.batch.sources.reading import read_image
+from caffe_gradcam.commands.requests import Request
+from caffe_gradcam.explaining.detections import BoxQuestion, DetectionExplainer
+from caffe_gradcam.explaining.provenance import Provenance
+from caffe_gradcam.pictures import figures, outputs
+from prototxt_tools.errors import InputError, Outcome, QuestionError
+
+if TYPE_CHECKING:
+    from caffe_gradcam.asking.asker import Asking
+    from caffe_gradcam.explaining.explanation import Explanation
+    from caffe_gradcam.explaining.recipe import Recipe
+    from caffe_gradcam.model.arrays import Image
+    from caffe_gradcam.model.model import LoadedModel
+    from caffe_gradcam.pictures.figures import FigureOptions
+
+Row = Dict[str, Any]
+
+
+class DetectionWriter:
+    """Finds boxes in images, and writes a figure for each into a folder.
+
+    Parameters
+    ----------
+    folder : str
+    recipe : Recipe
+        With ``asking.detections``.
+    options : figures.FigureOptions
+    npz : bool
+        Whether to write the arrays of each explanation too.
+    quiet : bool
+        Whether to print errors only.
+
+    Raises
+    ------
+    QuestionError
+        The recipe also asks about classes, or a score out of range.
+    """
+
+    def __init__(self, folder: str, recipe: "Recipe", options: "FigureOptions",
+                 npz: bool = False, quiet: bool = False) -> None:
+        self._folder, self._recipe, self._options = folder, recipe, options
+        self._npz, self._quiet = npz, quiet
+        self._question = box_question(recipe.asking)
+        self.engine: Dict[str, str] = {}
+
+    def run(self, model: "LoadedModel", requests: Sequence[Request], batch: int) -> List[Row]:
+        """Find and explain the boxes in all images; the rows of the report."""
+        stems = outputs.unique(outputs.stem(*request.item.paths) for request in requests)
+        rows: List[Row] = []
+        with DetectionExplainer.open(model, self._recipe.explaining, self._question,
+                                     self._recipe.running) as explainer:
+            self.engine = explainer.engine.description
+            if explainer.detector.note and not self._quiet:
+                print(explainer.detector.note, file=sys.stderr)
+            for start in range(0, len(requests), batch):
+                part = requests[start:start + batch]
+                images = [Outcome.of(read_image, request.item, model.inputs)
+                          for request in part]
+                for request, stem, image, found in zip(
+                        part, stems[start:], images, explain_all(explainer, images)):
+                    outcome = found.then(self._row, image, request, stem)
+                    rows.append(outcome.unwrap() if outcome.ok
+                                else _error(request, outcome.error))
+                    self._print(rows[-1])
+        return rows
+
+    def _row(self, explanations: "List[Explanation]", image: "Outcome[Image]", request: Request,
+             stem: str) -> Row:
+        """Write the figures of an image; its entry in the report."""
+        provenance = Provenance(self._recipe, self._options, request.name)
+        picture = image.unwrap()
+        bases = outputs.bases(explanations, provenance.hash8())
+        detections: Dict[str, Row] = {}
+        for explanation, base in zip(explanations, bases):
+            detection = detections.setdefault(explanation.question, {
+                "class": explanation.class_index, "class_name": explanation.class_name,
+                "score": explanation.probability, "box": explanation.box, "explanations": []})
+            pixels = picture[explanation.input] if isinstance(picture, dict) else picture
+            detection["explanations"].append(self._write(
+                explanation, pixels, os.path.join(self._folder, f"{stem}.{base}"), provenance))
+        return {"path": request.name, "detections": list(detections.values())}
+
+    def _write(self, explanation: "Explanation", image: np.ndarray, base: str,
+               provenance: Provenance) -> Row:
+        """The files and the entry of one explanation."""
+        text = provenance.text(explanation)
+        path = f"{base}.{self._options.format}"
+        figure = figures.draw_explanation(image, explanation, self._options)
+        figures.write(path, figures.encode(path, figure, text))
+        npz = None
+        if self._npz:
+            npz = base + ".npz"
+            figures.write(npz, outputs.encode_arrays(
+                explanation, np.array([explanation.score]), text))
+        return outputs.explanation_row(explanation, path, npz)
+
+    def _print(self, row: Row) -> None:
+        if "error" in row:
+            print("caffe-gradcam: {}".format(row["error"]), file=sys.stderr)
+        elif not self._quiet:
+            if not row["detections"]:
+                print(f"{row['path']}: nothing with a score of {self._question.min_score:g} or "
+                      "more")
+            for detection in row["detections"]:
+                print(f"{row['path']}: {_described(detection)}")
+
+
+def box_question(asking: "Asking") -> BoxQuestion:
+    """Which boxes a recipe asks about, and what of each.
+
+    Raises
+    ------
+    QuestionError
+        The recipe also asks about classes, or a score out of range.
+    """
+    others = (asking.classes, asking.at, asking.mask, asking.step, asking.prior, asking.like,
+              asking.counterfactual, asking.probability)
+    if any(other for other in others if other is not None) or asking.is_caption:
+        raise QuestionError("every box is explained for its own class; give no classes, regions "
+                            "or priors with it", "--detections")
+    least = 0.5 if asking.min_score is None else asking.min_score
+    return BoxQuestion(least, asking.edge or "confidence")
+
+
+def explain_all(explainer: DetectionExplainer, images: "Sequence[Outcome[Image]]"
+                ) -> "List[Outcome[List[Explanation]]]":
+    """The explanations of each image, or why there are none; where the engine fails, its error."""
+    good = [image.unwrap() for image in images if image.ok]
+    explained = Outcome.of(explainer.explain, good) if good else Outcome([])
+    results = iter(explained.unwrap() if explained.ok
+                   else [Outcome(error=explained.error)] * len(good))
+    return [next(results) if image.ok else Outcome(error=image.error) for image in images]
+
+
+def _described(detection: Row) -> str:
+    """``15 person (93.1 %) at 34,50 120x300 -> figure.png``."""
+    x, y, width, height = (round(number) for number in detection["box"])
+    name = " ".join(str(part) for part in (detection["class"], detection["class_name"])
+                    if part is not None)
+    paths = ", ".join(entry["figure"] + (" (the map is empty)" if entry["status"] == "empty"
+                                         else "") for entry in detection["explanations"])
+    return f"{name} ({figures.percent(detection['score'])}) at {x},{y} {width}x{height} -> {paths}"
+
+
+def _error(request: Request, error: Optional[InputError]) -> Row:
+    message = str(error)
+    named = request.name in message
+    return {"path": request.name, "error": message if named else f"{request.name}: {message}"}

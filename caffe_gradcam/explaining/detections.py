@@ -1,0 +1,370 @@
+"""Explanations of detections: a heatmap for each box that a detector finds.
+
+ODAM's way (Zhao and Chan, "ODAM: Gradient-based Instance-specific Visual Explanations for Object
+Detection", ICLR 2023): the gradient of a number that belongs to one box, its confidence or one of
+its edges, with respect to the layer that the box was read from.
+"""
+
+import logging
+from dataclasses import dataclass
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
+
+import numpy as np
+
+from caffe_gradcam.engines.contract import Engine
+from caffe_gradcam.engines.opening import open_engine
+from caffe_gradcam.engines.running import NetToRun, Running
+from caffe_gradcam.explaining.detectors import ASPECTS, Detector, Found, detector_of
+from caffe_gradcam.explaining.detectors.similarity import Similarity
+from caffe_gradcam.explaining.explanation import Explanation
+from caffe_gradcam.explaining.memory import in_parts
+from caffe_gradcam.explaining.methods import BOX_METHODS, METHODS, Method, checked_maps
+from caffe_gradcam.explaining.rounds import Job, Window, in_rounds, window_of
+from caffe_gradcam.explaining.settings import Explaining
+from caffe_gradcam.model import choices
+from caffe_gradcam.model.geometry import Geometry
+from caffe_gradcam.model.model import LoadedModel
+from caffe_gradcam.model.preprocess import Prepared, prepare
+from prototxt_tools.errors import Outcome, QuestionError
+
+Image = Union[np.ndarray, Mapping[str, np.ndarray]]
+
+_logger = logging.getLogger(__name__)
+
+USUAL_METHOD = "odam"
+_EXPLAINING, _RUNNING = Explaining((USUAL_METHOD,)), Running()
+_METHODS: Dict[str, Method] = dict(METHODS, **BOX_METHODS)
+# What a method may need here: all of it is at hand for each box.
+_NEEDS = {"activations", "gradients", "inputs", "similarities"}
+
+
+@dataclass(frozen=True)
+class BoxQuestion:
+    """Which boxes are explained, and what of each.
+
+    Attributes
+    ----------
+    min_score : float
+        How sure the net has to be of a box, 0 to 1.
+    aspect : str
+        "confidence", or the edge whose position is explained: "left", "top", "right", "bottom".
+
+    Raises
+    ------
+    QuestionError
+        A score out of range, or no such aspect.
+    """
+
+    min_score: float = 0.5
+    aspect: str = "confidence"
+
+    def __post_init__(self) -> None:
+        if isinstance(self.min_score, bool) or not 0 <= self.min_score <= 1:
+            raise QuestionError(f"the least score of a box must be between 0 and 1, not "
+                                f"{self.min_score!r}", "min_score")
+        choices.check([self.aspect], ASPECTS, "aspect of a box")
+
+
+_QUESTION = BoxQuestion()
+
+
+class DetectionExplainer:
+    """A detector on an engine.
+
+    Parameters
+    ----------
+    model : LoadedModel
+    engine : caffe_gradcam.engines.contract.Engine
+        Opened with the detector's heads and the layers in ``sources``.
+    explaining : Explaining
+    question : BoxQuestion
+    detector : Detector
+    sources : dict
+        See :func:`sources_of`.
+    """
+
+    def __init__(self, model: LoadedModel, engine: Engine, explaining: Explaining,
+                 question: BoxQuestion, detector: Detector,
+                 sources: Mapping[str, Tuple[str, ...]]) -> None:
+        self.model, self.engine, self.explaining = model, engine, explaining
+        self.question, self.detector = question, detector
+        self._sources = sources
+        layers = {layer for several in self._sources.values() for layer in several}
+        self._placements = (model.placements(layers) if explaining.placement == "centres"
+                            else dict.fromkeys(layers))
+        self._layers = sorted(layers - set(model.inputs))
+
+    @classmethod
+    def open(cls, model: LoadedModel, explaining: Explaining = _EXPLAINING,
+             question: BoxQuestion = _QUESTION, running: Running = _RUNNING
+             ) -> "DetectionExplainer":
+        """Open an engine for a model: ``with DetectionExplainer.open(model) as explainer``.
+
+        The net runs up to the numbers that boxes are chosen by; what follows, which stock Caffe
+        lacks, is done here, so that every engine lists the same boxes.
+
+        Raises
+        ------
+        QuestionError
+            The net lists no boxes, a method does not explain boxes, a layer is unknown, or the
+            model merges ten crops.
+        ModelError, WeightsError, EngineError
+            See ``open_engine``.
+        """
+        check_methods(explaining)
+        if any(preprocessing.crops > 1 for preprocessing in model.inputs.values()):
+            raise QuestionError("boxes are found in one crop, not in ten; use one crop", "crops")
+        detector = detector_of(model.graph, model.shapes)
+        sources = sources_of(model, detector.heads_of(question.aspect), explaining)
+        targets = tuple(dict.fromkeys(
+            layer for several in sources.values() for layer in several))
+        engine = open_engine(
+            NetToRun(model.prototxt, model.weights, detector.heads, targets,
+                     explaining.engine_gradient), running)
+        try:
+            return cls(model, engine, explaining, question, detector, sources)
+        except BaseException:
+            engine.close()
+            raise
+
+    def __enter__(self) -> "DetectionExplainer":
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the engine."""
+        self.engine.close()
+
+    def explain(self, images: Sequence[Image]) -> List[Outcome[List[Explanation]]]:
+        """The boxes in some images, each with its heatmap.
+
+        Parameters
+        ----------
+        images : sequence of numpy.ndarray or dict
+            As for ``Explainer.explain``.
+
+        Returns
+        -------
+        list of Outcome
+            One per image: explanations by box, the surest first, and within a box by method and
+            layer; none where nothing is found. Or why the image cannot be explained.
+        """
+        return self.explain_prepared([Outcome.of(prepare, image, self.model.inputs)
+                                      for image in images])
+
+    def explain_prepared(self, prepared: Sequence[Outcome[Prepared]]
+                         ) -> List[Outcome[List[Explanation]]]:
+        """As :meth:`explain`, for images that were prepared elsewhere."""
+        outcomes: List[Outcome[List[Explanation]]] = [
+            Outcome(error=image.error) for image in prepared]
+        good = [index for index, image in enumerate(prepared) if image.ok]
+        batches = [[index] for index in good] if self._one_by_one else [good]
+        for batch in batches:
+            parts = in_parts(lambda part: self._explain(
+                [prepared[index].unwrap() for index in part]), batch)
+            results = [explanations for part in parts for explanations in part]
+            for index, explanations in zip(batch, results):
+                outcomes[index] = explanations
+        return outcomes
+
+    def find(self, blobs: Mapping[str, np.ndarray]) -> List[List[Found]]:
+        """The boxes in each row of a batch of input blobs."""
+        return self.detector.find(self.forward(blobs), self.question.min_score)
+
+    def forward(self, blobs: Mapping[str, np.ndarray], layers: Sequence[str] = ()
+                ) -> Dict[str, np.ndarray]:
+        """What the detector needs of a batch of input blobs, and what some layers hold."""
+        keep = dict.fromkeys([*self.detector.heads, *self.detector.kept, *layers])
+        values = dict(blobs)
+        values.update(self.engine.forward(blobs, [blob for blob in keep if blob not in blobs]))
+        return values
+
+    @property
+    def _one_by_one(self) -> bool:
+        return self.detector.one_by_one or (
+            self.model.depends_on_batch and not self.explaining.batch_statistics)
+
+    def _explain(self, prepared: List[Prepared]) -> List[Outcome[List[Explanation]]]:
+        inputs = {name: np.concatenate([image.blobs[name] for image in prepared])
+                  for name in prepared[0].blobs}
+        values = self.forward(inputs, self._layers)
+        for head in self.detector.heads:
+            if not np.isfinite(values[head]).all():
+                raise QuestionError(f"blob {head} holds NaN or infinity; check the weights, the "
+                                    "mean and the scale", head)
+        found = self.detector.find(values, self.question.min_score)
+        maps: Dict[Tuple[int, int, str, str], np.ndarray] = {}
+        self._add_gradient_maps(maps, found, values)
+        self._add_masked_maps(maps, found, inputs)
+        return [Outcome.of(self._explanations, row, found[row], prepared[row], values, maps)
+                for row in range(len(prepared))]
+
+    def _add_gradient_maps(self, maps: Dict[Tuple[int, int, str, str], np.ndarray],
+                           found: List[List[Found]], values: Mapping[str, np.ndarray]) -> None:
+        """The maps of methods that need one backward pass, several boxes in each."""
+        methods = [name for name in self.explaining.methods
+                   if "similarities" not in _METHODS[name].needs]
+        for group in in_rounds(self._jobs(found, values)) if methods else ():
+            targets = list(dict.fromkeys(layer for job in group for layer in job.layers))
+            head = group[0].head
+            diff = np.zeros(values[head].shape, np.float32)
+            for job in group:
+                for term in job.terms:
+                    diff.reshape(len(diff), -1)[term.row, term.offset] += term.weight
+            gradients = self.engine.backward(head, diff, targets)
+            for job in group:
+                for layer in job.layers:
+                    arguments = self._evidence(job, layer, values, gradients[layer])
+                    for name in methods:
+                        method = _METHODS[name]
+                        cams = method.function(**{need: arguments[need] for need in method.needs})
+                        height, width = values[layer].shape[2:]
+                        maps[job.row, job.rank, name, layer] = checked_maps(
+                            name, cams, (1, height, width))
+
+    def _evidence(self, job: Job, layer: str, values: Mapping[str, np.ndarray],
+                  gradients: np.ndarray) -> Dict[str, np.ndarray]:
+        """What a method may need, for one box at one layer."""
+        of_image = slice(job.row, job.row + 1)
+        own = gradients[of_image]
+        if job.window is not None:
+            top, left, bottom, right = job.window
+            own = np.zeros_like(own)
+            own[:, :, top:bottom, left:right] = gradients[of_image, :, top:bottom, left:right]
+        if self.explaining.gradient == "positive":
+            own = np.maximum(own, 0)
+        return {"activations": values[layer][of_image], "gradients": own,
+                "inputs": values[self.model.input_of(layer)][of_image]}
+
+    def _jobs(self, found: List[List[Found]], values: Mapping[str, np.ndarray]) -> List[Job]:
+        """A job for each box whose heatmap needs a gradient."""
+        jobs = []
+        for row, boxes in enumerate(found):
+            for rank, box in enumerate(boxes):
+                terms = box.terms[self.question.aspect]
+                head = terms[0].head
+                layers = self._sources[head]
+                window: Optional[Window] = None
+                if len(layers) == 1 and not self.detector.one_by_one:
+                    window = window_of(self.model.graph, head, layers[0], terms,
+                                       values[head].shape[1:], values[layers[0]].shape[2:])
+                jobs.append(Job(row, rank, head, terms, tuple(layers), window))
+        return jobs
+
+    def _add_masked_maps(self, maps: Dict[Tuple[int, int, str, str], np.ndarray],
+                         found: List[List[Found]], inputs: Mapping[str, np.ndarray]) -> None:
+        """The maps of D-RISE, which runs the net on masked images."""
+        names = [name for name in self.explaining.methods
+                 if "similarities" in _METHODS[name].needs]
+        for name in names:
+            method, source = _METHODS[name], self.model.input
+            for row, boxes in enumerate(found):
+                if not boxes:
+                    continue
+                of_image = {blob: value[row:row + 1] for blob, value in inputs.items()}
+                similarity = Similarity(self, of_image, boxes)
+                cams = method.function(
+                    inputs=np.repeat(of_image[source], len(boxes), axis=0),
+                    similarities=similarity.values,
+                    samples=self.explaining.samples or method.samples)
+                height, width = inputs[source].shape[2:]
+                for rank, cam in enumerate(checked_maps(name, cams, (len(boxes), height, width))):
+                    maps[row, rank, name, source] = cam[np.newaxis]
+
+    def _explanations(self, row: int, found: List[Found], prepared: Prepared,
+                      values: Mapping[str, np.ndarray],
+                      maps: Mapping[Tuple[int, int, str, str], np.ndarray]) -> List[Explanation]:
+        explanations = []
+        for rank, box in enumerate(found):
+            for (_, _, name, layer), cams in sorted(
+                    ((key, cams) for key, cams in maps.items() if key[:2] == (row, rank)),
+                    key=lambda entry: self._order(entry[0])):
+                explanations.append(self._explanation(
+                    (rank, box), (name, layer), cams[0], prepared, values))
+        return explanations
+
+    def _order(self, key: Tuple[int, int, str, str]) -> Tuple[int, str]:
+        return self.explaining.methods.index(key[2]), key[3]
+
+    def _explanation(self, ranked: Tuple[int, Found], drawn: Tuple[str, str], cam: np.ndarray,
+                     prepared: Prepared, values: Mapping[str, np.ndarray]) -> Explanation:
+        (rank, found), (method, layer) = ranked, drawn
+        class_name = self.model.class_name(found.class_index)
+        text = f"{found.class_index} {class_name}" if class_name else str(found.class_index)
+        text += f" at box {rank + 1}"
+        if self.question.aspect != "confidence":
+            text = f"{text}, {self.question.aspect} edge"
+        if not np.isfinite(cam).all():
+            raise QuestionError(f"the map of {text} at {layer} by {method} holds NaN or infinity",
+                                method)
+        source = self.model.input_of(layer)
+        geometry = prepared.geometries[source][0]
+        terms = found.terms[self.question.aspect]
+        score = float(sum(term.weight * values[term.head].reshape(len(values[term.head]), -1)[
+            term.row, term.offset] for term in terms))
+        rectangle = on_image(found.box, geometry)
+        if self.question.aspect != "confidence":
+            x, y, width, height = rectangle
+            score = {"left": x, "top": y, "right": x + width,
+                     "bottom": y + height}[self.question.aspect]
+        return Explanation(
+            question=text, class_index=found.class_index, class_name=class_name, score=score,
+            probability=found.score, method=method, layer=layer, cam=np.array(cam, np.float32),
+            geometry=geometry,
+            placement=None if _METHODS[method].at_input else self._placements.get(layer),
+            input=source, box=rectangle)
+
+
+def on_image(box: np.ndarray, geometry: Geometry) -> Tuple[float, float, float, float]:
+    """x, y, width and height of a box in pixels of the image, cut off at its edges.
+
+    Parameters
+    ----------
+    box : numpy.ndarray
+        Left, top, right and bottom as fractions of the net's input.
+    geometry : Geometry
+        Which part of the image the input shows.
+    """
+    x0, y0, x1, y1 = geometry.rectangle
+    height, width = geometry.image_size
+    left, right = sorted(np.clip(x0 + box[[0, 2]] * (x1 - x0), 0, width).tolist())
+    top, bottom = np.clip(y0 + box[[1, 3]] * (y1 - y0), 0, height).tolist()
+    return left, top, right - left, bottom - top
+
+
+def sources_of(model: LoadedModel, heads: Sequence[str], explaining: Explaining
+               ) -> Dict[str, Tuple[str, ...]]:
+    """Head -> the layers at which its boxes are explained.
+
+    Those that are named, where the head depends on them; otherwise the last layer with spatial
+    extent before the head.
+
+    Raises
+    ------
+    QuestionError
+        A layer is unknown, or has no spatial extent.
+    """
+    sources: Dict[str, Tuple[str, ...]] = {}
+    named = model.with_layers(explaining.layers).layers if explaining.layers else ()
+    for head in heads:
+        reached = model.graph.ancestors([head])
+        usable = tuple(layer for layer in named
+                       if reached.intersection(model.graph.final_readers(layer)))
+        sources[head] = usable or (model.graph.targets(head, model.shapes)[0].blob,)
+        if named and not usable:
+            _logger.warning(f"{head} does not depend on {', '.join(named)}; boxes that are read "
+                            f"from it are explained at {sources[head][0]}")
+    return sources
+
+
+def check_methods(explaining: Explaining) -> None:
+    """Raise a QuestionError for a method that does not explain boxes, or for fused maps."""
+    for name in explaining.methods:
+        if not set(_METHODS[name].needs) <= _NEEDS:
+            usable = ", ".join(other for other, method in _METHODS.items()
+                               if set(method.needs) <= _NEEDS)
+            raise QuestionError(f"method {name} does not explain boxes; use one of {usable}", name)
+    if explaining.fuse is not None:
+        raise QuestionError("--fuse: the maps of boxes are not fused; name one layer", "--fuse")

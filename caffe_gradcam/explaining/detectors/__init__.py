@@ -1,0 +1,38 @@
+"""Finding boxes in what a net's heads give, with any engine.
+
+Each kind of detector is a :class:`Detector`; :func:`detector_of` chooses it by the net's layers.
+"""
+
+from typing import Mapping
+
+from caffe_gradcam.explaining.detectors.found import ASPECTS, Candidates, Detector, Found, Term
+from caffe_gradcam.explaining.detectors.single_shot import SingleShot
+from caffe_gradcam.explaining.detectors.wiring import Shape
+from prototxt_tools.errors import QuestionError
+from prototxt_tools.net.graph import Graph
+
+__all__ = ["ASPECTS", "Candidates", "Detector", "Found", "Term", "detector_of"]
+
+
+def detector_of(graph: Graph, shapes: Mapping[str, Shape]) -> Detector:
+    """What finds a net's boxes.
+
+    Parameters
+    ----------
+    graph : prototxt_tools.net.graph.Graph
+    shapes : dict
+        Of all blobs, for one image.
+
+    Raises
+    ------
+    QuestionError
+        The net ends in no layer that lists boxes.
+    ModelError
+        It does, but they cannot be found.
+    """
+    for layer in reversed(graph.net.layers):
+        if layer.type == "DetectionOutput":
+            return SingleShot(graph, shapes, layer)
+    raise QuestionError(
+        "the net lists no boxes: it has none of the layers DetectionOutput, YoloDetectionOutput, "
+        "Yolov3DetectionOutput, ROIPooling, PSROIPooling and ClusterDetections", "--detections")
