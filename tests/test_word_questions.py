@@ -1,15 +1,20 @@
 """Nets that read an image and the words of a question."""
 
+import json
+
+import cv2
 import numpy as np
 import pytest
 from definitions import random_weights
 from model_folders import refusal
 
+from caffe_gradcam.commands.cli import main
 from caffe_gradcam.engines import Running
 from caffe_gradcam.explaining.explainer import Explainer
 from caffe_gradcam.explaining.settings import Explaining
 from caffe_gradcam.model.model import LoadedModel
 from prototxt_tools import weights
+from prototxt_tools.errors import QuestionError
 
 NET = '''
 layer { name: "data" type: "Input" top: "data"
@@ -93,7 +98,7 @@ def test_real_caffe_gives_the_same_relevance(caffe, torch, folder):
     ("what is left of five ?", "input question takes 5 words, and .* has 6"),
     ([1, 2, 7, 0, 0], "7 at position 2 of input question is no word; .* the words 0 to 6"),
     ([1, 2, 0.5, 0, 0], "0.5 at position 2"),
-    ([1, 2, 3], "3 numbers, but input question takes 1 x 5 numbers"),
+    ([1, 2, 3], "input question takes 1 x 5 numbers .*, not 3 numbers"),
 ])
 def test_a_question_that_the_net_cannot_read_fails_alone_in_a_sentence(
         torch, folder, question, message):
@@ -115,3 +120,57 @@ def test_words_for_an_input_that_no_embed_layer_reads_are_refused(folder):
 def test_a_list_of_too_few_words_is_refused(folder):
     (folder / "words.txt").write_text("a\nb\n")
     assert "2 words for a net that knows 7" in refusal(str(folder))
+
+
+def test_the_command_asks_in_words_and_tells_how_much_each_word_mattered(
+        torch, folder, tmp_path, capsys):
+    cv2.imwrite(str(tmp_path / "im.png"), PIXELS)
+    arguments = ["explain", str(folder), str(tmp_path / "im.png"), "-o", str(tmp_path / "out"),
+                 "--engine", "torch", "--json"]
+    assert main(arguments + ["--ask-text", "what is five?"]) == 0
+    asked = json.loads(capsys.readouterr().out)["images"][0]
+    words = asked["explanations"][0]["words"]
+    assert [word["word"] for word in words] == ["what", "is", "five", "?"]
+    assert main(arguments + ["--ask-text", "what is fiv?"]) == 2
+    assert "does not know the word 'fiv'; near: five" in capsys.readouterr().err
+    # Without a question the net's needs are told.
+    assert main(arguments) == 2
+    assert "question" in capsys.readouterr().err
+
+
+def test_figures_of_different_questions_have_different_names(torch, folder, tmp_path):
+    cv2.imwrite(str(tmp_path / "im.png"), PIXELS)
+    for question in ("what is five?", "what is left?"):
+        assert main(["explain", str(folder), str(tmp_path / "im.png"), "-o",
+                     str(tmp_path / "out"), "--engine", "torch", "--class", "1", "-q",
+                     "--ask-text", question]) == 0
+    assert len(list((tmp_path / "out").iterdir())) == 2
+
+
+def test_a_question_in_words_needs_an_input_of_words(folder):
+    (folder / "readme.md").write_text(README.replace("    question: {words: words.txt}\n", ""))
+    with pytest.raises(QuestionError, match="name the words of input question in readme.md"):
+        LoadedModel.load(str(folder), text="what is five?")
+
+
+def test_a_batch_asks_the_same_of_all_images_or_each_row_its_own_question(
+        torch, folder, tmp_path):
+    pytest.importorskip("pyarrow", reason="batches need pyarrow")
+    import pyarrow.parquet as pq
+
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    cv2.imwrite(str(pictures / "im.png"), PIXELS)
+    table = tmp_path / "table.csv"
+    table.write_text(f"data,question\n{pictures / 'im.png'},what is five?\n"
+                     f"{pictures / 'im.png'},\"1 2 5 6 0\"\n")
+    scores = []
+    for source, options in ((pictures, ["--ask-text", "what is five?"]), (table, [])):
+        out = tmp_path / source.name.replace(".", "_")
+        out = tmp_path / ("out_" + out.name)
+        assert main(["batch", str(folder), str(source), "-o", str(out), "--engine", "torch", "-q",
+                     "--class", "1"] + options) in (0, 1)
+        rows = [row for path in sorted(out.rglob("*.parquet"))
+                for row in pq.read_table(str(path)).to_pylist()]
+        scores.append([row["score"] for row in rows if row.get("score") is not None])
+    assert scores[0][0] == pytest.approx(scores[1][0])

@@ -122,8 +122,3 @@ def _words(numbers: np.ndarray, products: np.ndarray, spec: ArrayInput
 
 def _name(number: int, spec: ArrayInput) -> str:
     return str(number) if spec.words is None else spec.words.name(number)
-
-
-def sentence(words: Sequence[WordRelevance]) -> str:
-    """Words with what each added, for people: ``what +0.12, is -0.03``."""
-    return ", ".join(f"{word.text} {word.relevance:+.2g}" for word in words)

@@ -59,6 +59,13 @@ def resize(value: Any, folder: str = "") -> Union[None, int, str, Tuple[int, int
     return (sizes[0], sizes[1]) if len(sizes) == 2 else sizes[0]
 
 
+def text(value: Any, folder: str = "") -> str:
+    """A sentence."""
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError(f"must be a sentence, not {_short(value)}")
+    return value
+
+
 def stride(value: Any, folder: str = "") -> Optional[int]:
     """Every how many frames of a video one is taken: a whole number, or None for ``even``."""
     if isinstance(value, str) and value.lower() == "even":
@@ -150,6 +157,7 @@ READERS: Dict[str, Reader] = {
     "labels": labels,
     "outputs": labels,
     "stride": stride,
+    "text": text,
 }
 OF_INPUT = ("size", "channel_order", "mean", "scale", "resize", "crop", "crops",
             "value_range", "stride")

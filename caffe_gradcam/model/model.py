@@ -132,6 +132,7 @@ class LoadedModel:
         crops: Union[None, str, int] = None,
         value_range: Union[None, str, Sequence[float]] = None,
         stride: Union[None, str, int] = None,
+        text: Optional[str] = None,
         score: Optional[str] = None,
         layers: Union[None, str, Sequence[str]] = None,
         labels: "Union[None, StrPath, Sequence[str]]" = None,
@@ -173,6 +174,8 @@ class LoadedModel:
         stride : int or str, optional
             Of nets that take clips: every how many frames one is taken, or "even" for frames
             spread over the whole clip.
+        text : str, optional
+            What the net reads beside each image, in words: "what is left of the five?".
         score : str, optional
             The score blob, or the layer that writes it.
         layers : str or sequence of str, optional
@@ -195,8 +198,8 @@ class LoadedModel:
         choices.check_keywords("Model.load", unknown, ["weights"] + list(READERS))
         overrides = dict(
             size=size, channel_order=channel_order, mean=mean, scale=scale, resize=resize,
-            crop=crop, crops=crops, value_range=value_range, stride=stride, score=score,
-            layers=layers, labels=labels, outputs=outputs)
+            crop=crop, crops=crops, value_range=value_range, stride=stride, text=text,
+            score=score, layers=layers, labels=labels, outputs=outputs)
         return loading.load(cls, path, weights, overrides)
 
     def __repr__(self) -> str:

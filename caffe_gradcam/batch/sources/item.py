@@ -223,7 +223,8 @@ def from_columns(columns: Mapping[str, Any], row_name: str,
     fields = {
         "true_label": to_label(given.get("true_label", given.get("label")), row_name),
         "questions": tuple(_to_text(given[name], name, row_name)
-                           for name in ("class", "question") if name in given),
+                           for name in ("class", "question")
+                           if name in given and name not in inputs.names),
         "box": _to_box(given.get("box"), row_name),
     }
     if "id" in given:
