@@ -1,7 +1,7 @@
 """Builds Caffe's nets, fills them with weights and runs them forward."""
 
 import tempfile
-from typing import Any, Callable, Mapping
+from typing import Any, Callable, List, Mapping
 
 import numpy as np
 
@@ -14,6 +14,8 @@ from prototxt_tools.text.edits import Edits
 
 from ..subnet import Subnet
 
+# Layers that abort where a gradient with respect to what they read is asked for.
+_WITHOUT_GRADIENT = ("Embed",)
 # Values of a blob that are copied at a time: 32 MB.
 PART = 1 << 23
 
@@ -76,8 +78,28 @@ def with_backward(subnet: Subnet) -> Document:
                 document = rewrite.lean_backward(document, score, targets).document
     except InputError:
         # No weights before a target. This way gradients of weights are computed too.
-        document = rewrite.force_backward(plain).document
+        refusing = any(layer.type in _WITHOUT_GRADIENT for layer in subnet.net.layers)
+        document = _down_to_inputs(plain, subnet) if refusing else (
+            rewrite.force_backward(plain).document)
     return document
+
+
+def _down_to_inputs(document: Document, subnet: Subnet) -> Document:
+    """The net with the backward pass that leads to targets among its inputs, and through no layer
+    that other inputs go into: ``force_backward`` would have all of them run."""
+    inputs = {entry.blob for entry in subnet.net.inputs}
+    below: List[str] = []
+    for score, targets in subnet.reached.items():
+        below += [target for target in targets if target in inputs]
+        tops = [layer.tops[0] for layer in subnet.net.layers if set(layer.bottoms) & set(below)]
+        document = rewrite.lean_backward(
+            document, score, [target for target in targets if target not in inputs] + tops).document
+    edits = Edits(document)
+    for layer in Net.parse(document).layers:
+        if set(layer.bottoms) & set(below):
+            edits.append(layer.field, "".join(
+                f"propagate_down: {str(bottom in below).lower()} " for bottom in layer.bottoms))
+    return edits.apply()
 
 
 def build(caffe: Any, document: Document) -> Any:
