@@ -25,7 +25,7 @@ setup(
     # The registry is a folder for people; an installed package carries it inside.
     package_dir={"caffe_gradcam.zoo.models": "models"},
     package_data={"prototxt_tools": ["py.typed", "commands/gradcam_script.py.txt"],
-                  "caffe_gradcam": ["py.typed", "report/templates/*"],
+                  "caffe_gradcam": ["py.typed", "report/templates/*", "serve/templates/*"],
                   "caffe_gradcam.zoo.models": [
         "*.yaml", "*/readme.md", "digits/*.prototxt", "digits/*.txt", "digits/*.caffemodel",
     ]},
@@ -47,6 +47,7 @@ setup(
         "batch": ["fsspec", "lmdb", "pyarrow"],
         "ray": ["ray[data]"],
         "report": ["jinja2"],
+        "serve": ["starlette", "uvicorn"],
         "figures": ["matplotlib", "pillow"],
         "video": ["av"],
         "completion": ["shtab"],
@@ -74,9 +75,11 @@ setup(
             "scikit-learn",
             "selenium; python_version >= '3.10'",
             "shtab; python_version >= '3.7'",
+            "starlette; python_version >= '3.10'",
             "types-PyYAML; python_version >= '3.10'",
             "types-requests; python_version >= '3.10'",
             "types-tqdm; python_version >= '3.10'",
+            "uvicorn; python_version >= '3.10'",
             "vermin",
         ],
     },

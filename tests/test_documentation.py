@@ -20,6 +20,7 @@ FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.M | re.S)
 COMMANDS = ("caffe-gradcam", "prototxt-tools")
 ELSEWHERE = {
     "prototxt-tools": "tests/test_help.py runs those of docs/prototxt.md, on files of its own",
+    "caffe-gradcam serve": "serves until it is interrupted; tests/serve has servers of its own",
     "caffe-gradcam models fetch": "downloads; tests/test_fetch_*.py have a server of their own",
 }
 

@@ -6,14 +6,25 @@ import sys
 from typing import Any, Iterator, Optional, Sequence
 
 from caffe_gradcam import __version__
-from caffe_gradcam.commands import batch, doctor, evaluate, explain, export, logs, models, render, report
+from caffe_gradcam.commands import (
+    batch,
+    doctor,
+    evaluate,
+    explain,
+    export,
+    logs,
+    models,
+    render,
+    report,
+    serve,
+)
 from caffe_gradcam.model import unpacked
 from caffe_gradcam.model.limits import Limits
 from prototxt_tools.commands import stdout, terminal
 from prototxt_tools.commands.parsing import Parser, add_completion
 from prototxt_tools.errors import InputError
 
-_COMMANDS = (explain, evaluate, models, doctor, batch, render, report, export)
+_COMMANDS = (explain, evaluate, models, doctor, batch, render, report, export, serve)
 
 
 def main(arguments: Optional[Sequence[str]] = None) -> int:

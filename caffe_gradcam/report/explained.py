@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Optional
 
 import numpy as np
 
-from caffe_gradcam.asking.questions import ranking
+from caffe_gradcam.asking.context import ranking
 from caffe_gradcam.report import thumbnails
 from caffe_gradcam.report.entries import ImageEntry
 from prototxt_tools.errors import InputError

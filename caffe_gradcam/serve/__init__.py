@@ -1,0 +1,1 @@
+"""A local page, and a service, that explains pictures with one model."""
