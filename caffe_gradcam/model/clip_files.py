@@ -82,8 +82,16 @@ def read(path: str, clip: Clip) -> List[np.ndarray]:
     return _of_video(path, clip)
 
 
-def pages(data: bytes, path: str) -> List[np.ndarray]:
-    """All pages of a TIFF.
+def frame(path: str, index: int) -> np.ndarray:
+    """One frame of a video or an animated GIF: H x W x 3 uint8, blue first."""
+    data = read_bytes(path, MOST_BYTES, ImageError)
+    for picture in _decoded(data, path, {index}):
+        return np.asarray(picture)
+    raise ImageError(f"{path}: the video ends before frame {index + 1}", path)
+
+
+def pages(data: bytes, path: str, flags: Optional[int] = None) -> List[np.ndarray]:
+    """All pages of a TIFF, in colour; or as OpenCV's ``flags`` tell.
 
     Raises
     ------
@@ -94,7 +102,8 @@ def pages(data: bytes, path: str) -> List[np.ndarray]:
 
     image_sizes.check(data, path)
     try:
-        is_read, frames = cv2.imdecodemulti(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        is_read, frames = cv2.imdecodemulti(
+            np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR if flags is None else flags)
     except (cv2.error, AttributeError):
         is_read, frames = False, ()
     if not is_read or not len(frames):

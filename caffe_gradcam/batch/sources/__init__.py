@@ -4,7 +4,7 @@ import os
 import stat
 from typing import IO, Callable, Dict, Iterator, Optional, Sequence
 
-from caffe_gradcam.batch.sources import archives, files, hdf5, kinds, lmdb, tables
+from caffe_gradcam.batch.sources import archives, files, hdf5, kinds, lmdb, pages, tables
 from caffe_gradcam.batch.sources.item import IMAGE_ALONE, InputColumns, Item
 from caffe_gradcam.batch.storage import is_url
 from prototxt_tools.errors import InputError
@@ -91,7 +91,7 @@ def _file(source: str, root: Optional[str], class_names: Optional[Sequence[str]]
           ) -> Iterator[Item]:
     path, dataset = hdf5.split(source)
     if kinds.has_image_name(path) and (os.path.lexists(path) or not _is_pattern(path)):
-        return iter([Item.of(path)])
+        return pages.items(Item.of(path))
     if not os.path.exists(path):
         if _is_pattern(path):
             return files.matches(path, class_names)
@@ -110,7 +110,7 @@ def _file(source: str, root: Optional[str], class_names: Optional[Sequence[str]]
     if start[257:262] == b"ustar":
         return archives.tar(path)
     if kinds.is_image(start):
-        return iter([Item.of(path)])
+        return pages.items(Item.of(path))
     error = kinds.stranger(path, start)
     if error is not None:
         raise error

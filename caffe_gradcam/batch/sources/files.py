@@ -10,6 +10,7 @@ import stat
 import sys
 from typing import IO, Any, Dict, Iterator, List, Optional, Sequence, Set, Tuple
 
+from caffe_gradcam.batch.sources import pages
 from caffe_gradcam.batch.sources.item import Item, to_label
 from caffe_gradcam.batch.sources.kinds import has_image_name, is_image_file
 from caffe_gradcam.batch.storage import file_system, is_url, local_path, reason
@@ -33,7 +34,8 @@ def folder(path: str, class_names: Optional[Sequence[str]] = None) -> Iterator[I
     for name, file_path in _walk(path, "", (), set()):
         if is_image_file(file_path):
             count += 1
-            yield Item.of(file_path, id=name, true_label=labels.get(name.split("/")[0]))
+            yield from pages.items(
+                Item.of(file_path, id=name, true_label=labels.get(name.split("/")[0])))
         elif len(others) < 2:
             others.append(name)
     if not count:

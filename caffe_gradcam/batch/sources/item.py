@@ -118,8 +118,8 @@ class Item:
     archive : str, optional
         The LMDB, tar or HDF5 file that holds it.
     position : tuple, optional
-        Where in the archive: ``("tar", offset, size)``, ``("lmdb", key in hexadecimal digits)``
-        or ``("hdf5", dataset, index)``.
+        Where in the archive: ``("tar", offset, size)``, ``("lmdb", key in hexadecimal digits)``,
+        ``("hdf5", dataset, index)``, or ``("page", index)``.
     true_label : int, str or None
         The class that is true for the image, by number or by name.
     questions : tuple of str

@@ -8,7 +8,7 @@ from typing import Any, Dict, Mapping, Optional, Sequence, Tuple, Union
 import numpy as np
 
 from caffe_gradcam.batch import storage
-from caffe_gradcam.batch.sources import hdf5, lmdb
+from caffe_gradcam.batch.sources import hdf5, lmdb, pages
 from caffe_gradcam.batch.sources.item import TEXT, Item
 from caffe_gradcam.model import array_files, bands, images
 from caffe_gradcam.model.arrays import Image
@@ -67,6 +67,8 @@ def fetch(item: Item) -> Fetched:
     kind, *position = item.position
     if kind == "lmdb":
         return _from_lmdb(item, item.archive, *position)
+    if kind == "page":
+        return _fetched(pages.read(item.archive, *position))
     if kind == "hdf5":
         return _fetched(hdf5.read(item.archive, *position))
     offset, size = position
