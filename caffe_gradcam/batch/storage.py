@@ -3,6 +3,7 @@
 import os
 import posixpath
 import uuid
+from inspect import signature
 from typing import Any, Callable, List, Optional, Tuple, Union
 
 from prototxt_tools import files
@@ -12,6 +13,10 @@ from prototxt_tools.errors import InputError
 TEMPORARY = ".tmp-"
 # Here a file appears whole or not at all even without a temporary name, and renaming is a copy.
 _OBJECT_STORES = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oss", "oci", "memory"}
+
+# Of these fsspec's own file systems know writes on the condition that there is no such file. Stores
+# that imitate S3 may ignore it.
+_CONDITIONAL = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "memory"}
 
 
 def is_url(path: str) -> bool:
@@ -107,9 +112,12 @@ class LocalFolder:
     ----------
     locks : bool
         Whether the kernel's locks hold here; see ``output.lock``.
+    creates : bool
+        Whether ``create`` is one step, so that of two processes one alone succeeds.
     """
 
     locks = True
+    creates = True
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -160,7 +168,17 @@ class LocalFolder:
         InputError
             It cannot be written: disk full, permission lost, the folder gone.
         """
-        path = self.locate(name)
+        self._write(self.locate(name), data, os.replace)
+
+    def create(self, name: str, data: bytes) -> bool:
+        """As ``write``, unless there is a file of that name; whether it was written."""
+        try:
+            self._write(self.locate(name), data, _link)
+            return True
+        except FileExistsError:
+            return False
+
+    def _write(self, path: str, data: bytes, move: Callable[[str, str], None]) -> None:
         folder, last = os.path.split(path)
         temporary = os.path.join(folder, TEMPORARY + last + "-" + uuid.uuid4().hex[:8])
         try:
@@ -169,11 +187,13 @@ class LocalFolder:
                     file.write(data)
                     file.flush()
                     os.fsync(file.fileno())
-                os.replace(temporary, path)
+                move(temporary, path)
             finally:
                 if os.path.exists(temporary):
                     os.remove(temporary)
             _sync_folder(folder)
+        except FileExistsError:
+            raise
         except OSError as error:
             raise InputError(f"{path}: cannot be written: {reason(error)}", path) from None
 
@@ -183,6 +203,18 @@ class LocalFolder:
             os.remove(self.locate(name))
         except FileNotFoundError:
             pass
+
+
+def _link(source: str, target: str) -> None:
+    """Give a file a second name; raises FileExistsError where it is taken."""
+    try:
+        os.link(source, target)
+    except FileExistsError:
+        raise
+    except OSError:  # A file system without links.
+        if os.path.lexists(target):
+            raise FileExistsError from None
+        os.replace(source, target)
 
 
 def _sync_folder(folder: str) -> None:
@@ -207,6 +239,8 @@ class UrlFolder:
         protocol = self._fs.protocol
         protocols = {protocol} if isinstance(protocol, str) else set(protocol)
         self._is_object_store = bool(protocols & _OBJECT_STORES)
+        write = getattr(self._fs, "_pipe_file", self._fs.pipe_file)
+        self.creates = bool(protocols & _CONDITIONAL) and "mode" in signature(write).parameters
 
     def locate(self, name: str) -> str:
         return posixpath.join(self.path, name)
@@ -219,6 +253,7 @@ class UrlFolder:
             self._guard(name, self._fs.makedirs, self._inner(name), exist_ok=True)
 
     def exists(self, name: str) -> bool:
+        self._fs.invalidate_cache()  # What others have removed would be there still.
         return bool(self._guard(name, self._fs.exists, self._inner(name)))
 
     def names(self, folder: str) -> List[str]:
@@ -252,6 +287,21 @@ class UrlFolder:
             if self._fs.exists(temporary):
                 self._fs.rm(temporary)
             raise
+
+    def create(self, name: str, data: bytes) -> bool:
+        """As ``LocalFolder.create``; in one step where the store has conditional writes."""
+        if not self.creates:
+            if self.exists(name):
+                return False
+            self.write(name, data)
+            return True
+        try:
+            self._fs.pipe_file(self._inner(name), data, mode="create")
+            return True
+        except FileExistsError:
+            return False
+        except Exception as error:  # each file system has errors of its own
+            raise InputError(f"{self.locate(name)}: {reason(error)}", self.locate(name)) from None
 
     def remove(self, name: str) -> None:
         if self._fs.exists(self._inner(name)):

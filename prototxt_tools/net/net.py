@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Dict, FrozenSet, Iterable, List, Optional, Sequence, Tuple, Union
 
 from prototxt_tools.errors import PrototxtError
-from prototxt_tools.net import legacy, schema
+from prototxt_tools.net import crops, legacy, schema
 from prototxt_tools.text.document import Document, Field, Message
 
 Shape = Tuple[int, ...]
@@ -43,6 +43,8 @@ class Layer:
     padding : Layer or None
         V0: the padding layer before this one; the message has its ``pad``, and ``bottoms`` are
         those of the padding layer.
+    offset : (int, int) or None
+        V1: where a CROP of the first fully convolutional nets cuts; the message has it.
     """
 
     def __init__(self, field: Field, form: str) -> None:
@@ -59,6 +61,7 @@ class Layer:
         self.name = "".join(values["name"][:1])
         self.type = legacy.v2_type("".join(values["type"][:1]), form)
         self.padding: Optional[Layer] = None
+        self.offset: Optional[Tuple[int, int]] = None
         self._message: Any = None
         self._unknown: Optional[List[Field]] = None
 
@@ -82,6 +85,8 @@ class Layer:
             self._message, self._unknown = legacy.layer_message(self.field, self.form, self.type)
             if self.padding is not None:
                 legacy.set_pad(self._message, self.padding.field)
+            if self.offset is not None:
+                self._message.crop_param.offset[:] = self.offset
         return self._message
 
     @property
@@ -176,7 +181,9 @@ class Net:
         forms = {layer.form for layer in layers} or {"V2"}
         name = "".join(root.strings("name")[:1])
         form = forms.pop() if len(forms) == 1 else "mixed"
-        return cls(document, name, form, _inputs(root, layers), _fold_padding(layers))
+        layers = _fold_padding(layers)
+        crops.align(layers)
+        return cls(document, name, form, _inputs(root, layers), layers)
 
     @classmethod
     def load(cls, path: str) -> "Net":

@@ -67,6 +67,8 @@ def _upgrade_v1(document: Document, old_forms: List[str]) -> Rewrite:
         if layer.form == "V1":
             _rename(edits, layer.field, renamed)
             notes += _quote_type(edits, layer)
+            if layer.offset is not None:
+                notes.append(_write_offset(edits, layer))
             _join_specs(edits, layer.field.value)
             _move_transform(edits, layer)
     notes += [f"upgraded the {form} layers to V2" for form in old_forms]
@@ -91,6 +93,16 @@ def _quote_type(edits: Edits, layer: Layer) -> List[str]:
     if known or layers.of(layer.type).is_stock:
         return []
     return [f"left the type of {describe_layer(layer)}: no Caffe type of form V1"]
+
+
+def _write_offset(edits: Edits, layer: Layer) -> str:
+    """Write where a CROP cuts; gives the note."""
+    height, width = layer.offset or (0, 0)
+    field = layer.field.value.first("type")
+    if field is not None:
+        lines = braced("crop_param", [f"offset: {height}", f"offset: {width}"])
+        edits.insert_after(field, fitted(field, lines))
+    return f"worked out the offset of {describe_layer(layer)}: {height}, {width}"
 
 
 def _join_specs(edits: Edits, tree: Message) -> None:

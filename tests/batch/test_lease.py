@@ -1,8 +1,10 @@
 """Leases: the locks of an output behind a URL."""
 
+import dataclasses
 import datetime
 import json
 import os
+import pickle
 import subprocess
 import sys
 import threading
@@ -11,9 +13,12 @@ import uuid
 
 import pytest
 from processes import HERE, wait_for
+from tables import explain, pictures, plan_of
 
 from caffe_gradcam.batch import storage
-from caffe_gradcam.batch.output import lease, lock
+from caffe_gradcam.batch.output import lease, lock, parts
+from caffe_gradcam.batch.output.columns import of_rows
+from caffe_gradcam.batch.output.rows import COLUMNS
 from prototxt_tools.errors import InputError
 
 pytest.importorskip("fsspec", reason="fsspec is not installed here")
@@ -77,15 +82,75 @@ def test_where_the_store_tells_no_time_the_note_to_remove_is_named(folder, monke
 
 def test_a_run_that_slept_past_its_lease_notices_before_it_writes(folder, monkeypatch):
     monkeypatch.setattr(lease, "RENEWED_EVERY", 0.05)
-    with lock.parts(folder, range(0, 8)) as check:
-        check()
+    with lock.parts(folder, range(0, 8)) as claim:
+        claim.check()
         name, = folder.names(lease.FOLDER)
         folder.remove(f"{lease.FOLDER}/{name}")  # As one does who finds it too old.
         leave_note(folder, 0, 8)
         time.sleep(0.2)
         with pytest.raises(InputError, match="another one has taken its parts over"):
-            check()
+            pickle.loads(pickle.dumps(claim)).check()
         assert len(folder.names(lease.FOLDER)) == 1
+
+
+def test_a_run_that_stands_still_between_check_and_writing_replaces_no_part(tmp_path, model):
+    url = "memory://" + uuid.uuid4().hex
+    explain(model, pictures(tmp_path / "in", 8), url)
+    written = plan_of(url)
+    name, = [name for name in written.folder.names("parts") if "000000" in name]
+    before = written.folder.read(f"parts/{name}")
+    with lock.parts(written.folder, range(0, 2)) as sleeper:
+        note, = written.folder.names(lease.FOLDER)
+        taken_over = plan_of(url)
+        taken_over.claim = dataclasses.replace(sleeper, note=None)  # As if it were checked before.
+        taken_over.folder.remove(f"checksums/{name}.sha256")
+        with pytest.raises(InputError, match="another process has begun to write part 0"):
+            parts.write(taken_over, 0, columns_of(taken_over, 1))
+        written.folder.remove(f"{lease.FOLDER}/{note}")
+        taken_over.claim = sleeper
+        with pytest.raises(InputError, match="another one has taken its parts over"):
+            parts.write(taken_over, 0, columns_of(taken_over, 1))
+    assert written.folder.read(f"parts/{name}") == before
+    # The same command finishes what is not finished.
+    assert explain(model, tmp_path / "in", url).parts == 1
+
+
+def columns_of(plan, part):
+    return of_rows(parts.read(plan, part), list(COLUMNS))
+
+
+def test_what_is_created_was_not_there(folder, tmp_path):
+    for place in (folder, storage.open_folder(str(tmp_path / "local"))):
+        place.make()
+        assert place.create("a", b"1") is True
+        assert place.create("a", b"2") is False
+        assert (place.read("a"), place.names("")) == (b"1", ["a"])
+
+
+def test_which_stores_write_on_a_condition(tmp_path):
+    assert storage.open_folder("memory://x").creates
+    assert storage.open_folder(str(tmp_path)).creates
+    assert not storage.UrlFolder("file://" + str(tmp_path)).creates
+
+
+def test_on_a_store_without_conditional_writes_a_run_says_so(tmp_path, model, caplog, monkeypatch):
+    monkeypatch.setattr(storage, "_CONDITIONAL", set())
+    explain(model, pictures(tmp_path / "in", 2), "memory://" + uuid.uuid4().hex)
+    assert "no conditional writes are known of this store" in caplog.text
+
+
+def test_notes_of_a_run_elsewhere_go_when_another_holds_the_kernels_lock(tmp_path):
+    folder = storage.open_folder(str(tmp_path))
+    folder.make(lease.FOLDER)
+    with lock.parts(folder, range(0, 4), elsewhere=True) as claim:
+        claim.check()
+        note, = folder.names(lease.FOLDER)
+    assert folder.names(lease.FOLDER) == []
+    folder.write(f"{lease.FOLDER}/{note}", b"{}")  # Its process was killed.
+    claim.check()
+    with lock.parts(folder, range(2, 3)):
+        with pytest.raises(InputError, match="another one has taken its parts over"):
+            claim.check()
 
 
 def test_a_note_that_is_not_renewed_holds_nobody_up(folder):

@@ -256,5 +256,5 @@ def test_items_survive_their_list_in_the_output(tmp_path):
 def test_an_endless_device_is_no_list(scheme):
     if scheme:
         pytest.importorskip("fsspec", reason="fsspec is not installed here")
-    with pytest.raises(InputError, match="/dev/zero: (neither a file nor|a device, not a regular file)"):
+    with pytest.raises(InputError, match="/dev/zero: (neither a file nor|a device, not)"):
         items(scheme + "/dev/zero")

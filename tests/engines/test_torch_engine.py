@@ -185,3 +185,11 @@ def test_what_only_cuda_computes_is_refused_on_a_cpu(precision, path):
     text = AROUND.format('layer { name: "it" type: "ReLU" bottom: "conv" top: "it" }')
     with pytest.raises(EngineError, match="torch on cpu does not compute in " + precision):
         open_net("torch", text, path, ["score"], ["conv"], precision=precision)
+
+
+def test_gradients_after_a_fork_which_torch_1_refuses_are_one_sentence(write_weights):
+    with open_net("torch", BRANCHES, write_weights(BRANCHES), ["score"], ["left"]) as engine:
+        with pytest.raises(EngineError, match="forked from one .*'spawn'"):
+            with engine._translated_errors():
+                raise RuntimeError("Unable to handle autograd's threading in combination with "
+                                   "fork-based multiprocessing. See https://example.org/\nat ...")

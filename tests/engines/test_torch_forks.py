@@ -215,3 +215,15 @@ def test_a_layer_of_ones_own_is_one_function(write_weights):
     close(gradient, 2 * values["conv"])
     with pytest.raises(EngineError, match=r'@layer\("MySquare"\)'):
         open_net("torch", text, path, ["own"], ["conv"])
+
+
+@pytest.mark.parametrize("bias", [0, 0.5])
+def test_grn_divides_by_the_norm_over_channels(bias):
+    x = random(2, 3, 4, 5)
+    top, _, _ = run("GRN", f"grn_param {{ bias: {bias} }}", [x])
+    close(top, x / np.sqrt((x.astype(np.float64) ** 2).sum(1, keepdims=True) + bias))
+
+
+def test_grn_without_its_bias_is_refused():
+    with pytest.raises(EngineError, match="write grn_param { bias: 0 }"):
+        run("GRN", "", [random(1, 3, 2, 2)])

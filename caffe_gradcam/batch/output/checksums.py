@@ -23,6 +23,17 @@ def write(folder: Folder, name: str, data: bytes) -> None:
     folder.write(_name_of(name), _text(name, data))
 
 
+def create(folder: Folder, name: str, data: bytes) -> bool:
+    """Write a new file and then its checksum; meanwhile the file counts as not finished.
+
+    Returns
+    -------
+    bool
+        Whether it was written; False where there is a file of that name.
+    """
+    return folder.create(name, data) and folder.create(_name_of(name), _text(name, data))
+
+
 def read(folder: Folder, name: str, advice: str) -> bytes:
     """A file's bytes.
 
@@ -51,9 +62,10 @@ def names(folder: Folder) -> Set[str]:
     return {name[:-len(_EXTENSION)] for name in folder.names(FOLDER) if name.endswith(_EXTENSION)}
 
 
-def forget(folder: Folder, name: str) -> None:
-    """Let a file count as not finished."""
+def remove(folder: Folder, name: str) -> None:
+    """Remove a file, which counts as not finished from the first step on."""
     folder.remove(_name_of(name))
+    folder.remove(name)
 
 
 def _name_of(name: str) -> str:

@@ -6,9 +6,11 @@ is not renewed blocks other runs for ``STALE`` seconds at most; that of a proces
 no longer than the process lives. Ages are differences of the times at which the store says that it
 wrote two notes, so that the clocks of the machines do not matter.
 
-A run that stood still for longer than ``STALE`` finds its note gone, and writes no more parts. What
-is not guaranteed: a run that stops between that check and its writing, and goes on after another
-has taken over, still writes the part that it had in hand.
+A run that stood still for longer than ``STALE`` finds its note gone, and writes no more parts. It
+may also stand still between that check and its writing. So parts are created, never replaced: a
+store with conditional writes (``Folder.creates``) then refuses the part that another run has
+written meanwhile. Of other stores this is not guaranteed, which a run says when it begins; nor is
+it, on any store, for parts that ``--retry-failed`` replaces.
 """
 
 import json
@@ -21,9 +23,9 @@ import time
 import uuid
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from typing import Callable, Iterator, Optional, Tuple
+from typing import Iterator, Optional, Tuple
 
-from caffe_gradcam.batch.storage import Folder
+from caffe_gradcam.batch.storage import Folder, open_folder
 from prototxt_tools.errors import InputError
 
 FOLDER = "leases"
@@ -56,9 +58,32 @@ class Holder:
     since: Optional[str] = None
 
 
+@dataclass(frozen=True)
+class Claim:
+    """What a run holds, as its processes elsewhere can check it.
+
+    Attributes
+    ----------
+    path : str
+        The output.
+    note : str, optional
+        Without it, the run has a lock of the kernel alone, which lasts as long as its process.
+    """
+
+    path: str
+    note: Optional[str] = None
+
+    def check(self) -> None:
+        """Raise an InputError where another run has taken over since."""
+        if self.note is not None and not open_folder(self.path).exists(self.note):
+            raise InputError(
+                f"{self.path}: this run stood still or was stopped, and another one has taken its "
+                "parts over since; run the same command again to continue with what is left",
+                self.path)
+
+
 @contextmanager
-def hold(folder: Folder, kind: str, numbers: range, patience: float = 0.0
-         ) -> Iterator[Callable[[], None]]:
+def hold(folder: Folder, kind: str, numbers: range, patience: float = 0.0) -> Iterator[Claim]:
     """Hold some numbers of a kind.
 
     Parameters
@@ -74,8 +99,7 @@ def hold(folder: Folder, kind: str, numbers: range, patience: float = 0.0
 
     Yields
     ------
-    callable
-        Raises an InputError where another run has taken the numbers since.
+    Claim
 
     Raises
     ------
@@ -86,19 +110,50 @@ def hold(folder: Folder, kind: str, numbers: range, patience: float = 0.0
     over = threading.Event()
     thread = threading.Thread(target=_renew, args=(folder, note, over), daemon=True)
     thread.start()
-
-    def check() -> None:
-        if not folder.exists(note):
-            raise InputError(
-                f"{folder.path}: this run stood still, and another one has taken its parts over "
-                "since; run the same command again to continue with what is left", folder.path)
-
     try:
-        yield check
+        yield Claim(folder.path, note)
     finally:
         over.set()
         thread.join()
         folder.remove(note)
+
+
+@contextmanager
+def note_beside_lock(folder: Folder, kind: str, numbers: range, is_needed: bool
+                     ) -> Iterator[Claim]:
+    """A note for processes elsewhere, of a run that holds the kernel's lock on the numbers here.
+
+    The notes of earlier runs, which have ended since they hold no lock, go: so what is left of
+    their processes elsewhere writes no more.
+
+    Parameters
+    ----------
+    folder, kind, numbers
+        As for ``hold``.
+    is_needed : bool
+        Whether there will be such processes.
+
+    Yields
+    ------
+    Claim
+    """
+    for name in _claims(folder, kind, numbers):
+        folder.remove(name)
+    if not is_needed:
+        yield Claim(folder.path)
+        return
+    folder.make(FOLDER)
+    note = _note(kind, numbers)
+    _write(folder, note)
+    try:
+        yield Claim(folder.path, note)
+    finally:
+        folder.remove(note)
+
+
+def _note(kind: str, numbers: range) -> str:
+    """The name of a new note."""
+    return f"{FOLDER}/{kind}-{numbers.start}-{numbers.stop}-{uuid.uuid4().hex}.json"
 
 
 def _take(folder: Folder, kind: str, numbers: range, until: float) -> str:
@@ -106,7 +161,7 @@ def _take(folder: Folder, kind: str, numbers: range, until: float) -> str:
     folder.make(FOLDER)
     attempts = 0
     while True:
-        note = f"{FOLDER}/{kind}-{numbers.start}-{numbers.stop}-{uuid.uuid4().hex}.json"
+        note = _note(kind, numbers)
         _write(folder, note)
         try:
             other = _other(folder, note, kind, numbers)
@@ -134,14 +189,8 @@ def _refusal(folder: Folder, name: str, holder: Holder, age: Optional[float]) ->
 def _other(folder: Folder, note: str, kind: str, numbers: range
            ) -> Optional[Tuple[str, Holder, Optional[float]]]:
     """Another note that claims some of the same numbers, its living holder and its age."""
-    for base in folder.names(FOLDER):
-        name = f"{FOLDER}/{base}"
-        match = _NAME.match(base)
-        if not match or name == note or match.group(1) != kind:
-            continue
-        if not (numbers.start < int(match.group(3)) and int(match.group(2)) < numbers.stop):
-            continue
-        holder = _read(folder, name)
+    for name in _claims(folder, kind, numbers):
+        holder = None if name == note else _read(folder, name)
         if holder is None:
             continue
         age = _age(folder, name, note)
@@ -149,6 +198,15 @@ def _other(folder: Folder, note: str, kind: str, numbers: range
             return name, holder, age
         folder.remove(name)
     return None
+
+
+def _claims(folder: Folder, kind: str, numbers: range) -> Iterator[str]:
+    """The names of all notes that claim some of the numbers."""
+    for base in folder.names(FOLDER):
+        match = _NAME.match(base)
+        if match and match.group(1) == kind and (
+                numbers.start < int(match.group(3)) and int(match.group(2)) < numbers.stop):
+            yield f"{FOLDER}/{base}"
 
 
 def _read(folder: Folder, name: str) -> Optional[Holder]:

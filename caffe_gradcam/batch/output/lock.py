@@ -9,9 +9,10 @@ import fcntl
 import os
 import threading
 from contextlib import contextmanager
-from typing import Callable, Dict, Iterator, Set, Tuple
+from typing import Dict, Iterator, Set, Tuple
 
 from caffe_gradcam.batch.output import lease
+from caffe_gradcam.batch.output.lease import Claim
 from caffe_gradcam.batch.storage import Folder, reason
 from prototxt_tools.errors import InputError
 
@@ -26,7 +27,7 @@ _one_at_a_time = threading.Lock()
 
 
 @contextmanager
-def parts(folder: Folder, numbers: range) -> Iterator[Callable[[], None]]:
+def parts(folder: Folder, numbers: range, elsewhere: bool = False) -> Iterator[Claim]:
     """Hold some parts of an output.
 
     Parameters
@@ -34,11 +35,13 @@ def parts(folder: Folder, numbers: range) -> Iterator[Callable[[], None]]:
     folder : LocalFolder or UrlFolder
     numbers : range
         With steps of 1.
+    elsewhere : bool
+        Whether other machines write for this run.
 
     Yields
     ------
-    callable
-        Raises an InputError where the parts are no longer held.
+    Claim
+        Checked before a part is written.
 
     Raises
     ------
@@ -46,41 +49,38 @@ def parts(folder: Folder, numbers: range) -> Iterator[Callable[[], None]]:
         Another run holds some of them, or the file system has no locks.
     """
     if not numbers:
-        yield _still_held
+        yield Claim(folder.path)
         return
     if not folder.locks:
-        with lease.hold(folder, "parts", numbers) as check:
-            yield check
+        with lease.hold(folder, "parts", numbers) as claim:
+            yield claim
         return
     path = os.path.realpath(folder.locate(PARTS))
     with _guard:
         handle = _hold(path, numbers.start, numbers.stop)
     try:
-        yield _still_held
+        with lease.note_beside_lock(folder, "parts", numbers, elsewhere) as claim:
+            yield claim
     finally:
         with _guard:
             _release(path, handle, numbers.start, numbers.stop)
 
 
 @contextmanager
-def manifest(folder: Folder) -> Iterator[None]:
+def manifest(folder: Folder) -> Iterator[Claim]:
     """Wait for, then hold, the right to write the manifest, which belongs to all runs."""
     if not folder.locks:
-        with lease.hold(folder, "manifest", range(1), patience=2 * lease.STALE):
-            yield
+        with lease.hold(folder, "manifest", range(1), patience=2 * lease.STALE) as claim:
+            yield claim
         return
     path = folder.locate(MANIFEST)
     with _one_at_a_time:
         handle = _open(path)
         try:
             _lock(handle, fcntl.LOCK_EX, 0, 0, path)
-            yield
+            yield Claim(folder.path)
         finally:
             os.close(handle)
-
-
-def _still_held() -> None:
-    """The kernel's locks last as long as their process."""
 
 
 def _hold(path: str, first: int, end: int) -> int:

@@ -10,6 +10,7 @@ from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optio
 
 from caffe_gradcam.batch.options import PART_SIZE
 from caffe_gradcam.batch.output import checksums, lists, lock
+from caffe_gradcam.batch.output.lease import Claim
 from caffe_gradcam.batch.sources.item import Item
 from caffe_gradcam.batch.storage import Folder
 from prototxt_tools.errors import InputError, shortened
@@ -58,14 +59,14 @@ class Plan:
     ----------
     folder : LocalFolder or UrlFolder
     manifest : dict
-    check_held : callable
-        Called before a part is written; raises an InputError where another run holds it.
+    claim : Claim
+        Checked before a part is written.
     """
 
     def __init__(self, folder: Folder, manifest: Dict[str, Any]) -> None:
         self.folder = folder
         self.manifest = manifest
-        self.check_held: Callable[[], None] = lambda: None
+        self.claim = Claim(folder.path)
 
     @classmethod
     def open(cls, folder: Folder) -> "Plan":
@@ -215,10 +216,11 @@ class Plan:
 
     def add_run(self, run: Mapping[str, Any], counts: Optional[Mapping[str, int]]) -> None:
         """Record in the manifest what a run did and, if known, what all parts hold."""
-        with lock.manifest(self.folder):
+        with lock.manifest(self.folder) as claim:
             self.manifest = Plan.open(self.folder).manifest
             self.manifest["runs"].append(run)
             self.manifest["counts"] = counts or self.manifest["counts"]
+            claim.check()
             self.save()
 
 

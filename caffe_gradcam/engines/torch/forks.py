@@ -65,6 +65,16 @@ def normalize(message: Message, bottoms: Tensors, weights: Tensors) -> Tensors:
     return [x / norm * weights[0].reshape(1, -1, 1, 1)]
 
 
+@built_in("GRN")
+def global_response(message: Message, bottoms: Tensors, weights: Tensors) -> Tensors:
+    """Divide by the root of the sum of squares over channels, to which a bias is added."""
+    x, = bottoms
+    if not message.grn_param.HasField("bias"):
+        raise EngineError("GRN adds a bias to the squares in some forks and none in others; write "
+                          "grn_param { bias: 0 }, or the fork's own default", message.name)
+    return [x / ((x * x).sum(1, keepdim=True) + message.grn_param.bias).sqrt()]
+
+
 @built_in("BN")
 def batch_normalization(message: Message, bottoms: Tensors, weights: Tensors) -> Tensors:
     """PSPNet: slope, bias, mean, variance. SegNet for inference: slope and bias alone."""
