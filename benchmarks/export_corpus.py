@@ -53,7 +53,7 @@ def source_of(path, folder):
     text = document.text()
     weights_path = os.path.join(folder, "weights.caffemodel")
     weights.save(weights_path, _scaled(Net.parse(text).at("TEST"),
-                                       definitions.random_weights(text)))
+                                       definitions.random_weights(text) or {"none": []}))
     return NetSource(path.name, text, weights_path, None, {})
 
 

@@ -24,6 +24,8 @@ examples:
       a net of which only the two files are known, such as a detector
   caffe-gradcam export models/squeezenet -o squeezenet.onnx --image cat.jpg --image dog.jpg
       proven on these pictures instead of random numbers
+  caffe-gradcam export models/squeezenet -o explain.onnx --explain --heatmap --with-preprocessing
+      pictures go in; scores, the best class and its Grad-CAM come out
 
 exit codes: 0: written and proven; 2: the input is unusable, or the graph differs
 """
@@ -54,6 +56,23 @@ def add(commands: Any) -> None:
                        "that need a fixed size")
     graph.add_argument("--fold", action="store_true",
                        help="let BatchNorm and Scale become part of the convolutions before them")
+    graph.add_argument("--with-preprocessing", action="store_true",
+                       help="read uint8 pictures of any size, height x width x 3, red first, and "
+                       "prepare them in the graph")
+    explaining = parser.add_argument_group("a graph that explains itself")
+    explaining.add_argument("--explain", action="store_true",
+                            help="outputs score, probability, class and cam, the map of what spoke "
+                            "for the best class, or that of the input chosen_class")
+    explaining.add_argument("--method", metavar="NAME",
+                            help="grad-cam (default), cam, hirescam, element-wise, layer-cam, "
+                            "xgrad-cam or grad-cam++")
+    explaining.add_argument("--layer", dest="layers", metavar="NAME", action=shared.Names,
+                            help=shared.LAYER)
+    explaining.add_argument("--top", metavar="K", type=shared.positive,
+                            help="maps of the K best classes (default: 1)")
+    explaining.add_argument("--heatmap", action="store_true",
+                            help="also an output heatmap: the map at the size of the input, from 0 "
+                            "to 1")
     proof = parser.add_argument_group("the proof")
     proof.add_argument("--image", dest="images", metavar="FILE", action="append",
                        help="compare on this picture; repeatable (default: on random numbers)")
@@ -84,9 +103,19 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _options(options: argparse.Namespace) -> "ExportOptions":
+    from caffe_gradcam.export.explaining.graph import ExplainOptions
     from caffe_gradcam.export.exporting import ExportOptions
 
-    return ExportOptions(options.open_size, options.fold, tuple(options.outputs or ()))
+    explain = None
+    if options.explain:
+        explain = ExplainOptions(options.method or "grad-cam", tuple(options.layers or ()),
+                                 options.top or 1, options.heatmap)
+    for name in ("method", "layers", "top", "heatmap"):
+        if getattr(options, name) and not options.explain:
+            option = "--" + name.rstrip("s") if name == "layers" else "--" + name
+            raise QuestionError(f"{option} needs --explain", option)
+    return ExportOptions(options.open_size, options.fold, tuple(options.outputs or ()), explain,
+                         options.with_preprocessing)
 
 
 def _pictures(options: argparse.Namespace, source: "NetSource") -> "List[Picture]":

@@ -11,7 +11,7 @@ from caffe_gradcam.engines.subnet import Subnet
 from caffe_gradcam.export import layers as _layers  # noqa: F401  (registers)
 from caffe_gradcam.export import libraries
 from caffe_gradcam.export.registry import TRANSLATIONS, Step, Unsupported
-from caffe_gradcam.export.writer import FLOAT, OpenSizeError, Shape, Value, Writer
+from caffe_gradcam.export.writer import OpenSizeError, Shape, Value, Writer
 from prototxt_tools import layers, shapes
 from prototxt_tools.errors import PrototxtError
 from prototxt_tools.net.net import Layer, Net
@@ -35,6 +35,8 @@ class Translated:
     values : dict
         Blob -> Value, after its in-place layers.
     inputs : list of Value
+    steps : dict
+        Index of the layer in ``subnet.net.layers`` -> Step.
     fixed : dict
         What of "batch" and "size" is the same in every run though it was to be open -> why.
     """
@@ -43,6 +45,7 @@ class Translated:
     writer: Writer
     values: Dict[str, Value]
     inputs: List[Value]
+    steps: Dict[int, Step]
     fixed: Dict[str, str]
 
     @property
@@ -51,26 +54,20 @@ class Translated:
         return {blob: value.name for blob, value in self.values.items()
                 if value not in self.inputs}
 
-    def model(self, outputs: Sequence[str], metadata: Optional[Dict[str, str]] = None,
-              more: Sequence[Any] = ()) -> Any:
-        """The graph as an ``onnx.ModelProto``.
+    def model(self, outputs: Sequence[str], metadata: Optional[Dict[str, str]] = None) -> Any:
+        """The graph with some blobs as outputs, as an ``onnx.ModelProto``."""
+        return self.model_of([self.values[blob] for blob in outputs], metadata)
 
-        Parameters
-        ----------
-        outputs : sequence of str
-            Blobs.
-        metadata : dict, optional
-        more : sequence of Value
-            Outputs that are no blobs.
-        """
-        values = [self.values[blob] for blob in outputs] + list(more)
+    def model_of(self, outputs: Sequence[Value], metadata: Optional[Dict[str, str]] = None,
+                 more_inputs: Sequence[Any] = (), inputs: Optional[Sequence[Any]] = None) -> Any:
+        """The graph with some values as outputs, and inputs besides the net's, or instead."""
         source = self.inputs[0].name if self.inputs else ""
         same_rows = len({value.shape[:1] for value in self.inputs}) == 1
         return self.writer.model(
             self.subnet.net.name or "net",
-            [described(value, value.name, same_rows) for value in self.inputs],
-            [described(value, source, same_rows) for value in values],
-            metadata or {})
+            [*(inputs or (described(value, value.name, same_rows) for value in self.inputs)),
+             *more_inputs],
+            [described(value, source, same_rows) for value in outputs], metadata or {})
 
 
 def described(value: Value, source: str, same_rows: bool) -> Any:
@@ -83,7 +80,7 @@ def described(value: Value, source: str, same_rows: bool) -> Any:
             sizes.append("batch" if same_rows else f"{source}_rows")
         else:
             sizes.append(None)
-    return libraries.load("onnx.helper").make_tensor_value_info(value.name, FLOAT, sizes)
+    return libraries.load("onnx.helper").make_tensor_value_info(value.name, value.kind, sizes)
 
 
 def outputs_of(prototxt: str) -> List[str]:
@@ -97,7 +94,8 @@ def outputs_of(prototxt: str) -> List[str]:
 def translate(prototxt: str, weights: str, outputs: Sequence[str],
               running: Optional[Running] = None,
               open_sizes: FrozenSet[str] = frozenset({"batch"}),
-              input_shapes: Optional[Mapping[str, Shape]] = None) -> Translated:
+              input_shapes: Optional[Mapping[str, Shape]] = None,
+              reserved: FrozenSet[str] = frozenset()) -> Translated:
     """Write the layers that some blobs depend on.
 
     Parameters
@@ -115,6 +113,8 @@ def translate(prototxt: str, weights: str, outputs: Sequence[str],
         open batch, it is fixed.
     input_shapes : dict, optional
         Input blob -> shape, where it is not to be that of the file.
+    reserved : set of str
+        Names that no blob may have in the graph.
 
     Raises
     ------
@@ -139,7 +139,7 @@ def translate(prototxt: str, weights: str, outputs: Sequence[str],
     wanted = frozenset(open_sizes)
     while True:
         try:
-            return _written(subnet, _Sizes(base, wanted), fixed)
+            return _written(subnet, _Sizes(base, wanted), fixed, reserved)
         except _Fixed as reason:
             if reason.kind == "size":
                 raise Unsupported(f"{reason}; export it for one size", reason.subject) from None
@@ -217,14 +217,15 @@ def _tops_of(layer: Layer, blob_shapes: Shapes) -> List[Shape]:
     return tops
 
 
-def _written(subnet: Subnet, sizes: _Sizes, fixed: Dict[str, str]) -> Translated:
+def _written(subnet: Subnet, sizes: _Sizes, fixed: Dict[str, str],
+             reserved: FrozenSet[str]) -> Translated:
     writer = Writer()
-    for blob in subnet.net.blobs():
+    for blob in [*subnet.net.blobs(), *reserved]:
         writer.reserve(blob)
     values = {blob: Value(blob, shape, sizes.open_axes(blob))
               for blob, shape in sizes.base.items()}
     inputs = list(values.values())
-    taken = set(values)
+    taken, steps = reserved.union(values), {}
     last_writer = {top: index for index, layer in enumerate(subnet.net.layers)
                    for top in layer.tops}
     for index, layer in enumerate(subnet.net.layers):
@@ -244,7 +245,8 @@ def _written(subnet: Subnet, sizes: _Sizes, fixed: Dict[str, str]) -> Translated
             raise _Fixed(sizes.kind_of(layer, error.axis), layer.name,
                          f"it computes with the size of axis {error.axis}") from None
         values.update(zip(layer.tops, tops))
-    return Translated(subnet, writer, values, inputs, fixed)
+        steps[index] = step
+    return Translated(subnet, writer, values, inputs, steps, fixed)
 
 
 def _write(step: Step) -> None:

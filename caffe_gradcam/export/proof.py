@@ -7,11 +7,10 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 import numpy as np
 
-from caffe_gradcam.engines.opening import open_engine
-from caffe_gradcam.engines.running import NetToRun, Running
 from caffe_gradcam.export import libraries
 from caffe_gradcam.export.net import Translated
 from caffe_gradcam.export.writer import FLOAT
+from prototxt_tools import layers
 from prototxt_tools.errors import InputError
 
 Arrays = Dict[str, np.ndarray]
@@ -90,8 +89,8 @@ def run_graph(model: bytes, inputs: Mapping[str, np.ndarray],
     try:
         session = runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         names = [entry.name for entry in session.get_outputs()] if outputs is None else outputs
-        given = {entry.name: inputs[entry.name] for entry in session.get_inputs()
-                 if entry.name in inputs}
+        entries = session.get_inputs() + session.get_overridable_initializers()
+        given = {entry.name: inputs[entry.name] for entry in entries if entry.name in inputs}
         return dict(zip(names, session.run(list(names), given)))
     except Exception as error:
         if "onnxruntime" not in type(error).__module__:
@@ -112,49 +111,29 @@ def with_all_blobs(model: Any, translated: Translated) -> bytes:
     return bytes(copy.SerializeToString())
 
 
-def blobs_of_engine(prototxt: str, weights: str, outputs: Sequence[str], running: Running,
-                    inputs: Mapping[str, np.ndarray], keep: Sequence[str]) -> "EngineRun":
-    """Run the net itself.
-
-    Parameters
-    ----------
-    prototxt, weights : str
-        The net as its user has it.
-    outputs : sequence of str
-        What the layers that run lead to.
-    running : Running
-    inputs : dict
-    keep : sequence of str
-        The blobs that are returned.
-    """
-    net = NetToRun(prototxt, weights, tuple(outputs), ())
-    with open_engine(net, running) as engine:
-        blobs = engine.forward(inputs, keep)
-        return EngineRun(blobs, dict(engine.description))
-
-
-@dataclass(frozen=True, eq=False)
-class EngineRun:
-    """What an engine gave.
-
-    Attributes
-    ----------
-    blobs : dict
-        Blob -> array.
-    description : dict
-        See ``Engine``.
-    """
-
-    blobs: Arrays
-    description: Dict[str, str]
-
-
 def compare_blobs(translated: Translated, model: Any, inputs: Mapping[str, np.ndarray],
                   expected: Mapping[str, np.ndarray]) -> List[Comparison]:
     """Compare each blob of a graph, in the order in which they are written."""
     names = {blob: name for blob, name in translated.blobs.items() if blob in expected}
     actual = run_graph(with_all_blobs(model, translated), inputs, list(names.values()))
-    return [compare(blob, actual[name], expected[blob]) for blob, name in names.items()]
+    allowed = tolerances(translated, expected)
+    return [compare(blob, actual[name], expected[blob], allowed.get(blob, BLOB_TOLERANCE))
+            for blob, name in names.items()]
+
+
+def tolerances(translated: Translated, expected: Mapping[str, np.ndarray]) -> Dict[str, float]:
+    """Blob -> its tolerance, for probabilities.
+
+    Softmax and Sigmoid turn the absolute error of a score into a relative one, so that what was
+    rounded in scores of 30 shows 30 times as large.
+    """
+    allowed = {}
+    for step in translated.steps.values():
+        bottom = step.message.bottom[0] if step.message.bottom else ""
+        if layers.of(step.message.type).role == "link" and bottom in expected:
+            largest = float(np.abs(expected[bottom]).max()) if expected[bottom].size else 0.0
+            allowed[step.message.top[0]] = BLOB_TOLERANCE * max(1.0, largest)
+    return allowed
 
 
 def written_to_folder(model: bytes) -> "tempfile.TemporaryDirectory[str]":

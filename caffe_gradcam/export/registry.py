@@ -54,15 +54,21 @@ class Step:
         return outputs
 
     def name_of(self, operand: Operand) -> str:
-        """The name of a value, which becomes a constant if it has none."""
+        """The name of a value; numbers become constants of float32, or int64 if they are whole."""
         if isinstance(operand, str):
             return operand
         if isinstance(operand, Value):
             return operand.name
+        if isinstance(operand, np.ndarray) and operand.dtype == np.float64:
+            operand = operand.astype(np.float32)
         for index, array in enumerate(self.weights):
             if isinstance(operand, np.ndarray) and np.may_share_memory(operand, array):
                 return self.writer.constant(operand, f"{self.name}.{index}")
         return self.writer.constant(operand, f"{self.name}/constant")
+
+    def constant(self, array: np.ndarray) -> str:
+        """A constant of the array's own type."""
+        return self.writer.constant(array, f"{self.name}/constant")
 
     def reshape(self, value: Union[str, Value], top: Value) -> str:
         """A value in the shape of a top that holds as many numbers.

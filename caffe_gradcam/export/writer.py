@@ -1,5 +1,6 @@
 """An ONNX graph while it is being written."""
 
+import hashlib
 from dataclasses import dataclass
 from typing import Any, Dict, FrozenSet, List, Sequence, Tuple
 
@@ -12,8 +13,8 @@ from prototxt_tools.errors import ModelError
 OPSET = 17
 # The version of the file format that came with this opset; older readers know it too.
 IR_VERSION = 8
-# The numbers of float32 and int64 among ONNX's types of tensors.
-FLOAT, INT64 = 1, 7
+# The numbers of some types among ONNX's types of tensors.
+FLOAT, UINT8, INT64, DOUBLE = 1, 2, 7, 11
 
 Shape = Tuple[int, ...]
 
@@ -29,11 +30,14 @@ class Value:
         With the sizes that the net was exported for.
     open_axes : frozenset of int
         The axes whose sizes may differ from run to run.
+    kind : int
+        ``FLOAT`` or ``INT64``.
     """
 
     name: str
     shape: Shape
     open_axes: FrozenSet[int] = frozenset()
+    kind: int = FLOAT
 
     def size(self, axis: int) -> int:
         """The size of an axis that is the same in every run.
@@ -76,7 +80,7 @@ class Writer:
         self.constants: Dict[str, np.ndarray] = {}
         self._counts: Dict[str, int] = {}
         self._node_counts: Dict[str, int] = {}
-        self._by_memory: Dict[Any, str] = {}
+        self._known: Dict[Any, str] = {}
 
     def unique(self, name: str) -> str:
         """The name of a new value: this one, with a number behind it where it is taken."""
@@ -87,22 +91,19 @@ class Writer:
         self._counts.setdefault(name, 1)
 
     def constant(self, array: Any, name: str) -> str:
-        """A constant; arrays that lie at the same place in memory become one.
+        """A constant; arrays that hold the same become one.
 
         Numbers of Python become float32, or int64 where they are whole.
         """
         if not isinstance(array, np.ndarray):
             array = np.asarray(array)
             array = array.astype(np.int64 if array.dtype.kind in "iu" else np.float32)
-        if array.dtype == np.float64:
-            array = array.astype(np.float32)
-        memory = (array.__array_interface__["data"][0], array.shape, array.strides, array.dtype.str)
-        if array.size and memory in self._by_memory:
-            return self._by_memory[memory]
-        name = self.unique(name)
-        self.constants[name] = array
-        self._by_memory[memory] = name
-        return name
+        kind = array.shape, array.dtype.str
+        content = (hashlib.sha256(np.ascontiguousarray(array)).digest(), *kind)
+        if content not in self._known:
+            self._known[content] = self.unique(name)
+            self.constants[self._known[content]] = array
+        return self._known[content]
 
     def node(self, operator: str, inputs: Sequence[str], outputs: Sequence[str], name: str,
              **attributes: Any) -> None:

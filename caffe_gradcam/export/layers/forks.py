@@ -13,17 +13,18 @@ from caffe_gradcam.export.writer import Value
 def axpy(step: Step) -> List[str]:
     """SENet: a x + y, with one factor a for each image and channel."""
     factors, x, y = step.bottoms
-    return [step.op("Add", step.op("Mul", x, _per_channel(step, factors, x)), y)]
+    return [step.op("Add", step.op("Mul", x, per_channel(step, factors, x)), y)]
 
 
 @translation("BroadcastMul")
 def broadcast_multiply(step: Step) -> List[str]:
     """EfficientNet: x a, with one factor a for each image and channel."""
     x, factors = step.bottoms
-    return [step.op("Mul", x, _per_channel(step, factors, x))]
+    return [step.op("Mul", x, per_channel(step, factors, x))]
 
 
-def _per_channel(step: Step, factors: Value, x: Value) -> str:
+def per_channel(step: Step, factors: Value, x: Value) -> str:
+    """Factors for each image and channel over the axes of ``x``."""
     if len(factors.shape) == len(x.shape):
         return factors.name
     return align(step, factors, 0, len(x.shape))

@@ -74,15 +74,18 @@ def _standardized(step: Step, value: str, axes: List[int], eps: float, inside_ro
 @translation("Scale")
 def scale(step: Step) -> List[str]:
     x, param = step.bottoms[0], step.message.scale_param
-    axis = param.axis % len(x.shape)
-    if len(step.bottoms) == 2:
-        factors, count = _aligned_bottom(step, axis), len(step.bottoms[1].shape)
-    else:
-        factors, count = _learned(step, step.weights[0], axis), param.num_axes
-    top = step.op("Mul", x, factors)
+    top = step.op("Mul", x, factors_of(step))
     if param.bias_term:
-        top = step.op("Add", top, _learned(step, step.weights[-1], axis if count else 0))
+        top = step.op("Add", top, _learned(step, step.weights[-1], param.axis % len(x.shape)))
     return [top]
+
+
+def factors_of(step: Step) -> str:
+    """What a Scale layer multiplies by, over the axes of its first bottom."""
+    axis = step.message.scale_param.axis % len(step.bottoms[0].shape)
+    if len(step.bottoms) == 2:
+        return _aligned_bottom(step, axis)
+    return _learned(step, step.weights[0], axis)
 
 
 @translation("Bias")

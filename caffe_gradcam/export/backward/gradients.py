@@ -1,0 +1,113 @@
+"""The gradient of a question with respect to values of a graph, written into the graph."""
+
+from typing import Dict, List, Optional, Set, Tuple
+
+import numpy as np
+
+from caffe_gradcam.engines.closed_forms import Term, terms
+from caffe_gradcam.export import backward as _backward  # noqa: F401  (registers)
+from caffe_gradcam.export.backward.registry import rule_of
+from caffe_gradcam.export.net import Translated
+from caffe_gradcam.export.registry import Step, Unsupported
+from caffe_gradcam.export.writer import OpenSizeError, Value
+
+
+class Gradients:
+    """The gradients of one seed; each is written when it is first asked for.
+
+    Parameters
+    ----------
+    translated : Translated
+    score : str
+        The score blob.
+    seed : str
+        The gradient at the score blob, of its shape.
+    """
+
+    def __init__(self, translated: Translated, score: str, seed: str) -> None:
+        self._translated, self._score, self._seed = translated, score, seed
+
+    def at(self, value: Value) -> str:
+        """The gradient at a value.
+
+        Raises
+        ------
+        Unsupported
+            The score does not depend on the value, or the gradient of a layer between them is
+            not known.
+        """
+        steps = self._between(value)
+        start = self._translated.values[self._score].name
+        gradients: Dict[str, str] = {start: self._seed}
+        for step, reached in reversed(steps):
+            given = [gradients.get(top.name) for top in step.tops]
+            if any(gradient is not None for gradient in given):
+                self._step_back(step, given, reached, gradients)
+        if value.name not in gradients:
+            raise Unsupported(f"no gradient reaches blob {value.name}", value.name)
+        return gradients[value.name]
+
+    def mean_at(self, blob: str) -> str:
+        """The mean over all cells of the gradient at a blob, N x C, in closed form if there is
+        one."""
+        translated = self._translated
+        value, net = translated.values[blob], translated.subnet.net
+        shapes = dict(translated.subnet.shapes)
+        weights = {step.name: step.weights for step in translated.steps.values()}
+        parts = [self._part(term, value)
+                 for term in terms(net.layers, shapes, weights, blob, self._score)]
+        step = self._last_step()
+        summed = parts[0] if len(parts) == 1 else step.op("Sum", *parts)
+        return step.op("Mul", summed, np.float32(1.0 / np.prod(value.sizes(2))))
+
+    def _part(self, term: Term, value: Value) -> str:
+        step = self._last_step()
+        top = value
+        if term.layer >= 0:
+            writer = self._translated.steps[term.layer]
+            top = writer.tops[list(writer.message.top).index(term.top)]
+        gradient = self.at(top)
+        count = top.shape[1] if term.matrix is None else len(term.matrix)
+        cells = int(np.prod(top.sizes(1))) // count
+        if cells > 1:
+            shape = Value("", (top.shape[0], count, cells), top.open_axes & {0})
+            gradient = step.op("ReduceSum", step.reshape(gradient, shape),
+                               np.array([2], np.int64), keepdims=0)
+        elif len(top.shape) > 2:
+            gradient = step.op("Flatten", gradient, axis=1)
+        return gradient if term.matrix is None else step.op("MatMul", gradient, term.matrix)
+
+    def _between(self, value: Value) -> List[Tuple[Step, Set[str]]]:
+        """The steps from a value to the score, each with the bottoms that depend on the value."""
+        reached, steps = {value.name}, []
+        last = self._translated.values[self._score].name
+        for index in sorted(self._translated.steps):
+            step = self._translated.steps[index]
+            bottoms = reached.intersection(bottom.name for bottom in step.bottoms)
+            if bottoms and value.name not in [top.name for top in step.tops]:
+                steps.append((step, bottoms))
+                reached.update(top.name for top in step.tops)
+        if last not in reached:
+            raise Unsupported(f"score {self._score!r} does not depend on blob {value.name!r}",
+                              value.name)
+        return steps
+
+    def _step_back(self, step: Step, given: List[Optional[str]], reached: Set[str],
+                   gradients: Dict[str, str]) -> None:
+        """Add what a step passes down to the gradients at its bottoms."""
+        try:
+            results = rule_of(step)(step, given)
+        except OpenSizeError as error:
+            raise Unsupported(f"the gradient of layer {step.name} needs a fixed size of axis "
+                              f"{error.axis}; export the net for one size", step.name) from None
+        for bottom, result in zip(step.bottoms, results):
+            if result is None or bottom.name not in reached:
+                continue
+            before = gradients.get(bottom.name)
+            gradients[bottom.name] = (result if before is None
+                                      else step.op("Add", before, result))
+
+    def _last_step(self) -> Step:
+        """A step whose name the nodes of sums get."""
+        last = max(self._translated.steps)
+        return self._translated.steps[last]

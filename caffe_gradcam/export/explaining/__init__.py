@@ -1,0 +1,1 @@
+"""Graphs that explain what they compute: scores, classes, and maps of what spoke for them."""
