@@ -174,7 +174,7 @@ def _separated(arguments: Sequence[str], inputs: InputColumns
         elif len(inputs.pictures) == 1 and not (equals and not os.path.exists(argument)):
             given[inputs.pictures[0]] += _paths(argument)
         else:
-            near = choices.hint(name, list(given)) if equals else ""
+            near = choices.hint(name, list(given), 1) if equals else ""
             raise QuestionError(
                 _one_for_each(inputs.pictures + inputs.arrays, inputs) + f", not {argument}"
                 + (f"; there is no input {name!r}, {near}" if equals and value else ""))

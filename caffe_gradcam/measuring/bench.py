@@ -6,7 +6,7 @@ from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
 
 import numpy as np
 
-from caffe_gradcam.asking.questions import Class, Top
+from caffe_gradcam.asking.questions import AtIndex, Class, Question, Top
 from caffe_gradcam.asking.seeds import Linear, Seed, TwoSided
 from caffe_gradcam.engines.subnet import separate, share
 from caffe_gradcam.explaining.explainer import BEST, Explainer
@@ -54,7 +54,7 @@ class _Subject:
 
     path: str
     prepared: Prepared
-    classes: List[int]
+    questions: List[Question]
     maps: List[_Map]
 
 
@@ -129,14 +129,14 @@ class Bench:
     def _subject(self, result: Result, path: str, prepared: Prepared,
                  boxes: ClassBoxes) -> _Subject:
         explanations: List[Explanation] = []
-        classes = list(dict.fromkeys(
-            explanation.class_index for explanation in result.explanations))
-        for class_index in classes:
-            of_class = [explanation for explanation in result.explanations
-                        if explanation.class_index == class_index]
-            explanations += of_class + self._baselines(of_class[0], prepared, path)
-        return _Subject(path, prepared, [index for index in classes if index is not None], [
-            _Map(explanation, _heat_on_blob(explanation, prepared),
+        questions: List[Question] = []
+        for text in dict.fromkeys(explanation.question for explanation in result.explanations):
+            of_question = [explanation for explanation in result.explanations
+                           if explanation.question == text]
+            questions.append(_question_of(of_question[0]))
+            explanations += of_question + self._baselines(of_question[0], prepared, path)
+        return _Subject(path, prepared, questions, [
+            _Map(explanation, heat_on_blob(explanation, prepared),
                  boxes.get(_class_of(explanation)))
             for explanation in explanations])
 
@@ -242,7 +242,7 @@ class Bench:
         noisy = [replace(subject.prepared, blobs=dict(blobs, **{
             name: variants[index:index + 1] for name, variants in copies.items()}))
             for index in range(stability.SAMPLES)]
-        heats = self._heats(noisy, [subject.classes] * len(noisy))
+        heats = self._heats(noisy, [subject.questions] * len(noisy))
         of_map = iter(zip(*heats))
         return [stability.sensitivity(entry.heat, np.stack(next(of_map))).largest
                 if entry.explanation.layer else None for entry in subject.maps]
@@ -251,7 +251,7 @@ class Bench:
         """The heat of each explanation of each image; raises the error of one that fails."""
         results = self.explainer.explain_prepared(
             [Outcome(image) for image in prepared], questions)
-        return [[_heat_on_blob(explanation, image)
+        return [[heat_on_blob(explanation, image)
                  for explanation in result.unwrap().explanations]
                 for image, result in zip(prepared, results)]
 
@@ -277,7 +277,7 @@ class Bench:
         """For each map of each image, its similarity to those of random weights, by stage."""
         def look() -> List[List[np.ndarray]]:
             return self._heats([subject.prepared for subject in subjects],
-                               [subject.classes for subject in subjects])
+                               [subject.questions for subject in subjects])
 
         by_stage = sanity.cascade(self.explainer, self._weights, self.stages, look,
                                   self.settings.seed)
@@ -290,10 +290,20 @@ class Bench:
         return similarities
 
 
+def _question_of(explanation: Explanation) -> Question:
+    """The class that an explanation is about, at its step."""
+    question: Question = Class(_class_of(explanation))
+    for axis, index in explanation.position:
+        question = AtIndex(question, axis, index)
+    return question
+
+
 def check_questions(questions: Iterable[Any]) -> None:
     """Raise a QuestionError for a question that is not about single classes."""
     for question in questions:
-        if not isinstance(question, (Class, Top)):
+        while isinstance(question, AtIndex):
+            question = question.of
+        if not isinstance(question, (int, Class, Top)):
             raise QuestionError("a map is measured by the value of one class: give a class by "
                                 "number or name, or top:K")
 
@@ -328,7 +338,7 @@ def spread_layers(model: LoadedModel, count: int = 3) -> List[str]:
     return blobs
 
 
-def _heat_on_blob(explanation: Explanation, prepared: Prepared) -> np.ndarray:
+def heat_on_blob(explanation: Explanation, prepared: Prepared) -> np.ndarray:
     """The heatmap at the size of the blob that the net reads: h x w float32 in [0, 1]."""
     height, width = prepared.blobs[explanation.input].shape[2:]
     x0, y0, x1, y1 = prepared.geometries[explanation.input][0].rectangle
