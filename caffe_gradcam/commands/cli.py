@@ -8,6 +8,7 @@ from typing import Any, Iterator, Optional, Sequence
 from caffe_gradcam import __version__
 from caffe_gradcam.commands import (
     batch,
+    compare,
     doctor,
     evaluate,
     explain,
@@ -24,7 +25,7 @@ from prototxt_tools.commands import stdout, terminal
 from prototxt_tools.commands.parsing import Parser, add_completion
 from prototxt_tools.errors import InputError
 
-_COMMANDS = (explain, evaluate, models, doctor, batch, render, report, export, serve)
+_COMMANDS = (explain, evaluate, models, doctor, batch, render, report, export, serve, compare)
 
 
 def main(arguments: Optional[Sequence[str]] = None) -> int:

@@ -66,6 +66,10 @@ class ImageEntry:
     boxes : list of (float, float, float, float)
         x, y, width and height in pixels: objects that people marked.
     maps : list of MapEntry
+    before : int or None
+        In a comparison, the class with the highest score before.
+    alike : float or None
+        In a comparison, how similar the maps are: 0 to 1.
     """
 
     number: int
@@ -82,6 +86,8 @@ class ImageEntry:
     missing: Optional[str] = None
     boxes: Sequence[Rectangle] = ()
     maps: Sequence[MapEntry] = ()
+    before: Optional[int] = None
+    alike: Optional[float] = None
 
     @property
     def is_wrong(self) -> bool:
@@ -126,6 +132,8 @@ class Report:
     class_names : dict
         Class -> name, of those that are known.
     sections : list of Section
+    highlights : list of Section
+        Sections that stand above the pictures.
     problems : list of str
         What is missing or damaged, one sentence each.
     """
@@ -136,6 +144,7 @@ class Report:
     class_names: Mapping[int, str] = field(default_factory=dict)
     sections: Sequence[Section] = ()
     problems: Sequence[str] = ()
+    highlights: Sequence[Section] = ()
 
     def class_text(self, index: Optional[int]) -> str:
         """A class in words: its name, or its number."""

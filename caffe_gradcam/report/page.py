@@ -213,6 +213,7 @@ def _choices(report: Report, entries: Sequence[ImageEntry]) -> Dict[str, Any]:
         "ranks": max((len({shown.question for shown in entry.maps}) for entry in entries),
                      default=0),
         "kinds": list(dict.fromkeys(f"{shown.method} at {shown.layer}" for shown in maps)),
+        "is_comparison": any(entry.before is not None for entry in entries),
         "has_boxes": any(shown.outside is not None for shown in maps),
         "colormaps": COLORMAPS}
 
@@ -220,7 +221,8 @@ def _choices(report: Report, entries: Sequence[ImageEntry]) -> Dict[str, Any]:
 def _data(report: Report, entries: Sequence[ImageEntry]) -> Dict[str, Any]:
     """What the page's script reads."""
     distances = unlikeness(entries)
-    names = {index for entry in entries for index in (entry.true_label, entry.predicted)}
+    names = {index for entry in entries for index in (
+        entry.true_label, entry.predicted, entry.before)}
     # A tenth of the maps counts as unlike their class, and only what differs by something.
     odd_from = max(0.2, float(np.quantile(list(distances.values()), 0.9))) if distances else 1.0
     return {
@@ -236,6 +238,7 @@ def _image_data(entry: ImageEntry, unlike: Optional[float]) -> Dict[str, Any]:
         "number": entry.number, "id": entry.id, "path": entry.path, "status": entry.status,
         "sha256": entry.sha256, "error": entry.error, "note": entry.note,
         "true_label": entry.true_label, "predicted": entry.predicted,
+        "before": entry.before, "alike": entry.alike,
         "certainty": entry.certainty, "size": entry.size, "unlike": unlike,
         "picture": None if entry.picture is None else _base64(entry.picture),
         "missing": entry.missing, "boxes": [list(map(float, box)) for box in entry.boxes],

@@ -18,6 +18,7 @@ const SHOW = {
   all: () => true,
   wrong: isWrong,
   right: isRight,
+  changed: (entry) => entry.before !== null && entry.before !== entry.predicted,
   empty: (entry) => entry.maps.some((map) => map.status === "empty"),
   outside: (entry) => outside(entry) > 0.5,
   odd: (entry) => entry.unlike !== null && entry.unlike > data.odd_from,
@@ -34,6 +35,7 @@ const ORDER = {
   mistakes: (a, b) => isWrong(b) - isWrong(a) || ORDER.sure(a, b),
   outside: descending((entry) => (outside(entry) < 0 ? null : outside(entry))),
   odd: descending((entry) => entry.unlike),
+  alike: ascending((entry) => entry.alike),
   name: (a, b) => (a.path < b.path ? -1 : a.path > b.path ? 1 : 0),
 };
 
@@ -50,12 +52,13 @@ async function layersOf(entry, map) {
   return { picture, heat, boxes: entry.boxes, size: entry.size };
 }
 
-// The map that the sheet shows: of the question with this rank, by this method at this layer.
+// The map that the sheet shows: by this method at this layer, of the question with this rank.
 function mapOnSheet(entry) {
-  const questions = [...new Set(entry.maps.map((map) => map.question))];
+  const chosen = entry.maps.filter((map) => kindOf(map) === byId("kind").value);
+  const maps = chosen.length ? chosen : entry.maps;
+  const questions = [...new Set(maps.map((map) => map.question))];
   const question = questions[Math.min(Number(byId("rank").value), questions.length - 1)];
-  const maps = entry.maps.filter((map) => map.question === question);
-  return maps.find((map) => kindOf(map) === byId("kind").value) || maps[0] || null;
+  return maps.find((map) => map.question === question) || null;
 }
 const kindOf = (map) => `${map.method} at ${map.layer}`;
 
@@ -99,6 +102,9 @@ function makeTile(entry) {
       element("span", {}, certainty)));
   if (!entry.picture) {
     frame.append(element("span", { class: "none" }, isBad(entry) ? entry.status : "no picture"));
+  }
+  if (SHOW.changed(entry)) {
+    words.append(element("span", { class: "wrong" }, `before: ${className(entry.before)}`));
   }
   if (truth) words.append(element("span", { class: truth[0] }, truth[1]));
   words.append(element("span", { class: "file", title: entry.path }, fileName(entry.path)));
@@ -189,6 +195,8 @@ function listNumbers(entry, map) {
   const number = (value) => (value === null ? null : String(Number(value.toPrecision(6))));
   const rows = [
     ["Answer", entry.predicted === null ? null : className(entry.predicted)],
+    ["Answer before", entry.before === null ? null : className(entry.before)],
+    ["Similarity of the maps", number(entry.alike)],
     ["True class", entry.true_label === null ? null
       : className(entry.true_label) + (isWrong(entry) ? " (wrong)" : "")],
     ["Status", entry.status],
