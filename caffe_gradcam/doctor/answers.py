@@ -13,6 +13,7 @@ import numpy as np
 from caffe_gradcam.engines.running import Running
 from caffe_gradcam.explaining.explainer import Explainer
 from caffe_gradcam.model import folder as model_folder
+from caffe_gradcam.model.arrays import Image
 from caffe_gradcam.model.model import LoadedModel
 from caffe_gradcam.zoo.entries import Entry
 from prototxt_tools.errors import ModelError
@@ -65,7 +66,7 @@ def measured(folder: str, running: Optional[Running] = None) -> Answers:
     """The answers of a model folder; raises InputError where it cannot be run."""
     model = LoadedModel.load(folder)
     with Explainer.open(model, running=running or Running()) as explainer:
-        result = explainer.explain([image()])[0].unwrap()
+        result = explainer.explain([_given(model)])[0].unwrap()
     explanation = result.explanations[0]
     best = np.argsort(-result.scores, kind="stable")[:_MOST_SCORES]
     rows, columns = (np.array_split(np.arange(size), 2) for size in explanation.cam.shape)
@@ -74,6 +75,21 @@ def measured(folder: str, running: Optional[Running] = None) -> Answers:
                    tuple((int(index), _rounded(result.scores[index])) for index in best),
                    tuple(int(size) for size in explanation.cam.shape),
                    tuple(_rounded(quarter) for quarter in quarters))
+
+
+def _given(model: LoadedModel) -> Image:
+    """The image for every input that takes images; word numbers that count up from 1; and
+    numbers that rise from 0 to 1."""
+    needed = [spec for spec in model.arrays.values() if spec.default is None]
+    if not needed:
+        return image()
+    values: Dict[str, Any] = {blob: image() for blob in model.inputs}
+    for spec in needed:
+        count = int(np.prod(spec.shape))
+        numbers = (np.linspace(0, 1, count) if spec.word_count is None
+                   else 1 + np.arange(count) % (spec.word_count - 1))
+        values[spec.blob] = numbers.reshape(spec.shape).astype(np.float32)
+    return values
 
 
 def _rounded(value: float) -> float:
