@@ -347,7 +347,8 @@ def made_pictures(source: NetSource, options: ExportOptions) -> List[Picture]:
     if source.model is None:
         raise ModelError(f"{source.name}: how it reads pictures is not known, so their "
                          "preparation cannot be part of the graph")
-    random, pictures = np.random.RandomState(0), []
+    random = np.random.RandomState(0)
+    pictures: List[Picture] = []
     for seed, factor in enumerate((1.3, 2.1)):
         image = {}
         for blob, preprocessing in source.model.inputs.items():

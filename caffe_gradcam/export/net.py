@@ -236,7 +236,7 @@ def _written(subnet: Subnet, sizes: _Sizes, fixed: Dict[str, str],
         for top, shape in zip(layer.tops, sizes.add(layer)):
             is_final = last_writer[top] == index and top not in taken
             name = top if is_final else writer.unique(f"{top}@{layer.name}")
-            tops.append(Value(name, shape, sizes.open_axes(top)))
+            tops.append(Value(name, shape, sizes.open_axes(top) | _found(layer)))
         step = Step(layer.name, layer.message, bottoms, tops, _weights(subnet, layer, sizes.base),
                     writer)
         try:
@@ -247,6 +247,11 @@ def _written(subnet: Subnet, sizes: _Sizes, fixed: Dict[str, str],
         values.update(zip(layer.tops, tops))
         steps[index] = step
     return Translated(subnet, writer, values, inputs, steps, fixed)
+
+
+def _found(layer: Layer) -> FrozenSet[int]:
+    """The axes along which a layer gives as many numbers as it finds."""
+    return frozenset({2}) if layer.type == "DetectionOutput" else frozenset()
 
 
 def _write(step: Step) -> None:

@@ -94,7 +94,7 @@ def _kept_proportions(step: Step, shape: str, preprocessing: Preprocessing) -> s
     else:
         short = step.op("Cast", step.op("ReduceMin", sizes, axes=[0], keepdims=1), to=DOUBLE)
         scaled = step.op("Mul", lengths, step.constant(np.array(
-            [float(preprocessing.resize or 1)], np.float64)))
+            [preprocessing.resize], np.float64)))
         exact = step.op("Div", scaled, short)
     rounded = step.op("Cast", step.op("Round", exact), to=INT64)
     return step.op("Max", rounded, np.array([1], np.int64))

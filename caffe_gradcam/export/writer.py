@@ -99,7 +99,8 @@ class Writer:
             array = np.asarray(array)
             array = array.astype(np.int64 if array.dtype.kind in "iu" else np.float32)
         kind = array.shape, array.dtype.str
-        content = (hashlib.sha256(np.ascontiguousarray(array)).digest(), *kind)
+        numbers = memoryview(np.ascontiguousarray(array).reshape(-1)).cast("B")
+        content = (hashlib.sha256(numbers).digest(), *kind)
         if content not in self._known:
             self._known[content] = self.unique(name)
             self.constants[self._known[content]] = array
@@ -143,7 +144,8 @@ class Writer:
         to_tensor = libraries.load("onnx.numpy_helper").from_array
         graph = self._helper.make_graph(
             self.nodes, name, list(inputs), list(outputs),
-            [to_tensor(np.ascontiguousarray(array), key) for key, array in self.constants.items()])
+            [to_tensor(np.asarray(array, order="C"), key)
+             for key, array in self.constants.items()])
         model = self._helper.make_model(
             graph, opset_imports=[self._helper.make_opsetid("", OPSET)],
             producer_name="caffe-gradcam")

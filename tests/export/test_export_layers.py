@@ -38,10 +38,14 @@ def test_a_layer_computes_the_same_in_onnx_runtime(case, tmp_path):
         assert compare(top, actual[top], value.numpy()).passes
 
 
-def test_every_type_of_the_torch_engine_is_exported():
+# Regions and boxes whose number only the values tell, and which no ONNX operator computes exactly.
+NOT_EXPORTED = {"Proposal", "PSROIPooling", "YoloDetectionOutput", "Yolov3DetectionOutput"}
+
+
+def test_every_type_of_the_torch_engine_is_exported_or_known_not_to_be():
     from caffe_gradcam.engines.torch import families  # noqa: F401
     from caffe_gradcam.engines.torch.registry import BUILT_IN
     from caffe_gradcam.export import layers  # noqa: F401
     from caffe_gradcam.export.registry import TRANSLATIONS
 
-    assert BUILT_IN - set(TRANSLATIONS) == set()
+    assert BUILT_IN - set(TRANSLATIONS) == NOT_EXPORTED

@@ -5,6 +5,7 @@ from caffe_gradcam.export.layers import (  # noqa: F401
     arithmetic,
     blobs,
     convolution,
+    detection,
     forks,
     linear,
     normalization,

@@ -47,7 +47,7 @@ def normalize(step: Step) -> List[str]:
     """SSD: divide by the L2 norm over channels, or the whole image, then scale by channel."""
     x, param = step.bottoms[0], step.message.norm_param
     axes = [1, 2, 3] if param.across_spatial else [1]
-    squares = step.op("ReduceSumSquare", x, axes=axes, keepdims=1)
+    squares = step.op("ReduceSum", step.op("Mul", x, x), np.array(axes, np.int64), keepdims=1)
     norm = step.op("Sqrt", step.op("Add", squares, np.float32(param.eps)))
     return [step.op("Mul", step.op("Div", x, norm), step.weights[0].reshape(1, -1, 1, 1))]
 
@@ -61,3 +61,12 @@ def roi_pooling(step: Step) -> List[str]:
     boxes = regions.name if len(regions.shape) == 2 else step.reshape(regions.name, rows)
     return [step.op("MaxRoiPool", x, boxes, pooled_shape=[param.pooled_h, param.pooled_w],
                     spatial_scale=param.spatial_scale)]
+
+
+@translation("GRN")
+def global_response_normalization(step: Step) -> List[str]:
+    """OpenVINO's fork: divide each cell by the L2 norm over its channels."""
+    x, param = step.bottoms[0], step.message.grn_param
+    squares = step.op("ReduceSum", step.op("Mul", x, x), np.array([1], np.int64), keepdims=1)
+    norm = step.op("Sqrt", step.op("Add", squares, np.float32(param.bias)))
+    return [step.op("Div", x, norm)]
