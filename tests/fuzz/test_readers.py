@@ -18,7 +18,7 @@ import definitions
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
-from lmdb_reader import exit_status_of_child, lmdb_file, lmdb_images
+from lmdb_reader import lmdb_file, lmdb_images
 from mutations import damaged
 from weight_files import old_net
 
@@ -317,10 +317,11 @@ def test_archive_of_a_model(scratch, tmp_path_factory, data):
 
 
 def test_lmdb(scratch, tmp_path):
-    @fuzzed
+    # Each takes two processes or more, which end with the file's damage instead of this one.
+    @settings(fuzzed, max_examples=max(5, EXAMPLES // 8))
     @given(damaged(lmdb_file(str(tmp_path / "db"))))
     def check(data):
-        assert exit_status_of_child(read, lmdb_images, scratch("lmdb/data.mdb", data)) == 0
+        read(lmdb_images, scratch("lmdb/data.mdb", data))
 
     check()
 
