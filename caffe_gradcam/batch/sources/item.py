@@ -20,7 +20,7 @@ from typing import (
 )
 
 from caffe_gradcam.model.array_files import is_number, split
-from prototxt_tools.errors import InputError, shortened
+from prototxt_tools.errors import ImageError, InputError, shortened
 
 if TYPE_CHECKING:
     from caffe_gradcam.model.model import LoadedModel
@@ -250,7 +250,8 @@ def _of_inputs(given: Mapping[str, Any], row_name: str, inputs: InputColumns,
     missing = [blob for blob in inputs.pictures + inputs.arrays if values.get(blob) is None]
     if missing:
         noun = "path of an image" if missing[0] in inputs.pictures else "value"
-        raise InputError(f"{row_name}: there is no {noun} for input {missing[0]}", row_name)
+        raise ImageError(f"{row_name}: there is no {noun} for input {missing[0]}", row_name)
+    values = {blob: values[blob] for blob in inputs.names if blob in values}
     if fields["box"] is not None:
         raise InputError(f"{row_name}: a box needs a net with one input", row_name)
     texts = {blob: value for blob, value in values.items() if _is_text(value)}
