@@ -27,7 +27,8 @@ def start(*arguments, **options):
     pause = options.pop("pause", 0)
     return subprocess.Popen(
         program() + ["batch"] + [str(argument) for argument in arguments]
-        + ["--engine", "torch", "--decoders", "1", "--batch", "4", "--part-size", "6"],
+        + ["--engine", "torch", "--decoders", "1", "--batch", "4", "--part-size", "6",
+           "--threads", str(len(os.sched_getaffinity(0)))],
         env=dict(os.environ, FAULTY_PAUSE=str(pause)), stderr=subprocess.PIPE,
         universal_newlines=True, **options)
 
