@@ -24,7 +24,8 @@ MOST_LINES_IN_FILE = 400
 MOST_LINES_IN_BODY = 50
 MOST_PARAMETERS = 6
 # Their keywords are the fields of a recipe.
-WITH_MANY_KEYWORDS = {"Model.load", "LoadedModel.load", "Model.explain", "explain_batch"}
+WITH_MANY_KEYWORDS = {"Model.load", "LoadedModel.load", "Model.explain", "explain_batch",
+                      "Describing.caption", "Model.detect"}
 
 Function = collections.namedtuple("Function", "path name node")
 

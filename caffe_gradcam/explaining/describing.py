@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _HIGHEST = Top(1)
 _CAPTION_KEYWORDS = ("image", "sentence", "beam", "method", "layers", "color", "engine", "device",
                      "gradient", "placement")
-_CLIP_KEYWORDS = ("clip", "classes", "method", "layers", "engine", "device", "gradient")
+_CLIP_KEYWORDS = ("clip", "classes", "method", "layers", "engine", "device")
 
 
 class Describing(LoadedModel):
@@ -95,7 +95,6 @@ class Describing(LoadedModel):
         *,
         engine: str = "auto",
         device: str = "cpu",
-        gradient: str = "post",
         **unknown: "NoReturn"
     ) -> ClipResult:
         """What the net looked at in the frames of a clip.
@@ -105,7 +104,7 @@ class Describing(LoadedModel):
         clip : str, os.PathLike or sequence of numpy.ndarray
             A video, an animated GIF, a TIFF of several pages or a folder of frames; or as many
             frames as the net takes, H x W x 3 uint8 each, blue first.
-        classes, method, layers, engine, device, gradient
+        classes, method, layers, engine, device
             As for :meth:`explain`; the methods may need gradients only.
 
         Returns
@@ -125,8 +124,7 @@ class Describing(LoadedModel):
         choices.check_keywords("Model.explain_clip", unknown, _CLIP_KEYWORDS)
         if not self.clips:
             raise ModelError(f"{self.path}: the net takes single images, not clips", self.path)
-        explaining = Explaining(names(method, "method"), names(layers or (), "layers"),
-                                gradient=gradient)
+        explaining = Explaining(names(method, "method"), names(layers or (), "layers"))
         frames: List[np.ndarray]
         if isinstance(clip, (list, tuple, np.ndarray)):
             frames = list(clip)

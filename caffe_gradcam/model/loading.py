@@ -31,6 +31,8 @@ from caffe_gradcam.model.array_inputs import ArrayInput
 from caffe_gradcam.model.clips import Clip
 from caffe_gradcam.model.defaults import Defaults
 from caffe_gradcam.model.given import GIVEN, Given
+from caffe_gradcam.model.input_kinds import InputKinds
+from caffe_gradcam.model.layouts import ScoreLayout
 from caffe_gradcam.model.words import Vocabulary
 from prototxt_tools import rewrite
 from prototxt_tools import shapes as blob_shapes
@@ -60,11 +62,7 @@ def load(kind: Type[Loaded], path: "StrPath", weights: "Optional[StrPath]",
     overrides : dict
         Field -> value, or None where it is not given.
     """
-    prototxt = folder.find_prototxt(os.fspath(path))
-    model_folder = os.path.dirname(prototxt) or "."
-    front = folder.read_front_matter(model_folder)
-    section = readme.read(front, os.path.join(model_folder, folder.README))
-    given = Given(model_folder, section, overrides)
+    prototxt, front, given = _opened(os.fspath(path), overrides)
     weights_path = _find_weights(given, front, weights)
     defaults = Defaults(given, prototxt)
     document = _deployed(given, defaults, Document.load(prototxt), weights_path)
@@ -72,24 +70,19 @@ def load(kind: Type[Loaded], path: "StrPath", weights: "Optional[StrPath]",
     graph = Graph(Net.parse(document).at("TEST"))
     score, link = blobs.score(graph, given.take("score", lambda: _default_score(given, graph)))
     kinds = input_kinds.find(graph, score)
-    section.check_blobs(kinds.pictures, kinds.arrays)
+    given.section.check_blobs(kinds.pictures, kinds.arrays)
     pictures = {name: _picture_shape(given, name, shape, len(kinds.pictures))
                 for name, shape in kinds.pictures.items()}
-    arrays = {blob: _with_default(given, _with_words(given, spec))
-              for blob, spec in kinds.arrays.items()}
-    arrays = _with_text(given.overrides.get("text"), arrays, prototxt)
+    arrays = {blob: detectors.with_image_size(spec, pictures)
+              for blob, spec in _arrays(given, kinds, prototxt).items()}
     clips = {name: _with_stride(given, name, clip) for name, clip in kinds.clips.items()}
     input_shapes = kinds.blob_shapes(pictures)
     shapes = blob_shapes.infer(graph.net, input_shapes)
     items = layouts.item_axes(graph, input_shapes, {blob: spec.item_axis
                                                     for blob, spec in arrays.items()})
-    layout = layouts.find(graph, score, shapes, link, items)
-    count = layout.count(shapes.get(score))
-    layout, class_names = naming.named(given, defaults.info.labels, layout, count, link)
-    channels = naming.yolo_names(graph, score, layout, count, class_names)
-    if channels is not None:
-        layout = dataclasses.replace(layout, kind=layouts.OUTPUTS)
-        class_names, given.origins["labels"] = channels, "found: the channels of YOLO"
+    layout, class_names = _layout(
+        (given, defaults), graph, (score, link), shapes, layouts.find(
+            graph, score, shapes, link, items))
     chosen = given.take("layers", lambda: blobs.default_layers(graph, score, shapes, pictures))
     end = graph.unknown_between(chosen, score, shapes)
     is_default = given.origins["layers"].startswith("found")
@@ -97,17 +90,9 @@ def load(kind: Type[Loaded], path: "StrPath", weights: "Optional[StrPath]",
         given.warnings.append(
             f"{prototxt}: the shapes of blobs are unknown from layer {end.name} ({end.type}) on; "
             "the layer to draw is chosen when the net first runs, unless --layer names one")
-    restless = blobs.batch_statistics(graph, score)
-    if restless:
-        layers = (f"BatchNorm layer {restless[0]} normalises" if len(restless) == 1 else
-                  f"{len(restless)} BatchNorm layers, {restless[0]} first, normalise")
-        given.warn(
-            f"{prototxt}: {layers} by the statistics of each batch (use_global_stats: false) "
-            "instead of the learned ones; so each image goes through the net alone, unless "
-            "--batch-statistics is given")
+    _warn_of_batch_statistics(given, graph, score, prototxt)
     return kind(
-        name=str(front.get("name") or graph.net.name
-                 or os.path.basename(os.path.abspath(model_folder))),
+        name=str(front.get("name") or graph.net.name or _folder_name(given)),
         path=prototxt,
         weights=weights_path,
         prototxt=document.text(),
@@ -126,8 +111,54 @@ def load(kind: Type[Loaded], path: "StrPath", weights: "Optional[StrPath]",
         class_names=class_names,
         origins=given.origins,
         warnings=tuple(given.warnings),
-        caption_files=section.caption,
+        caption_files=given.section.caption,
     )
+
+
+def _opened(path: str, overrides: Mapping[str, Any]) -> Tuple[str, Mapping[Any, Any], Given]:
+    """The prototxt's path, the folder's front matter, and what is given for the model."""
+    prototxt = folder.find_prototxt(path)
+    model_folder = os.path.dirname(prototxt) or "."
+    front = folder.read_front_matter(model_folder)
+    section = readme.read(front, os.path.join(model_folder, folder.README))
+    return prototxt, front, Given(model_folder, section, overrides)
+
+
+def _folder_name(given: Given) -> str:
+    return os.path.basename(os.path.abspath(given.folder))
+
+
+def _arrays(given: Given, kinds: InputKinds, prototxt: str) -> Dict[str, ArrayInput]:
+    """The array inputs, with their words and their values where these are given."""
+    arrays = {blob: _with_default(given, _with_words(given, spec))
+              for blob, spec in kinds.arrays.items()}
+    return _with_text(given.overrides.get("text"), arrays, prototxt)
+
+
+def _layout(sources: Tuple[Given, Defaults], graph: Graph, score: Tuple[str, str],
+            shapes: Mapping[str, Tuple[int, ...]], layout: ScoreLayout
+            ) -> Tuple[ScoreLayout, Optional[Tuple[str, ...]]]:
+    """The layout of the score and of its link, completed, and the names of its classes."""
+    (given, defaults), (blob, link) = sources, score
+    count = layout.count(shapes.get(blob))
+    layout, class_names = naming.named(given, defaults.info.labels, layout, count, link)
+    channels = naming.yolo_names(graph, blob, layout, count, class_names)
+    if channels is None:
+        return layout, class_names
+    given.origins["labels"] = "found: the channels of YOLO"
+    return dataclasses.replace(layout, kind=layouts.OUTPUTS), channels
+
+
+def _warn_of_batch_statistics(given: Given, graph: Graph, score: str, prototxt: str) -> None:
+    """Warn where images of a batch influence each other."""
+    restless = blobs.batch_statistics(graph, score)
+    if restless:
+        layers = (f"BatchNorm layer {restless[0]} normalises" if len(restless) == 1 else
+                  f"{len(restless)} BatchNorm layers, {restless[0]} first, normalise")
+        given.warn(
+            f"{prototxt}: {layers} by the statistics of each batch (use_global_stats: false) "
+            "instead of the learned ones; so each image goes through the net alone, unless "
+            "--batch-statistics is given")
 
 
 def _deployed(given: Given, defaults: Defaults, document: Document, weights: str) -> Document:
