@@ -25,7 +25,7 @@ setup(
     # The registry is a folder for people; an installed package carries it inside.
     package_dir={"caffe_gradcam.zoo.models": "models"},
     package_data={"prototxt_tools": ["py.typed", "commands/gradcam_script.py.txt"],
-                  "caffe_gradcam": ["py.typed", "report/templates/*", "serve/templates/*"],
+                  "caffe_gradcam": ["py.typed", "report/templates/*", "export/templates/*", "serve/templates/*"],
                   "caffe_gradcam.zoo.models": [
         "*.yaml", "*/readme.md", "digits/*.prototxt", "digits/*.txt", "digits/*.caffemodel",
     ]},
@@ -49,6 +49,7 @@ setup(
         "report": ["jinja2"],
         "serve": ["starlette", "uvicorn"],
         "figures": ["matplotlib", "pillow"],
+        "tiff": ["tifffile"],
         "video": ["av"],
         "completion": ["shtab"],
         "test": [
@@ -76,6 +77,7 @@ setup(
             "selenium; python_version >= '3.10'",
             "shtab; python_version >= '3.7'",
             "starlette; python_version >= '3.10'",
+            "tifffile; python_version >= '3.10'",
             "types-PyYAML; python_version >= '3.10'",
             "types-requests; python_version >= '3.10'",
             "types-tqdm; python_version >= '3.10'",
