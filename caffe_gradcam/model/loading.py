@@ -75,7 +75,6 @@ def load(kind: Type[Loaded], path: "StrPath", weights: "Optional[StrPath]",
                 for name, shape in kinds.pictures.items()}
     arrays = {blob: detectors.with_image_size(spec, pictures)
               for blob, spec in _arrays(given, kinds, prototxt).items()}
-    clips = {name: _with_stride(given, name, clip) for name, clip in kinds.clips.items()}
     input_shapes = kinds.blob_shapes(pictures)
     shapes = blob_shapes.infer(graph.net, input_shapes)
     items = layouts.item_axes(graph, input_shapes, {blob: spec.item_axis
@@ -101,7 +100,7 @@ def load(kind: Type[Loaded], path: "StrPath", weights: "Optional[StrPath]",
         inputs={name: defaults.preprocessing(name, shape) for name, shape in pictures.items()},
         arrays=arrays,
         slices=kinds.slices,
-        clips=clips,
+        clips={name: _with_stride(given, name, clip) for name, clip in kinds.clips.items()},
         score=score,
         link=link,
         layout=layout,
