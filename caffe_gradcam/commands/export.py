@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from caffe_gradcam.export.exporting import Exported, ExportOptions, Picture
     from caffe_gradcam.export.source import NetSource
 
+_EXTENSIONS = {"onnx": ".onnx", "openvino": ".xml", "html": ".html"}
+
 DESCRIPTION = """\
 Write a net as an ONNX graph that ONNX Runtime, OpenCV and OpenVINO read. Before anything is
 written, the graph runs beside the net itself, and every blob has to agree.
@@ -26,6 +28,9 @@ examples:
       proven on these pictures instead of random numbers
   caffe-gradcam export models/squeezenet -o explain.onnx --explain --heatmap --with-preprocessing
       pictures go in; scores, the best class and its Grad-CAM come out
+  caffe-gradcam export models/squeezenet -o squeezenet.html --format html \\
+      --ort-web node_modules/onnxruntime-web
+      a page that does the same in a browser, without a server
 
 exit codes: 0: written and proven; 2: the input is unusable, or the graph differs
 """
@@ -46,11 +51,21 @@ def add(commands: Any) -> None:
     parser.add_argument("model.path", metavar="MODEL",
                         help="a model folder, a prototxt, or the name of a public model")
     parser.add_argument("-o", dest="output", metavar="FILE", required=True,
-                        help="the .onnx file to write; the certificate gets its name")
+                        help="the .onnx, .xml or .html file to write; the certificate gets its "
+                        "name")
     graph = parser.add_argument_group("the graph")
+    graph.add_argument("--format", metavar="NAME", choices=sorted(_EXTENSIONS), default="onnx",
+                       help="onnx (default); openvino: its .xml and .bin; html: a page that "
+                       "explains the pictures that are dropped on it")
+    graph.add_argument("--fp16", action="store_true",
+                       help="openvino: store the weights as fp16")
+    graph.add_argument("--ort-web", metavar="DIR",
+                       help="html: the folder of the npm package onnxruntime-web")
     graph.add_argument("--output", dest="outputs", metavar="BLOB", action=shared.Names,
                        help="end in these blobs; commas or repeatable (default: those that no "
                        "layer reads)")
+    graph.add_argument("--cut", choices=["detections"],
+                       help="end in the blobs that DetectionOutput reads")
     graph.add_argument("--open-size", action="store_true",
                        help="leave the height and width of pictures open, for nets without layers "
                        "that need a fixed size")
@@ -91,31 +106,62 @@ def run(options: argparse.Namespace) -> int:
     from caffe_gradcam.export.source import NetSource
 
     recipes.check_one_device(options)
-    if os.path.splitext(options.output)[1] != ".onnx":
-        raise QuestionError(f"-o {options.output}: the name must end in .onnx", "-o")
+    _check(options)
     recipe = recipes.located(recipes.from_options(options), options)
     source = NetSource.load(recipe.model)
-    exported = export(source, _options(options), recipe.running, _pictures(options, source))
-    certificate = exported.write(options.output)
+    exported = export(source, _options(options, source), recipe.running,
+                      _pictures(options, source))
+    certificate = _write(exported, source, options)
     if not options.quiet:
         _report(exported, options.output, certificate)
     return 0
 
 
-def _options(options: argparse.Namespace) -> "ExportOptions":
+def _check(options: argparse.Namespace) -> None:
+    extension = _EXTENSIONS[options.format]
+    if os.path.splitext(options.output)[1] != extension:
+        raise QuestionError(f"-o {options.output}: the name must end in {extension}", "-o")
+    if (options.format == "html") != bool(options.ort_web):
+        raise QuestionError("--format html and --ort-web DIR belong together; DIR is the folder of "
+                            "the npm package onnxruntime-web", "--ort-web")
+    if options.fp16 and options.format != "openvino":
+        raise QuestionError("--fp16 needs --format openvino", "--fp16")
+    if options.cut and options.outputs:
+        raise QuestionError("--cut and --output both say where the net ends; give one", "--cut")
+
+
+def _write(exported: "Exported", source: "NetSource", options: argparse.Namespace) -> str:
+    """Write the files of the format; the path of the certificate."""
+    path = options.output
+    exported.certificate.check()
+    if options.format == "onnx":
+        return exported.write(path)
+    if options.format == "html":
+        from caffe_gradcam.export.page import page
+
+        return exported.write(path, page(exported, source, options.ort_web))
+    from caffe_gradcam.export.openvino_ir import convert
+
+    converted = convert(exported, options.fp16)
+    converted.write(path)
+    return exported.write_certificate(path)
+
+
+def _options(options: argparse.Namespace, source: "NetSource") -> "ExportOptions":
     from caffe_gradcam.export.explaining.graph import ExplainOptions
     from caffe_gradcam.export.exporting import ExportOptions
 
-    explain = None
-    if options.explain:
+    explain, is_page = None, options.format == "html"
+    if options.explain or is_page:
         explain = ExplainOptions(options.method or "grad-cam", tuple(options.layers or ()),
-                                 options.top or 1, options.heatmap)
+                                 options.top or 1, options.heatmap or is_page)
     for name in ("method", "layers", "top", "heatmap"):
-        if getattr(options, name) and not options.explain:
+        if getattr(options, name) and explain is None:
             option = "--" + name.rstrip("s") if name == "layers" else "--" + name
             raise QuestionError(f"{option} needs --explain", option)
-    return ExportOptions(options.open_size, options.fold, tuple(options.outputs or ()), explain,
-                         options.with_preprocessing)
+    outputs = source.before_detections() if options.cut else options.outputs or ()
+    return ExportOptions(options.open_size, options.fold, tuple(outputs), explain,
+                         options.with_preprocessing or is_page)
 
 
 def _pictures(options: argparse.Namespace, source: "NetSource") -> "List[Picture]":

@@ -4,7 +4,7 @@ import contextlib
 import json
 import os
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Dict, FrozenSet, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
@@ -19,7 +19,13 @@ from caffe_gradcam.export.explaining.graph import (
     explained_blobs,
     reserved_names,
 )
-from caffe_gradcam.export.made import made_inputs
+from caffe_gradcam.export.inputs import (
+    Picture,
+    ProofInputs,
+    made_pictures,
+    proof_inputs,
+    red_first,
+)
 from caffe_gradcam.export.net import Translated, translate
 from caffe_gradcam.export.pictures import add_preparation
 from caffe_gradcam.export.proof import (
@@ -34,18 +40,11 @@ from caffe_gradcam.export.proof import (
 from caffe_gradcam.export.source import PREFIX, NetSource
 from caffe_gradcam.export.writer import Value
 from caffe_gradcam.model.model import LoadedModel
-from caffe_gradcam.model.preprocess import prepare
 from prototxt_tools import rewrite
 from prototxt_tools import weights as weight_files
 from prototxt_tools.errors import ModelError, QuestionError
 from prototxt_tools.files import write_bytes
 from prototxt_tools.text.document import Document
-
-# A picture with what a certificate calls it: {"file": ..., "sha256": ...}.
-Picture = Tuple[Mapping[str, Any], Any]
-
-# How many made inputs there are in a batch that is open.
-_ROWS = 2
 
 
 @dataclass(frozen=True)
@@ -82,13 +81,31 @@ class Exported:
     model : bytes
         Of a .onnx file.
     certificate : Certificate
+    options : ExportOptions
+    layers : tuple of str
+        The blobs that are explained.
+    inputs, outputs : dict
+        What ONNX Runtime was run on, and what it gave; of graphs that read pictures, the first.
     """
 
     model: bytes
     certificate: Certificate
+    options: ExportOptions
+    layers: Tuple[str, ...]
+    inputs: Dict[str, np.ndarray]
+    outputs: Dict[str, np.ndarray]
 
-    def write(self, path: str) -> str:
-        """Write the graph, and the certificate beside it, whose path is returned.
+    @property
+    def method(self) -> str:
+        """The method that it explains by; "" for none."""
+        return self.options.explain.method if self.options.explain is not None else ""
+
+    def tolerance(self, name: str) -> float:
+        """The tolerance of an output."""
+        return next(entry.tolerance for entry in self.certificate.outputs if entry.name == name)
+
+    def write(self, path: str, data: Optional[bytes] = None) -> str:
+        """Write the graph, or a file that holds it, and the certificate; the path of that.
 
         Raises
         ------
@@ -96,28 +113,14 @@ class Exported:
             The graph is not proven; nothing is written.
         """
         self.certificate.check()
+        write_bytes(path, self.model if data is None else data)
+        return self.write_certificate(path)
+
+    def write_certificate(self, path: str) -> str:
+        """Write the certificate beside the file of a graph; its path."""
         beside = os.path.splitext(path)[0] + ".certificate.json"
-        write_bytes(path, self.model)
         write_bytes(beside, self.certificate.to_json())
         return beside
-
-
-@dataclass(frozen=True, eq=False)
-class ProofInputs:
-    """What a graph is run on to prove it.
-
-    Attributes
-    ----------
-    arrays : dict
-        Input blob -> array.
-    descriptions : list of dict
-    pictures : list
-        What the arrays were prepared from, if they were.
-    """
-
-    arrays: Dict[str, np.ndarray]
-    descriptions: List[Mapping[str, Any]] = field(default_factory=list)
-    pictures: List[Any] = field(default_factory=list)
 
 
 def export(source: NetSource, options: ExportOptions, running: Running,
@@ -150,19 +153,24 @@ def export(source: NetSource, options: ExportOptions, running: Running,
     """
     graph = write(source, options, running)
     translated, model = graph.translated, graph.model()
-    inputs = proof_inputs(source, translated, pictures or made_pictures(source, options))
+    inputs = proof_inputs(source, translated, pictures or (
+        made_pictures(source) if options.with_preprocessing else ()))
     run = _run_engine(source, translated, options, running, inputs.arrays)
     blobs = compare_blobs(translated, model, inputs.arrays, run.blobs)
     if options.with_preprocessing and source.model is not None:
         graph.inputs = add_preparation(translated, dict(source.model.inputs))
         model = graph.model()
     data = bytes(model.SerializeToString())
-    actual = _run_written(data, inputs, options)
+    given, rows = _run_written(data, inputs, options)
+    actual = {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
     certificate = Certificate(
         source.name, dict(source.hashes, graph=sha256_of(data)), versions(), run.description,
         inputs.descriptions, blobs, _compared(translated, actual, run, options),
         [f"the {kind} is fixed: {reason}" for kind, reason in translated.fixed.items()])
-    return Exported(data, certificate)
+    model_explained = _explained(source, options)
+    layers = (explained_blobs(model_explained, options.explain)
+              if model_explained is not None and options.explain is not None else [])
+    return Exported(data, certificate, options, tuple(layers), given, rows[0])
 
 
 class Graph:
@@ -207,22 +215,14 @@ def write(source: NetSource, options: ExportOptions, running: Running) -> Graph:
     return Graph(translated, explaining.outputs, explaining.inputs, metadata)
 
 
-def _run_written(data: bytes, inputs: "ProofInputs", options: ExportOptions
-                 ) -> Dict[str, np.ndarray]:
-    """The outputs of the graph as it is written; one that reads pictures takes them in turn."""
+def _run_written(data: bytes, inputs: ProofInputs, options: ExportOptions
+                 ) -> Tuple[Dict[str, np.ndarray], List[Dict[str, np.ndarray]]]:
+    """What the graph is run on first, and its outputs; one that reads pictures takes each in
+    turn."""
     if not options.with_preprocessing:
-        return run_graph(data, inputs.arrays)
-    rows = [run_graph(data, dict(_red_first(picture), **inputs.arrays))
-            for picture in inputs.pictures]
-    return {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
-
-
-def _red_first(picture: Any) -> Dict[str, np.ndarray]:
-    """A picture as an input of the graph; of nets with several inputs, one for each."""
-    if isinstance(picture, Mapping):
-        return {"image_" + blob: np.ascontiguousarray(image[:, :, ::-1])
-                for blob, image in picture.items()}
-    return {"image": np.ascontiguousarray(picture[:, :, ::-1])}
+        return inputs.arrays, [run_graph(data, inputs.arrays)]
+    given = [dict(inputs.arrays, **red_first(picture)) for picture in inputs.pictures]
+    return given[0], [run_graph(data, arrays) for arrays in given]
 
 
 def _explained(source: NetSource, options: ExportOptions) -> Optional[LoadedModel]:
@@ -314,49 +314,3 @@ def written_net(source: NetSource, options: ExportOptions) -> Iterator[Tuple[str
         path = os.path.join(folder, "folded.caffemodel")
         weight_files.save(path, folded.weights)
         yield folded.document.text(), path
-
-
-def proof_inputs(source: NetSource, translated: Translated, pictures: Sequence[Picture]
-                 ) -> ProofInputs:
-    """The arrays that the graph and the engine are run on."""
-    shapes = {value.name: value.shape for value in translated.inputs}
-    is_open = all(0 in value.open_axes for value in translated.inputs)
-    if not pictures:
-        if is_open:
-            shapes = {blob: (_ROWS,) + shape[1:] for blob, shape in shapes.items()}
-        return ProofInputs(made_inputs(translated.subnet.net, shapes),
-                           [{"made": "uniform random numbers", "seed": 0}])
-    if source.model is None:
-        raise ModelError(f"{source.name}: how it reads pictures is not known, so it is proven on "
-                         "made numbers alone; give none")
-    inputs = source.model.inputs
-    prepared = [prepare(image, inputs) for _, image in pictures]
-    arrays = {blob: np.concatenate([image.blobs[blob] for image in prepared]) for blob in inputs}
-    if not is_open:
-        arrays = {blob: np.resize(array, shapes[blob]) for blob, array in arrays.items()}
-    missing = {blob: shape for blob, shape in shapes.items() if blob not in arrays}
-    arrays.update(made_inputs(translated.subnet.net, missing))
-    return ProofInputs(arrays, [description for description, _ in pictures],
-                       [image for _, image in pictures])
-
-
-def made_pictures(source: NetSource, options: ExportOptions) -> List[Picture]:
-    """Random pictures, where a graph reads pictures and none are given."""
-    if not options.with_preprocessing:
-        return []
-    if source.model is None:
-        raise ModelError(f"{source.name}: how it reads pictures is not known, so their "
-                         "preparation cannot be part of the graph")
-    random = np.random.RandomState(0)
-    pictures: List[Picture] = []
-    for seed, factor in enumerate((1.3, 2.1)):
-        image = {}
-        for blob, preprocessing in source.model.inputs.items():
-            height, width = preprocessing.crop or preprocessing.size
-            if preprocessing.resize is not None or preprocessing.crop is not None:
-                height, width = int(height * factor) + 3, int(width * factor) + 20
-            image[blob] = random.randint(0, 256, (height, width, 3)).astype(np.uint8)
-        values = list(image.values())
-        pictures.append(({"made": "random pixels", "seed": seed},
-                         values[0] if len(values) == 1 else image))
-    return pictures

@@ -94,6 +94,20 @@ class NetSource:
                            for blob in self.model.inputs})
         return shapes
 
+    def before_detections(self) -> List[str]:
+        """The blobs that the first DetectionOutput layer reads: locations, confidences, priors.
+
+        Raises
+        ------
+        ModelError
+            The net has no such layer.
+        """
+        net = Net.parse(Document.parse(self.prototxt)).at("TEST")
+        for layer in net.layers:
+            if layer.type == "DetectionOutput":
+                return list(layer.bottoms)
+        raise ModelError(f"{self.name}: the net has no DetectionOutput layer to cut before")
+
     def metadata(self) -> Dict[str, str]:
         """What the graph carries with it: texts, most of them JSON."""
         values: Dict[str, Any] = {"sha256": dict(self.hashes)}
