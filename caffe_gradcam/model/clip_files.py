@@ -7,7 +7,7 @@ from typing import Any, Iterator, List, Optional, Sequence, Set, Tuple
 
 import numpy as np
 
-from caffe_gradcam.model import image_sizes, images
+from caffe_gradcam.model import image_sizes, image_values, images, page_sizes
 from caffe_gradcam.model.clips import Clip
 from prototxt_tools.errors import ImageError, InputError
 from prototxt_tools.files import read_bytes, write_bytes
@@ -77,8 +77,9 @@ def read(path: str, clip: Clip) -> List[np.ndarray]:
         return [images.read(os.path.join(path, files[index]))
                 for index in clip.chosen(len(files), path)]
     if path.lower().endswith((".tif", ".tiff")):
-        frames = pages(read_bytes(path, images.MOST_BYTES, ImageError), path)
-        return [frames[index] for index in clip.chosen(len(frames), path)]
+        count = len(page_sizes.declared(path))
+        return [image_values.to_uint8(page(path, index), path, None)
+                for index in clip.chosen(count, path)]
     return _of_video(path, clip)
 
 
@@ -90,8 +91,8 @@ def frame(path: str, index: int) -> np.ndarray:
     raise ImageError(f"{path}: the video ends before frame {index + 1}", path)
 
 
-def pages(data: bytes, path: str, flags: Optional[int] = None) -> List[np.ndarray]:
-    """All pages of a TIFF, in colour; or as OpenCV's ``flags`` tell.
+def page(path: str, index: int) -> np.ndarray:
+    """One page of a TIFF, H x W x 3 of the file's own type, blue first.
 
     Raises
     ------
@@ -100,15 +101,21 @@ def pages(data: bytes, path: str, flags: Optional[int] = None) -> List[np.ndarra
     """
     import cv2
 
-    image_sizes.check(data, path)
+    sizes = page_sizes.declared(path)
+    limit = image_sizes.pixel_limit(image_sizes.MOST_PIXELS)
+    if any(size is None or size[0] * size[1] > limit for size in sizes):
+        raise ImageError(f"{path}: a page has more than {limit} pixels", path)
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
     try:
-        is_read, frames = cv2.imdecodemulti(
-            np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR if flags is None else flags)
-    except (cv2.error, AttributeError):
-        is_read, frames = False, ()
-    if not is_read or not len(frames):
-        raise ImageError(f"{path}: OpenCV cannot read the pages of this TIFF", path)
-    return list(frames)
+        try:
+            _, frames = cv2.imreadmulti(path, index, 1, flags=flags)
+        except (TypeError, cv2.error):  # OpenCV before 4.5.2 has no such arguments.
+            frames = cv2.imreadmulti(path, flags=flags)[1][index:index + 1]
+    except cv2.error:
+        frames = ()
+    if not len(frames):
+        raise ImageError(f"{path}: OpenCV cannot read page {index + 1} of this TIFF", path)
+    return np.asarray(frames[0])
 
 
 def write(path: str, frames: Sequence[np.ndarray]) -> None:
