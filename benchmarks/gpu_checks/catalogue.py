@@ -82,11 +82,14 @@ def _speed(is_dry: bool) -> List[Check]:
                      {"name": name, "precisions": precisions[:count]}, (name,))
 
     runs: List[Tuple[str, str, int, int]] = [("googlenet", "fp32", 2, 16)] if is_dry else [
-        ("resnet50", "fp32", 64, 4000), ("resnet50", "bf16", 64, 4000)]
+        ("resnet50", "fp32", 64, 8000), ("resnet50", "bf16", 256, 16384)]
     fewer = 1 if is_dry else len(precisions)
     few = ("fp32",) if is_dry else ("fp32", "bf16")
     return [
         net("resnet50", 32),
+        Check("goal", "gpu_checks.goal:goal", 30, True, {
+            "name": "googlenet" if is_dry else "resnet50", "precisions": few},
+            ("googlenet" if is_dry else "resnet50",)),
         Check("pipeline", "gpu_checks.pipeline:pipeline", 50, True, {"runs": runs},
               tuple(run[0] for run in runs)),
         Check("profile", module + ":profile", 25, True, {"precisions": few}, ("resnet50",)),

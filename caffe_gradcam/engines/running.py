@@ -23,7 +23,8 @@ class Running:
         "cpu", "cuda" or "cuda:N".
     precision : str
         "fp32", as Caffe computes. The torch engine also has "bf16" and, on CUDA, "tf32" and
-        "fp16": matrix products and convolutions then use shorter numbers, blobs do not.
+        "fp16": matrix products and convolutions then use shorter numbers. In bf16 and fp16 so do
+        the blobs between most layers; what comes back, and gradients at layers, are float32.
     trust : bool
         Let layers that run Python code or read files do so, instead of refusing the net.
     allow_missing : bool

@@ -312,7 +312,8 @@ def _map(name: str, activations: np.ndarray, gradients: np.ndarray) -> np.ndarra
     # Overflow shows as infinity or NaN in the map.
     with np.errstate(over="ignore", invalid="ignore"):
         maps = method.function(**{need: evidence[need] for need in method.needs})
-    checked = checked_maps(name, maps, (len(activations),) + activations.shape[2:])
+    count, _, height, width = activations.shape
+    checked = checked_maps(name, maps, (count, height, width))
     return checked.astype(np.float32, copy=False)
 
 

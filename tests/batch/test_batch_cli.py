@@ -86,7 +86,7 @@ def test_status_counts_and_verify_finds_nothing(place, capsys):
 def test_log_json_is_an_object_a_line_and_metrics_a_file_for_prometheus(place, capsys):
     assert batch("in", "-o", "out", "--log-json", "--metrics", "metrics.prom") == 0
     events = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
-    assert [one["event"] for one in events] == ["start", "progress"]
+    assert [one["event"] for one in events] == ["start", "info", "progress"]
     assert events[0]["images"] == 4 and events[1]["counts"]["ok"] == 4
     assert set(events[1]["busy"]) == {"decode", "net", "write"}
     text = (place / "metrics.prom").read_text()
@@ -136,7 +136,7 @@ def test_a_run_that_came_to_no_row_does_not_bind_the_next(place, model, capsys):
 
 
 @pytest.mark.parametrize("arguments, message", [
-    (["--decoders", "99999999999"], "--decoders 99999999999: a device has 1 to 256 decoders"),
+    (["--decoders", "99999999999"], "--decoders 99999999999: a run has 1 to 256 decoders"),
     (["--batch", "99999999"], "--batch 99999999: a batch has 1 to 4096 images"),
     (["--timeout", "-1"], "--timeout -1: a batch may take more than 0 and at most 1e+06 seconds"),
     (["--timeout", "nan"], "--timeout nan: a batch may take"),

@@ -5,7 +5,7 @@ import time
 from collections import deque
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from typing import Callable, Deque, Dict, List, Optional, Tuple
+from typing import Callable, Deque, Dict, List, Mapping, Optional, Tuple, TypeVar
 
 import numpy as np
 
@@ -26,6 +26,8 @@ _ATTEMPTS = 2
 _STARTS = 3
 # Seconds for reading the weights and finding the device, which may be slow.
 _OPENING = 600.0
+
+Entry = TypeVar("Entry")
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,10 +56,13 @@ class NetInput:
 
     def part(self, start: int, stop: int) -> "NetInput":
         """The images from one index up to another."""
+        def of_part(entries: Mapping[int, Entry]) -> Dict[int, Entry]:
+            return {index - start: entry for index, entry in entries.items()
+                    if start <= index < stop}
+
         return NetInput(self.slot, self.positions[start:stop],
                         {name: rows[start:stop] for name, rows in self.geometries.items()},
-                        *({index - start: entry for index, entry in entries.items()
-                           if start <= index < stop} for entries in (self.asked, self.others)))
+                        of_part(self.asked), of_part(self.others))
 
 
 Done = Callable[[np.ndarray, "Outcome[BatchExplanation]", Optional[str]], None]

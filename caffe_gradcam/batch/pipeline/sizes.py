@@ -72,8 +72,12 @@ def sentence(pipeline: Pipeline) -> str:
 
 
 def _most_nets(weights_size: int) -> int:
-    room = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
-    return max(1, min(cores(), room // (_COPIES * weights_size + _LIBRARIES)))
+    return max(1, min(cores(), _memory() // 2 // (_COPIES * weights_size + _LIBRARIES)))
+
+
+def _memory() -> int:
+    """Bytes of this machine."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def _counted(count: int, noun: str) -> str:

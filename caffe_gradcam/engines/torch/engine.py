@@ -17,6 +17,7 @@ from typing import (
 import numpy as np
 import torch
 
+from prototxt_tools import rewrite
 from prototxt_tools.errors import EngineError, EngineFailed, OutOfMemory
 from prototxt_tools.net.net import Layer
 
@@ -54,7 +55,8 @@ class TorchEngine(Engine):
 
     def __init__(self, net: NetToRun, running: Running) -> None:
         super().__init__()
-        self._subnet = Subnet(net, running)
+        self._subnet = Subnet(
+            net, running, lambda document: rewrite.native(document).document)
         self._subnet.refuse_unknown_types(set(LAYERS) | {"Input"}, "the torch engine", ADVICE)
         if not running.ignore_unknown_fields:
             self._subnet.refuse_unknown_fields(BUILT_IN.intersection(LAYERS))
@@ -81,6 +83,7 @@ class TorchEngine(Engine):
         self._trunk = self._accelerated()
 
     def settle(self, rows: int) -> None:
+        self._graphs.patience = 0
         if self._trunk is not None:
             self._trunk.rows = rows
 
@@ -105,10 +108,10 @@ class TorchEngine(Engine):
         with self._translated_errors():
             self._choose_products()
             names = list(arrays)
-            inputs = [self._sender.send(arrays[name]) for name in names]
+            sent = [self._sender.send(arrays[name]) for name in names]
             try:
                 made = self._graphs.run(
-                    lambda tensors: self._made(dict(zip(names, tensors)), request), inputs,
+                    lambda tensors: self._made(dict(zip(names, tensors)), request), sent,
                     request)
             except maps.NoMaps:
                 return None

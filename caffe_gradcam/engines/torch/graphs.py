@@ -7,7 +7,6 @@ from torch import Tensor
 
 Function = Callable[[List[Tensor]], List[Tensor]]
 
-# A shape has to come more often than this before it is recorded.
 PATIENCE = 2
 # Recorded passes that are kept: of full batches, and of the remainder of a part.
 KEPT = 2
@@ -30,6 +29,8 @@ class Graphs:
     ----------
     failure : str or None
         Why passes are not recorded any more, if that has shown.
+    patience : int
+        A shape has to come more often than this before it is recorded.
     """
 
     def __init__(self, device: torch.device,
@@ -39,6 +40,7 @@ class Graphs:
         self._seen: Dict[Hashable, int] = {}
         self._recordings: Dict[Hashable, Recording] = {}
         self.failure: Optional[str] = None
+        self.patience = PATIENCE
 
     def forget(self) -> None:
         """Let go of everything recorded: the weights have changed."""
@@ -60,7 +62,7 @@ class Graphs:
             return self._recordings[key].replay(inputs)
         self._seen[key] = self._seen.get(key, 0) + 1
         outputs = function(inputs)
-        if self._recorded is None or self.failure or self._seen[key] <= PATIENCE or (
+        if self._recorded is None or self.failure or self._seen[key] <= self.patience or (
                 len(self._recordings) >= KEPT):
             return outputs
         outputs = [tensor.clone() for tensor in outputs]
