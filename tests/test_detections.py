@@ -105,7 +105,7 @@ def test_at_a_named_layer_boxes_of_earlier_heads_keep_their_own(model, caplog):
 
 
 def test_the_gradient_of_an_edge_is_that_of_its_position(model):
-    detector = detector_of(model.graph, model.shapes)
+    detector = detector_of(model.graph, model.shapes, model.input)
     values = {head: np.random.RandomState(3).normal(0, 1, (1,) + model.shapes[head][1:]).astype(
         np.float32) for head in detector.heads}
     found = detector.find(values, 0.3)[0][0]

@@ -132,11 +132,9 @@ def box_question(asking: "Asking") -> BoxQuestion:
 
 def explain_all(explainer: DetectionExplainer, images: "Sequence[Outcome[Image]]"
                 ) -> "List[Outcome[List[Explanation]]]":
-    """The explanations of each image, or why there are none; where the engine fails, its error."""
+    """The explanations of each image, or why there are none."""
     good = [image.unwrap() for image in images if image.ok]
-    explained = Outcome.of(explainer.explain, good) if good else Outcome([])
-    results = iter(explained.unwrap() if explained.ok
-                   else [Outcome(error=explained.error)] * len(good))
+    results = iter(explainer.explain(good))
     return [next(results) if image.ok else Outcome(error=image.error) for image in images]
 
 

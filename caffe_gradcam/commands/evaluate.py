@@ -7,7 +7,7 @@ import math
 import os
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional, Sequence, Tuple, Union
 
 from caffe_gradcam.commands import options as shared
 from prototxt_tools.errors import InputError, Outcome, QuestionError
@@ -15,11 +15,14 @@ from prototxt_tools.errors import InputError, Outcome, QuestionError
 if TYPE_CHECKING:
     from caffe_gradcam.asking.questions import Question
     from caffe_gradcam.batch.sources import Item
+    from caffe_gradcam.explaining.detections import DetectionExplainer
+    from caffe_gradcam.explaining.explainer import Explainer
     from caffe_gradcam.explaining.recipe import Recipe
     from caffe_gradcam.measuring.annotations import ClassBoxes
     from caffe_gradcam.measuring.bench import Bench
+    from caffe_gradcam.measuring.box_bench import BoxBench
     from caffe_gradcam.measuring.comparison import Row, Verdict
-    from caffe_gradcam.measuring.measurement import Measurement
+    from caffe_gradcam.measuring.measurement import Measurement, Settings
     from caffe_gradcam.model.model import LoadedModel
 
     Measured = Outcome[List[Measurement]]
@@ -61,6 +64,8 @@ significantly different from it. Random and centre are baselines that ignore the
 # Methods that need one forward pass and little more, on any net.
 USUAL = ("grad-cam", "grad-cam++", "xgrad-cam", "hirescam", "element-wise", "layer-cam",
          "eigen-cam", "eigen-grad-cam")
+# Those that explain boxes, the one of detectors first.
+BOX_METHODS = ("odam", "grad-cam", "hirescam", "element-wise", "layer-cam")
 ALL = "all"
 
 
@@ -101,6 +106,9 @@ def add(commands: Any) -> None:
         "the last of each of two finer resolutions)")
     shared.add_classes(comparing, "what to ask about each image, by number, name or top:K; "
                        "repeatable (default: the classes of its boxes, otherwise top:1)")
+    shared.add_text(comparing)
+    shared.add_detections(comparing, "measure the maps of the boxes that a detector finds, by "
+                          "deletion, insertion and pointing")
     _add_measuring(parser.add_argument_group("how to measure"))
     shared.add_running(parser.add_argument_group("how to run"))
     shared.add_model(parser.add_argument_group(
@@ -148,15 +156,14 @@ def run(options: argparse.Namespace) -> int:
     """Run the subcommand; the result is the exit code."""
     from caffe_gradcam.commands import recipes
     from caffe_gradcam.measuring import comparison
-    from caffe_gradcam.measuring.bench import Bench
     from caffe_gradcam.measuring.measurement import Settings
 
     recipes.check_one_device(options)
     recipe, model = _recipe(options)
-    settings = Settings(_metrics(options), options.steps, options.tolerance, options.seed)
+    settings = Settings(_metrics(options, recipe), options.steps, options.tolerance, options.seed)
     subjects = _subjects(options, recipe, model)
-    with recipes.open_explainer(recipe, model) as explainer:
-        bench = Bench(explainer, settings)
+    with _open(recipe, model) as explainer:
+        bench = _bench(explainer, settings)
         outcomes = list(_measure_all(bench, subjects, options))
         engine = explainer.engine.description
     measurements = [measurement for outcome in outcomes if outcome.ok
@@ -177,19 +184,44 @@ def run(options: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
+def _open(recipe: "Recipe", model: "LoadedModel") -> "Union[Explainer, DetectionExplainer]":
+    """What explains the images: their classes, or the boxes in them."""
+    from caffe_gradcam.commands import detections, recipes
+    from caffe_gradcam.explaining.detections import DetectionExplainer
+
+    if not recipe.asking.detections:
+        return recipes.open_explainer(recipe, model)
+    return DetectionExplainer.open(model, recipe.explaining,
+                                   detections.box_question(recipe.asking), recipe.running)
+
+
+def _bench(explainer: "Union[Explainer, DetectionExplainer]", settings: "Settings"
+           ) -> "Union[Bench, BoxBench]":
+    from caffe_gradcam.explaining.explainer import Explainer
+    from caffe_gradcam.measuring.bench import Bench
+    from caffe_gradcam.measuring.box_bench import BoxBench
+
+    return (Bench if isinstance(explainer, Explainer) else BoxBench)(  # type: ignore[arg-type]
+        explainer, settings)
+
+
 def _recipe(options: argparse.Namespace) -> "Tuple[Recipe, LoadedModel]":
     """The recipe with the methods and layers to compare, and its model."""
     from caffe_gradcam.commands import recipes
     from caffe_gradcam.measuring.bench import spread_layers
 
     names: Optional[List[str]] = getattr(options, "explaining.methods")
+    usual = BOX_METHODS if getattr(options, "asking.detections") else USUAL
     if names == [ALL] or (names is None and not options.config):
-        setattr(options, "explaining.methods", list(USUAL))
+        setattr(options, "explaining.methods", list(usual))
     recipe = recipes.from_options(options)
     if not options.images:
         raise QuestionError("there is no image to measure; give at least one")
     model = recipes.load_model(recipe, options)
-    methods = allowed_methods(model) if names == [ALL] else recipe.explaining.methods
+    methods = recipe.explaining.methods
+    if names == [ALL]:
+        methods = (usual + ("eigen-cam", "d-rise") if recipe.asking.detections
+                   else allowed_methods(model))
     # The random baseline stands in every table.
     methods = tuple(name for name in methods if name != "random")
     if not methods:
@@ -198,7 +230,7 @@ def _recipe(options: argparse.Namespace) -> "Tuple[Recipe, LoadedModel]":
     recipe = dataclasses.replace(
         recipe, explaining=dataclasses.replace(recipe.explaining, methods=methods))
     recipes.save(recipe, options)
-    if not recipe.explaining.layers:
+    if not recipe.explaining.layers and not recipe.asking.detections:
         layers = tuple(spread_layers(model))
         recipe = dataclasses.replace(
             recipe, explaining=dataclasses.replace(recipe.explaining, layers=layers))
@@ -215,14 +247,20 @@ def allowed_methods(model: "LoadedModel") -> Tuple[str, ...]:
     return tuple(name for name in METHODS if pooled.ok or name != "cam")
 
 
-def _metrics(options: argparse.Namespace) -> Tuple[str, ...]:
+def _metrics(options: argparse.Namespace, recipe: "Recipe") -> Tuple[str, ...]:
+    from caffe_gradcam.measuring import box_bench
     from caffe_gradcam.measuring.measurement import METRICS
     from caffe_gradcam.model import choices
 
+    detecting = recipe.asking.detections
     if options.metrics is None:
-        return tuple(name for name in METRICS if options.boxes or name != "pointing")
+        return box_bench.METRICS if detecting else tuple(
+            name for name in METRICS if options.boxes or name != "pointing")
     names = tuple(name.strip() for name in options.metrics.split(","))
-    choices.check(names, METRICS, "metric")
+    choices.check(names, box_bench.METRICS if detecting else METRICS,
+                  "metric of boxes" if detecting else "metric")
+    if detecting:
+        return names
     if "pointing" in names and not options.boxes:
         raise QuestionError("the metric pointing needs --boxes", "--metrics")
     return names
@@ -237,8 +275,10 @@ def _subjects(options: argparse.Namespace, recipe: "Recipe",
     from caffe_gradcam.measuring import annotations, bench
 
     boxes = annotations.read_boxes(options.boxes, model.find_class) if options.boxes else {}
-    asker = Asker(recipe.asking, model)
-    asked = asker.questions() if recipe.asking != Asking() else []
+    # Every box is asked about its own class.
+    asking = Asking() if recipe.asking.detections else recipe.asking
+    asker = Asker(asking, model)
+    asked = asker.questions() if asking != Asking() else []
     bench.check_questions(asked)
     subjects = []
     for argument in options.images:
@@ -257,7 +297,7 @@ def _subjects(options: argparse.Namespace, recipe: "Recipe",
     return subjects[:options.limit]
 
 
-def _measure_all(bench: "Bench", subjects: Sequence[Subject],
+def _measure_all(bench: "Union[Bench, BoxBench]", subjects: Sequence[Subject],
                  options: argparse.Namespace) -> "Iterator[Measured]":
     """The outcome of each image, batch by batch."""
     from tqdm import tqdm

@@ -89,10 +89,9 @@ def add_words(group: Group) -> None:
                        help=Rare("how many sentences --caption follows at a time (default: 1)"))
 
 
-def add_detections(group: Group) -> None:
-    """The boxes that a detector finds."""
-    add_flag(group, "--detections", "asking.detections",
-             "list the boxes that a detector finds, and show where it looks for each")
+def add_detections(group: Group, text: str) -> None:
+    """The boxes that a detector finds; the text is the help of ``--detections``."""
+    add_flag(group, "--detections", "asking.detections", text)
     group.add_argument("--min-score", dest="asking.min_score", metavar="X", type=_fraction,
                        help="how sure the net has to be of a box, 0 to 1 (default: 0.5)")
     group.add_argument("--edge", dest="asking.edge", metavar="left|top|right|bottom",

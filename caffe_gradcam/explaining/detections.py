@@ -22,7 +22,9 @@ from caffe_gradcam.explaining.methods import BOX_METHODS, METHODS, Method, check
 from caffe_gradcam.explaining.rounds import Job, Window, in_rounds, window_of
 from caffe_gradcam.explaining.settings import Explaining
 from caffe_gradcam.model import choices
+from caffe_gradcam.model.folder import README
 from caffe_gradcam.model.geometry import Geometry
+from caffe_gradcam.model.given import GIVEN
 from caffe_gradcam.model.model import LoadedModel
 from caffe_gradcam.model.preprocess import Prepared, prepare
 from prototxt_tools.errors import Outcome, QuestionError
@@ -114,7 +116,10 @@ class DetectionExplainer:
         check_methods(explaining)
         if any(preprocessing.crops > 1 for preprocessing in model.inputs.values()):
             raise QuestionError("boxes are found in one crop, not in ten; use one crop", "crops")
-        detector = detector_of(model.graph, model.shapes)
+        detector = detector_of(model.graph, model.shapes, model.input)
+        if not detector.heads_of(question.aspect):
+            raise QuestionError("the net moves no boxes, so their edges cannot be explained",
+                                question.aspect)
         sources = sources_of(model, detector.heads_of(question.aspect), explaining)
         targets = tuple(dict.fromkeys(
             layer for several in sources.values() for layer in several))
@@ -151,8 +156,9 @@ class DetectionExplainer:
             One per image: explanations by box, the surest first, and within a box by method and
             layer; none where nothing is found. Or why the image cannot be explained.
         """
-        return self.explain_prepared([Outcome.of(prepare, image, self.model.inputs)
-                                      for image in images])
+        return self.explain_prepared([
+            Outcome.of(prepare, image, self.model.inputs, self.model.arrays)
+            for image in images])
 
     def explain_prepared(self, prepared: Sequence[Outcome[Prepared]]
                          ) -> List[Outcome[List[Explanation]]]:
@@ -162,9 +168,10 @@ class DetectionExplainer:
         good = [index for index, image in enumerate(prepared) if image.ok]
         batches = [[index] for index in good] if self._one_by_one else [good]
         for batch in batches:
-            parts = in_parts(lambda part: self._explain(
+            parts = Outcome.of(in_parts, lambda part: self._explain(
                 [prepared[index].unwrap() for index in part]), batch)
-            results = [explanations for part in parts for explanations in part]
+            results = ([explanations for part in parts.unwrap() for explanations in part]
+                       if parts.ok else [Outcome(error=parts.error)] * len(batch))
             for index, explanations in zip(batch, results):
                 outcomes[index] = explanations
         return outcomes
@@ -263,7 +270,9 @@ class DetectionExplainer:
             for row, boxes in enumerate(found):
                 if not boxes:
                     continue
-                of_image = {blob: value[row:row + 1] for blob, value in inputs.items()}
+                # Rows of regions are not images, but then there is only one image.
+                of_image = inputs if self.detector.one_by_one else {
+                    blob: value[row:row + 1] for blob, value in inputs.items()}
                 similarity = Similarity(self, of_image, boxes)
                 cams = method.function(
                     inputs=np.repeat(of_image[source], len(boxes), axis=0),
@@ -338,8 +347,8 @@ def sources_of(model: LoadedModel, heads: Sequence[str], explaining: Explaining
                ) -> Dict[str, Tuple[str, ...]]:
     """Head -> the layers at which its boxes are explained.
 
-    Those that are named, where the head depends on them; otherwise the last layer with spatial
-    extent before the head.
+    Those that are named, here or by the model's readme.md, where the head depends on them;
+    otherwise the last layer with spatial extent before the head.
 
     Raises
     ------
@@ -347,7 +356,9 @@ def sources_of(model: LoadedModel, heads: Sequence[str], explaining: Explaining
         A layer is unknown, or has no spatial extent.
     """
     sources: Dict[str, Tuple[str, ...]] = {}
-    named = model.with_layers(explaining.layers).layers if explaining.layers else ()
+    named = model.layers if model.origins["layers"] in (README, GIVEN) else ()
+    if explaining.layers:
+        named = model.with_layers(explaining.layers).layers
     for head in heads:
         reached = model.graph.ancestors([head])
         usable = tuple(layer for layer in named

@@ -113,13 +113,17 @@ def is_equal(first: Sequence[Measurement], second: Sequence[Measurement], column
     bool
         True also where there are too few images to tell.
     """
-    badness = {(measurement.path, measurement.class_index):
-               _badness(measurement.values.get(column), column) for measurement in second}
+    badness = {_map_of(measurement): _badness(measurement.values.get(column), column)
+               for measurement in second}
     differences = [_badness(measurement.values.get(column), column)
-                   - badness.get((measurement.path, measurement.class_index), np.nan)
-                   for measurement in first]
+                   - badness.get(_map_of(measurement), np.nan) for measurement in first]
     difference = interval(differences, [measurement.path for measurement in first], seed)
     return not (difference.low > 0 or difference.high < 0)
+
+
+def _map_of(measurement: Measurement) -> Tuple[str, int, int]:
+    """What the maps of two methods must have in common to be compared."""
+    return measurement.path, measurement.class_index, measurement.rank
 
 
 def verdict(table_rows: Sequence[Row], measurements: Sequence[Measurement],

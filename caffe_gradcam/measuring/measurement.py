@@ -82,6 +82,8 @@ class Measurement:
         "deletion" and "insertion" -> values at ``steps + 1`` equal steps.
     stages : list of (float, float)
         Rank correlation and structural similarity with the map of random weights, by stage.
+    rank : int
+        Which box of the image it is, where the maps of boxes are measured.
     """
 
     path: str
@@ -91,3 +93,4 @@ class Measurement:
     values: Dict[str, float]
     curves: Dict[str, List[float]] = field(default_factory=dict)
     stages: List[Tuple[float, float]] = field(default_factory=list)
+    rank: int = 0

@@ -1,7 +1,11 @@
 """Nets that end in a list of boxes instead of scores."""
 
-from typing import List, Optional
+import dataclasses
+from typing import List, Mapping, Optional, Tuple
 
+import numpy as np
+
+from caffe_gradcam.model.array_inputs import ArrayInput
 from prototxt_tools import layers
 from prototxt_tools.errors import ModelError
 from prototxt_tools.net.graph import Graph
@@ -48,6 +52,23 @@ def score_behind(graph: Graph, blob: str) -> Optional[str]:
     raise ModelError(f"{path}: {blob}, which layer {maker.name} of type {maker.type} writes, lists "
                      "boxes, not scores, and has no gradient; give --score with a blob before it",
                      path)
+
+
+def with_image_size(spec: ArrayInput, pictures: Mapping[str, Tuple[int, ...]]) -> ArrayInput:
+    """The input ``im_info`` of Faster R-CNN, if no value is given, with what it should hold.
+
+    Parameters
+    ----------
+    spec : ArrayInput
+        Any; others stay as they are.
+    pictures : dict
+        Input blob -> the shape of one picture.
+    """
+    if spec.blob != "im_info" or spec.default is not None or not pictures:
+        return spec
+    info = np.ones(spec.shape, np.float32)  # The scale is 1.
+    info[..., :2] = next(iter(pictures.values()))[2:4]
+    return dataclasses.replace(spec, default=info)
 
 
 def _is_detector(layer: Layer) -> bool:

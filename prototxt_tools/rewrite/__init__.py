@@ -11,6 +11,7 @@ from prototxt_tools.rewrite.deploy import deploy
 from prototxt_tools.rewrite.fold import fold
 from prototxt_tools.rewrite.in_place import un_in_place
 from prototxt_tools.rewrite.inputs import fill_open_sizes
+from prototxt_tools.rewrite.native import native
 from prototxt_tools.rewrite.result import Rewrite
 from prototxt_tools.rewrite.separate import WithWeights, separate
 from prototxt_tools.rewrite.softmax import strip_softmax
@@ -27,6 +28,7 @@ __all__ = [
     "fold",
     "force_backward",
     "lean_backward",
+    "native",
     "separate",
     "stock",
     "strip_softmax",

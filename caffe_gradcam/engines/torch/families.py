@@ -6,6 +6,7 @@ from . import (  # noqa: F401
     blobs,
     convolution,
     detection,
+    detection_regions,
     forks,
     linear,
     normalization,

@@ -1,0 +1,191 @@
+"""How far each method can be trusted to explain boxes: deletion, insertion and pointing."""
+
+import dataclasses
+import os
+from dataclasses import dataclass
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
+
+import numpy as np
+
+from caffe_gradcam.engines.detection.suppression import overlaps
+from caffe_gradcam.explaining.detections import DetectionExplainer
+from caffe_gradcam.explaining.detectors import Found
+from caffe_gradcam.explaining.detectors.similarity import Similarity
+from caffe_gradcam.explaining.explanation import Explanation
+from caffe_gradcam.measuring.annotations import Box, ClassBoxes
+from caffe_gradcam.measuring.bench import heat_on_blob
+from caffe_gradcam.measuring.measurement import BASELINES, Measurement, Settings
+from caffe_gradcam.measuring.metrics import baselines, curves, pointing
+from caffe_gradcam.model.arrays import Image
+from caffe_gradcam.model.preprocess import Prepared, prepare
+from prototxt_tools.errors import InputError, Outcome
+
+METRICS = ("deletion", "insertion", "pointing")
+# What stands for the layer where each box is explained at the one that it was read from.
+SOURCES = "each box's own layer"
+# From this overlap on, a box that was drawn is the one that was found.
+_SAME_BOX = 0.5
+_BASELINE_CELLS = (7, 7)
+
+
+@dataclass(frozen=True, eq=False)
+class _Map:
+    """A map to be measured, its heat at the size of the input blob, and its box's rank."""
+
+    explanation: Explanation
+    heat: np.ndarray
+    rank: int
+
+
+class BoxBench:
+    """Measures the maps of the boxes that a detector finds.
+
+    Deletion and insertion follow how much of a box is still found: the similarity of D-RISE.
+
+    Parameters
+    ----------
+    explainer : DetectionExplainer
+        With all the methods to compare.
+    settings : Settings
+        With metrics of ``METRICS``.
+
+    Attributes
+    ----------
+    stages : list
+        Empty: no weights are randomised.
+    """
+
+    def __init__(self, explainer: DetectionExplainer, settings: Settings) -> None:
+        self.explainer, self.settings = explainer, settings
+        self.model = explainer.model
+        self.stages: List[List[str]] = []
+
+    def measure(self, paths: Sequence[str], images: "Sequence[Outcome[Image]]",
+                questions: Sequence[Any] = (), boxes: Optional[Sequence[ClassBoxes]] = None
+                ) -> "List[Outcome[List[Measurement]]]":
+        """Measure the maps of all boxes in some images.
+
+        Parameters
+        ----------
+        paths : list of str
+        images : list of Outcome
+            H x W x 3 uint8 each, blue first; or why there is none.
+        questions
+            Every box is asked about its own class, so these do not count.
+        boxes : list of dict, optional
+            For each image, class index -> boxes as people drew them: pointing is then measured
+            in the one that a found box overlaps most, by half at least. Without them it is
+            measured in the found box itself.
+
+        Returns
+        -------
+        list of Outcome
+            For each image a list of Measurement: by box, method and layer, with the baselines at
+            the end of each box; an InputError where the net finds nothing.
+        """
+        return [image.then(self._measured, path, boxes[index] if boxes else {})
+                for index, (path, image) in enumerate(zip(paths, images))]
+
+    def _measured(self, image: Image, path: str, drawn: ClassBoxes) -> List[Measurement]:
+        prepared = prepare(image, self.model.inputs, self.model.arrays)
+        found = self.explainer.find(prepared.blobs)[0]
+        if not found:
+            least = self.explainer.question.min_score
+            raise InputError(f"{path}: the net finds no box with a score of {least:g} or more",
+                             path)
+        explanations = self.explainer.explain_prepared([Outcome(prepared)])[0].unwrap()
+        maps = self._maps(explanations, prepared, path)
+        values = self._values(maps, found, prepared)
+        return [self._measurement(path, entry, map_values, drawn)
+                for entry, map_values in zip(maps, values)]
+
+    def _maps(self, explanations: List[Explanation], prepared: Prepared, path: str
+              ) -> List[_Map]:
+        """All maps by box, with the baselines of each box at the end."""
+        maps: List[_Map] = []
+        for rank, text in enumerate(dict.fromkeys(
+                explanation.question for explanation in explanations)):
+            of_box = [explanation for explanation in explanations if explanation.question == text]
+            of_box += self._baselines(of_box[0], rank, prepared, path)
+            maps += [_Map(explanation, heat_on_blob(explanation, prepared), rank)
+                     for explanation in of_box]
+        return maps
+
+    def _baselines(self, explanation: Explanation, rank: int, prepared: Prepared, path: str
+                   ) -> List[Explanation]:
+        height, width = prepared.blobs[explanation.input].shape[2:]
+        rng = np.random.RandomState(
+            [self.settings.seed, rank] + list(os.fsencode(os.path.basename(path))))
+        maps = {"random": baselines.random_map((height, width), _BASELINE_CELLS, rng),
+                "centre": baselines.centre_map((height, width))}
+        return [dataclasses.replace(
+            explanation, method=name, layer="", cam=maps[name], placement=None,
+            geometry=prepared.geometries[explanation.input][0]) for name in BASELINES]
+
+    def _values(self, maps: List[_Map], found: List[Found], prepared: Prepared
+                ) -> List[Dict[str, np.ndarray]]:
+        """The similarity of each map's box in the images that each metric makes of the map."""
+        similarity = Similarity(self.explainer, prepared.blobs, found)
+        plans = [self._variants(entry, prepared) for entry in maps]
+        # All variants go through the net in one stream, so that it runs in full batches.
+        measured = similarity.values(blob for plan in plans for _, blobs in plan for blob in blobs)
+        values: List[Dict[str, np.ndarray]] = []
+        start, steps = 0, self.settings.steps + 1
+        for entry, plan in zip(maps, plans):
+            values.append({name: measured[start + index * steps:start + (index + 1) * steps,
+                                          entry.rank] for index, (name, _) in enumerate(plan)})
+            start += len(plan) * steps
+        return values
+
+    def _variants(self, entry: _Map, prepared: Prepared
+                  ) -> List[Tuple[str, Iterator[np.ndarray]]]:
+        """Metric -> the changed images that it needs."""
+        blob = prepared.blobs[entry.explanation.input][0]
+        made = {"deletion": curves.deletion, "insertion": curves.insertion}
+        return [(name, make(blob, entry.heat, steps=self.settings.steps, seed=self.settings.seed))
+                for name, make in made.items() if name in self.settings.metrics]
+
+    def _measurement(self, path: str, entry: _Map, values: Dict[str, np.ndarray],
+                     drawn: ClassBoxes) -> Measurement:
+        explanation = entry.explanation
+        numbers = {name: curves.area(curve) for name, curve in values.items()}
+        if len(values) == 2:
+            numbers["gap"] = numbers["insertion"] - numbers["deletion"]
+        box = target_box(explanation, drawn)
+        if "pointing" in self.settings.metrics and box is not None:
+            heat = explanation.heatmap
+            numbers["pointing"] = float(pointing.hits(heat, [box], self.settings.tolerance))
+            numbers["energy"] = pointing.energy_inside(heat, [box])
+        layer = explanation.layer
+        if layer and not self.explainer.explaining.layers and layer not in self.model.inputs:
+            layer = SOURCES
+        assert explanation.class_index is not None
+        return Measurement(path, explanation.class_index, explanation.method, layer or None,
+                           numbers, {name: curve.tolist() for name, curve in values.items()},
+                           rank=entry.rank)
+
+
+def target_box(explanation: Explanation, drawn: ClassBoxes) -> Optional[Box]:
+    """The box that a map should point at.
+
+    The found one; or, where people drew some, the one of its class that it overlaps most.
+
+    Returns
+    -------
+    (float, float, float, float) or None
+        x, y, width and height; None where no drawn box is the found one.
+    """
+    assert explanation.box is not None and explanation.class_index is not None
+    if not drawn:
+        return explanation.box
+    of_class = drawn.get(explanation.class_index, [])
+    if not of_class:
+        return None
+    overlap = overlaps(_edges(explanation.box), np.stack([_edges(box) for box in of_class]))
+    best = int(overlap.argmax())
+    return of_class[best] if overlap[best] >= _SAME_BOX else None
+
+
+def _edges(box: Box) -> np.ndarray:
+    x, y, width, height = box
+    return np.array([x, y, x + width, y + height])
