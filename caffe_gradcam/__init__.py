@@ -97,7 +97,7 @@ _QUESTIONS = ("Against", "At", "Class", "Like", "Probability", "Question", "Sum"
               "Weighted")
 export(__name__, dict(
     dict.fromkeys(_QUESTIONS, "caffe_gradcam.asking.questions"),
-    Asking="caffe_gradcam.asking.grammar",
+    Asking="caffe_gradcam.asking.asker",
     Explainer="caffe_gradcam.explaining.explainer",
     Explaining="caffe_gradcam.explaining.settings",
     Explanation="caffe_gradcam.explaining.explanation",
