@@ -8,6 +8,7 @@ import numpy as np
 
 from caffe_gradcam.asking.asker import Asker
 from caffe_gradcam.explaining.clips import ClipExplainer, ClipExplanation
+from caffe_gradcam.explaining.explanation import Result
 from caffe_gradcam.explaining.provenance import Provenance
 from caffe_gradcam.model import clip_files
 from caffe_gradcam.pictures import figures, outputs, strips
@@ -67,7 +68,8 @@ class ClipWriter:
     def _explain(self, explainer: ClipExplainer, asker: Asker, path: str, stem: str) -> Row:
         frames = clip_files.read(path, explainer.clip)
         result = explainer.explain(frames, asker.questions())
-        row = outputs.image_row(path, result, explainer.model)
+        answer = Result(result.scores, result.probabilities, [])
+        row = outputs.image_row(path, answer, explainer.model)
         row["frames"] = len(frames)
         provenance = Provenance(self._recipe, self._options, path)
         row["explanations"] = [self._write(frames, explanation, stem, provenance)

@@ -282,8 +282,8 @@ class Captioner:
                     slopes = np.maximum(slopes, 0)
                 values = {"activations": activations[layer], "gradients": slopes}
                 cams = method.function(**{need: values[need] for need in method.needs})
-                shape = (1,) + activations[layer].shape[2:]
-                maps.append((name, layer, checked_maps(name, cams, shape)[0]))
+                height, width = activations[layer].shape[2:]
+                maps.append((name, layer, checked_maps(name, cams, (1, height, width))[0]))
         return maps
 
     def _gradients(self, diff: np.ndarray) -> Dict[str, np.ndarray]:

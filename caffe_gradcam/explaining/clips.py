@@ -183,7 +183,7 @@ class ClipExplainer:
                 # Overflow shows as infinity or NaN in the map.
                 with np.errstate(over="ignore", invalid="ignore"):
                     cams = method.function(**{need: given[need] for need in method.needs})
-                cams = checked_maps(name, cams, (1,) + flat.shape[2:])[0]
+                cams = checked_maps(name, cams, (1, flat.shape[2], flat.shape[3]))[0]
                 maps.append((name, layer, cams.reshape(steps, -1, cams.shape[-1])))
         return maps
 

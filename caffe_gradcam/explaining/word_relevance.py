@@ -41,7 +41,8 @@ Words = List[Tuple[WordRelevance, ...]]
 
 def embedded_blobs(model: LoadedModel) -> Dict[str, str]:
     """Each input of words -> the blob that holds their embeddings, if the score depends on it."""
-    graph, blobs = model.graph, {}
+    graph = model.graph
+    blobs: Dict[str, str] = {}
     needed = graph.ancestors([model.score])
     for name, spec in model.arrays.items():
         for index in graph.readers(name):

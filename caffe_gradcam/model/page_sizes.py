@@ -2,7 +2,7 @@
 
 import os
 import struct
-from typing import BinaryIO, List, Optional, Tuple
+from typing import BinaryIO, List, Optional, Set, Tuple
 
 from prototxt_tools.errors import InputError
 from prototxt_tools.files import open_regular
@@ -39,7 +39,8 @@ def declared(path: str) -> List[Optional[Size]]:
 def _tiff_sizes(file: BinaryIO, order: str) -> List[Optional[Size]]:
     """The sizes in the chain of directories (TIFF 6.0, section 2)."""
     file.seek(4)
-    offset, seen = struct.unpack(order + "I", file.read(4))[0], set()
+    offset = struct.unpack(order + "I", file.read(4))[0]
+    seen: Set[int] = set()
     sizes: List[Optional[Size]] = []
     while offset and offset not in seen and len(seen) < MOST_PAGES:
         seen.add(offset)
