@@ -85,7 +85,8 @@ class Context:
             of_classes: np.ndarray = score_vectors(sides(blob) if self.two_sided else blob)[0]
             return of_classes
         scores, merits = self._by_position(self._sided()), self._merits()
-        return np.float32(scores[np.arange(len(scores)), merits.argmax(axis=1)])
+        likeliest: np.ndarray = scores[np.arange(len(scores)), merits.argmax(axis=1)]
+        return likeliest.astype(np.float32)
 
     @property
     def class_probabilities(self) -> Optional[np.ndarray]:
@@ -94,7 +95,8 @@ class Context:
             return None
         if not self.open_axes:
             return to_probabilities(self.class_scores, self.link)
-        return np.float32(self._merits().max(axis=1))
+        highest: np.ndarray = self._merits().max(axis=1)
+        return highest.astype(np.float32)
 
     def at_position(self, position: Position) -> "Context":
         """The context at some indices; raises QuestionError."""
@@ -153,8 +155,9 @@ class Context:
         """The weights so far, and those of a mask."""
         if self.cells is None and mask.shape == self.scores.shape[1:] and np.isclose(mask.sum(), 1):
             return mask
-        weights = mask if self.cells is None else self.cells * mask
-        return np.float32(weights / weights.sum())
+        weights: np.ndarray = mask if self.cells is None else self.cells * mask
+        narrowed: np.ndarray = weights / weights.sum()
+        return narrowed.astype(np.float32)
 
     def _picked(self, cell: int) -> "Context":
         """The context at one of the positions that :meth:`_by_position` lists."""

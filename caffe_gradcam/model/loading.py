@@ -140,12 +140,8 @@ def _layout(sources: Tuple[Given, Defaults], graph: Graph, score: Tuple[str, str
     """The layout of the score and of its link, completed, and the names of its classes."""
     (given, defaults), (blob, link) = sources, score
     count = layout.count(shapes.get(blob))
-    layout, class_names = naming.named(given, defaults.info.labels, layout, count, link)
-    channels = naming.yolo_names(graph, blob, layout, count, class_names)
-    if channels is None:
-        return layout, class_names
-    given.origins["labels"] = "found: the channels of YOLO"
-    return dataclasses.replace(layout, kind=layouts.OUTPUTS), channels
+    return naming.named(given, defaults.info.labels, layout, count, link,
+                        naming.is_yolo(graph, blob, layout))
 
 
 def _warn_of_batch_statistics(given: Given, graph: Graph, score: str, prototxt: str) -> None:

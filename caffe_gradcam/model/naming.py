@@ -14,11 +14,12 @@ Names = Optional[Tuple[str, ...]]
 # What YOLO predicts of each anchor before the classes.
 _OF_ANCHOR = ("x", "y", "width", "height", "objectness")
 _MOST_ANCHORS = 9
+_USUAL_CLASSES = (20, 80)
 _YOLO = ("yolo", "region")
 
 
-def named(given: Given, file_name: Optional[str], layout: ScoreLayout,
-          count: Optional[int], link: str) -> Tuple[ScoreLayout, Names]:
+def named(given: Given, file_name: Optional[str], layout: ScoreLayout, count: Optional[int],
+          link: str, is_yolo: bool = False) -> Tuple[ScoreLayout, Names]:
     """The layout with what the names tell of it, and a name for each class or output.
 
     Parameters
@@ -30,44 +31,62 @@ def named(given: Given, file_name: Optional[str], layout: ScoreLayout,
     count : int or None
         Of classes, where it is known.
     link : str
+    is_yolo : bool
+        See :func:`is_yolo`.
 
     Raises
     ------
     ModelError
         ``outputs`` has another number of names than the net has outputs.
     """
+    as_outputs = dataclasses.replace(layout, kind=OUTPUTS)
     if given.sets("outputs"):
         names = _read(given.take("outputs", lambda: (None, "")))
         if count is not None and len(names) != count:
             raise ModelError(f"outputs names {len(names)} outputs, but the score blob has {count}",
                              given.section.path)
         given.origins["labels"] = given.origins["outputs"]
-        return dataclasses.replace(layout, kind=OUTPUTS), names
-    class_names = _class_names(given, file_name, count, link)
-    if class_names is None and count == 1 and link == "none":
-        layout = dataclasses.replace(layout, kind=OUTPUTS)
+        return as_outputs, names
+    source, class_names = _class_names(given, file_name)
+    if is_yolo and count is not None:
+        channels = yolo_names(count, class_names)
+        if channels is not None:
+            given.origins["labels"] = "found: the channels of YOLO"
+            return as_outputs, channels
+    problem = label_problem(class_names, count, link) if class_names is not None else None
+    if problem:
+        given.warnings.append(f"{source}: {problem}")
+        class_names = None
+    if class_names is None and (is_yolo or (count == 1 and link == "none")):
+        return as_outputs, None
     return layout, class_names
 
 
-def yolo_names(graph: Graph, score: str, layout: ScoreLayout, count: Optional[int],
-               class_names: Names) -> Names:
-    """Names of the channels of a YOLO detector; None for other nets.
+def is_yolo(graph: Graph, score: str, layout: ScoreLayout) -> bool:
+    """Whether a layer named after YOLO, or its region layer, reads a map of scores."""
+    readers = [graph.net.layers[index] for index in graph.readers(score)]
+    return layout.positions == PLACES and any(
+        word in layer.type.lower() for layer in readers for word in _YOLO)
+
+
+def yolo_names(count: int, class_names: Names) -> Names:
+    """Names of the channels of a YOLO detector; None where their number does not tell them.
 
     Each anchor has x, y, width, height, objectness, and a score for each class (Redmon and Farhadi
-    2016, "YOLO9000", section 2). A net has such channels if a layer named after YOLO or its region
-    layer reads them.
+    2016, "YOLO9000", section 2).
+
+    Parameters
+    ----------
+    count : int
+        Of channels.
+    class_names : tuple of str or None
+        Without them, there are 20 classes, as in VOC, or 80, as in COCO.
     """
-    readers = [graph.net.layers[index] for index in graph.readers(score)]
-    is_read = any(word in layer.type.lower() for layer in readers for word in _YOLO)
-    if count is None or layout.positions != PLACES or not is_read:
-        return None
-    classes = list(class_names or ())
+    expected = _USUAL_CLASSES if class_names is None else (len(class_names),)
     for anchors in range(1, _MOST_ANCHORS + 1):
         of_anchor, rest = divmod(count, anchors)
-        rest += of_anchor <= len(_OF_ANCHOR)
-        fits = of_anchor - len(_OF_ANCHOR) == len(classes) if classes else anchors == 1
-        if not rest and (fits or of_anchor - len(_OF_ANCHOR) in (20, 80)):
-            return _channels(anchors, of_anchor - len(_OF_ANCHOR), classes)
+        if not rest and of_anchor - len(_OF_ANCHOR) in expected:
+            return _channels(anchors, of_anchor - len(_OF_ANCHOR), list(class_names or ()))
     return None
 
 
@@ -82,19 +101,14 @@ def _read(source: object) -> Tuple[str, ...]:
         source)  # type: ignore[arg-type]  # a tuple of names
 
 
-def _class_names(given: Given, file_name: Optional[str], count: Optional[int], link: str) -> Names:
+def _class_names(given: Given, file_name: Optional[str]) -> Tuple[str, Names]:
+    """The names that a file or the caller gives, and what messages call their source."""
     path = folder.find_labels(given.folder, file_name)
     default = (path, "found: " + os.path.basename(path)) if path else (None, "found: none")
     source = given.take("labels", lambda: default)
     if source is None:
-        return None
-    names = _read(source)
-    problem = label_problem(names, count, link)
-    if problem:
-        file = source if isinstance(source, str) else "labels"
-        given.warnings.append(f"{file}: {problem}")
-        return None
-    return names
+        return "", None
+    return source if isinstance(source, str) else "labels", _read(source)
 
 
 def label_problem(names: Sequence[str], count: Optional[int], link: str) -> Optional[str]:
