@@ -79,6 +79,8 @@ explaining:
     ("a: &a [1]\nmodel: *a", "a configuration has no YAML aliases"),
     ("model: !!python/object/apply:os.system [true]", "run.yaml:1: not YAML"),
     ("[" * 3000, "run.yaml: nested too deeply|not YAML"),
+    ("model: {path: x}\n\0", "run.yaml: not YAML: unacceptable character"),
+    ("model: {path: 2026-99-99}", "run.yaml: not YAML: month must be in 1..12"),
 ])
 def test_what_a_file_may_not_hold_is_one_sentence(tmp_path, text, problem):
     (tmp_path / "run.yaml").write_text(text)

@@ -355,12 +355,11 @@ def _parsed(text: str, path: str) -> Any:
         return yaml.safe_load(text)
     except RecursionError:
         raise QuestionError(f"{path}: nested too deeply", path) from None
-    except ValueError as error:
-        raise QuestionError(f"{path}: not JSON: {error}", path) from None
-    except Exception as error:
-        if type(error).__module__.split(".")[0] != "yaml":
-            raise
+    except QuestionError:
+        raise
+    except Exception as error:  # noqa: B902 - yaml's own, and what its values of odd kinds raise
+        kind = "JSON" if path.lower().endswith(".json") else "YAML"
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
-        raise QuestionError(f"{path}{line}: not YAML: "
-                            f"{getattr(error, 'problem', None) or error}", path) from None
+        problem = str(getattr(error, "problem", None) or error).split("\n")[0]
+        raise QuestionError(f"{path}{line}: not {kind}: {problem}", path) from None

@@ -206,3 +206,14 @@ def test_an_lmdb_that_kills_its_reader_is_refused_in_one_sentence(tmp_path):
     path.write_bytes(bytes(data))
     with pytest.raises(InputError, match="db: this LMDB (is damaged|cannot be read)"):
         items(tmp_path / "db")
+
+
+def test_a_damaged_group_of_hdf5_is_one_sentence(tmp_path):
+    h5py = pytest.importorskip("h5py", reason="h5py is not installed here")
+    path = tmp_path / "images.h5"
+    with h5py.File(str(path), "w") as file:
+        file["images"] = np.zeros((2, 4, 5, 3), np.uint8)
+    data = path.read_bytes()
+    path.write_bytes(data.replace(b"HEAP", b"HEAL"))  # Where the names of the members are.
+    with pytest.raises(InputError, match="images.h5: cannot be read, damaged or cut off: [^\n]+$"):
+        items(path)

@@ -6,6 +6,7 @@ one line, takes longer than ``MOST_SECONDS``, or takes more memory than ``MOST_M
 
 import functools
 import io
+import itertools
 import json
 import os
 import pathlib
@@ -27,8 +28,11 @@ from caffe_gradcam.batch.output import plan as plan_module
 from caffe_gradcam.batch.output import status
 from caffe_gradcam.batch.output.plan import MANIFEST, Content, Plan
 from caffe_gradcam.batch.sources import item as item_lists
+from caffe_gradcam.batch.sources import reading
 from caffe_gradcam.batch.sources.item import Item
 from caffe_gradcam.batch.storage import open_folder
+from caffe_gradcam.explaining.recipe import Recipe
+from caffe_gradcam.measuring import annotations
 from caffe_gradcam.model import archives, folder, label_files, means, readme, training
 from prototxt_tools import rewrite, shapes, weights
 from prototxt_tools.errors import InputError
@@ -270,6 +274,60 @@ def test_parquet(scratch):
         read(_items, scratch("list.parquet", data))
 
     check()
+
+
+@functools.lru_cache(maxsize=None)
+def _hdf5_images():
+    h5py = pytest.importorskip("h5py", reason="h5py is not installed here")
+    file = io.BytesIO()
+    with h5py.File(file, "w") as opened:
+        opened.create_dataset("images", data=np.zeros((3, 4, 5, 3), np.uint8), chunks=(1, 4, 5, 3),
+                              compression="gzip")
+        opened["label"] = np.arange(3)
+    return file.getvalue()
+
+
+def _images(path):
+    for item in sources.open_source(path):
+        try:
+            reading.read_image(item)
+        except InputError as error:
+            assert "\n" not in str(error)
+
+
+def test_hdf5_images(scratch):
+    names = itertools.count()  # An HDF5 file stays open.
+
+    @fuzzed
+    @given(damaged(_hdf5_images()))
+    def check(data):
+        path = scratch(f"images{next(names)}.h5", data)
+        read(_images, path)
+        path.unlink()
+
+    check()
+
+
+BOXES = (b"path,class,x,y,width,height\na.png,3,1,2,3,4\nb.png,cat,0,0,1.5,2\n",
+         b'{"a.png": [{"class": 3, "box": [1, 2, 3, 4]}]}')
+
+
+@pytest.mark.parametrize("name", ["boxes.csv", "boxes.json"])
+@fuzzed
+@given(data=damaged(*BOXES))
+def test_boxes(scratch, name, data):
+    read(lambda path: annotations.read_boxes(path, lambda text: len(text)), scratch(name, data))
+
+
+CONFIGURATIONS = (b"model: {path: models/digits}\nasking:\n  classes: [3, top:2]\n",
+                  b'{"model": {"path": "a"}, "explaining": {"methods": ["cam"], "samples": 3}}')
+
+
+@pytest.mark.parametrize("name", ["recipe.yaml", "recipe.json"])
+@fuzzed
+@given(data=damaged(*CONFIGURATIONS))
+def test_configuration(scratch, name, data):
+    read(Recipe.load, scratch(name, data))
 
 
 def _tar(mode="w"):

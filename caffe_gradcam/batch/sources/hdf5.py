@@ -1,5 +1,6 @@
 """Images in a dataset of an HDF5 file."""
 
+import contextlib
 import os
 from typing import Any, Dict, Iterator, List, Optional, Tuple
 
@@ -37,8 +38,8 @@ def hdf5(path: str, name: Optional[str] = None) -> Iterator[Item]:
         unless the dataset has an attribute ``color`` with the value ``RGB``. Without it, the only
         such dataset.
     """
-    with _open(path) as file:
-        datasets = _datasets(file, path)
+    with _translated(path), _open(path) as file:
+        datasets = _datasets(file)
         name = name or _image_dataset(datasets, path)
         if name not in datasets:
             raise InputError(f"{path}: no dataset {name!r}; there are {_listed(datasets)}", path)
@@ -51,14 +52,12 @@ def hdf5(path: str, name: Optional[str] = None) -> Iterator[Item]:
 
 def read(path: str, name: str, index: int) -> "np.ndarray":
     """An image of a dataset: H x W x 3 uint8, blue first."""
-    if path not in _open_files:
-        _open_files[path] = _open(path)
-    try:
-        dataset = _checked(_datasets(_open_files[path], path)[name], path, name)
+    with _translated(f"{path}/{name}/{index}"):
+        if path not in _open_files:
+            _open_files[path] = _open(path)
+        dataset = _checked(_datasets(_open_files[path])[name], path, name)
         pixels = np.asarray(dataset[index])
         color = dataset.attrs.get("color", "BGR")
-    except (OSError, KeyError, ValueError, RuntimeError) as error:
-        raise InputError(f"{path}/{name}/{index}: cannot be read: {error}", path) from None
     if pixels.ndim == 2:
         pixels = pixels[..., np.newaxis]
     elif pixels.shape[2] not in (1, 3):
@@ -66,6 +65,18 @@ def read(path: str, name: str, index: int) -> "np.ndarray":
     if color in ("RGB", b"RGB"):
         pixels = pixels[..., ::-1]
     return np.ascontiguousarray(np.broadcast_to(pixels, pixels.shape[:2] + (3,)))
+
+
+@contextlib.contextmanager
+def _translated(name: str) -> Iterator[None]:
+    """Make one sentence of whatever h5py raises for a damaged file, which may be anything."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:  # noqa: B902
+        reason = (str(error).strip() or type(error).__name__).split("\n")[0]
+        raise InputError(f"{name}: cannot be read, damaged or cut off: {reason}", name) from None
 
 
 def _open(path: str) -> Any:
@@ -79,7 +90,7 @@ def _open(path: str) -> Any:
         raise InputError(f"{path}: this HDF5 file cannot be read: {error}", path) from None
 
 
-def _datasets(file: Any, path: str) -> Dict[str, Any]:
+def _datasets(file: Any) -> Dict[str, Any]:
     """All datasets by name; links to other files are not followed."""
     import h5py
 
@@ -93,10 +104,7 @@ def _datasets(file: Any, path: str) -> Dict[str, Any]:
                 return datasets
             if not isinstance(group.get(name, getlink=True), h5py.HardLink):
                 continue
-            try:
-                member = group[name]
-            except (KeyError, OSError, RuntimeError) as error:
-                raise InputError(f"{path}: {prefix}{name} cannot be read: {error}", path) from None
+            member = group[name]
             if isinstance(member, h5py.Dataset):
                 datasets[prefix + name] = member
             elif isinstance(member, h5py.Group):
