@@ -11,7 +11,8 @@ from caffe_gradcam.commands import cli as gradcam
 from caffe_gradcam.commands import logs
 from prototxt_tools.commands import cli as prototxt
 
-COMMANDS = ("explain", "evaluate", "models", "doctor", "batch", "render")
+COMMANDS = ("explain", "evaluate", "models", "doctor", "batch", "render", "report",
+            "serve", "compare")
 
 
 def ended(main, arguments):

@@ -73,17 +73,17 @@ def run(options: argparse.Namespace) -> int:
     page.environment()
     counted = comparison.Comparison()
     condition = Condition(options.fail_if, counted.values()) if options.fail_if else None
-    sides = [Output(_output(options, name)) for name in ("before", "after")]
-    side = page.side_for(min(max(output.size() for output in sides), page.MOST_ON_PAGE))
+    before, after = (Output(_output(options, name)) for name in ("before", "after"))
+    side = page.side_for(min(max(before.size(), after.size()), page.MOST_ON_PAGE))
     entries = comparison.most_different(
-        comparison.paired(*(output.entries(side) for output in sides), counted), counted,
+        comparison.paired(before.entries(side), after.entries(side), counted), counted,
         page.MOST_ON_PAGE)
     if not counted.pairs:
         raise QuestionError(f"{options.before} and {options.after} have no image in common; "
                             "images are matched by their names in the source")
     values = {name: None if value != value else value
               for name, value in counted.values().items()}
-    _write(options.folder, sides, entries, counted, values)
+    _write(options.folder, [before, after], entries, counted, values)
     if options.json:
         print(json.dumps(values, indent=2))
     elif not options.quiet:

@@ -3,15 +3,19 @@
 import argparse
 import os
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from caffe_gradcam.commands import options as shared
 from prototxt_tools.errors import QuestionError
 
+if TYPE_CHECKING:
+    from caffe_gradcam.report.output import Output
+
 DESCRIPTION = """\
 Write a page that shows what is in OUT, the output of a batch: accuracy and confusion, all images
 with their maps to filter, sort and enlarge, and how they were made. The page is one file that loads
-nothing from anywhere; images beyond --on-page stand on further pages in a folder beside it.
+nothing from anywhere; images beyond --on-page stand on further pages in a folder beside it. Other
+options write what other tools read.
 """
 
 EXAMPLES = """\
@@ -20,6 +24,7 @@ examples:
   caffe-gradcam report out -o report.html --boxes boxes.csv
       with the share of the heat outside the boxes of the objects
   caffe-gradcam report out -o report.html --pdf report.pdf
+  caffe-gradcam report out --csv scores.csv --coco heat.json
 
 exit codes: 0: done; 2: the input is unusable. What is missing or damaged in OUT, and images that
 are gone or have changed, are named in the report
@@ -30,9 +35,9 @@ def add(commands: Any) -> None:
     """Add the subcommand's parser."""
     parser = shared.add_command(
         commands, "report", "write a page of what batch has explained", description=DESCRIPTION,
-        epilog=EXAMPLES, usage="caffe-gradcam report OUT -o FILE [option ...]")
+        epilog=EXAMPLES, usage="caffe-gradcam report OUT [-o FILE] [option ...]")
     parser.add_argument("output", metavar="OUT", help="the folder or URL that batch wrote")
-    parser.add_argument("-o", dest="file", metavar="FILE", required=True,
+    parser.add_argument("-o", dest="file", metavar="FILE",
                         help="the page, an .html file")
     parser.add_argument("--title", metavar="TEXT", help="its title")
     parser.add_argument("--boxes", metavar="FILE",
@@ -41,19 +46,56 @@ def add(commands: Any) -> None:
     parser.add_argument("--on-page", metavar="N", type=shared.positive,
                         help="images of one page (default: 2000)")
     parser.add_argument("--pdf", metavar="FILE", help="also print the page, by Chromium")
+    others = parser.add_argument_group("for other tools")
+    others.add_argument("--csv", metavar="FILE", help="a row for each map, with scores")
+    others.add_argument("--coco", metavar="FILE",
+                        help="boxes and outlines of the heat as COCO's JSON")
+    others.add_argument("--segments", metavar="polygons|masks", default="polygons",
+                        help="outlines in --coco (default: polygons)")
+    others.add_argument("--threshold", metavar="X", type=float, default=0.15,
+                        help="the fraction of the highest heat that is hot in --coco (default: "
+                        "0.15)")
     shared.add_verbosity(parser)
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
     """Run the subcommand; the result is the exit code."""
-    from caffe_gradcam.report import page, pdf
+    from caffe_gradcam.report import pdf
     from caffe_gradcam.report.output import Output
 
-    check_name(options.file, "-o")
+    if not (options.file or options.csv or options.coco):
+        raise QuestionError("there is nothing to write; give -o, --csv or --coco", "-o")
+    if options.file:
+        check_name(options.file, "-o")
+    if options.pdf and not options.file:
+        raise QuestionError("--pdf prints the page; give its name with -o", "--pdf")
     if options.pdf:
         pdf.find_browser()
     output = Output(options.output, options.boxes)
+    _write_tables(output, options)
+    if options.file:
+        _write_page(output, options)
+    if not options.quiet:
+        for problem in output.problems:
+            print(f"caffe-gradcam: {problem}", file=sys.stderr)
+    return 0
+
+
+def _write_tables(output: "Output", options: argparse.Namespace) -> None:
+    """Write what other tools read."""
+    from caffe_gradcam.report import tables
+    from prototxt_tools.files import write_bytes
+
+    if options.csv:
+        write_bytes(options.csv, tables.to_csv(output))
+    if options.coco:
+        write_bytes(options.coco, tables.to_coco(output, options.threshold, options.segments))
+
+
+def _write_page(output: "Output", options: argparse.Namespace) -> None:
+    from caffe_gradcam.report import page, pdf
+
     on_page = options.on_page or page.MOST_ON_PAGE
     side = page.side_for(min(output.size(), on_page))
     written = page.write(options.file, lambda summary: output.report(summary, options.title),
@@ -61,11 +103,8 @@ def run(options: argparse.Namespace) -> int:
     if options.pdf:
         pdf.write(options.file, options.pdf)
     if not options.quiet:
-        for problem in output.problems:
-            print(f"caffe-gradcam: {problem}", file=sys.stderr)
         more = f" and {len(written) - 1} pages" if len(written) > 1 else ""
         print(f"{options.file}{more}: open it in a browser", file=sys.stderr)
-    return 0
 
 
 def check_name(path: str, option: str) -> None:

@@ -36,8 +36,29 @@ _DETECT_KEYWORDS = ("images", "min_score", "method", "layers", "explained", "col
                     "device", "samples", "batch")
 
 
+# The columns of a frame: attributes of explanations.
+_FRAME = ("question", "class_index", "class_name", "score", "probability", "method", "layer",
+          "input", "status", "positive_mass", "negative_mass", "cam")
+
+
 class Explanations(List[Explanation]):
     """A list that a notebook shows as pictures."""
+
+    def to_frame(self) -> Any:
+        """A pandas frame with a row for each explanation: its values, and the map as ``cam``.
+
+        Raises
+        ------
+        QuestionError
+            pandas is missing.
+        """
+        try:
+            import pandas
+        except ImportError:
+            raise QuestionError("to_frame needs pandas; run: pip install pandas",
+                                "pandas") from None
+        return pandas.DataFrame({name: [getattr(explanation, name) for explanation in self]
+                                 for name in _FRAME})
 
     def _repr_html_(self) -> str:
         return "".join(

@@ -18,6 +18,7 @@ from caffe_gradcam.batch.output.rows import COLUMNS, STATUSES, Row
 from caffe_gradcam.batch.sources.item import Item
 from caffe_gradcam.batch.sources.reading import decode, fetch
 from caffe_gradcam.batch.storage import open_folder
+from caffe_gradcam.explaining.explanation import Explanation
 from caffe_gradcam.measuring.annotations import ClassBoxes, boxes_of, read_boxes
 from caffe_gradcam.report import thumbnails
 from caffe_gradcam.report.entries import Fact, ImageEntry, MapEntry, Report, Section, facts_of
@@ -25,7 +26,7 @@ from caffe_gradcam.report.summary import Summary
 from prototxt_tools.errors import ImageError, InputError, QuestionError
 
 _PART = re.compile(r"part-(\d{1,9})\.(parquet|jsonl)$")
-_LARGEST_MAP = 1 << 22
+_LARGEST_MAP, _LARGEST_IMAGE = 1 << 22, 1 << 27
 _MAP_COLUMNS = ("cam",)
 _UNUSABLE = (ValueError, TypeError, KeyError, OverflowError, ZeroDivisionError, MemoryError,
              InputError)
@@ -100,6 +101,27 @@ class Output:
                 self._count("", f"{error}; its images are not in this report")
                 continue
             yield from self._of_part(number, part_rows, side)
+
+    def explanations(self) -> Iterator[Tuple[ImageEntry, Explanation]]:
+        """Each map that can be read, at full size, and its image without a picture."""
+        self._counted.clear()
+        for number, extension in self._parts:
+            try:
+                part_rows = self._rows(number, extension, with_maps=True)
+            except InputError as error:
+                self._count("", f"{error}; its maps are left out")
+                continue
+            for row in part_rows:
+                if row.get("question") is None:
+                    continue
+                try:
+                    _check_map(row)
+                    explanation = rows.to_explanation(row)
+                except _UNUSABLE:
+                    self._count("map", f"{_text(row.get('path'))}: a map cannot be read and is "
+                                "left out")
+                    continue
+                yield self._entry([row]), explanation
 
     def report(self, summary: Summary, title: Optional[str] = None) -> Report:
         """What there is to say besides the images, of what was read until now."""
@@ -226,8 +248,8 @@ class Output:
         return ImageEntry(
             _index(row.get("item")) or 0, _text(row.get("id")), _text(row.get("path")),
             next((status for status in STATUSES if status in statuses), statuses[0]),
-            *(None if row.get(name) is None else _text(row[name])
-              for name in ("sha256", "error", "note")), _index(row.get("true_label")),
+            _text_or_none(row.get("sha256")), _text_or_none(row.get("error")),
+            _text_or_none(row.get("note")), _index(row.get("true_label")),
             _index(row.get("predicted")), _size(row), **fields)
 
     def _with_picture(self, group: List[Row], item: Optional[Item], side: int,
@@ -322,7 +344,8 @@ def _map(row: Row, boxes: ClassBoxes, problems: _Problems) -> MapEntry:
 def _check_map(row: Row) -> None:
     """Raise a ValueError for a map that no engine would make."""
     size, shape = _size(row), row["cam_shape"]
-    if size is None or len(shape) != 2 or not 0 < shape[0] * shape[1] <= _LARGEST_MAP:
+    if size is None or size[0] * size[1] > _LARGEST_IMAGE or len(shape) != 2 \
+            or not 0 < shape[0] * shape[1] <= _LARGEST_MAP:
         raise ValueError("not a map on an image")
 
 
@@ -350,6 +373,10 @@ def _dict(values: Mapping[str, Any], name: str) -> Dict[str, Any]:
 
 def _text(value: Any) -> str:
     return "" if value is None else str(value)
+
+
+def _text_or_none(value: Any) -> Optional[str]:
+    return None if value is None else str(value)
 
 
 def _index(value: Any) -> Optional[int]:

@@ -13,8 +13,8 @@ def test_report_writes_a_page_and_names_what_it_lacks(tmp_path, capsys):
     assert cli.main(["report", str(folder), "-o", str(page), "--title", "Cats & dogs"]) == 0
     assert "<title>Cats &amp; dogs</title>" in page.read_text(encoding="utf-8")
     lines = capsys.readouterr().err.splitlines()
-    assert "0000.png: no such file" in lines[0]
-    assert lines[1] == f"{page}: open it in a browser"
+    assert lines[0] == f"{page}: open it in a browser"
+    assert "0000.png: no such file" in lines[1]
 
 
 def test_report_of_several_pages_says_so(tmp_path, capsys):
@@ -24,6 +24,10 @@ def test_report_of_several_pages_says_so(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("arguments, message", [
+    (["{out}"], "there is nothing to write"),
+    (["{out}", "--csv", "{tmp}/r.csv", "--pdf", "{tmp}/r.pdf"], "give its name with -o"),
+    (["{out}", "--coco", "{tmp}/r.json", "--threshold", "0"], "must be greater than 0"),
+    (["{out}", "--coco", "{tmp}/r.json", "--segments", "dots"], "segments must be one of"),
     (["{out}", "-o", "report.txt"], "-o report.txt: a report is an .html file"),
     (["{tmp}", "-o", "{tmp}/r.html"], "not the output of a batch"),
     (["{out}", "-o", "{tmp}/r.html", "--boxes", "{tmp}/none.csv"], "no such file"),
