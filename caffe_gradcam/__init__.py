@@ -93,7 +93,7 @@ __all__ = [
 ]
 
 # These load NumPy, protobuf or torch, so they are imported when they are first used.
-_QUESTIONS = ("Against", "At", "Class", "Like", "Probability", "Question", "Sum", "Top",
+_QUESTIONS = ("Against", "At", "AtIndex", "Class", "Like", "Probability", "Question", "Sum", "Top",
               "Weighted")
 export(__name__, dict(
     dict.fromkeys(_QUESTIONS, "caffe_gradcam.asking.questions"),
