@@ -13,6 +13,7 @@ import numpy as np
 from caffe_gradcam.asking.asker import default_questions
 from caffe_gradcam.asking.grammar import questions_of
 from caffe_gradcam.asking.questions import Question, Top
+from caffe_gradcam.engines.opening import resolve_engine
 from caffe_gradcam.engines.running import Running
 from caffe_gradcam.explaining.describing import Describing, names
 from caffe_gradcam.explaining.detections import USUAL_METHOD, BoxQuestion, DetectionExplainer
@@ -27,6 +28,8 @@ from prototxt_tools.layers.plugins import import_plugins
 
 if TYPE_CHECKING:
     from typing import NoReturn
+
+    import torch
 
 _HIGHEST = Top(1)
 _KEYWORDS = ("images", "classes", "method", "layers", "color", "engine", "device", "precision",
@@ -234,6 +237,31 @@ class Model(Describing):
                 for image, outcome in zip(part, explainer.explain(part)):
                     found.append(Explanations(_with_image(outcome.unwrap(), image)))
         return found
+
+    def to_torch(self, output: Optional[str] = None) -> "torch.nn.Module":
+        """The net as a ``torch.nn.Module`` in evaluation mode, for libraries that explain these.
+
+        Its children have the names of the layers (``_`` for a dot) and are torch's own modules
+        where these compute the same; its method ``blobs`` gives every blob by name.
+
+        Parameters
+        ----------
+        output : str, optional
+            The blob that ``forward`` gives; without it, the scores before any Softmax.
+
+        Raises
+        ------
+        EngineMissing
+            torch is not installed.
+        EngineError
+            There is a layer type that the torch engine does not have.
+        QuestionError
+            The net has no such blob.
+        """
+        resolve_engine("torch")
+        from caffe_gradcam.engines.torch.module import to_torch
+
+        return to_torch(self.prototxt, self.weights, [output or self.score])
 
     def close(self) -> None:
         """Close the engine that is open in this process, if there is one.
