@@ -204,6 +204,7 @@ def test_without_h5py_the_error_tells_what_to_install(tmp_path, monkeypatch):
         (b"\x08\xa0\x1f" + tagged(2, b"/home/a/net_iter_4000.caffemodel"),
          "a solver state, which holds no weights; use the snapshot beside it, "
          "net_iter_4000.caffemodel"),
+        (b"\x08\x07" + tagged(2, b"pytorch"), "perhaps an ONNX model that pytorch wrote"),
         (b"\x08\x01\x10\x03\x18\x01\x20\x01" + tagged(5, bytes(12)),
          "a mean image (.binaryproto), not weights"),
         (b"\r\n\x03net\xa2\x06", "damaged by a transfer as text"),

@@ -106,6 +106,8 @@ def other_message(data: Data) -> str:
     kinds = [field[:2] for field in fields]
     if kinds[:2] == [(1, _VARINT), (2, _BYTES)]:
         name = data[fields[1][2]:fields[1][3]].decode("utf-8", "replace")
+        if not name.endswith((".caffemodel", ".h5")):
+            return f"not weights of Caffe; perhaps an ONNX model that {name} wrote"
         return ("a solver state, which holds no weights; use the snapshot beside it, "
                 f"{posixpath.basename(name)}")
     if kinds[:4] == [(number, _VARINT) for number in (1, 2, 3, 4)]:
