@@ -45,6 +45,8 @@ def written(tmp_path, content, name="labels.txt"):
     "0,cat\n1,dog\n2,bird\n",
     "0\tcat\n\n2\tbird\n1\tdog\n",
     "{0: 'cat',\n 2: \"bird\",\n 1: u'dog'}\n",
+    "{0: 'cat', 2: 'bird', 1: 'dog'}",
+    "['cat', 'dog', 'bird']",
     "/c/cat 0\n/b/bird 2\n/d/dog 1\n",
     "cat 0\ndog 1\nbird 2\n",
     "n02119789 cat\nn02100735 dog\nn02096294 bird\n",
@@ -161,3 +163,13 @@ def test_a_number_that_is_the_name_of_another_class_is_refused_with_both_numbers
         labels.find("1", names, 3)
     assert labels.find("#1", names, 3) == 1 and labels.find("0", names, 3) == 0
     assert labels.find("7", [str(digit) for digit in range(10)], 10) == 7
+
+
+@pytest.mark.parametrize("content", ["[" * 3000, "{0: " * 3000, "[" + "(1," * 30 + ")" * 30 + "]"])
+def test_brackets_within_brackets_are_no_printed_list(tmp_path, content):
+    assert len(label_files.load(written(tmp_path, content))) == 1
+
+
+def test_yaml_is_named(tmp_path):
+    with pytest.raises(ModelError, match="labels.yaml: YAML; write one class name per line"):
+        label_files.load(written(tmp_path, "names:\n  0: cat\n", "labels.yaml"))

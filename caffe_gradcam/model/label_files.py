@@ -4,7 +4,9 @@ One name per line; lines that carry the number of their class, in any order; CSV
 (``item { name: ... label: ... }``). A class gets a name only where the file leaves no doubt.
 """
 
+import ast
 import csv
+import itertools
 import json
 import os
 import re
@@ -28,6 +30,9 @@ _NUMBER_LAST = re.compile(r"(.*\S)[\s,;]+(\d{1,6})$")
 _IMAGE_NAME = re.compile(r"\S+\.(?:jpe?g|png|bmp|tiff?|webp|ppm)\s+\d+$", re.IGNORECASE)
 # Places' names begin with their letter: /a/abbey.
 _PLACES_PREFIX = re.compile(r"^/\w/")
+
+# Brackets within each other in a printed list.
+_DEEPEST = 20
 
 Numbered = List[Tuple[int, str]]
 
@@ -59,6 +64,8 @@ def load(path: "StrPath") -> List[str]:
     """
     path = os.fspath(path)
     text = _decoded(read_bytes(path, MOST_BYTES, ModelError), path)
+    if path.lower().endswith((".yaml", ".yml")):
+        raise ModelError(f"{path}: YAML; write one class name per line, or JSON", path)
     if not text.strip():
         raise ModelError(f"{path}: holds no labels; there must be one per line", path)
     names = _read(text, path)
@@ -99,11 +106,27 @@ def _json_values(text: str, path: str) -> Any:
         if is_json:
             reason = "nested too deeply" if isinstance(error, RecursionError) else error
             raise ModelError(f"{path}: not JSON: {reason}", path) from None
-        return None
+        values = _printed(text)
+        if values is None:
+            return None
     if not isinstance(values, (list, dict)) or not values:
         raise ModelError(f"{path}: must hold a list of names, or a mapping of numbers to names",
                          path)
     return values
+
+
+def _printed(text: str) -> Any:
+    """What the text holds where it is a list or dictionary as Python prints it; else None."""
+    depths = itertools.accumulate(1 if letter in "[{(" else -1
+                                  for letter in re.findall(r"[\[\]{}()]", text))
+    if max(depths) > _DEEPEST:
+        return None
+    try:
+        values = ast.literal_eval(text.strip())
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        return None
+    return {str(key): value for key, value in values.items()} if isinstance(
+        values, dict) else values
 
 
 def _of_json(values: Any, path: str) -> Sequence[str]:
