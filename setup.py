@@ -39,6 +39,10 @@ setup(
         "tqdm",
     ],
     extras_require={
+        # Real Caffe for old Pythons; newer NumPy and protobuf do not load it.
+        "caffe": ["kendryte-caffe; python_version < '3.10'",
+                  "numpy<2; python_version < '3.10'",
+                  "protobuf<3.21; python_version < '3.10'"],
         "torch": ["torch"],
         "onnx": ["onnx", "onnxruntime"],
         "openvino": ["openvino", "torch"],

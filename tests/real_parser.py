@@ -9,7 +9,8 @@ import re
 _STRING = "NSt7__cxx1112basic_stringIcSt11char_traitsIcESaIcEEE"
 _PARSE = f"_ZN6google8protobuf10TextFormat15ParseFromStringERK{_STRING}PNS0_7MessageE"
 _LOG = f"_ZN6google8protobuf13SetLogHandlerEPFvNS0_8LogLevelEPKciRK{_STRING}E"
-_NEW = "_ZN5caffe12NetParameterC1EPN6google8protobuf5ArenaE"
+# Since protobuf 3.13 with a flag.
+_NEW = ["_ZN5caffe12NetParameterC1EPN6google8protobuf5ArenaE" + flag for flag in ("", "b")]
 _DELETE = "_ZN5caffe12NetParameterD1Ev"
 _HANDLER = ctypes.CFUNCTYPE(
     None, ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_void_p
@@ -29,7 +30,7 @@ class RealParser:
     def __init__(self):
         import caffe  # noqa: F401 (loads libcaffe and libprotobuf)
 
-        self._protobuf, self._caffe = _library("libprotobuf.so"), _library("libcaffe.so")
+        self._protobuf, self._caffe = _library("libprotobuf"), _library("libcaffe")
         self._parse = getattr(self._protobuf, _PARSE)
         self._parse.restype = ctypes.c_bool
         self._messages = []
@@ -45,7 +46,7 @@ class RealParser:
         set_handler.restype = ctypes.c_void_p
         set_handler.argtypes = [ctypes.c_void_p]
         before = set_handler(ctypes.cast(self._handler, ctypes.c_void_p))
-        getattr(self._caffe, _NEW)(net, None)
+        construct(self._caffe, net)
         try:
             accepted = self._parse(ctypes.byref(string), net)
         finally:
@@ -63,9 +64,19 @@ class RealParser:
             self._messages.append(text.decode("utf-8", "replace"))
 
 
+def construct(library, room):
+    """Make a NetParameter in a buffer of ``_ROOM`` bytes."""
+    for name in _NEW:
+        if hasattr(library, name):
+            getattr(library, name)(room, None, False)
+            return
+    raise OSError("this libcaffe has no constructor of NetParameter that is known here")
+
+
 def _library(name):
+    """A library of this process; a wheel puts a hash behind its name."""
     with open("/proc/self/maps") as file:
         for line in file:
-            if "/" + name in line:
+            if re.search(rf"/{name}(-\w+)?\.so", line):
                 return ctypes.CDLL(line.split()[-1])
     raise OSError(f"{name} is not loaded")

@@ -4,7 +4,7 @@ import ctypes
 import faulthandler
 import os
 
-from real_parser import _NEW, _ROOM, _STRING, _library, _String
+from real_parser import _ROOM, _STRING, _library, _String, construct
 
 _READ = f"_ZN5caffe30ReadNetParamsFromTextFileOrDieERK{_STRING}PNS_12NetParameterE"
 _WRITE = "_ZN5caffe20WriteProtoToTextFileERKN6google8protobuf7MessageEPKc"
@@ -47,9 +47,9 @@ def in_child(function, *arguments):
 
 
 def _upgrade(path, scratch):
-    library = _library("libcaffe.so")
+    library = _library("libcaffe")
     net = ctypes.create_string_buffer(_ROOM)
-    getattr(library, _NEW)(net, None)
+    construct(library, net)
     name = path.encode()
     held = ctypes.create_string_buffer(name, len(name) + 1)
     string = _String(ctypes.addressof(held), len(name), b"")

@@ -201,6 +201,23 @@ def test_the_last_words_are_the_fatal_sentence_on_one_line():
         "parameters from scratch rename the layer.")
 
 
+def test_glog_may_write_the_year_too():
+    lines = ["I20261121 01:18:30.4 26527 net.cpp:51] Initializing net",
+             "F20261121 01:18:30.5 26527 layer.hpp:68] Not Implemented Yet",
+             "*** Check failure stack trace: ***"]
+    assert last_words(lines, -6) == "Caffe stopped: Not Implemented Yet"
+
+
+@pytest.mark.parametrize("reason", [
+    "error == cudaSuccess (100 vs. 0)  no CUDA-capable device is detected",
+    "error == cudaSuccess (35 vs. 0)  CUDA driver version is insufficient for CUDA runtime"])
+def test_a_missing_card_is_told_with_what_to_do(reason):
+    lines = [f"F20261121 01:18:30.5 26527 common.cpp:152] Check failed: {reason} version"]
+    assert last_words(lines, -6) == (
+        "Caffe found no NVIDIA card that it can use; check the card and its driver with "
+        "nvidia-smi, or use --device cpu")
+
+
 def test_the_last_words_begin_with_what_protobuf_wrote():
     lines = ["I1121 01:18:30.4 26527 net.cpp:51] Initializing net",
              "[libprotobuf ERROR google/protobuf/text_format.cc:307] Error parsing text-format "

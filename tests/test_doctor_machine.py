@@ -70,10 +70,27 @@ def test_caffe_computes_right_in_a_process_of_its_own(caffe):
     assert machine.is_right(outcome)
 
 
+def test_the_package_that_brings_caffe_is_named():
+    outcome = right("caffe", package="kendryte-caffe 1.0.0.20210829", archs=[])
+    assert said(machine.judge_engine("caffe", "cpu", outcome, [])) == [
+        "fine engine caffe on cpu: works: caffe 1, of kendryte-caffe 1.0.0.20210829 -> "]
+
+
+def test_a_caffe_for_cards_names_its_architectures_and_the_missing_card():
+    outcome = right("caffe", package="pycaffe 1", archs=["sm_80", "sm_90", "compute_90"])
+    assert said(machine.judge_engine("caffe", "cpu", outcome, []))[1:] == [
+        "note engine caffe on cpu: this Caffe is built for NVIDIA cards, with code for sm_80, "
+        "sm_90, compute_90; nvidia-smi lists no card here, so it runs on the CPU -> start the "
+        "container with access to a card, or install its driver"]
+    assert len(machine.judge_engine("caffe", "cpu", outcome, [H100])) == 1
+
+
 def test_caffe_built_for_the_cpu_is_told(caffe):
     outcome = machine.probe(["engine", "caffe", "cuda"])
     if outcome.answer is not None:
         pytest.skip("this Caffe has a GPU")
+    if "found no NVIDIA card" in outcome.words:
+        pytest.skip("this Caffe is built for NVIDIA cards")
     assert said(machine.judge_engine("caffe", "cuda", outcome, [H100])) == [
         "note engine caffe on cuda: built for the CPU only -> use --device cpu, or the torch "
         "engine"]
@@ -122,6 +139,8 @@ def test_a_cpu_build_of_torch_beside_a_card_is_told():
 @pytest.mark.parametrize("words, severity, what", [
     ("F0101 common.cpp:66] Cannot use GPU in CPU-only Caffe: check mode.", "note",
      "built for the CPU only"),
+    ("Caffe found no NVIDIA card that it can use; check", "warning",
+     "built for NVIDIA cards, and found none that it can use"),
     ("CUDA error: no kernel image is available for execution on the device", "warning",
      "the build has no code for this GPU"),
     ("CUDA error: out of memory", "warning", "fails in a process of its own"),

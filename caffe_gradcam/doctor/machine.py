@@ -21,14 +21,16 @@ OPTIONAL = {"requests": ("requests", "to fetch models by name"),
             "matplotlib": ("matplotlib", "for figures in SVG and PDF"),
             "openvino": ("openvino", "for faster convolutions on CPUs")}
 ENGINES = {
-    "caffe": "use the image (scripts/caffe-gradcam), on Debian 11 apt-get install python3-caffe, "
-             "or stay with the torch engine",
+    "caffe": "use the image (scripts/caffe-gradcam), install the wheel that "
+             "scripts/build-caffe-wheel makes for Python 3.11, on Python 3.6 to 3.9 pip install "
+             "kendryte-caffe, or stay with the torch engine",
     "torch": "pip install torch, or stay with Caffe",
 }
 _PATIENCE = 120
 _EXACT = 1e-4
 _NO_GPU = ("CPU-only", "CPU_ONLY", "Cannot use GPU", "no CUDA", "not compiled with CUDA",
            "without CUDA", "is not available")
+_NO_CARD = "found no NVIDIA card"
 _NO_KERNEL = ("no kernel image", "invalid device function", "kernel image is")
 
 
@@ -137,7 +139,14 @@ def judge_engine(kind: str, device: str, outcome: Optional[Probe],
                       f"out by hand are off by {answer['off']:.3g}",
                       "do not trust this build; install another one")]
     what = "works: {} {}".format(kind, answer["description"].get("version", ""))
+    if answer["build"].get("package"):
+        what += ", of {}".format(answer["build"]["package"])
     findings = [fine(check, what)]
+    if kind == "caffe" and device == "cpu" and answer["build"].get("archs") and not gpus:
+        findings.append(note(
+            check, "this Caffe is built for NVIDIA cards, with code for "
+            + ", ".join(answer["build"]["archs"]) + "; nvidia-smi lists no card here, so it runs "
+            "on the CPU", "start the container with access to a card, or install its driver"))
     if kind == "torch" and device == "cpu" and gpus and not answer["build"].get("cuda"):
         findings.append(warning(
             check, f"this torch is built for the CPU only, so {gpus[0].name} is not used",
@@ -146,7 +155,7 @@ def judge_engine(kind: str, device: str, outcome: Optional[Probe],
 
 
 def _judge_architectures(check: str, build: Dict[str, Any]) -> List[Finding]:
-    """Whether the kernels of a build of torch fit the GPUs."""
+    """Whether the kernels of a build of torch or Caffe fit the GPUs."""
     architectures = build.get("archs") or []
     if not architectures:
         return []
@@ -191,6 +200,9 @@ def _failed(check: str, kind: str, device: str, words: str) -> List[Finding]:
     if device != "cpu" and any(part in words for part in _NO_KERNEL):
         return [warning(check, "the build has no code for this GPU: " + short,
                         "use the torch engine in a build for this GPU, or the CPU")]
+    if device != "cpu" and _NO_CARD in words:
+        return [warning(check, "built for NVIDIA cards, and found none that it can use",
+                        "check the card and its driver with nvidia-smi, or use --device cpu")]
     if device != "cpu" and any(part in words for part in _NO_GPU):
         return [note(check, "built for the CPU only", "use --device cpu, or the torch engine")]
     if "No module named" in words or "ImportError" in words:

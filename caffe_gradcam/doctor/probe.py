@@ -2,9 +2,11 @@
 
 import importlib
 import os
+import re
+import sys
 import tempfile
 from multiprocessing.connection import Connection
-from typing import Any, Dict, Sequence
+from typing import Any, Dict, Sequence, Tuple
 
 # A net that can be worked out by hand: twice the pixel, cut at 0, summed with weights 1 and -1.
 NET = """
@@ -70,4 +72,20 @@ def build(kind: str) -> Dict[str, Any]:
         return answer
     import caffe
 
-    return {"python": caffe.__file__, "layers": len(caffe.layer_type_list())}
+    package, keywords = _distribution(("pycaffe", "kendryte-caffe"))
+    return {"python": caffe.__file__, "layers": len(caffe.layer_type_list()),
+            "package": package, "archs": re.findall(r"\b(?:sm|compute)_\d+", keywords)}
+
+
+def _distribution(names: Sequence[str]) -> Tuple[str, str]:
+    """The first of some packages that pip has installed, with its version; and its keywords."""
+    if sys.version_info >= (3, 8):
+        from importlib import metadata
+
+        for name in names:
+            try:
+                fields = metadata.metadata(name)
+            except metadata.PackageNotFoundError:
+                continue
+            return "{} {}".format(name, fields["Version"]), fields["Keywords"] or ""
+    return "", ""

@@ -10,7 +10,10 @@ from prototxt_tools.errors import EngineError, EngineFailed, OutOfMemory
 
 # What Caffe, the C++ library and CUDA write where memory is short.
 MEMORY_WORDS = "host allocation of size", "bad_alloc", "out of memory", "Cannot allocate memory"
-_GLOG = re.compile(r"[FEWI]\d{4} [\d:.]+ +\d+ [^\]]*\] ?")
+# What CUDA writes where there is no card, or no driver for it.
+NO_CARD_WORDS = "no CUDA-capable device", "driver version is insufficient"
+# Since glog 0.6 with the year before month and day.
+_GLOG = re.compile(r"[FEWI]\d{4}(?:\d{4})? [\d:.]+ +\d+ [^\]]*\] ?")
 _PROTOBUF = re.compile(r"\[libprotobuf (?:ERROR|FATAL) [^\]]*\] ?")
 
 
@@ -71,6 +74,9 @@ def last_words(lines: Iterable[str], status: int, name: str = "engine") -> str:
         if is_fatal or _PROTOBUF.match(line) or (fatal and not _GLOG.match(line)):
             fatal.append(line)
     words = " ".join(_PROTOBUF.sub("", _GLOG.sub("", line)).strip() for line in fatal)
+    if any(reason in words for reason in NO_CARD_WORDS):
+        return ("Caffe found no NVIDIA card that it can use; check the card and its driver with "
+                "nvidia-smi, or use --device cpu")
     if words:
         return "Caffe stopped: " + words
     if status == -signal.SIGKILL:

@@ -3,11 +3,14 @@
 Run where pycaffe is, from the root of a checkout, with the third-party models beside it:
 
     python3 tests/golden/make_golden.py
+    OPENBLAS_CORETYPE=Haswell OPENBLAS_NUM_THREADS=1 python3 tests/golden/make_golden.py avx2
 
-It writes the .npz files beside itself. Per net they hold, from a classic ``force_backward``
-net stopped by ``net.backward(end=...)`` at the first layer above the target: norm and 64 sampled
-values of every blob, the gradient's norm and samples, and the raw Grad-CAM (Selvaraju et al.
-2017, equations 1 and 2, before the ReLU), computed below in two lines of NumPy.
+It writes the .npz files beside itself, or into a folder there: sums depend on the processor's
+kernels in OpenBLAS and on the number of threads, and those in avx2 fix both. Per net the files
+hold, from a classic ``force_backward`` net stopped by ``net.backward(end=...)`` at the first layer
+above the target: norm and 64 sampled values of every blob, the gradient's norm and samples, and
+the raw Grad-CAM (Selvaraju et al. 2017, equations 1 and 2, before the ReLU), computed below in two
+lines of NumPy.
 """
 
 import os
@@ -71,12 +74,25 @@ def grad_cam(net, score, target, end, classes):
 
 
 def random_net(name):
-    """Numbers of a net with random weights on two random images, classes 3 and 5."""
+    """Numbers of a net with random weights."""
     text, score, target, end = NETS[name]
     net = build(text)
     for layer, blobs in definitions.random_weights(text).items():
         for index, values in enumerate(blobs):
             net.params[layer][index].data[...] = values
+    return numbers(net, score, target, end)
+
+
+def learned(shared):
+    """Numbers of SqueezeNet v1.1 with ImageNet weights on two random images."""
+    folder = pathlib.Path(shared) / "models" / "squeezenet_v1.1"
+    text = (folder / "deploy.prototxt").read_text()
+    net = build(text, str(folder / "squeezenet_v1.1.caffemodel"))
+    return numbers(net, "pool10", "fire9/concat", "conv10")
+
+
+def numbers(net, score, target, end):
+    """Samples and norms of all blobs, gradient and map on two random images, classes 3 and 5."""
     shape = (2,) + tuple(net.blobs["data"].data.shape[1:])
     net.blobs["data"].reshape(*shape)
     net.reshape()
@@ -131,11 +147,14 @@ def digits():
 
 
 def main():
+    folder = HERE / (sys.argv[1] if len(sys.argv) > 1 else ".")
+    folder.mkdir(exist_ok=True)
     for name in NETS:
-        np.savez_compressed(str(HERE / (name + ".npz")), **random_net(name))
-    np.savez_compressed(str(HERE / "digits.npz"), **digits())
+        np.savez_compressed(str(folder / (name + ".npz")), **random_net(name))
+    np.savez_compressed(str(folder / "digits.npz"), **digits())
     shared = ROOT.parent / "shared" / "data"
-    np.savez_compressed(str(HERE / "squeezenet.npz"), **squeezenet(shared))
+    np.savez_compressed(str(folder / "squeezenet.npz"), **squeezenet(shared))
+    np.savez_compressed(str(folder / "learned.npz"), **learned(shared))
 
 
 if __name__ == "__main__":
