@@ -93,7 +93,8 @@ def run(recipe: Recipe, source: str, output: str, options: Options = _OPTIONS,
         todo = _todo(opened, numbers, options.parts.retry_failed)
         parts.remove_leftovers(opened, numbers)
         with Progress(sum(map(opened.size, todo)), options.reporting, stop) as progress:
-            progress.inform(sizes.sentence(options.pipeline))
+            if todo:
+                progress.inform(sizes.sentence(options.pipeline))
             if not folder.creates:
                 progress.warn(f"{folder.path}: no conditional writes are known of this store; a "
                               "run that stands still while another takes its parts over may "
