@@ -28,6 +28,7 @@ def deep(levels):
 @pytest.mark.parametrize("line, message", [
     ('{"path": "in/0001.png", "label": 99999999999}', "a true label is .*, not 99999999999"),
     ('{"path": "in/0001.png", "label": [1]}', r"a true label is .*, not \[1\]"),
+    ('{"path": "in/0001.png", "label": true}', "a true label is .*, not True"),
     ('{"path": "in/0001.png", "label": 1e999}', "a true label is .*, not inf"),
     ('{"path": "in/0001.png", "box": [' + "9" * 400 + ", 0, 1, 1]}", "a box is x,y,width,height"),
     ('{"path": "in/0001.png", "box": [' + "9" * 5000 + ", 0, 1, 1]}", ""),
@@ -38,7 +39,7 @@ def deep(levels):
     (deep(300), "a path is a text, not {'a': "),
     (deep(100000), "not a JSON object"),
     ("{", "not a JSON object"),
-], ids=[f"line{number}" for number in range(12)])
+], ids=[f"line{number}" for number in range(13)])
 def test_a_line_of_json_that_cannot_be_used_is_one_row(model, tmp_path, line, message):
     rows = rows_of(model, tmp_path, "t.jsonl", "\n".join([GOOD, line, GOOD]) + "\n")
     assert [row["status"] for row in rows] == ["ok", "unreadable", "ok"]
@@ -94,3 +95,20 @@ def test_a_table_that_begins_with_a_huge_field_is_refused(model, tmp_path):
     (tmp_path / "t.csv").write_text("a" * 200000 + "\n")
     with pytest.raises(InputError, match="t.csv:1: cannot be read: field larger"):
         explain(model, tmp_path / "t.csv", tmp_path / "out")
+
+
+@pytest.mark.parametrize("note, message", [
+    (b'{"label": 3', "a.json: not JSON, or nested too deeply"),
+    (b'{"label": 3, "text": "' + b"x" * (1 << 20) + b'"}', "a.json: 1048600 bytes, more than"),
+], ids=["damaged", "long"])
+def test_a_note_in_a_tar_that_cannot_be_read_is_one_row(model, tmp_path, note, message):
+    image = (pictures(tmp_path / "in", 1) / "0000.png").read_bytes()
+    with tarfile.open(str(tmp_path / "t.tar"), "w") as archive:
+        for name, data in (("a.png", image), ("a.json", note), ("b.png", image), ("b.cls", b"1")):
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    explain(model, tmp_path / "t.tar", tmp_path / "out")
+    rows = table(tmp_path / "out", ["status", "error", "true_label"])
+    assert [row["status"] for row in rows] == ["unreadable", "ok"]
+    assert message in rows[0]["error"] and rows[1]["true_label"] == 1

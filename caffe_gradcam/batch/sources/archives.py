@@ -9,7 +9,8 @@ from typing import Any, Dict, Iterator, List, Tuple
 
 from caffe_gradcam.batch.sources.files import open_stream
 from caffe_gradcam.batch.sources.item import Item, from_columns, unusable
-from prototxt_tools.errors import InputError
+from prototxt_tools.errors import InputError, Outcome
+from prototxt_tools.files import byte_limit, too_long
 
 _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 _NOTES = (".cls", ".json")
@@ -75,31 +76,34 @@ def _samples(archive: tarfile.TarFile, path: str) -> Iterator[Tuple[str, List[ta
 
 def _images(archive: tarfile.TarFile, path: str, name: str,
             members: List[tarfile.TarInfo]) -> Iterator[Item]:
-    columns = _notes(archive, name, members)
+    columns = Outcome.of(_notes, archive, path, name, members)
     images = [member for member in members if not _NO_IMAGES.search(member.name.lower())]
     for member in images:
         shown = os.path.join(path, member.name)
-        try:
-            item = from_columns(dict(columns, path=shown), shown)
-        except InputError as error:
-            item = unusable(shown, str(error))
+        item = columns.then(lambda notes, shown=shown: from_columns(
+            dict(notes, path=shown), shown))
         yield dataclasses.replace(
-            item, id=name if len(images) == 1 else member.name, archive=path,
+            unusable(shown, str(item.error)) if item.error else item.unwrap(),
+            id=name if len(images) == 1 else member.name, archive=path,
             position=("tar", member.offset_data, member.size))
 
 
-def _notes(archive: tarfile.TarFile, name: str, members: List[tarfile.TarInfo]) -> Dict[str, Any]:
-    """What the members beside an image specify."""
+def _notes(archive: tarfile.TarFile, path: str, name: str, members: List[tarfile.TarInfo]
+           ) -> Dict[str, Any]:
+    """What the members beside an image specify; raises InputError for damaged ones."""
     columns: Dict[str, Any] = {}
     for member in members:
         extension = member.name[len(name):].lower()
         stream = archive.extractfile(member) if extension in _NOTES else None
         if stream is not None:
-            columns.update(_columns(extension, stream.read(_LONGEST_NOTE)))
+            shown, limit = os.path.join(path, member.name), byte_limit(_LONGEST_NOTE)
+            if member.size > limit:
+                raise InputError(f"{shown}: {too_long(member.size, limit)}", shown)
+            columns.update(_columns(extension, stream.read(), shown))
     return columns
 
 
-def _columns(extension: str, data: bytes) -> Dict[str, Any]:
+def _columns(extension: str, data: bytes, shown: str) -> Dict[str, Any]:
     """What a member beside the image specifies, as columns of a table."""
     text = data.decode("utf-8", "replace").strip()
     if extension == ".cls":
@@ -107,7 +111,7 @@ def _columns(extension: str, data: bytes) -> Dict[str, Any]:
     try:
         values = json.loads(text)
     except (ValueError, RecursionError):
-        return {}
+        raise InputError(f"{shown}: not JSON, or nested too deeply", shown) from None
     names = ("true_label", "label", "class", "question", "box")
     return {name: values[name] for name in names if name in values} if isinstance(
         values, dict) else {}

@@ -273,7 +273,8 @@ def to_label(value: Any, row_name: str) -> Label:
         return value
     try:
         number = int(value)
-        if number == float(value) and abs(number) <= _LARGEST_LABEL:
+        is_class = number == float(value) and abs(number) <= _LARGEST_LABEL
+        if is_class and not isinstance(value, bool):
             return number
     except (TypeError, ValueError, OverflowError):
         pass
