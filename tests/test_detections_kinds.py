@@ -114,6 +114,15 @@ def test_the_boxes_of_yolo_are_those_that_its_output_layer_lists(tmp_path, versi
     assert {explanation.layer for explanation in found} <= {"conv2", "conv3"}
 
 
+def test_classes_of_yolo_have_their_names_behind_those_of_the_channels(tmp_path):
+    model = LoadedModel.load(*write_model(tmp_path, yolo(2)), labels=["cat", "dog", "horse"],
+                             **READING)
+    found = explain(model, least=0.1)[0].unwrap()
+    names = ["cat", "dog", "horse"]
+    assert all(explanation.class_name == names[explanation.class_index - 1]
+               for explanation in found)
+
+
 def test_an_anchor_of_yolo_is_placed_in_its_cell():
     grid = grids.Grid(np.array([[0.25, 0.5]]), 1, True)
     numbers = np.zeros((4, 4))

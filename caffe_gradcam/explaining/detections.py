@@ -300,7 +300,7 @@ class DetectionExplainer:
     def _explanation(self, ranked: Tuple[int, Found], drawn: Tuple[str, str], cam: np.ndarray,
                      prepared: Prepared, values: Mapping[str, np.ndarray]) -> Explanation:
         (rank, found), (method, layer) = ranked, drawn
-        class_name = self.model.class_name(found.class_index)
+        class_name = self.detector.class_name(self.model.class_names, found.class_index)
         text = f"{found.class_index} {class_name}" if class_name else str(found.class_index)
         text += f" at box {rank + 1}"
         if self.question.aspect != "confidence":

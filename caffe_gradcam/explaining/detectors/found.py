@@ -1,7 +1,7 @@
 """What a detector finds in an image: values that are explained, drawn and reported."""
 
 from dataclasses import dataclass
-from typing import Any, List, Mapping, Tuple
+from typing import Any, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -109,6 +109,10 @@ class Detector:
     def heads_of(self, aspect: str) -> Tuple[str, ...]:
         """The heads that one of ``ASPECTS`` is read from."""
         return self.score_heads if aspect == "confidence" else self.location_heads
+
+    def class_name(self, names: Optional[Sequence[str]], class_index: int) -> Optional[str]:
+        """The name of a class that boxes have, from the names of the score blob's classes."""
+        return names[class_index] if names is not None and class_index < len(names) else None
 
     def find(self, blobs: Mapping[str, np.ndarray], least: float) -> List[List[Found]]:
         """The boxes of each image whose score is at least this, the best first."""

@@ -1,6 +1,6 @@
 """Detectors that end in an output layer of YOLO's second or third version."""
 
-from typing import Dict, List, Mapping, Tuple
+from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -55,6 +55,16 @@ class GridDetector(Detector):
         if len(layer.bottoms) > count:
             self.note = (f"layer {layer.name} reads only its first bottom, {layer.bottoms[0]}, as "
                          "in the fork that has it")
+
+    def class_name(self, names: Optional[Sequence[str]], class_index: int) -> Optional[str]:
+        classes, label = self._grids[0].classes, class_index - self.first_class
+        if names is None:
+            return None
+        if len(names) in (classes, classes + self.first_class):
+            return names[label + len(names) - classes]
+        # The channels of each anchor: "anchor 0 x", ..., "anchor 0 dog".
+        name = names[grids.OBJECT + label].split(" ", 2)[-1] if len(names) > classes else ""
+        return None if name in ("", f"class {label}") else name
 
     def find(self, blobs: Mapping[str, np.ndarray], least: float) -> List[List[Found]]:
         found = []
