@@ -11,6 +11,7 @@ from caffe_gradcam.commands import (
     compare,
     doctor,
     evaluate,
+    evidence,
     explain,
     export,
     logs,
@@ -25,7 +26,8 @@ from prototxt_tools.commands import stdout, terminal
 from prototxt_tools.commands.parsing import Parser, add_completion
 from prototxt_tools.errors import InputError
 
-_COMMANDS = (explain, evaluate, models, doctor, batch, render, report, export, serve, compare)
+_COMMANDS = (explain, evaluate, models, doctor, batch, render, report, export, serve, compare,
+             evidence)
 
 
 def main(arguments: Optional[Sequence[str]] = None) -> int:

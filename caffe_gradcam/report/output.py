@@ -12,15 +12,15 @@ from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
 import numpy as np
 
 from caffe_gradcam import __version__
-from caffe_gradcam.batch.output import checksums, parts, rows
+from caffe_gradcam.batch.output import checksums, lists, parts, rows
 from caffe_gradcam.batch.output.plan import MANIFEST, PARTS, Plan, part_name
 from caffe_gradcam.batch.output.rows import COLUMNS, STATUSES, Row
 from caffe_gradcam.batch.sources.item import Item
 from caffe_gradcam.batch.sources.reading import decode, fetch
-from caffe_gradcam.batch.storage import open_folder
+from caffe_gradcam.batch.storage import TEMPORARY, open_folder
 from caffe_gradcam.explaining.explanation import Explanation
 from caffe_gradcam.measuring.annotations import ClassBoxes, boxes_of, read_boxes
-from caffe_gradcam.report import thumbnails
+from caffe_gradcam.report import lenient, thumbnails
 from caffe_gradcam.report.entries import Fact, ImageEntry, MapEntry, Report, Section, facts_of
 from caffe_gradcam.report.summary import Summary
 from prototxt_tools.errors import ImageError, InputError, QuestionError
@@ -118,19 +118,28 @@ class Output:
                     _check_map(row)
                     explanation = rows.to_explanation(row)
                 except _UNUSABLE:
-                    self._count("map", f"{_text(row.get('path'))}: a map cannot be read and is "
-                                "left out")
+                    self._count("map", f"{lenient.text(row.get('path'))}: a map cannot be read "
+                                "and is left out")
                     continue
                 yield self._entry([row]), explanation
 
     def report(self, summary: Summary, title: Optional[str] = None) -> Report:
         """What there is to say besides the images, of what was read until now."""
-        model = _dict(self.manifest, "rows_depend_on").get("model") or "the net"
+        model = lenient.mapping(self.manifest, "rows_depend_on").get("model") or "the net"
         made_from = [os.path.basename(os.path.normpath(self.path)), self.manifest.get("created"),
                      f"report of caffe-gradcam {__version__}"]
         return Report(title or f"What {model} looked at",
                       " · ".join(str(text) for text in made_from if text), summary,
                       self.class_names, self.sections(), self.problems)
+
+    def files(self) -> Iterator[Tuple[str, bytes]]:
+        """The name and the bytes of the manifest, the lists, the parts and their checksums."""
+        if self._folder.exists(MANIFEST):
+            yield MANIFEST, self._folder.read(MANIFEST)
+        for folder in (checksums.FOLDER, lists.FOLDER, PARTS):
+            for name in self._folder.names(folder):
+                if not name.startswith(TEMPORARY):
+                    yield f"{folder}/{name}", self._folder.read(f"{folder}/{name}")
 
     def size(self) -> int:
         """About how many images :meth:`entries` gives."""
@@ -142,18 +151,20 @@ class Output:
     def sections(self) -> List[Section]:
         """Tables of what the manifest tells of the model and the runs."""
         manifest = self.manifest
-        depends, about = _dict(manifest, "rows_depend_on"), _dict(manifest, "model")
-        origins = {name: str(origin) for name, origin in _dict(about, "origins").items()}
+        depends = lenient.mapping(manifest, "rows_depend_on")
+        about = lenient.mapping(manifest, "model")
+        origins = {name: str(origin)
+                   for name, origin in lenient.mapping(about, "origins").items()}
         model = {name: depends.get(name) for name in (
             "model", "prototxt_sha256", "weights_sha256", "class_names_sha256", "score", "layers")}
-        path = _dict(_dict(manifest, "recipe"), "model").get("path")
+        path = lenient.mapping(lenient.mapping(manifest, "recipe"), "model").get("path")
         sections = [Section("Model", facts_of({"path": path, **model}, origins))]
-        for name, values in _dict(depends, "inputs").items():
+        for name, values in lenient.mapping(depends, "inputs").items():
             by_field = {**origins, **{field: origins[f"{name}.{field}"] for field in values
                                       if f"{name}.{field}" in origins}}
             sections.append(Section(f"Preprocessing of {name}", facts_of(values, by_field)))
         sections.append(Section("Question and method", facts_of(
-            {**_dict(depends, "asking"), **_dict(depends, "explaining")})))
+            {**lenient.mapping(depends, "asking"), **lenient.mapping(depends, "explaining")})))
         sections.append(Section("Output", facts_of(
             {name: manifest.get(name) for name in (
                 "source", "created", "items", "part_format", "format", "sha256")})))
@@ -166,7 +177,8 @@ class Output:
         yield Section("Engine", facts_of({name: depends.get(name) for name in (
             "engine", "precision", "batch", "openvino")}))
         if runs:
-            yield Section("Versions in the last run", facts_of(_dict(runs[-1], "versions")))
+            yield Section("Versions in the last run",
+                          facts_of(lenient.mapping(runs[-1], "versions")))
         yield Section("Runs", [Fact(str(run.get("started", "")), " ".join(
             map(str, run.get("command") or ())), f"{run.get('seconds', '?')} s on "
             + ", ".join(map(str, run.get("devices") or ["?"]))) for run in runs])
@@ -205,7 +217,7 @@ class Output:
         data = self._folder.read(part_name(number, extension))
         name = part_name(number, extension)
         try:
-            return _parquet_rows(data, columns) if extension == "parquet" else [
+            return lenient.parquet_rows(data, columns) if extension == "parquet" else [
                 row for row in map(json.loads, data.decode("utf-8").splitlines())
                 if isinstance(row, dict)]
         except Exception as error:  # whatever pyarrow raises for another program's file
@@ -246,16 +258,17 @@ class Output:
         fields.setdefault("maps", [_map_entry(other) for other in group
                                    if other.get("question") is not None])
         return ImageEntry(
-            _index(row.get("item")) or 0, _text(row.get("id")), _text(row.get("path")),
+            lenient.index(row.get("item")) or 0, lenient.text(row.get("id")),
+            lenient.text(row.get("path")),
             next((status for status in STATUSES if status in statuses), statuses[0]),
-            _text_or_none(row.get("sha256")), _text_or_none(row.get("error")),
-            _text_or_none(row.get("note")), _index(row.get("true_label")),
-            _index(row.get("predicted")), _size(row), **fields)
+            lenient.text_or_none(row.get("sha256")), lenient.text_or_none(row.get("error")),
+            lenient.text_or_none(row.get("note")), lenient.index(row.get("true_label")),
+            lenient.index(row.get("predicted")), lenient.image_size(row), **fields)
 
     def _with_picture(self, group: List[Row], item: Optional[Item], side: int,
                       problems: "_Problems") -> ImageEntry:
         row = group[0]
-        path = _text(row.get("path"))
+        path = lenient.text(row.get("path"))
         boxes = boxes_of(path, self._boxes)
         fields: Dict[str, Any] = {"boxes": [box for several in boxes.values() for box in several]}
         fields["maps"] = [_map(other, boxes, problems) for other in group
@@ -278,15 +291,15 @@ class Output:
             raise ImageError(f"{item.path}: has changed since it was explained", item.path)
         image = decode(item, fetched)
         if isinstance(image, dict):
-            image = image.get(_text(row.get("input"))) or next(iter(image.values()))
-        size = _size(row)
+            image = image.get(lenient.text(row.get("input"))) or next(iter(image.values()))
+        size = lenient.image_size(row)
         if size is not None and image.shape[:2] != size:
             raise ImageError(f"{item.path}: is {image.shape[0]}x{image.shape[1]}, and was "
                              f"{size[0]}x{size[1]} when it was explained", item.path)
         return image
 
     def _read_class_names(self) -> Dict[int, str]:
-        names = _dict(self.manifest, "model").get("class_names")
+        names = lenient.mapping(self.manifest, "model").get("class_names")
         by_index = {index: str(name) for index, name in enumerate(names)} \
             if isinstance(names, list) else {}
         if by_index or not self._parts:
@@ -319,31 +332,21 @@ class Output:
         return ((first[group], count) for group, count in totals.items())
 
 
-def _parquet_rows(data: bytes, columns: List[str]) -> List[Row]:
-    import pyarrow
-    import pyarrow.parquet
-
-    file = pyarrow.parquet.ParquetFile(pyarrow.BufferReader(data))
-    present = [name for name in columns if name in file.schema_arrow.names]
-    table: List[Row] = file.read(present, use_threads=False).to_pylist()
-    return table
-
-
 def _map(row: Row, boxes: ClassBoxes, problems: _Problems) -> MapEntry:
     try:
         _check_map(row)
-        index = _index(row.get("class"))
+        index = lenient.index(row.get("class"))
         return thumbnails.of_explanation(
             rows.to_explanation(row), boxes.get(-1 if index is None else index, ()))
     except _UNUSABLE:
-        problems.append(("map", f"{_text(row.get('path'))}: a map cannot be read and is not "
+        problems.append(("map", f"{lenient.text(row.get('path'))}: a map cannot be read and is not "
                          "shown"))
         return _map_entry(row)
 
 
 def _check_map(row: Row) -> None:
     """Raise a ValueError for a map that no engine would make."""
-    size, shape = _size(row), row["cam_shape"]
+    size, shape = lenient.image_size(row), row["cam_shape"]
     if size is None or size[0] * size[1] > _LARGEST_IMAGE or len(shape) != 2 \
             or not 0 < shape[0] * shape[1] <= _LARGEST_MAP:
         raise ValueError("not a map on an image")
@@ -351,39 +354,9 @@ def _check_map(row: Row) -> None:
 
 def _map_entry(row: Row) -> MapEntry:
     return MapEntry(
-        _text(row.get("question")), _index(row.get("class")), _text(row.get("class_name")),
-        _number(row.get("score")), _number(row.get("probability")), _text(row.get("method")),
-        _text(row.get("layer")), _text(row.get("status")),
-        positive_mass=_number(row.get("positive_mass")),
-        negative_mass=_number(row.get("negative_mass")))
-
-
-def _size(row: Row) -> Optional[Tuple[int, int]]:
-    size = row.get("image_size")
-    if isinstance(size, list) and len(size) == 2 and all(
-            isinstance(length, int) and 0 < length < 1 << 24 for length in size):
-        return size[0], size[1]
-    return None
-
-
-def _dict(values: Mapping[str, Any], name: str) -> Dict[str, Any]:
-    value = values.get(name)
-    return value if isinstance(value, dict) else {}
-
-
-def _text(value: Any) -> str:
-    return "" if value is None else str(value)
-
-
-def _text_or_none(value: Any) -> Optional[str]:
-    return None if value is None else str(value)
-
-
-def _index(value: Any) -> Optional[int]:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-def _number(value: Any) -> Optional[float]:
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and np.isfinite(value):
-        return float(value)
-    return None
+        lenient.text(row.get("question")), lenient.index(row.get("class")),
+        lenient.text(row.get("class_name")), lenient.number(row.get("score")),
+        lenient.number(row.get("probability")), lenient.text(row.get("method")),
+        lenient.text(row.get("layer")), lenient.text(row.get("status")),
+        positive_mass=lenient.number(row.get("positive_mass")),
+        negative_mass=lenient.number(row.get("negative_mass")))

@@ -7,6 +7,7 @@ import numpy as np
 
 from caffe_gradcam.pictures import render
 from caffe_gradcam.pictures.render import Look, Panel
+from caffe_gradcam.report import thumbnails
 from caffe_gradcam.report.entries import ImageEntry, MapEntry, Report
 
 ROWS = 8
@@ -34,7 +35,7 @@ def draw(entries: Sequence[ImageEntry], report: Report) -> List[np.ndarray]:
 def _sheet(entries: Sequence[ImageEntry], report: Report) -> np.ndarray:
     panels, captions = [], []
     for entry in entries:
-        image = cv2.imdecode(np.frombuffer(entry.picture or b"", np.uint8), cv2.IMREAD_COLOR)
+        image = thumbnails.from_jpeg(entry.picture or b"")
         panels.append([Panel(image), *(
             _panel(image, _first(entry.maps, side)) for side in ("before", "after"))])
         answers = [report.class_text(entry.before), report.class_text(entry.predicted)]

@@ -26,6 +26,15 @@ def to_jpeg(image: np.ndarray, side: int) -> bytes:
     return data
 
 
+def from_jpeg(data: bytes) -> np.ndarray:
+    """The image in a file that :func:`to_jpeg` made."""
+    import cv2
+
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    assert image is not None
+    return image
+
+
 def to_png(levels: np.ndarray) -> bytes:
     """A PNG file of grey levels, h x w uint8."""
     import cv2

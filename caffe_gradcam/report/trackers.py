@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Dict, Iterator, Optional, Tuple
 import numpy as np
 
 from caffe_gradcam.pictures import render
-from caffe_gradcam.report import page
+from caffe_gradcam.report import page, thumbnails
 from caffe_gradcam.report.entries import ImageEntry
 from caffe_gradcam.report.summary import Summary
 from prototxt_tools.errors import InputError
@@ -102,7 +102,7 @@ def overlays(output: "Output") -> Iterator[Tuple[ImageEntry, np.ndarray]]:
         heat = next((shown.heat for shown in entry.maps if shown.heat is not None), None)
         if entry.picture is None or heat is None:
             continue
-        image = cv2.imdecode(np.frombuffer(entry.picture, np.uint8), cv2.IMREAD_COLOR)
+        image = thumbnails.from_jpeg(entry.picture)
         heatmap = cv2.resize(heat.astype(np.float32) / 255, image.shape[1::-1],
                              interpolation=cv2.INTER_LINEAR)
         yield entry, render.overlay(image, heatmap)
