@@ -64,7 +64,7 @@ def test_two_pairs_with_one_reference_write_figures_of_different_names(siamese, 
 
 @pytest.mark.parametrize("images, sentence", [
     (["dark.png"], "needs an image for each: data=IMAGE other=IMAGE, not dark.png"),
-    (["data=dark.png"], "there is none for other"),
+    (["data=dark.png"], "there are 1 for data, 0 for other"),
     (PAIRS[:3], "there are 2 for data, 1 for other"),
     (["data=dark.png", "third=dark.png"], "not third=dark.png"),
 ])

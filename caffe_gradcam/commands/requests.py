@@ -2,7 +2,7 @@
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -146,7 +146,7 @@ def _sets(arguments: Sequence[str], inputs: InputColumns, model: "LoadedModel") 
     if any(given.values()):
         unset = [blob for blob in needed if not given[blob]]
         if unset:
-            raise _unset(unset, inputs, model)
+            raise _unset(unset, given, inputs, model)
         count = max(len(values) for values in given.values())
         uneven = [blob for blob, values in given.items() if values and len(values) != count and
                   not (len(values) == 1 and blob not in inputs.pictures)]
@@ -197,13 +197,15 @@ def _item(values: Dict[str, str], inputs: InputColumns) -> Item:
         (blob, inputs.located(blob, text, str)) for blob, text in values.items()))
 
 
-def _unset(unset: List[str], inputs: InputColumns, model: "LoadedModel") -> QuestionError:
+def _unset(unset: List[str], given: Mapping[str, List[str]], inputs: InputColumns,
+           model: "LoadedModel") -> QuestionError:
     """The error for inputs that need something and were given nothing."""
     arrays = [model.arrays[blob] for blob in unset if blob in model.arrays]
     if len(arrays) == len(unset):
         return QuestionError(str(missing(arrays)), unset[0])
-    return QuestionError(f"{_one_for_each(inputs.pictures + inputs.arrays, inputs)}; there is "
-                         f"none for {' and '.join(unset)}", unset[0])
+    needed = inputs.pictures + inputs.arrays
+    counts = ", ".join(f"{len(given[blob])} for {blob}" for blob in needed)
+    return QuestionError(f"{_one_for_each(needed, inputs)}; there are {counts}", unset[0])
 
 
 def _one_for_each(needed: Sequence[str], inputs: InputColumns) -> str:
