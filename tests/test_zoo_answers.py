@@ -1,6 +1,7 @@
 """caffe-gradcam models test: whether a model says what it is known to say."""
 
 import hashlib
+import pathlib
 import shutil
 
 import pytest
@@ -11,6 +12,9 @@ from caffe_gradcam.commands import cli  # noqa: E402
 from caffe_gradcam.doctor import answers  # noqa: E402
 from caffe_gradcam.model import folder as model_folder  # noqa: E402
 from caffe_gradcam.zoo import add, cache  # noqa: E402
+
+MODELS = pathlib.Path(__file__).resolve().parents[1] / "models"
+WITH_WEIGHTS = sorted({path.parent.name for path in MODELS.glob("*/*.caffemodel")})
 
 
 @pytest.fixture(autouse=True)
@@ -55,6 +59,12 @@ def test_a_model_that_is_as_it_was_agrees(capsys):
     code, out, _ = run(capsys, "digits")
     assert code == 0
     assert out == "digits: answers as known: class 1, 5 scores, map of branches/concat\n"
+
+
+@pytest.mark.parametrize("name", WITH_WEIGHTS)
+def test_every_model_that_comes_with_its_weights_gives_its_known_answers(name, capsys):
+    code, out, _ = run(capsys, name)
+    assert code == 0 and out.startswith(f"{name}: answers as known: ")
 
 
 @pytest.mark.parametrize("old, new, words", [
