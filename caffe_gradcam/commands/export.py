@@ -53,7 +53,20 @@ def add(commands: Any) -> None:
     parser.add_argument("-o", dest="output", metavar="FILE", required=True,
                         help="the .onnx, .xml or .html file to write; the certificate gets its "
                         "name")
-    graph = parser.add_argument_group("the graph")
+    _add_graph(parser.add_argument_group("the graph"))
+    _add_explaining(parser.add_argument_group("a graph that explains itself"))
+    proof = parser.add_argument_group("the proof")
+    proof.add_argument("--image", dest="images", metavar="FILE", action="append",
+                       help="compare on this picture; repeatable (default: on random numbers)")
+    shared.add_running(parser.add_argument_group("the engine to compare with"))
+    shared.add_model(parser.add_argument_group(
+        "the model, where its folder does not specify it"))
+    parser.add_argument("--config", help=argparse.SUPPRESS, default=None)
+    shared.add_verbosity(parser.add_argument_group("output"))
+    parser.set_defaults(run=run)
+
+
+def _add_graph(graph: shared.Group) -> None:
     graph.add_argument("--format", metavar="NAME", choices=sorted(_EXTENSIONS), default="onnx",
                        help="onnx (default); openvino: its .xml and .bin; html: a page that "
                        "explains the pictures that are dropped on it")
@@ -74,7 +87,9 @@ def add(commands: Any) -> None:
     graph.add_argument("--with-preprocessing", action="store_true",
                        help="read uint8 pictures of any size, height x width x 3, red first, and "
                        "prepare them in the graph")
-    explaining = parser.add_argument_group("a graph that explains itself")
+
+
+def _add_explaining(explaining: shared.Group) -> None:
     explaining.add_argument("--explain", action="store_true",
                             help="outputs score, probability, class and cam, the map of what spoke "
                             "for the best class, or that of the input chosen_class")
@@ -88,15 +103,6 @@ def add(commands: Any) -> None:
     explaining.add_argument("--heatmap", action="store_true",
                             help="also an output heatmap: the map at the size of the input, from 0 "
                             "to 1")
-    proof = parser.add_argument_group("the proof")
-    proof.add_argument("--image", dest="images", metavar="FILE", action="append",
-                       help="compare on this picture; repeatable (default: on random numbers)")
-    shared.add_running(parser.add_argument_group("the engine to compare with"))
-    shared.add_model(parser.add_argument_group(
-        "the model, where its folder does not specify it"))
-    parser.add_argument("--config", help=argparse.SUPPRESS, default=None)
-    shared.add_verbosity(parser.add_argument_group("output"))
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:

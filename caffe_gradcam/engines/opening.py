@@ -13,7 +13,10 @@ from .running import NetToRun, Running
 
 # What to do where the library of an engine is missing; "auto" takes the first that is there.
 ADVICE = {"caffe": "pycaffe is not installed; use the image, or the torch engine",
-          "torch": "torch is not installed; pip install torch"}
+          "torch": "torch is not installed; pip install torch",
+          "onnx": "onnx and onnxruntime are not installed; pip install 'caffe-gradcam[onnx]'"}
+# What has to be there for an engine, where that is not a library of its name alone.
+_LIBRARIES = {"onnx": ("onnx", "onnxruntime")}
 _logger = logging.getLogger(__name__)
 
 
@@ -46,13 +49,17 @@ def open_engine(net: NetToRun, running: Running) -> Engine:
         from .caffe.engine import PycaffeEngine
 
         return PycaffeEngine(net, running)
+    if kind == "onnx":
+        from .onnx.engine import OnnxEngine
+
+        return OnnxEngine(net, running)
     from .torch.engine import TorchEngine
 
     return _told(TorchEngine(net, running), running)
 
 
 def resolve_engine(name: str) -> str:
-    """The engine that runs: "caffe" or "torch"; of "auto", the first that is installed.
+    """The engine that runs: "caffe", "torch" or "onnx"; of "auto", the first that is there.
 
     Raises
     ------
@@ -60,13 +67,18 @@ def resolve_engine(name: str) -> str:
         It is not installed.
     """
     if name == "auto":
-        installed = [kind for kind in ADVICE if is_installed(kind)]
+        installed = [kind for kind in ADVICE if _has_libraries(kind)]
         if not installed:
-            raise EngineMissing("neither pycaffe nor torch is installed; pip install torch")
+            raise EngineMissing("neither pycaffe nor torch nor onnxruntime is installed; pip "
+                                "install torch")
         return installed[0]
-    if not is_installed(name):
+    if not _has_libraries(name):
         raise EngineMissing(ADVICE[name], name)
     return name
+
+
+def _has_libraries(kind: str) -> bool:
+    return all(is_installed(library) for library in _LIBRARIES.get(kind, (kind,)))
 
 
 def is_installed(library: str) -> bool:

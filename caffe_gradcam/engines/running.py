@@ -6,7 +6,7 @@ from typing import Iterable, Optional, Tuple
 
 from prototxt_tools.errors import QuestionError
 
-ENGINES = ("auto", "caffe", "torch")
+ENGINES = ("auto", "caffe", "torch", "onnx")
 PRECISIONS = ("fp32", "tf32", "bf16", "fp16")
 GRADIENTS = ("post", "pre-relu")
 
@@ -18,7 +18,8 @@ class Running:
     Attributes
     ----------
     engine : str
-        "auto" takes Caffe where pycaffe is installed, otherwise torch.
+        "auto" takes Caffe where pycaffe is installed, otherwise torch, otherwise "onnx", which
+        is ONNX Runtime.
     device : str
         "cpu", "cuda" or "cuda:N".
     precision : str

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Dict, List, Mapping, Sequence
 
 from caffe_gradcam import __version__
-from caffe_gradcam.export import libraries
+from caffe_gradcam.engines.onnx import libraries
 from caffe_gradcam.export.proof import Comparison, NotProven
 from prototxt_tools.files import feed
 

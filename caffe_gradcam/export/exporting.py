@@ -9,6 +9,8 @@ from typing import Any, Dict, FrozenSet, Iterator, List, Mapping, Optional, Sequ
 
 import numpy as np
 
+from caffe_gradcam.engines.onnx.net import Translated, translate
+from caffe_gradcam.engines.onnx.writer import Value
 from caffe_gradcam.engines.opening import open_engine
 from caffe_gradcam.engines.running import NetToRun, Running
 from caffe_gradcam.export.certificate import Certificate, sha256_of, versions
@@ -26,7 +28,6 @@ from caffe_gradcam.export.inputs import (
     proof_inputs,
     red_first,
 )
-from caffe_gradcam.export.net import Translated, translate
 from caffe_gradcam.export.pictures import add_preparation
 from caffe_gradcam.export.proof import (
     BLOB_TOLERANCE,
@@ -38,7 +39,6 @@ from caffe_gradcam.export.proof import (
     tolerances,
 )
 from caffe_gradcam.export.source import PREFIX, NetSource
-from caffe_gradcam.export.writer import Value
 from caffe_gradcam.model.model import LoadedModel
 from prototxt_tools import rewrite
 from prototxt_tools import weights as weight_files
@@ -205,8 +205,8 @@ def write(source: NetSource, options: ExportOptions, running: Running) -> Graph:
     ends = _ends(source, options)
     reserved = reserved_names(model, explain) if model and explain else frozenset()
     with written_net(source, options) as (prototxt, weights):
-        translated = translate(prototxt, weights, ends, running, open_sizes(options),
-                               source.input_shapes, reserved)
+        translated = translate(NetToRun(prototxt, weights, tuple(ends), ()), running,
+                               open_sizes(options), source.input_shapes, reserved)
     metadata = source.metadata()
     if model is None or explain is None:
         return Graph(translated, [translated.values[blob] for blob in ends], [], metadata)

@@ -5,10 +5,10 @@ from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
 import numpy as np
 
+from caffe_gradcam.engines.onnx.net import Translated
+from caffe_gradcam.engines.onnx.writer import Value
 from caffe_gradcam.export.made import made_inputs
-from caffe_gradcam.export.net import Translated
 from caffe_gradcam.export.source import NetSource
-from caffe_gradcam.export.writer import Value
 from caffe_gradcam.model.preprocess import prepare
 from prototxt_tools.errors import ModelError
 

@@ -6,7 +6,7 @@ from typing import Any, Dict, List
 
 import numpy as np
 
-from caffe_gradcam.export import libraries
+from caffe_gradcam.engines.onnx import libraries
 from caffe_gradcam.export.certificate import sha256_of
 from caffe_gradcam.export.exporting import Exported
 from caffe_gradcam.export.proof import Comparison, NotProven, compare, written_to_folder

@@ -4,10 +4,10 @@ from typing import Any, Dict, List, Sequence
 
 import numpy as np
 
-from caffe_gradcam.export import libraries
-from caffe_gradcam.export.net import Translated
-from caffe_gradcam.export.registry import Step, Unsupported
-from caffe_gradcam.export.writer import DOUBLE, FLOAT, INT64, UINT8
+from caffe_gradcam.engines.onnx import libraries
+from caffe_gradcam.engines.onnx.net import Translated
+from caffe_gradcam.engines.onnx.registry import Step, Unsupported
+from caffe_gradcam.engines.onnx.writer import DOUBLE, FLOAT, INT64, UINT8
 from caffe_gradcam.model.preprocess import LETTERBOX, Preprocessing, to_blobs
 
 # cv2.cvtColor's weights of red, green and blue.

@@ -7,9 +7,10 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 import numpy as np
 
-from caffe_gradcam.export import libraries
-from caffe_gradcam.export.net import Translated
-from caffe_gradcam.export.writer import FLOAT
+from caffe_gradcam.engines.onnx import libraries
+from caffe_gradcam.engines.onnx.net import Translated
+from caffe_gradcam.engines.onnx.session import Session, is_of_runtime, reason_of
+from caffe_gradcam.engines.onnx.writer import FLOAT
 from prototxt_tools import layers
 from prototxt_tools.errors import InputError
 
@@ -83,20 +84,13 @@ def run_graph(model: bytes, inputs: Mapping[str, np.ndarray],
     NotProven
         It cannot run the graph.
     """
-    runtime = libraries.load("onnxruntime")
-    options = runtime.SessionOptions()
-    options.log_severity_level = 3  # Errors alone: warnings are about its own optimizations.
     try:
-        session = runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        names = [entry.name for entry in session.get_outputs()] if outputs is None else outputs
-        entries = session.get_inputs() + session.get_overridable_initializers()
-        given = {entry.name: inputs[entry.name] for entry in entries if entry.name in inputs}
-        return dict(zip(names, session.run(list(names), given)))
+        session = Session(model)
+        return session.run(inputs, session.outputs if outputs is None else outputs)
     except Exception as error:
-        if "onnxruntime" not in type(error).__module__:
+        if not is_of_runtime(error):
             raise
-        reason = str(error).strip().split("\n")[0]
-        raise NotProven(f"ONNX Runtime cannot run the graph: {reason}") from None
+        raise NotProven(f"ONNX Runtime cannot run the graph: {reason_of(error)}") from None
 
 
 def with_all_blobs(model: Any, translated: Translated) -> bytes:

@@ -8,9 +8,9 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 import numpy as np
 
+from caffe_gradcam.engines.onnx.net import outputs_of
 from caffe_gradcam.explaining.recipe import ModelChoice
 from caffe_gradcam.export.certificate import sha256_of, sha256_of_file
-from caffe_gradcam.export.net import outputs_of
 from caffe_gradcam.model import folder, training
 from caffe_gradcam.model.model import LoadedModel
 from caffe_gradcam.model.preprocess import Preprocessing

@@ -265,7 +265,8 @@ def _class_axis(graph: Graph, score: str, shapes: Shapes) -> Tuple[Optional[int]
 def _made_axis(graph: Graph, blob: str, shapes: Shapes) -> Optional[int]:
     """The axis along which the layers that make a blob put its features."""
     maker, shape = graph.maker(blob), shapes.get(blob)
-    if maker is None or shape is None or not maker.bottoms:
+    # An input that is changed in place is made by nothing else.
+    if maker is None or shape is None or not maker.bottoms or blob in maker.bottoms:
         return 1
     below = maker.bottoms[0]
     kind = layers.of(maker.type)

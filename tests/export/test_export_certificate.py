@@ -7,8 +7,8 @@ import pytest
 from export_nets import TORCH
 
 from caffe_gradcam.commands import cli
+from caffe_gradcam.engines.onnx import registry
 from caffe_gradcam.explaining.recipe import ModelChoice
-from caffe_gradcam.export import registry
 from caffe_gradcam.export.exporting import ExportOptions, export
 from caffe_gradcam.export.proof import NotProven, compare
 from caffe_gradcam.export.source import NetSource

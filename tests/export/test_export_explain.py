@@ -9,11 +9,11 @@ import pytest
 from export_nets import TORCH
 
 from caffe_gradcam.engines.closed_forms import terms
+from caffe_gradcam.engines.onnx.registry import Unsupported
 from caffe_gradcam.explaining.recipe import ModelChoice
 from caffe_gradcam.export.explaining.graph import METHODS, ExplainOptions
 from caffe_gradcam.export.exporting import ExportOptions, export, write
 from caffe_gradcam.export.proof import run_graph
-from caffe_gradcam.export.registry import Unsupported
 from caffe_gradcam.export.source import NetSource
 from caffe_gradcam.model.preprocess import prepare
 from prototxt_tools import shapes

@@ -13,8 +13,9 @@ ALL = {**CASES, **OTHER_CASES}
 
 @pytest.mark.parametrize("case", [case for case, (_, _, _, tops) in ALL.items() if tops])
 def test_a_layer_computes_the_same_in_onnx_runtime(case, tmp_path):
+    from caffe_gradcam.engines.onnx.net import translate
+    from caffe_gradcam.engines.running import NetToRun
     from caffe_gradcam.engines.torch import LAYERS, families  # noqa: F401
-    from caffe_gradcam.export.net import translate
     from caffe_gradcam.export.proof import compare, run_graph
     from prototxt_tools import weights
     from prototxt_tools.net.net import Net
@@ -27,7 +28,7 @@ def test_a_layer_computes_the_same_in_onnx_runtime(case, tmp_path):
     blobs, path = random_blobs(text), str(tmp_path / "net.caffemodel")
     weights.save(path, blobs)
 
-    model = translate(text, path, tops).model(tops)
+    model = translate(NetToRun(text, path, tuple(tops), ())).model(tops)
     onnx.checker.check_model(model)
     actual = run_graph(model.SerializeToString(), bottoms)
     expected = LAYERS[kind](
@@ -43,9 +44,9 @@ NOT_EXPORTED = {"Proposal", "PSROIPooling", "YoloDetectionOutput", "Yolov3Detect
 
 
 def test_every_type_of_the_torch_engine_is_exported_or_known_not_to_be():
+    from caffe_gradcam.engines.onnx import layers  # noqa: F401
+    from caffe_gradcam.engines.onnx.registry import TRANSLATIONS
     from caffe_gradcam.engines.torch import families  # noqa: F401
     from caffe_gradcam.engines.torch.registry import BUILT_IN
-    from caffe_gradcam.export import layers  # noqa: F401
-    from caffe_gradcam.export.registry import TRANSLATIONS
 
     assert BUILT_IN - set(TRANSLATIONS) == NOT_EXPORTED

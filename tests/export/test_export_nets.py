@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from export_nets import TORCH, random_blobs
 
+from caffe_gradcam.engines.onnx.registry import Unsupported
 from caffe_gradcam.explaining.recipe import ModelChoice
 from caffe_gradcam.export.exporting import ExportOptions, export
 from caffe_gradcam.export.proof import compare, run_graph
-from caffe_gradcam.export.registry import Unsupported
 from caffe_gradcam.export.source import NetSource
 
 onnx = pytest.importorskip("onnx")

@@ -113,7 +113,7 @@ def test_nothing_needs_onnx_before_a_graph_is_written():
     import sys
 
     code = ("import sys; sys.modules['onnx'] = None; import caffe_gradcam.export.exporting; "
-            "from caffe_gradcam.export import libraries\n"
+            "from caffe_gradcam.engines.onnx import libraries\n"
             "try: libraries.load('onnx')\n"
             "except Exception as error: print(error)")
     output = subprocess.check_output([sys.executable, "-c", code], env=dict(os.environ)).decode()

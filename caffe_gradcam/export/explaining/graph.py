@@ -5,13 +5,13 @@ from typing import Any, Dict, FrozenSet, List, Optional, Tuple
 
 import numpy as np
 
+from caffe_gradcam.engines.onnx import libraries
+from caffe_gradcam.engines.onnx.backward.gradients import Gradients
+from caffe_gradcam.engines.onnx.net import Translated
+from caffe_gradcam.engines.onnx.registry import Step
+from caffe_gradcam.engines.onnx.writer import FLOAT, INT64, Value
 from caffe_gradcam.explaining import heads
-from caffe_gradcam.export import libraries
-from caffe_gradcam.export.backward.gradients import Gradients
 from caffe_gradcam.export.explaining import maps
-from caffe_gradcam.export.net import Translated
-from caffe_gradcam.export.registry import Step
-from caffe_gradcam.export.writer import FLOAT, INT64, Value
 from caffe_gradcam.model import choices
 from caffe_gradcam.model.geometry import Geometry, Placement
 from caffe_gradcam.model.model import LoadedModel

@@ -4,8 +4,8 @@ from typing import Callable, Dict, Tuple
 
 import numpy as np
 
-from caffe_gradcam.export.registry import Step
-from caffe_gradcam.export.writer import FLOAT, Value
+from caffe_gradcam.engines.onnx.registry import Step
+from caffe_gradcam.engines.onnx.writer import FLOAT, Value
 
 # A channel whose sum is a smaller part of its absolute sum than this has cancelled to nothing.
 _CANCELLED = 1e-6

@@ -4,9 +4,9 @@ from typing import List
 
 import numpy as np
 
-from caffe_gradcam.export.layers.normalization import align
-from caffe_gradcam.export.registry import Step, translation
-from caffe_gradcam.export.writer import Value
+from caffe_gradcam.engines.onnx.layers.normalization import align
+from caffe_gradcam.engines.onnx.registry import Step, translation
+from caffe_gradcam.engines.onnx.writer import Value
 
 
 @translation("Axpy")

@@ -5,7 +5,7 @@ from typing import Any, Callable, Dict, List, Sequence, Union
 
 import numpy as np
 
-from caffe_gradcam.export.writer import OpenSizeError, Shape, Value, Writer
+from caffe_gradcam.engines.onnx.writer import OpenSizeError, Shape, Value, Writer
 from prototxt_tools.errors import ModelError
 
 Operand = Union[str, Value, np.ndarray, float, Sequence[int]]

@@ -4,8 +4,8 @@ from typing import List
 
 import numpy as np
 
-from caffe_gradcam.export.registry import Step, translation
-from caffe_gradcam.export.writer import INT64
+from caffe_gradcam.engines.onnx.registry import Step, translation
+from caffe_gradcam.engines.onnx.writer import INT64
 from prototxt_tools.layers.sizes import axis_of
 
 

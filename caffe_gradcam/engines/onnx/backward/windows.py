@@ -4,10 +4,10 @@ from typing import List, Sequence
 
 import numpy as np
 
-from caffe_gradcam.export.backward.registry import single
-from caffe_gradcam.export.layers.pooling import Windows
-from caffe_gradcam.export.registry import Step
-from caffe_gradcam.export.writer import Value
+from caffe_gradcam.engines.onnx.backward.registry import single
+from caffe_gradcam.engines.onnx.layers.pooling import Windows
+from caffe_gradcam.engines.onnx.registry import Step
+from caffe_gradcam.engines.onnx.writer import Value
 from prototxt_tools.layers.sizes import axis_of
 from prototxt_tools.layers.windows import convolution_windows, pooling_windows, rounds_up
 

@@ -5,8 +5,8 @@ from typing import List
 
 import numpy as np
 
-from caffe_gradcam.export.registry import Step, translation
-from caffe_gradcam.export.writer import FLOAT
+from caffe_gradcam.engines.onnx.registry import Step, translation
+from caffe_gradcam.engines.onnx.writer import FLOAT
 
 
 @translation("ReLU")

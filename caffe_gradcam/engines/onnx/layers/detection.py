@@ -5,8 +5,8 @@ from typing import Any, List, Tuple
 import numpy as np
 
 from caffe_gradcam.engines.detection import priors, ssd
-from caffe_gradcam.export.registry import Step, translation
-from caffe_gradcam.export.writer import Value
+from caffe_gradcam.engines.onnx.registry import Step, translation
+from caffe_gradcam.engines.onnx.writer import Value
 
 _FIRST, _SECOND = np.array([0], np.int64), np.array([1], np.int64)
 

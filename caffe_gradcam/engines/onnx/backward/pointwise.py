@@ -4,12 +4,12 @@ from typing import List, Optional
 
 import numpy as np
 
-from caffe_gradcam.export.backward.registry import Gradients, backward, single
-from caffe_gradcam.export.layers.activations import scaled_and_shifted
-from caffe_gradcam.export.layers.forks import per_channel
-from caffe_gradcam.export.layers.normalization import factors_of
-from caffe_gradcam.export.registry import Step, aligned
-from caffe_gradcam.export.writer import FLOAT
+from caffe_gradcam.engines.onnx.backward.registry import Gradients, backward, single
+from caffe_gradcam.engines.onnx.layers.activations import scaled_and_shifted
+from caffe_gradcam.engines.onnx.layers.forks import per_channel
+from caffe_gradcam.engines.onnx.layers.normalization import factors_of
+from caffe_gradcam.engines.onnx.registry import Step, aligned
+from caffe_gradcam.engines.onnx.writer import FLOAT
 
 
 @single("ReLU")

@@ -5,11 +5,11 @@ from typing import Dict, List, Optional, Set, Tuple
 import numpy as np
 
 from caffe_gradcam.engines.closed_forms import Term, terms
-from caffe_gradcam.export import backward as _backward  # noqa: F401  (registers)
-from caffe_gradcam.export.backward.registry import rule_of
-from caffe_gradcam.export.net import Translated
-from caffe_gradcam.export.registry import Step, Unsupported
-from caffe_gradcam.export.writer import OpenSizeError, Value
+from caffe_gradcam.engines.onnx import backward as _backward  # noqa: F401  (registers)
+from caffe_gradcam.engines.onnx.backward.registry import rule_of
+from caffe_gradcam.engines.onnx.net import Translated
+from caffe_gradcam.engines.onnx.registry import Step, Unsupported
+from caffe_gradcam.engines.onnx.writer import OpenSizeError, Value
 
 
 class Gradients:

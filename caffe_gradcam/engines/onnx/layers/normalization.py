@@ -4,8 +4,8 @@ from typing import List
 
 import numpy as np
 
-from caffe_gradcam.export.registry import Step, aligned, translation
-from caffe_gradcam.export.writer import Value
+from caffe_gradcam.engines.onnx.registry import Step, aligned, translation
+from caffe_gradcam.engines.onnx.writer import Value
 
 
 @translation("LRN")

@@ -1,17 +1,18 @@
 """A net, layer by layer, as an ONNX graph."""
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any, Dict, FrozenSet, List, Mapping, Optional, Sequence
 
 import numpy as np
 
 from caffe_gradcam.engines.fillers import fill
+from caffe_gradcam.engines.onnx import layers as _layers  # noqa: F401  (registers)
+from caffe_gradcam.engines.onnx import libraries
+from caffe_gradcam.engines.onnx.registry import TRANSLATIONS, Step, Unsupported
+from caffe_gradcam.engines.onnx.writer import OpenSizeError, Shape, Value, Writer
 from caffe_gradcam.engines.running import NetToRun, Running
 from caffe_gradcam.engines.subnet import Subnet
-from caffe_gradcam.export import layers as _layers  # noqa: F401  (registers)
-from caffe_gradcam.export import libraries
-from caffe_gradcam.export.registry import TRANSLATIONS, Step, Unsupported
-from caffe_gradcam.export.writer import OpenSizeError, Shape, Value, Writer
 from prototxt_tools import layers, shapes
 from prototxt_tools.errors import PrototxtError
 from prototxt_tools.net.net import Layer, Net
@@ -91,8 +92,7 @@ def outputs_of(prototxt: str) -> List[str]:
     return [blob for blob in kept.outputs() if blob not in inputs]
 
 
-def translate(prototxt: str, weights: str, outputs: Sequence[str],
-              running: Optional[Running] = None,
+def translate(net: NetToRun, running: Optional[Running] = None,
               open_sizes: FrozenSet[str] = frozenset({"batch"}),
               input_shapes: Optional[Mapping[str, Shape]] = None,
               reserved: FrozenSet[str] = frozenset()) -> Translated:
@@ -100,12 +100,8 @@ def translate(prototxt: str, weights: str, outputs: Sequence[str],
 
     Parameters
     ----------
-    prototxt : str
-        The text of a deploy net.
-    weights : str
-        A weights file.
-    outputs : sequence of str
-        Blobs.
+    net : NetToRun
+        A deploy net; its ``scores`` are the blobs that are needed.
     running : Running, optional
         Whether layers may lack weights, and the like.
     open_sizes : set of str
@@ -125,7 +121,7 @@ def translate(prototxt: str, weights: str, outputs: Sequence[str],
     ModelError, WeightsError, QuestionError
         See ``Subnet``.
     """
-    subnet = Subnet(NetToRun(prototxt, weights, tuple(outputs), ()), running or Running())
+    subnet = Subnet(dataclasses.replace(net, targets=()), running or Running())
     for layer in subnet.net.layers:
         if layer.type not in TRANSLATIONS and layer.type != "Input":
             raise Unsupported(f"layer {layer.name} ({layer.type}) cannot be exported: no ONNX "

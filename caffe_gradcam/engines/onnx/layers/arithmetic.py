@@ -5,9 +5,9 @@ from typing import List
 
 import numpy as np
 
-from caffe_gradcam.export.layers.activations import scaled_and_shifted
-from caffe_gradcam.export.registry import Step, translation
-from caffe_gradcam.export.writer import FLOAT
+from caffe_gradcam.engines.onnx.layers.activations import scaled_and_shifted
+from caffe_gradcam.engines.onnx.registry import Step, translation
+from caffe_gradcam.engines.onnx.writer import FLOAT
 
 
 @translation("Eltwise")

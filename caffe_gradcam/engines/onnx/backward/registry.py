@@ -2,7 +2,7 @@
 
 from typing import Callable, Dict, List, Optional, Sequence
 
-from caffe_gradcam.export.registry import Step, Unsupported
+from caffe_gradcam.engines.onnx.registry import Step, Unsupported
 
 # What reaches each bottom; None for one that is not a value, such as a size.
 Gradients = Sequence[Optional[str]]

@@ -6,7 +6,7 @@ from typing import Any, Dict, FrozenSet, List, Sequence, Tuple
 
 import numpy as np
 
-from caffe_gradcam.export import libraries
+from caffe_gradcam.engines.onnx import libraries
 from prototxt_tools.errors import ModelError
 
 # All operators that are written exist in it with the meaning that is used here.
@@ -121,6 +121,23 @@ class Writer:
                 node.output[:] = [new if value == old else value for value in node.output]
                 node.name = _unique(node_name, self._node_counts)
                 return
+
+    def part(self, nodes: Sequence[Any], inputs: Sequence[Value], outputs: Sequence[Value]
+             ) -> bytes:
+        """Some of the nodes, with the constants that they read, as the bytes of a file."""
+        read = {name for node in nodes for name in node.input}
+        to_tensor = libraries.load("onnx.numpy_helper").from_array
+        described = [[self._helper.make_tensor_value_info(value.name, value.kind, [
+            None if axis in value.open_axes else size for axis, size in enumerate(value.shape)])
+            for value in values] for values in (inputs, outputs)]
+        graph = self._helper.make_graph(
+            list(nodes), "part", described[0], described[1],
+            [to_tensor(np.asarray(array, order="C"), name)
+             for name, array in self.constants.items() if name in read])
+        model = self._helper.make_model(
+            graph, opset_imports=[self._helper.make_opsetid("", OPSET)])
+        model.ir_version = IR_VERSION
+        return bytes(model.SerializeToString())
 
     def model(self, name: str, inputs: Sequence[Any], outputs: Sequence[Any],
               metadata: Dict[str, str]) -> Any:

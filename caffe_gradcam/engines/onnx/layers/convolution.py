@@ -4,8 +4,8 @@ from typing import List, Optional
 
 import numpy as np
 
-from caffe_gradcam.export.registry import Operand, Step, translation
-from caffe_gradcam.export.writer import Value
+from caffe_gradcam.engines.onnx.registry import Operand, Step, translation
+from caffe_gradcam.engines.onnx.writer import Value
 from prototxt_tools.layers.sizes import axis_of
 from prototxt_tools.layers.windows import convolution_windows
 

@@ -4,9 +4,9 @@ from typing import List, Optional
 
 import numpy as np
 
-from caffe_gradcam.export.backward.registry import Gradients, backward, single
-from caffe_gradcam.export.registry import Step
-from caffe_gradcam.export.writer import Value
+from caffe_gradcam.engines.onnx.backward.registry import Gradients, backward, single
+from caffe_gradcam.engines.onnx.registry import Step
+from caffe_gradcam.engines.onnx.writer import Value
 from prototxt_tools.layers.sizes import axis_of
 
 

@@ -4,8 +4,8 @@ from typing import List, Optional, Sequence, Tuple
 
 import numpy as np
 
-from caffe_gradcam.export.registry import Step, translation
-from caffe_gradcam.export.writer import FLOAT
+from caffe_gradcam.engines.onnx.registry import Step, translation
+from caffe_gradcam.engines.onnx.writer import FLOAT
 from prototxt_tools.layers.windows import pooled_size, pooling_windows, rounds_up
 
 Pair = Sequence[int]

@@ -1,6 +1,6 @@
 """The layer types that can be written as ONNX; importing this registers them."""
 
-from caffe_gradcam.export.layers import (  # noqa: F401
+from caffe_gradcam.engines.onnx.layers import (  # noqa: F401
     activations,
     arithmetic,
     blobs,

@@ -1,0 +1,1 @@
+"""Caffe's layers as ONNX operators, and the engine that runs them in ONNX Runtime."""

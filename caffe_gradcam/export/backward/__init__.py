@@ -1,3 +1,0 @@
-"""The backward pass as operators of a graph; importing this registers the layer types."""
-
-from caffe_gradcam.export.backward import pointwise, rearranging, windows  # noqa: F401

@@ -1,0 +1,116 @@
+"""The engine on ONNX Runtime, against the torch engine; it needs no torch itself."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import definitions
+import numpy as np
+import pytest
+from opened import open_net
+
+from prototxt_tools.errors import EngineError, ModelError
+from prototxt_tools.net.net import Net
+
+pytest.importorskip("onnx", reason="onnx is not installed here")
+pytest.importorskip("onnxruntime", reason="onnxruntime is not installed here")
+
+ROOT = Path(__file__).resolve().parents[2]
+NETS = {
+    "lenet": (definitions.lenet, "ip2", ["conv2", "conv1"]),
+    "densenet": (definitions.densenet, "fc", ["conv3_blk/bn", "concat_1_1"]),
+    "pooled_linear": (definitions.pooled_linear, "score", ["conv"]),
+}
+
+
+def relative_error(actual, expected):
+    return np.linalg.norm(actual - expected) / np.linalg.norm(expected)
+
+
+@pytest.fixture
+def files(tmp_path):
+    def write(name):
+        text = NETS[name][0]()
+        return (text, definitions.write_model(tmp_path, text)[1], *NETS[name][1:])
+    return write
+
+
+def values(kind, net, images, **options):
+    """Every blob, and the gradients at the targets of class 2."""
+    text, caffemodel, score, targets = net
+    with open_net(kind, text, caffemodel, [score], targets, **options) as engine:
+        blobs = engine.forward({"data": images}, [score, *targets])
+        seed = np.zeros_like(blobs[score])
+        seed.reshape(len(seed), -1)[:, 2] = 1
+        return blobs, engine.backward(score, seed, targets)
+
+
+@pytest.mark.parametrize("gradient", ["post", "pre-relu"])
+@pytest.mark.parametrize("name", sorted(NETS))
+def test_blobs_and_gradients_are_those_of_torch(name, gradient, files, torch):
+    net = files(name)
+    images = definitions.random_input((3,) + Net.parse(net[0]).inputs[0].shape[1:])
+    actual = values("onnx", net, images, gradient=gradient)
+    expected = values("torch", net, images, gradient=gradient)
+    for ours, theirs in zip(actual, expected):
+        for blob in theirs:
+            assert relative_error(ours[blob], theirs[blob]) < 1e-5, blob
+
+
+def test_batches_and_sizes_may_change_from_call_to_call(tmp_path, torch):
+    text = definitions.pooled_linear()
+    # The mean over all places takes any size, a kernel of 9 does not.
+    text = text.replace("kernel_size: 9", "").replace("pool: AVE", "pool: AVE global_pooling: true")
+    text = text.replace("global_pooling: true global_pooling: true", "global_pooling: true")
+    net = (text, definitions.write_model(tmp_path, text)[1], "score", ["conv"])
+    with open_net("onnx", text, net[1], ["score"], ["conv"]) as engine:
+        for shape in ((2, 2, 9, 9), (5, 2, 9, 9), (1, 2, 12, 7), (2, 2, 9, 9)):
+            images = definitions.random_input(shape)
+            blobs = engine.forward({"data": images}, ["score", "conv"])
+            expected, _ = values("torch", net, images)
+            assert relative_error(blobs["score"], expected["score"]) < 1e-5
+            gradients = engine.backward("score", np.ones_like(blobs["score"]), ["conv"])
+            assert gradients["conv"].shape == blobs["conv"].shape
+
+
+def test_what_it_cannot_do_is_refused_with_the_way_out(files):
+    text, caffemodel, score, targets = files("lenet")
+    with open_net("onnx", text, caffemodel, [score], targets) as engine:
+        blobs = engine.forward({"data": np.zeros((1, 1, 28, 28), np.float32)}, [score, "conv2"])
+        seed = np.ones_like(blobs[score])
+        for call in (lambda: engine.forward_from("conv2", blobs["conv2"], [score]),
+                     lambda: engine.backward(score, seed, targets, "guided"),
+                     lambda: engine.replace_weights({})):
+            with pytest.raises(EngineError, match="use --engine torch"):
+                call()
+
+
+@pytest.mark.parametrize("option", [{"device": "cuda"}, {"precision": "bf16"}])
+def test_devices_and_precisions_that_it_does_not_have(option, files):
+    text, caffemodel, score, targets = files("lenet")
+    with pytest.raises(EngineError):
+        open_net("onnx", text, caffemodel, [score], targets, **option)
+
+
+def test_a_batch_that_the_net_fixes_is_the_only_one(tmp_path):
+    text = ('input: "data" input_shape { dim: 1 dim: 2 dim: 3 dim: 3 }\n'
+            'layer { name: "r" type: "Reshape" bottom: "data" top: "r" '
+            'reshape_param { shape { dim: 1 dim: 18 } } }\n'
+            'layer { name: "fc" type: "InnerProduct" bottom: "r" top: "fc" '
+            'inner_product_param { num_output: 2 } }\n')
+    caffemodel = definitions.write_model(tmp_path, text)[1]
+    with open_net("onnx", text, caffemodel, ["fc"], []) as engine:
+        assert engine.forward({"data": np.zeros((1, 2, 3, 3))}, ["fc"])["fc"].shape == (1, 2)
+        with pytest.raises(ModelError):
+            engine.forward({"data": np.zeros((2, 2, 3, 3))}, ["fc"])
+
+
+def test_an_explanation_needs_no_torch(tmp_path):
+    code = ("import sys; sys.modules['torch'] = None; sys.modules['caffe'] = None\n"
+            "from caffe_gradcam import Model\n"
+            "model = Model.load('models/digits')\n"
+            "explanation = model.explain('models/digits/scenes/3-5.png', classes=3, "
+            "engine='onnx')[0]\n"
+            "print(explanation.class_name, explanation.status)")
+    output = subprocess.check_output([sys.executable, "-c", code], cwd=str(ROOT))
+    assert output.decode().split() == ["three", "ok"]
