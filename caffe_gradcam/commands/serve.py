@@ -66,8 +66,10 @@ def run(options: argparse.Namespace) -> int:
     recipe = recipes.from_options(options)
     recipes.save(recipe, options)
     model = recipes.load_model(recipe, options)
-    service = Service(Answering(model, recipe.running, recipe.model.path), options.timeout)
+    answering = Answering(model, recipe.running, recipe.model.path)
+    service = Service(answering, options.timeout)
     application(service)  # Whether its libraries are there.
+    answering.prepare()
     token = running.token_for(options.host, options.token)
     if not options.quiet:
         print(describe(model), file=sys.stderr)

@@ -64,6 +64,12 @@ class Answering:
         self._explainers: "OrderedDict[Explaining, Explainer]" = OrderedDict()
         self._lock = threading.Lock()
 
+    def prepare(self) -> None:
+        """Open the net for the usual method, so that the first answer does not wait for that; or
+        raise the error that keeps it from running."""
+        with self._lock:
+            self._explainer(Explaining())
+
     def close(self) -> None:
         """Close what is open, after the request in work."""
         with self._lock:

@@ -83,6 +83,17 @@ def test_filters_and_orders(opened, control, value, names):
     assert count == ("4 images" if len(names) == 4 else f"{len(names)} of 4 images")
 
 
+def test_controls_without_a_choice_are_not_shown(browser, tmp_path):
+    several = items(tmp_path / "pictures", 1)
+    folder = write(tmp_path / "out", several, [rows_of(several[0])])
+    output = Output(str(folder))
+    page.write(str(tmp_path / "report.html"), output.report, output.entries(64))
+    open_page(browser, tmp_path / "report.html")
+    displayed = {control: browser.find_element("id", control).is_displayed()
+                 for control in ("true", "answer", "rank", "kind", "sort")}
+    assert displayed == {"true": False, "answer": True, "rank": False, "kind": False, "sort": True}
+
+
 def test_a_cell_of_the_matrix_shows_its_images(opened):
     opened.find_element("css selector", "[data-true='2'][data-answer='1']").click()
     assert shown(opened) == ["0002.png"]

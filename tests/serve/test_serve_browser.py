@@ -43,6 +43,14 @@ def set_value(browser, control, value):
                            control, str(value))
 
 
+def test_before_a_photograph_nothing_is_offered(browser, server):
+    browser.get(server)
+    wait(browser, "document.documentElement.dataset.ready === 'yes'")
+    for hidden in ("looks", "repeat", "message", "ask-place"):
+        assert not browser.find_element("id", hidden).is_displayed()
+    assert not browser.find_element("id", "ask").is_enabled()
+
+
 def test_a_photograph_has_an_answer(opened):
     assert captions(opened)[0].startswith("2 two 95.0 %")
     assert opened.find_element("css selector", ".top button").text.split() == ["two", "95.0", "%"]

@@ -28,7 +28,7 @@ def test_without_starlette_the_message_names_the_extra(models, capsys, monkeypat
     assert "pip install 'caffe-gradcam[serve]'" in capsys.readouterr().err
 
 
-def test_a_port_that_is_taken_is_one_sentence(models, capsys):
+def test_a_port_that_is_taken_is_one_sentence(models, torch, capsys):
     import socket
 
     pytest.importorskip("uvicorn", reason="uvicorn is not installed here")
@@ -37,5 +37,6 @@ def test_a_port_that_is_taken_is_one_sentence(models, capsys):
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        assert cli.main(["serve", str(models / "digits"), "--port", str(port), "-q"]) == 2
+        assert cli.main(["serve", str(models / "digits"), "--port", str(port), "-q",
+                         "--engine", "torch"]) == 2
     assert f"127.0.0.1:{port}: cannot be listened on" in capsys.readouterr().err
