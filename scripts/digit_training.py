@@ -151,14 +151,17 @@ def open_net(deploy, weights, score, start=None):
 
 
 def backward(net, blob, diff, end):
-    """Propagate a gradient of a blob to another one, and return it there."""
-    layers = list(net._layer_names)
-    writer = [index for index in range(len(layers))
-              if blob in (net._blob_names[top] for top in net._top_ids(index))][-1]
-    reader = next(index for index in range(len(layers))
+    """Propagate a gradient of a blob to the final value of another one, and return it there."""
+    count = len(list(net._layer_names))
+
+    def last_writer(name):
+        return max(index for index in range(count)
+                   if name in (net._blob_names[top] for top in net._top_ids(index)))
+
+    reader = next(index for index in range(last_writer(end) + 1, count)
                   if end in (net._blob_names[bottom] for bottom in net._bottom_ids(index)))
     net.blobs[blob].diff[...] = diff
-    net._backward(writer, reader)
+    net._backward(last_writer(blob), reader)
     return net.blobs[end].diff
 
 
