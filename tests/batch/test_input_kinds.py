@@ -14,6 +14,7 @@ from tables import explain, table
 
 from caffe_gradcam import Model, explain_batch
 from caffe_gradcam.batch.sources import InputColumns, open_source
+from caffe_gradcam.commands.cli import main
 from prototxt_tools.errors import InputError
 
 COUNT = 8
@@ -112,3 +113,10 @@ def test_rows_of_python_hold_signals(torch):
     entries = explain_batch([item("sig1d", 0), item("sig1d", 1)], path_of("sig1d"),
                             engine="torch")
     assert [entry["cam_shape"] for entry in entries] == [[1, 63]] * 2
+
+
+def test_figures_of_signals_are_drawn_from_rows(tmp_path, torch):
+    write_files(tmp_path)
+    explain(path_of("sig1d"), tmp_path / "signal.npy", tmp_path / "out")
+    assert main(["render", str(tmp_path / "out"), "-o", str(tmp_path / "figures")]) == 0
+    assert len(os.listdir(str(tmp_path / "figures"))) == 1

@@ -221,7 +221,7 @@ def draw(desk: Desk, figures: Figures) -> None:
     fetched = reading.fetch(item)
     if fetched.sha256 != figures.sha256:
         raise ImageError(f"{item.path}: has changed since it was explained", item.path)
-    image = reading.decode(item, fetched, desk.inputs)
+    image = reading.decode(item, fetched, figures.inputs)
     draw_figures(image, figures, open_folder(figures.folder))
 
 

@@ -11,6 +11,7 @@ from caffe_gradcam.explaining.explanation import Explanation
 from caffe_gradcam.explaining.provenance import Provenance
 from caffe_gradcam.explaining.recipe import Recipe
 from caffe_gradcam.model.arrays import Image
+from caffe_gradcam.model.preprocess import Preprocessing
 from caffe_gradcam.pictures import figures, metadata, outputs
 from prototxt_tools.errors import ImageError, QuestionError
 
@@ -29,6 +30,8 @@ class Figures:
     provenance : Provenance
     folder : str
         A path or URL.
+    inputs : dict
+        The net's pictures, by which files are read.
     """
 
     item: Item
@@ -36,6 +39,7 @@ class Figures:
     explanations: List[Tuple[str, Explanation]]
     provenance: Provenance
     folder: str
+    inputs: Mapping[str, Preprocessing]
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +76,17 @@ class Artist:
         bases = outputs.bases(
             explanations, provenance.hash8(), len(rows_depend_on["inputs"]) > 1)
         names = [f"{stem}.{base}.{options.format}" for base in bases]
-        return Figures(item, sha256, list(zip(names, explanations)), provenance, folder)
+        pictures = {name: _read_by(values) for name, values in rows_depend_on["inputs"].items()}
+        return Figures(item, sha256, list(zip(names, explanations)), provenance, folder, pictures)
+
+
+def _read_by(values: Mapping[str, Any]) -> Preprocessing:
+    """What matters of a picture's preprocessing, from a manifest, to read its file."""
+    height, width = values["size"]
+    value_range = values.get("value_range")
+    return Preprocessing(
+        (height, width), values["channel_order"], channels=values.get("channels", 3),
+        value_range=None if value_range is None else (value_range[0], value_range[1]))
 
 
 def _is_wanted(row: Row, overlays: Union[str, int]) -> bool:
