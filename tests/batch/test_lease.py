@@ -13,12 +13,15 @@ import uuid
 
 import pytest
 from processes import HERE, wait_for
-from tables import explain, pictures, plan_of
+from tables import explain, pictures, plan_of, recipe
 
-from caffe_gradcam.batch import storage
+from caffe_gradcam.batch import Options, Pipeline, storage
+from caffe_gradcam.batch.dependencies import resolved
 from caffe_gradcam.batch.output import lease, lock, parts
 from caffe_gradcam.batch.output.columns import of_rows
 from caffe_gradcam.batch.output.rows import COLUMNS
+from caffe_gradcam.batch.runners import ray
+from caffe_gradcam.model.limits import Limits
 from prototxt_tools.errors import InputError
 
 pytest.importorskip("fsspec", reason="fsspec is not installed here")
@@ -113,6 +116,27 @@ def test_a_run_that_stands_still_between_check_and_writing_replaces_no_part(tmp_
     assert written.folder.read(f"parts/{name}") == before
     # The same command finishes what is not finished.
     assert explain(model, tmp_path / "in", url).parts == 1
+
+
+def test_an_actor_of_a_run_that_was_taken_over_writes_nothing(tmp_path, model):
+    explain(model, pictures(tmp_path / "in", 8), tmp_path / "out")
+    plan = plan_of(tmp_path / "out")
+    parts.remove_leftovers(plan, range(2))
+    assert plan.done() == {0, 1}
+    for name in plan.folder.names("checksums"):
+        if "part-000001" in name:
+            plan.folder.remove(f"checksums/{name}")
+    parts.remove_leftovers(plan, range(2))
+    claim = lease.Claim(str(tmp_path / "out"), f"{lease.FOLDER}/gone.json")
+    options = Options(pipeline=Pipeline(batch=4, decoders=1, threads=1))
+    actor = ray.PartExplainer(claim, resolved(recipe(model), "cpu"), options, Limits())
+    try:
+        answer = actor.explain(1)
+    finally:
+        actor._lane.close()
+    assert "another one has taken its parts over" in str(answer.error)
+    assert plan.done() == {0} and plan.folder.names("parts") == [
+        name for name in plan.folder.names("parts") if "part-000000" in name]
 
 
 def columns_of(plan, part):
