@@ -28,7 +28,8 @@ SKIPPED = {
     "memory": "the shortage was simulated, since a dry run has no card to fill",
 }
 # Where packages, or the processor's arithmetic in bf16, are missing.
-MAY_BE_SKIPPED = ("library", "precision-bf16", "caffe-parity-googlenet", "caffe-speed-googlenet")
+MAY_BE_SKIPPED = ("library", "precision-bf16", "caffe-layers",
+                  "caffe-parity-googlenet", "caffe-speed-googlenet")
 
 
 def run(*arguments, **options):
@@ -60,7 +61,7 @@ def test_a_dry_run_passes_within_two_minutes_of_two_cores(dry_run):
 
 def test_every_check_has_passed_or_says_why_it_was_skipped(dry_run):
     checks = {check["name"]: check for check in content(dry_run[0])["checks"]}
-    assert len(checks) == 28
+    assert len(checks) == 29
     for name, check in checks.items():
         if check["status"] == "passed":
             assert name not in SKIPPED and not check["reason"]
@@ -91,9 +92,9 @@ def test_the_checks_cover_all_layer_types_methods_and_sizes(dry_run):
     assert {row[0] for row in checks["methods"]["tables"][0]["rows"]} == set(METHODS)
     for net in ("resnet50", "googlenet", "vgg16", "squeezenet"):
         rows = checks["speed-" + net]["tables"][0]["rows"]
-        assert {row[3] for row in rows} == {1, 2} and all(row[4] > 0 < row[5] for row in rows)
+        assert {row[2] for row in rows} == {1, 2} and all(row[3] > 0 < row[4] for row in rows)
     for net in ("digits", "resnet50", "googlenet", "vgg16", "caffenet"):
-        assert checks["parity-" + net]["tables"][0]["rows"][0][4] < 1e-5
+        assert checks["parity-" + net]["tables"][0]["rows"][0][3] < 1e-5
     assert checks["killed"]["numbers"]["rows"] == 60
     assert checks["memory"]["numbers"]["halved"] >= 1
     assert checks["device"]["numbers"]["exit code"] == 2
@@ -103,6 +104,23 @@ def test_the_folder_holds_the_three_files_and_nothing_else_is_written(dry_run):
     folder = dry_run[0]
     assert sorted(os.listdir(str(folder))) == FILES
     assert os.listdir(str(folder.parent)) == ["out"]
+
+
+def test_real_caffe_is_asked_in_a_python_of_its_own(tmp_path, caffe):
+    """As that of a bundle, here this one under another name."""
+    (tmp_path / "bundle" / "bin").mkdir(parents=True)
+    python = tmp_path / "bundle" / "bin" / "python"
+    python.write_text(f'#!/bin/sh\necho asked >>"{tmp_path}/calls"\nexec "{sys.executable}" "$@"\n')
+    python.chmod(0o755)
+    result = run("--dry-run", "--only", "caffe", "--caffe", tmp_path / "bundle", "--minutes", 15,
+                 "-o", tmp_path / "out")
+    assert result.returncode == 0, result.stdout + result.stderr
+    checks = {check["name"]: check for check in content(tmp_path / "out")["checks"]}
+    assert {check["status"] for check in checks.values()} == {"passed"}
+    assert checks["caffe-layers"]["numbers"]["types"] > 40
+    rows = checks["caffe-parity-googlenet"]["tables"][0]["rows"]
+    assert [row[1] for row in rows] == ["Caffe, twice on the CPU", "Caffe and torch on the CPU"]
+    assert len((tmp_path / "calls").read_text().split()) == 5
 
 
 def test_only_selects_by_name_and_by_family(tmp_path):

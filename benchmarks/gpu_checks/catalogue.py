@@ -2,8 +2,7 @@
 
 import dataclasses
 import importlib.util
-import os
-from typing import List, Optional, Tuple
+from typing import Callable, List, Optional, Tuple
 
 from gpu_checks.setting import LEARNED, Check, Setting
 
@@ -12,6 +11,7 @@ PRECISIONS = ("fp32", "tf32", "bf16", "fp16")
 DRY_PRECISIONS = ("fp32", "bf16")
 # The machine of a dry run may be busy with other work.
 PATIENCE = 4
+Reason = Callable[[Setting], Optional[str]]
 PARITY_NETS = ("resnet50", "googlenet", "vgg16", "caffenet")
 
 
@@ -23,10 +23,19 @@ def checks(is_dry: bool) -> List[Check]:
     is_dry : bool
         Whether to run on the CPU with tiny sizes.
     """
-    all_checks = (_parity() + _rest_of_the_engine(is_dry) + _batch_rules() + _speed(is_dry)
-                  + _caffe(is_dry))
+    of_torch = _parity() + _rest_of_the_engine(is_dry) + _batch_rules() + _speed(is_dry)
+    all_checks = [dataclasses.replace(check, reason_to_skip=_first_reason(
+        _without_torch, check.reason_to_skip)) for check in of_torch] + _caffe(is_dry)
     return [dataclasses.replace(check, limit=PATIENCE * check.limit)
             for check in all_checks] if is_dry else all_checks
+
+
+def _first_reason(*reasons: Optional[Reason]) -> Reason:
+    """The first reason that there is to skip a check."""
+    def reason(setting: Setting) -> Optional[str]:
+        sentences = [find(setting) for find in reasons if find is not None]
+        return next((sentence for sentence in sentences if sentence), None)
+    return reason
 
 
 def prepare(selected: List[Check]) -> List[Check]:
@@ -101,14 +110,12 @@ def _speed(is_dry: bool) -> List[Check]:
 
 
 def _caffe(is_dry: bool) -> List[Check]:
-    names = ["googlenet"] if is_dry else ["resnet50", "googlenet"]
-    return [
-        Check("caffe-parity-" + name, "gpu_checks.parity:net", 60,
-              arguments={"name": name, "kind": "caffe"}, nets=(name,),
-              reason_to_skip=_without_caffe) for name in names
-    ] + [Check("caffe-speed-" + name, "gpu_checks.speed:net", 40, True,
-               {"name": name, "precisions": ["fp32"], "kind": "caffe"}, (name,), _without_caffe)
-         for name in names]
+    module, names = "gpu_checks.caffe", ["googlenet"] if is_dry else ["resnet50", "googlenet"]
+    return [Check("caffe-layers", module + ":layers", 90, reason_to_skip=_without_caffe)] + [
+        Check("caffe-parity-" + name, module + ":net", 60, arguments={"name": name},
+              nets=(name,), reason_to_skip=_without_caffe) for name in names
+    ] + [Check("caffe-speed-" + name, module + ":speed", 60, True, {"name": name}, (name,),
+               _without_caffe) for name in names]
 
 
 def _without_weights(setting: Setting) -> Optional[str]:
@@ -127,10 +134,13 @@ def _without_library(setting: Setting) -> Optional[str]:
     return "pytorch-grad-cam is not installed"
 
 
+def _without_torch(setting: Setting) -> Optional[str]:
+    return None if importlib.util.find_spec("torch") else "torch is not installed"
+
+
 def _without_caffe(setting: Setting) -> Optional[str]:
-    if setting.caffe is None and importlib.util.find_spec("caffe") is None:
+    if setting.caffe_python:
+        return None
+    if setting.caffe is None:
         return "pycaffe is not installed, and --caffe names no folder that holds it"
-    if setting.caffe and not any(os.path.exists(os.path.join(setting.caffe, name)) for name in
-                                 ("caffe", "caffe.py")):
-        return f"{setting.caffe} does not hold the package caffe"
-    return None
+    return f"{setting.caffe} holds neither the package caffe nor a bundle of it"

@@ -111,7 +111,7 @@ def _run(options: argparse.Namespace, selected: List[Check], started: float) -> 
     is_new = _make_folder(output)
     try:
         machine = facts.gather(options.dry_run)
-        problem = _problem(machine, options.dry_run)
+        problem = _problem(machine, options)
         if problem:
             raise Unusable(problem)
         return _check(options, selected, machine, output, started)
@@ -138,13 +138,17 @@ def _make_folder(output: str) -> bool:
     return False
 
 
-def _problem(machine: Dict[str, Any], is_dry: bool) -> Optional[str]:
+def _problem(machine: Dict[str, Any], options: argparse.Namespace) -> Optional[str]:
     """Why nothing can be checked, in one sentence."""
     if machine["problem"]:
         return str(machine["problem"])
-    if not is_dry and not machine["cards"]:
-        return (f"torch {machine['torch']} sees no CUDA card here; --dry-run tries the checks on "
-                "the CPU with tiny sizes")
+    if machine["torch"] is None and Setting("", False, "", "", caffe=options.caffe
+                                            ).caffe_python is None:
+        return "neither torch nor pycaffe is installed here; pip install torch"
+    if not options.dry_run and not machine["cards"]:
+        seer = f"torch {machine['torch']}" if machine["torch"] else "nvidia-smi"
+        return (f"{seer} sees no CUDA card here; --dry-run tries the checks on the CPU with tiny "
+                "sizes")
     return None
 
 

@@ -2,6 +2,7 @@
 
 import datetime
 import importlib.metadata
+import importlib.util
 import json
 import os
 import platform
@@ -28,7 +29,8 @@ def gather(is_dry: bool) -> Dict[str, Any]:
     Returns
     -------
     dict
-        ``problem`` is a sentence where torch cannot be imported, or None.
+        ``torch`` is None where it is not installed; ``problem`` is a sentence where it cannot be
+        imported, or None.
     """
     facts: Dict[str, Any] = {
         "card": NO_CARD, "dry_run": is_dry,
@@ -38,7 +40,8 @@ def gather(is_dry: bool) -> Dict[str, Any]:
     if is_dry:
         facts.update(_of_installed_torch())
     else:
-        facts.update(_of_torch(), driver=_smi("driver_version"), clocks=clocks())
+        facts.update(_of_torch() if importlib.util.find_spec("torch") else _of_card())
+        facts.update(driver=_smi("driver_version"), clocks=clocks())
     return facts
 
 
@@ -68,7 +71,17 @@ def _of_installed_torch() -> Dict[str, Any]:
     try:
         return {"torch": importlib.metadata.version("torch")}
     except importlib.metadata.PackageNotFoundError:
-        return {"problem": "torch is not installed here; pip install torch"}
+        return {"torch": None}
+
+
+def _of_card() -> Dict[str, Any]:
+    """What nvidia-smi reports about the first card, where there is no torch."""
+    fields = _smi("name,compute_cap,memory.total")
+    if fields is None:
+        return {"torch": None}
+    name, capability, memory = fields.split(", ")
+    return {"torch": None, "card": name, "cards": 1, "capability": capability,
+            "memory_mib": int(memory)}
 
 
 def _of_torch() -> Dict[str, Any]:

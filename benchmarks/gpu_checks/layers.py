@@ -1,15 +1,14 @@
 """Every layer type of the torch engine, alone, against the same layer on the CPU."""
 
 import os
-from dataclasses import dataclass
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, Tuple
 
-import definitions
 import numpy as np
-from layer_cases import CASES, NO_BACKWARD, OTHER_CASES, fill, net_text
+from layer_cases import CASES, NO_BACKWARD, OTHER_CASES
 
 from caffe_gradcam.engines import NetToRun, Running, open_engine
 from caffe_gradcam.engines.torch import LAYERS, families  # noqa: F401  (families registers)
+from gpu_checks.layer_nets import Case, LayerNet, layer_net, layer_weights
 from gpu_checks.parity import BACKWARD, FORWARD, judge
 from gpu_checks.product import relative_error
 from gpu_checks.report import Clock, Failed, OutOfTime, Report
@@ -17,27 +16,6 @@ from gpu_checks.setting import Setting
 from prototxt_tools import weights
 from prototxt_tools.errors import EngineError
 from prototxt_tools.net.net import Net
-
-# For layers without a bottom: a blob beside them that gradients can reach.
-BESIDE = """
-layer { name: "b0_input" type: "Input" top: "b0_input" input_param { shape { dim: 2 dim: 3 } } }
-layer { name: "b0" type: "Scale" bottom: "b0_input" top: "b0" scale_param { axis: 0 num_axes: 0 } }
-"""
-SUM = 'layer { name: "sum" type: "Eltwise" bottom: "b0" bottom: "t0" top: "sum" }\n'
-
-
-# Type, parameters, bottoms (shapes or arrays) and number of tops; see ``layer_cases``.
-Case = Tuple[str, str, List[Any], int]
-
-
-@dataclass(frozen=True, eq=False)
-class LayerNet:
-    """A net of a single layer, its bottoms, and the blobs to begin and end gradients at."""
-
-    text: str
-    bottoms: Dict[str, np.ndarray]
-    scores: Tuple[str, ...]
-    targets: Tuple[str, ...]
 
 
 def layers(setting: Setting, report: Report) -> None:
@@ -70,9 +48,9 @@ def errors(setting: Setting, name: str, case: Case) -> Tuple[float, float]:
     kind = case[0]
     if kind == "Silence":
         return _silence(setting), 0.0
-    net = _layer_net(name, case)
+    net = layer_net(name, case)
     path = os.path.join(setting.folder, "layer.caffemodel")
-    weights.save(path, _weights(net))
+    weights.save(path, layer_weights(net))
     skips = kind in NO_BACKWARD
     reference = _run(net, path, "cpu", skips)
     tested = _run(net, path, setting.device, skips)
@@ -86,27 +64,6 @@ def errors(setting: Setting, name: str, case: Case) -> Tuple[float, float]:
     return worst[0], worst[1]
 
 
-def _layer_net(name: str, case: Case) -> LayerNet:
-    kind, parameters, shapes, count = case
-    rng = np.random.RandomState(len(name))
-    bottoms = {f"b{index}": fill(shape, rng) for index, shape in enumerate(shapes)}
-    tops = [f"t{index}" for index in range(count)]
-    text = net_text(kind, parameters, bottoms, tops, list(bottoms))
-    if not bottoms:
-        beside = {"b0": fill((2, 3), rng)}
-        return LayerNet(BESIDE + text + SUM, beside, ("sum",), ("b0",))
-    return LayerNet(text, bottoms, tuple(tops), tuple(bottoms))
-
-
-def _weights(net: LayerNet) -> Dict[str, List[np.ndarray]]:
-    values: Dict[str, List[np.ndarray]] = definitions.random_weights(net.text)
-    for target in net.targets:
-        values[target] = [np.ones_like(array) for array in values[target]]
-    if len(values.get("it", ())) == 4:
-        values["it"][3] = np.abs(values["it"][3]) + np.float32(0.3)  # BN's variance
-    return values
-
-
 def _run(net: LayerNet, path: str, device: str, skips_backward: bool) -> Tuple[
         Dict[str, np.ndarray], Dict[str, np.ndarray]]:
     """Tops; and, by (top, bottom), the gradients that get there."""
@@ -114,8 +71,7 @@ def _run(net: LayerNet, path: str, device: str, skips_backward: bool) -> Tuple[
     random = np.random.RandomState(7)
     with open_engine(NetToRun(net.text, path, net.scores, net.targets),
                      Running(engine="torch", device=device)) as engine:
-        values = engine.forward(
-            {name + "_input": array for name, array in net.bottoms.items()}, net.scores)
+        values = engine.forward(net.inputs, net.scores)
         for score in [] if skips_backward else net.scores:
             seed = np.asarray(random.standard_normal(values[score].shape), np.float32)
             for target in net.targets:

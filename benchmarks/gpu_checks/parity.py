@@ -15,7 +15,7 @@ FORWARD, BACKWARD = 1e-5, 1e-4
 # convolutions for CPUs differ as much at the input of ResNet-50, GoogLeNet and VGG-16.
 RECTIFIED = 3e-2
 TITLE = "Parity with the CPU, fp32, relative L2 distance"
-COLUMNS = ["net", "engine", "blobs", "worst blob", "its error", "gradient at the layer",
+COLUMNS = ["net", "blobs", "worst blob", "its error", "gradient at the layer",
            "raw map", "gradients at all blobs under 1e-4", "worst of these"]
 
 
@@ -29,38 +29,37 @@ class Answer:
     classes: List[int]
 
 
-def net(setting: Setting, report: Report, name: str, kind: str = "torch") -> None:
+def net(setting: Setting, report: Report, name: str) -> None:
     """All blobs of a net, the gradient at its layer, the raw Grad-CAM, and all gradients."""
-    product.require_caffe(setting, kind)
     model = product.load(setting, name)
     blobs, inputs = product.blobs_of(model), product.inputs(model, 1 if setting.is_dry else 2)
-    with product.engine(model, "cpu", kind=kind) as engine:
+    with product.engine(model, "cpu") as engine:
         reference = answer(model, engine, blobs, inputs)
-    with product.engine(model, setting.device, kind=kind) as engine:
+    with product.engine(model, setting.device) as engine:
         tested = answer(model, engine, blobs, inputs, reference.classes)
     errors = {blob: product.relative_error(tested.values[blob], reference.values[blob])
               for blob in blobs}
     worst, layer = max(errors, key=lambda blob: errors[blob]), model.layers[0]
     gradient = product.relative_error(tested.gradients[layer], reference.gradients[layer])
     cam = product.relative_error(tested.cams, reference.cams)
-    everywhere = _gradients_everywhere(setting, model, kind, inputs, reference.classes)
+    everywhere = _gradients_everywhere(setting, model, inputs, reference.classes)
     lowest = max(everywhere, key=lambda blob: everywhere[blob])
     close = sum(error < BACKWARD for error in everywhere.values())
     report.row(TITLE, COLUMNS, [
-        name, kind, len(blobs), worst, errors[worst], gradient, cam,
+        name, len(blobs), worst, errors[worst], gradient, cam,
         f"{close} of {len(everywhere)}", everywhere[lowest]])
     judge(name, {"blob " + worst: errors[worst]}, FORWARD)
     judge(name, {"the gradient at " + layer: gradient, "the raw map": cam}, BACKWARD)
     judge(name, {"the gradient at " + lowest: everywhere[lowest]}, RECTIFIED)
 
 
-def _gradients_everywhere(setting: Setting, model: product.LoadedModel, kind: str,
+def _gradients_everywhere(setting: Setting, model: product.LoadedModel,
                           inputs: Dict[str, np.ndarray], classes: List[int]) -> Dict[str, float]:
     """The error of the gradient at every blob of maps, and at the input."""
     targets = product.spatial_blobs(model) + list(model.inputs)
     gradients = []
     for device in ("cpu", setting.device):
-        with product.engine(model, device, kind=kind, targets=targets) as engine:
+        with product.engine(model, device, targets=targets) as engine:
             scores = engine.forward(inputs, [model.score])[model.score]
             gradients.append(engine.backward(
                 model.score, product.one_hot(scores, classes), targets))

@@ -3,7 +3,7 @@
 import os
 import pathlib
 import sys
-from typing import Any, Dict, List, Sequence
+from typing import Any, Dict, List, Sequence, Tuple
 
 import definitions
 import numpy as np
@@ -19,9 +19,11 @@ from caffe_gradcam.model import images
 from caffe_gradcam.model.model import LoadedModel
 from caffe_gradcam.model.preprocess import Prepared, prepare
 from gpu_checks import nets
-from gpu_checks.report import Failed, Report, Skipped
+from gpu_checks.report import Failed, Report
 from gpu_checks.setting import Setting
+from prototxt_tools import shapes
 from prototxt_tools.errors import InputError, Outcome, OutOfMemory
+from prototxt_tools.net.net import Net
 
 __all__ = ["DIGITS", "METHODS", "Engine", "Explainer", "Explaining", "InputError", "LoadedModel",
            "OutOfMemory", "Outcome", "Prepared", "SmallerBatch", "grad_cam", "rank_correlation"]
@@ -45,19 +47,19 @@ def load(setting: Setting, name: str) -> LoadedModel:
                             mean="none")
 
 
-def engine(model: LoadedModel, device: str, precision: str = "fp32", kind: str = "torch",
+def engine(model: LoadedModel, device: str, precision: str = "fp32",
            targets: Sequence[str] = ()) -> Engine:
     """An engine for a model, in this process."""
     return open_engine(
         NetToRun(model.prototxt, model.weights, (model.score,), tuple(targets) or model.layers),
-        Running(engine=kind, device=device, precision=precision, isolated=False))
+        Running(engine="torch", device=device, precision=precision, isolated=False))
 
 
-def explainer(model: LoadedModel, device: str, precision: str = "fp32", kind: str = "torch",
+def explainer(model: LoadedModel, device: str, precision: str = "fp32",
               explaining: Explaining = _EXPLAINING) -> Explainer:
     """An Explainer for a model, its engine in this process."""
     return Explainer.open(model, explaining, Running(
-        engine=kind, device=device, precision=precision, isolated=False))
+        engine="torch", device=device, precision=precision, isolated=False))
 
 
 def prepared(model: LoadedModel, count: int) -> List["Outcome[Prepared]"]:
@@ -131,6 +133,11 @@ def spatial_blobs(model: LoadedModel) -> List[str]:
             and blob != model.score and readers.intersection(model.graph.final_readers(blob))]
 
 
+def shapes_of(text: str) -> Dict[str, Tuple[int, ...]]:
+    """Blob -> its shape, of a net's definition."""
+    return dict(shapes.infer(Net.parse(text)))
+
+
 def one_hot(scores: np.ndarray, classes: Sequence[int]) -> np.ndarray:
     """The gradient to begin with: 1 at a class of each row."""
     seed = np.zeros_like(scores)
@@ -155,15 +162,3 @@ def relative_error(value: np.ndarray, reference: np.ndarray) -> float:
 def command(*words: Any) -> List[str]:
     """``caffe-gradcam`` as a command line."""
     return [sys.executable, "-m", "caffe_gradcam"] + [str(word) for word in words]
-
-
-def require_caffe(setting: Setting, kind: str) -> None:
-    """Skip a check of the Caffe engine where pycaffe does not run on its device."""
-    from caffe_gradcam.doctor.machine import is_right, probe
-
-    if kind != "caffe":
-        return
-    outcome = probe(["engine", "caffe", setting.device])
-    if not is_right(outcome):
-        reason = outcome.words or "its results are wrong"
-        raise Skipped(f"pycaffe does not run on {setting.device}: {reason}")

@@ -1,7 +1,9 @@
 """Checks, their settings and their results."""
 
 import dataclasses
+import importlib.util
 import os
+import sys
 from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
 PASSED, FAILED, SKIPPED, TIMED_OUT = "passed", "failed", "skipped", "timed out"
@@ -26,7 +28,7 @@ class Setting:
     models : str or None
         A folder of model folders with learned weights.
     caffe : str or None
-        A folder that holds pycaffe.
+        A folder that holds pycaffe, or what scripts/bundle-cuda packs.
     seconds : float
         The time limit of the check.
     """
@@ -46,6 +48,18 @@ class Setting:
             if path and os.path.basename(os.path.abspath(path)) == LEARNED and os.path.isdir(path):
                 return os.path.abspath(path)
         return None
+
+
+    @property
+    def caffe_python(self) -> Optional[str]:
+        """The Python that has pycaffe: this one or that of a bundle; None if there is none."""
+        if self.caffe is None:
+            return sys.executable if importlib.util.find_spec("caffe") else None
+        bundled = os.path.join(self.caffe, "bin", "python")
+        if os.path.exists(bundled):
+            return bundled
+        modules = [os.path.join(self.caffe, name) for name in ("caffe", "caffe.py")]
+        return sys.executable if any(map(os.path.exists, modules)) else None
 
 
 @dataclasses.dataclass(frozen=True)

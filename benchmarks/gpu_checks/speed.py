@@ -10,7 +10,7 @@ from gpu_checks.report import Clock, OutOfTime, Report
 from gpu_checks.setting import Setting
 
 TITLE = "Images per second, arrays in and arrays out"
-COLUMNS = ["net", "engine", "precision", "batch", "forward", "explain", "explain / forward, time",
+COLUMNS = ["net", "precision", "batch", "forward", "explain", "explain / forward, time",
            "memory, MiB"]
 LIBRARY = "pytorch-grad-cam on the same layers, fp32"
 SHOWN = 15
@@ -27,10 +27,8 @@ class Cell:
     memory: Optional[float]
 
 
-def net(setting: Setting, report: Report, name: str, precisions: Sequence[str],
-        kind: str = "torch") -> None:
+def net(setting: Setting, report: Report, name: str, precisions: Sequence[str]) -> None:
     """Forward and explain, for each precision and size of the batch."""
-    product.require_caffe(setting, kind)
     model = product.load(setting, name)
     ready, clock = product.prepared(model, 1), Clock(setting.seconds)
     inputs = product.inputs(model, max(batches(setting)))
@@ -43,16 +41,16 @@ def net(setting: Setting, report: Report, name: str, precisions: Sequence[str],
             raise OutOfTime(f"{len(cells) - index} of {len(cells)} measurements are missing")
         if precision not in opened:
             _close(opened)
-            opened = {precision: product.explainer(model, setting.device, precision, kind)}
+            opened = {precision: product.explainer(model, setting.device, precision)}
         seconds = min(CELL, clock.left / (len(cells) - index) / 3)
         try:
             cell = measure(setting, opened[precision], ready * batch, {
                 blob: array[:batch] for blob, array in inputs.items()}, seconds)
         except product.OutOfMemory:
-            report.row(TITLE, COLUMNS, [name, kind, precision, batch] + ["does not fit"] * 4)
+            report.row(TITLE, COLUMNS, [name, precision, batch] + ["does not fit"] * 4)
             continue
         report.row(TITLE, COLUMNS, [
-            name, kind, precision, batch, batch / cell.forward, batch / cell.explain,
+            name, precision, batch, batch / cell.forward, batch / cell.explain,
             cell.explain / cell.forward, cell.memory])
     _close(opened)
 
