@@ -134,14 +134,14 @@ def test_a_full_disk_stops_the_run_and_leaves_whole_parts(model, tmp_path, small
 
 def test_an_output_that_disappears_stops_the_run(model, tmp_path, monkeypatch):
     source = pictures(tmp_path / "in", 24)
-    write = storage.LocalFolder.write
+    create = storage.LocalFolder.create
 
     def vanish(self, name, data):
         if name.startswith("parts/part-000001"):
             shutil.rmtree(self.path)
-        write(self, name, data)
+        return create(self, name, data)
 
-    monkeypatch.setattr(storage.LocalFolder, "write", vanish)
+    monkeypatch.setattr(storage.LocalFolder, "create", vanish)
     with pytest.raises(InputError, match="part-000001.*cannot be written: No such file or dir"):
         explain(model, source, tmp_path / "out")
     assert not (tmp_path / "out").exists()
@@ -176,6 +176,6 @@ def test_locks_are_of_parts_and_within_a_process_too(tmp_path):
 
 def test_a_picture_too_long_to_be_one_is_not_read(tmp_path, monkeypatch):
     (tmp_path / "a.jpg").write_bytes(bytes(1000))
-    with pytest.raises(InputError, match="1000 bytes are more than the limit of 999"):
+    with pytest.raises(InputError, match="1000 bytes, more than the 999 that are read"):
         storage.read(str(tmp_path / "a.jpg"), limit=999)
     assert reading.MOST_BYTES == 1 << 28
