@@ -111,6 +111,28 @@ def geometry_of(row: Sequence[float]) -> Geometry:
     return Geometry((int(height), int(width)), (x0, y0, x1, y1))
 
 
+def merged(groups: Sequence[Explanations]) -> Explanations:
+    """Explanations by the same method at the same layer, with maps of the same size, as one group.
+
+    Their ``images`` are positions among all of them.
+    """
+    first = groups[0]
+    if len(groups) == 1:
+        return first
+    asked: Dict[AskedClass, int] = {}
+    codes = [np.array([asked.setdefault(entry, len(asked)) for entry in group.asked],
+                      np.int32)[group.codes] for group in groups]
+    return replace(
+        first, asked=list(asked), codes=np.concatenate(codes),
+        **{name: np.concatenate([getattr(group, name) for group in groups])
+           for name in ("images", "scores", "probabilities", "cams", "geometries")})
+
+
+def group_key(group: Explanations) -> Tuple[object, ...]:
+    """What groups that can be merged have in common."""
+    return group.method, group.layer, group.input, group.placement, group.cams.shape[1:]
+
+
 def of_results(results: Sequence["Outcome[Result]"], note: Optional[str] = None
                ) -> BatchExplanation:
     """The answers about single images as those about a batch."""

@@ -22,7 +22,12 @@ from caffe_gradcam.batch.output.rows import (
     printable,
 )
 from caffe_gradcam.batch.sources.item_blocks import ItemBlock, ItemColumns
-from caffe_gradcam.explaining.columns import Explanations, geometry_of
+from caffe_gradcam.explaining.columns import (
+    Explanations,
+    geometry_of,
+    group_key,
+    merged,
+)
 from caffe_gradcam.explaining.explanation import Explanation
 from caffe_gradcam.pictures.boxes import find
 
@@ -89,22 +94,31 @@ def to_columns(items: ItemColumns, blocks: Sequence[Block],
     starts = np.cumsum([0] + [len(block.items) for block in blocks])
     failed = np.array([start + position for start, block in zip(starts, blocks)
                        for position in sorted(block.errors)], np.int64)
-    groups = [(int(start), group) for start, block in zip(starts, blocks)
-              for group in block.groups]
-    images = np.concatenate([start + group.images.astype(np.int64) for start, group in groups]
-                            + [failed]).astype(np.int64)
+    groups = _groups(starts, blocks)
+    images = np.concatenate([group.images for group in groups] + [failed]).astype(np.int64)
     order = np.argsort(images, kind="mergesort")
-    columns: Dict[str, Column] = _of_explanations([group for _, group in groups], len(failed))
-    columns["heat_boxes"] = _heat_boxes([group for _, group in groups], len(failed), heat_boxes)
+    columns: Dict[str, Column] = _of_explanations(groups, len(failed))
+    columns["heat_boxes"] = _heat_boxes(groups, len(failed), heat_boxes)
     reasons = [printable(block.errors[position][1]) for block in blocks
                for position in sorted(block.errors)]
     columns["error"] = Texts([None, *reasons], np.concatenate([
         np.zeros(len(images) - len(failed), np.int32), np.arange(1, len(failed) + 1)]))
-    columns["status"] = _statuses(blocks, [group for _, group in groups])
+    columns["status"] = _statuses(blocks, groups)
     columns = {name: column.take(order) for name, column in columns.items()}
     columns.update((name, column.take(images[order]))
                    for name, column in _of_images(items, blocks).items())
     return {name: columns[name] for name in COLUMNS}
+
+
+def _groups(starts: Sequence[int], blocks: Sequence[Block]) -> List[Explanations]:
+    """The explanations of all blocks, with positions among all images; those of an image stay in
+    their order, since groups of a lower rank come first."""
+    alike: Dict[Tuple[object, ...], List[Explanations]] = {}
+    for start, block in zip(starts, blocks):
+        for rank, group in enumerate(block.groups):
+            alike.setdefault((rank,) + group_key(group), []).append(
+                group.at(np.arange(start, start + len(block.items))))
+    return [merged(groups) for _, groups in sorted(alike.items(), key=lambda entry: entry[0][0])]
 
 
 def _of_images(items: ItemColumns, blocks: Sequence[Block]) -> Dict[str, Column]:
