@@ -6,7 +6,6 @@ import sys
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-pytest.importorskip("jinja2", reason="jinja2 is not installed here")
 
 
 @pytest.fixture(scope="session")

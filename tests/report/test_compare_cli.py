@@ -7,6 +7,8 @@ from outputs import explanation, items, pets, rows_of, write
 
 from caffe_gradcam.commands import cli
 
+pytest.importorskip("jinja2", reason="jinja2 is not installed here")
+
 
 @pytest.fixture
 def folders(tmp_path):

@@ -13,6 +13,8 @@ from caffe_gradcam.report import evidence
 from caffe_gradcam.report.output import Output
 from prototxt_tools.errors import InputError
 
+pytest.importorskip("jinja2", reason="jinja2 is not installed here")
+
 
 @pytest.fixture
 def archive(tmp_path):

@@ -14,6 +14,8 @@ from caffe_gradcam.report.output import Output
 from caffe_gradcam.report.summary import Summary
 from prototxt_tools.errors import InputError
 
+pytest.importorskip("jinja2", reason="jinja2 is not installed here")
+
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>'\"&\u2028{{7*7}}"
 
 

@@ -13,6 +13,8 @@ from caffe_gradcam.report import page, pdf, thumbnails
 from caffe_gradcam.report.entries import ImageEntry, Report
 from caffe_gradcam.report.output import Output
 
+pytest.importorskip("jinja2", reason="jinja2 is not installed here")
+
 SHOWN = "[...document.querySelectorAll('.tile .file')].map((file) => file.textContent)"
 
 

@@ -5,6 +5,8 @@ from outputs import pets
 
 from caffe_gradcam.commands import cli
 
+pytest.importorskip("jinja2", reason="jinja2 is not installed here")
+
 
 def test_report_writes_a_page_and_names_what_it_lacks(tmp_path, capsys):
     folder = pets(tmp_path)

@@ -9,6 +9,8 @@ from caffe_gradcam.report import trackers
 from caffe_gradcam.report.output import Output
 from prototxt_tools.errors import InputError
 
+pytest.importorskip("jinja2", reason="jinja2 is not installed here")
+
 
 def test_tensorboard_reads_scalars_and_overlays(tmp_path, torch):
     reader = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator",
