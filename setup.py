@@ -27,7 +27,7 @@ setup(
     package_data={"prototxt_tools": ["py.typed", "commands/gradcam_script.py.txt"],
                   "caffe_gradcam": ["py.typed", "report/templates/*", "export/templates/*", "serve/templates/*"],
                   "caffe_gradcam.zoo.models": [
-        "*.yaml", "*/readme.md", "digits/*.prototxt", "digits/*.txt", "digits/*.caffemodel",
+        "*.yaml", "*/readme.md", "digits*/*.prototxt", "digits*/*.txt", "digits*/*.caffemodel",
     ]},
     python_requires=">=3.6",
     install_requires=[

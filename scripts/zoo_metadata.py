@@ -12,7 +12,7 @@ from pathlib import Path
 import yaml
 
 MODELS = Path(__file__).resolve().parents[1] / "models"
-OURS = {"digits"}
+OURS = {"digits", "digits-caption", "digits-detector", "digits-question"}
 NETWORK = "network facts (shapes, blobs, layer types, format, stock-parse check)"
 HASHES = ("sha1", "sha256", "sha384", "md5", "git_blob_sha1", "sha256_prefix")
 # A model's task by the words of the facts; the first that fits. None: it gives no class scores.

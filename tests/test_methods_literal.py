@@ -204,6 +204,16 @@ def test_occlusion_is_the_mean_over_the_squares_that_cover_a_pixel():
     close(found, [[[6, 6, 3, 0]]])
 
 
+def test_odam_smooths_gradients_over_neighbouring_cells():
+    slopes = np.zeros((1, 1, 5, 5), np.float32)
+    slopes[0, 0, 2, 2] = 1
+    found = call("odam", np.full((1, 1, 5, 5), 2, np.float32), slopes)
+    # A Gaussian with a deviation of half a cell: exp(-2) beside its middle, before it is scaled.
+    side = np.exp(-2) / (1 + 2 * np.exp(-2))
+    row = np.array([0, side, 1 - 2 * side, side, 0])
+    close(found, [2 * np.outer(row, row)])
+
+
 def test_rise_is_the_mean_mask_weighted_by_the_scores_above_the_mean():
     inputs = np.ones((1, 2, 14, 14), np.float32)
     masks, scores = [], iter([1.0, 2.0, 6.0])
@@ -224,6 +234,6 @@ def test_rise_sees_half_of_the_picture_on_average():
 def test_all_methods_are_held_to_literals_here():
     text = open(__file__, encoding="utf-8").read()
     of_colours = ["saliency", "guided-backprop", "deconvnet"]
-    assert len(METHODS) == 23
+    assert len(METHODS) == 24
     assert [name for name in METHODS
             if f'call("{name}"' not in text and name not in of_colours] == []

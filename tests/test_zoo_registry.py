@@ -165,7 +165,7 @@ def test_nothing_is_said_that_the_facts_do_not_hold(known, facts):
     """Every hash and every address but those of this project's own look-ups."""
     text = json.dumps(facts)
     for entry in known:
-        if entry.id == "digits":
+        if entry.id.startswith("digits"):
             continue
         for file in entry.files:
             for digits in file.hashes.values():
