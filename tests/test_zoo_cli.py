@@ -103,7 +103,7 @@ def test_fetch_of_what_is_here_verifies_and_writes_nothing(capsys, models, mine)
 
 def test_check_finds_nothing_wrong_with_what_comes_along(capsys):
     code, lines, _ = run(capsys, "check")
-    assert (code, lines) == (0, [f"{len(registry.load())} models, 1 files here, 0 problems"])
+    assert (code, lines) == (0, [f"{len(registry.load())} models, 4 files here, 0 problems"])
 
 
 def test_check_finds_a_damaged_file(capsys, mine):
