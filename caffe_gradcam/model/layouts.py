@@ -308,13 +308,15 @@ def _reshaped_axis(layer: Layer, before: Optional[Shape], after: Shape, axis: Op
 def _is_spatial(graph: Graph, blob: str) -> bool:
     """Whether the cells of a blob of four axes lie as those of a picture do."""
     maker = graph.maker(blob)
-    while maker is not None and maker.bottoms:
+    # An input that is changed in place is made by nothing else.
+    while maker is not None and maker.bottoms and blob not in maker.bottoms:
         role = layers.of(maker.type).role
         if maker.type in ("Reshape", "Flatten", "InnerProduct"):
             return False
         if role in ("convolution", "pooling", "resize"):
             return True
-        maker = graph.maker(maker.bottoms[0])
+        blob = maker.bottoms[0]
+        maker = graph.maker(blob)
     return True
 
 

@@ -99,8 +99,8 @@ class Writer:
             array = np.asarray(array)
             array = array.astype(np.int64 if array.dtype.kind in "iu" else np.float32)
         kind = array.shape, array.dtype.str
-        numbers = memoryview(np.ascontiguousarray(array).reshape(-1)).cast("B")
-        content = (hashlib.sha256(numbers).digest(), *kind)
+        numbers = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+        content = (hashlib.sha256(numbers.data).digest(), *kind)
         if content not in self._known:
             self._known[content] = self.unique(name)
             self.constants[self._known[content]] = array
