@@ -124,8 +124,11 @@ def merged(groups: Sequence[Explanations]) -> Explanations:
                       np.int32)[group.codes] for group in groups]
     return replace(
         first, asked=list(asked), codes=np.concatenate(codes),
-        **{name: np.concatenate([getattr(group, name) for group in groups])
-           for name in ("images", "scores", "probabilities", "cams", "geometries")})
+        images=np.concatenate([group.images for group in groups]),
+        scores=np.concatenate([group.scores for group in groups]),
+        probabilities=np.concatenate([group.probabilities for group in groups]),
+        cams=np.concatenate([group.cams for group in groups]),
+        geometries=np.concatenate([group.geometries for group in groups]))
 
 
 def group_key(group: Explanations) -> Tuple[object, ...]:

@@ -110,13 +110,13 @@ def to_columns(items: ItemColumns, blocks: Sequence[Block],
     return {name: columns[name] for name in COLUMNS}
 
 
-def _groups(starts: Sequence[int], blocks: Sequence[Block]) -> List[Explanations]:
+def _groups(starts: np.ndarray, blocks: Sequence[Block]) -> List[Explanations]:
     """The explanations of all blocks, with positions among all images; those of an image stay in
     their order, since groups of a lower rank come first."""
-    alike: Dict[Tuple[object, ...], List[Explanations]] = {}
-    for start, block in zip(starts, blocks):
+    alike: Dict[Tuple[int, Tuple[object, ...]], List[Explanations]] = {}
+    for start, block in zip(starts.tolist(), blocks):
         for rank, group in enumerate(block.groups):
-            alike.setdefault((rank,) + group_key(group), []).append(
+            alike.setdefault((rank, group_key(group)), []).append(
                 group.at(np.arange(start, start + len(block.items))))
     return [merged(groups) for _, groups in sorted(alike.items(), key=lambda entry: entry[0][0])]
 
