@@ -239,3 +239,10 @@ def test_a_batch_refuses_a_recipe_for_captions(chain, tmp_path, capsys):
     assert main(["batch", "--config", str(config), str(tmp_path / "pics"), "-o",
                  str(tmp_path / "out")]) == 2
     assert "are explained by `caffe-gradcam explain`" in capsys.readouterr().err
+
+
+def test_one_net_needs_nothing_but_the_image_for_a_caption(torch, whole, tmp_path):
+    cv2 = pytest.importorskip("cv2")
+    cv2.imwrite(str(tmp_path / "im.png"), PIXELS)
+    assert main(["explain", str(whole), str(tmp_path / "im.png"), "-o", str(tmp_path / "out"),
+                 "--engine", "torch", "--caption", "-q"]) == 0

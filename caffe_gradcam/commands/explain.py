@@ -1,6 +1,7 @@
 """caffe-gradcam explain: figures that show what a net looked at."""
 
 import argparse
+import dataclasses
 import json
 import sys
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, Tuple
@@ -128,7 +129,9 @@ def run(options: argparse.Namespace) -> int:
         return _explain_clips(named, models, options)
     if options.video:
         raise QuestionError("--video: the net takes single images, not clips", "--video")
-    items = requests(options.images, models[0], crop)
+    # The words of a caption are the net's own, or those of --sentence.
+    arrays = {} if named[0].asking.is_caption else models[0].arrays
+    items = requests(options.images, dataclasses.replace(models[0], arrays=arrays), crop)
     if named[0].asking.is_caption:
         return _describe(named, models, items, options)
     if named[0].asking.detections:
