@@ -1,67 +1,183 @@
 # The images; docs/images.md says what each is for. Build them with scripts/build-image.
-#   cpu    real Caffe, Debian 11's own CPU build: what scripts/caffe-gradcam runs
-#   cuda   real Caffe on NVIDIA cards up to Turing (sm_75): NVIDIA's last image of Caffe
-#   torch  the torch engine: for current cards, or with --build-arg TORCH=cpu without any
-#   test   cpu and the test tools, with Debian's CPU torch: both engines meet in one process
-# Every input is pinned: the bases by digest (docs/images.md says where each was read), Debian packages
-# by version and wheels by hash (images/*.lock, written by scripts/lock-images).
-ARG BASE=debian:bullseye-20260824-slim@sha256:e5b6442dd2e9684cf5e87d8338b5968f3b348636fc0be6d7850a381e3731a2bd
-ARG TORCH_BASE=debian:bookworm-20260824-slim@sha256:88200866dfff7ea7f5cbcb6ec7c8a701889efe6fe859fe64d6990e4b07ea4171
-ARG CUDA_BASE=nvcr.io/nvidia/caffe:20.03-py3@sha256:c6fb6d8309be4c43ccdc7dd19dde73d186404df3627f660866178eff507e22c7
+#   cpu    real Caffe, CPU: what scripts/caffe-gradcam runs
+#   cuda   real Caffe on NVIDIA cards
+#   torch  the torch engine: on NVIDIA cards, or with --build-arg TORCH=cpu without any
+#   test   Debian 11's own package of Caffe, of which the golden numbers were made, its torch, test tools
+# caffe-wheel and caffe-wheel-cuda hold real Caffe as a wheel and nothing else (scripts/build-caffe-wheel).
+# Every input is pinned: the base by digest (docs/images.md says where it was read), Debian packages
+# by version, wheels and Caffe's source by hash (images/*.lock, written by scripts/lock-images).
+ARG BASE=debian:bookworm-20260824-slim@sha256:88200866dfff7ea7f5cbcb6ec7c8a701889efe6fe859fe64d6990e4b07ea4171
+ARG DEBIAN11_BASE=debian:bullseye-20260824-slim@sha256:e5b6442dd2e9684cf5e87d8338b5968f3b348636fc0be6d7850a381e3731a2bd
 # Where the archive of snapshots stands still; empty for the mirror of the day.
 ARG SNAPSHOT=20261001T000000Z
 # 2026-10-01 00:00:00 UTC
 ARG SOURCE_DATE_EPOCH=1790812800
+# The build of Caffe that the target bundle packs.
+ARG BUNDLE=cuda
 
-# A digest of images/: Buildah's cache does not see that what a RUN mounts has changed. The project's wheel,
-# for the same reason, is copied and never mounted.
-ARG IMAGES
-
-# Wheels for pip where no index can be reached: --build-context wheels=FOLDER.
+# Wheels for pip where its index lacks some: --build-context wheels=FOLDER.
 FROM scratch AS wheels
 
 FROM ${BASE} AS base
 
-FROM ${BASE} AS caffe
-ARG SNAPSHOT IMAGES
-RUN --mount=type=bind,source=images,target=/images /images/install /images/caffe.lock
+# What a RUN needs of images/ is copied, never mounted: Buildah's cache does not see changes in a mount.
+FROM base AS compiler
+ARG SNAPSHOT
+COPY images/install images/compiler.lock /images/
+RUN /images/install /images/compiler.lock
+COPY images/install-wheels images/wheel-tools.lock /images/
+RUN --mount=type=bind,from=wheels,target=/wheels /images/install-wheels /images/wheel-tools.lock
 
-# The project as /wheel/*.whl, the same for every image, and as files for Debian 11.
-FROM caffe AS build
-ARG SNAPSHOT SOURCE_DATE_EPOCH IMAGES
-RUN --mount=type=bind,source=images,target=/images /images/install /images/build.lock
+FROM compiler AS caffe-source
+COPY images/fetch-caffe images/caffe-source.lock images/caffe-*.patch /images/
+RUN /images/fetch-caffe /caffe
+
+FROM compiler AS caffe-cpu
+COPY --from=caffe-source /caffe /caffe
+COPY images/compile-caffe /images/
+RUN /images/compile-caffe cpu /caffe /build
+
+FROM caffe-cpu AS wheel-cpu
+ARG SOURCE_DATE_EPOCH
+COPY images/pack-caffe images/caffe-source.lock images/caffe-wheel.txt /images/
+RUN /images/pack-caffe cpu /caffe /build /wheel
+
+FROM compiler AS compiler-cuda
+ARG SNAPSHOT
+COPY images/compiler-cuda.lock /images/
+RUN /images/install /images/compiler-cuda.lock contrib non-free
+
+FROM compiler-cuda AS caffe-cuda
+COPY --from=caffe-source /caffe /caffe
+COPY images/compile-caffe images/cuda-architectures.txt /images/
+RUN /images/compile-caffe cuda /caffe /build
+
+FROM caffe-cuda AS wheel-cuda
+ARG SOURCE_DATE_EPOCH
+COPY images/pack-caffe images/caffe-source.lock images/caffe-wheel.txt /images/
+RUN /images/pack-caffe cuda /caffe /build /wheel
+
+FROM scratch AS caffe-wheel
+COPY --from=wheel-cpu /wheel /
+
+FROM scratch AS caffe-wheel-cuda
+COPY --from=wheel-cuda /wheel /
+
+# Debian's Python, and pip to fill it; the finished images have no pip.
+FROM base AS python
+ARG SNAPSHOT
+COPY images/install images/python.lock /images/
+RUN /images/install /images/python.lock
+
+FROM python AS pip
+ARG SNAPSHOT
+COPY images/pip.lock images/install-wheels /images/
+RUN /images/install /images/pip.lock
+
+FROM scratch AS source
 COPY setup.py pyproject.toml README.md LICENSE /source/
 COPY prototxt_tools /source/prototxt_tools
 COPY caffe_gradcam /source/caffe_gradcam
 COPY models /source/models
+
+# The project as /wheel/*.whl and its models, the same for every image.
+FROM pip AS project
+ARG SOURCE_DATE_EPOCH
+COPY --from=source /source /source
 # Whatever umask the checkout was made under.
 RUN chmod -R u=rwX,go=rX /source \
  && pip wheel --no-deps --no-build-isolation --no-index --wheel-dir /wheel /source \
- && pip install --no-deps --no-index --no-compile --root /install /wheel/*.whl \
- && mkdir -p /install/opt/caffe-gradcam && cp -r /source/models /install/opt/caffe-gradcam/
+ && mkdir -p /opt/caffe-gradcam && cp -r /source/models /opt/caffe-gradcam/
 
-FROM caffe AS pruned
-ARG SOURCE_DATE_EPOCH IMAGES
-COPY --from=build /install /
-RUN --mount=type=bind,source=images,target=/images /images/prune && /images/freeze
+FROM pip AS libraries
+COPY images/caffe.lock /images/
+RUN --mount=type=bind,from=wheels,target=/wheels /images/install-wheels /images/caffe.lock
+
+FROM libraries AS cpu-libraries
+COPY --from=wheel-cpu /wheel /wheel
+COPY --from=project /wheel /wheel
+RUN python3 -m pip install --break-system-packages --no-compile --no-deps --no-index /wheel/*.whl
+
+FROM python AS cpu-frozen
+ARG SOURCE_DATE_EPOCH
+COPY --from=cpu-libraries /usr/local /usr/local
+COPY --from=project /opt /opt
+COPY images/freeze /images/
+RUN /images/freeze
 
 FROM scratch AS cpu
-COPY --from=pruned / /
+COPY --from=cpu-frozen / /
 # A home that any user may write to: the image runs as whoever calls it.
 ENV GLOG_minloglevel=2 HOME=/tmp PYTHONDONTWRITEBYTECODE=1
 LABEL org.opencontainers.image.title="caffe-gradcam" \
       org.opencontainers.image.description="Grad-CAM on real Caffe, CPU" \
       org.opencontainers.image.documentation="docs/images.md" \
       org.opencontainers.image.licenses="BSD-2-Clause AND LicenseRef-Debian" \
-      org.opencontainers.image.base.name="debian:bullseye-slim"
+      org.opencontainers.image.base.name="debian:bookworm-slim"
 USER 1000:1000
 ENTRYPOINT ["caffe-gradcam"]
 
-FROM caffe AS test
-ARG SNAPSHOT SOURCE_DATE_EPOCH IMAGES
-RUN --mount=type=bind,source=images,target=/images /images/install /images/test.lock
-COPY --from=build /install /
-# The repository is mounted read-only; here Caffe must be found, never skipped.
+FROM libraries AS cuda-libraries
+COPY --from=wheel-cuda /wheel /wheel
+COPY --from=project /wheel /wheel
+RUN python3 -m pip install --break-system-packages --no-compile --no-deps --no-index /wheel/*.whl
+
+FROM python AS cuda-frozen
+ARG SOURCE_DATE_EPOCH
+COPY --from=cuda-libraries /usr/local /usr/local
+COPY --from=project /opt /opt
+COPY scripts/check-gpu /opt/caffe-gradcam/scripts/
+COPY tests/definitions.py tests/layer_cases.py /opt/caffe-gradcam/tests/
+COPY benchmarks/nets.py /opt/caffe-gradcam/benchmarks/
+COPY benchmarks/gpu_checks /opt/caffe-gradcam/benchmarks/gpu_checks
+COPY images/freeze /images/
+RUN chmod -R u=rwX,go=rX /opt/caffe-gradcam && chmod 755 /opt/caffe-gradcam/scripts/check-gpu \
+ && ln -s /opt/caffe-gradcam/scripts/check-gpu /usr/local/bin/check-gpu && /images/freeze
+
+FROM scratch AS cuda
+COPY --from=cuda-frozen / /
+ENV GLOG_minloglevel=2 HOME=/tmp PYTHONDONTWRITEBYTECODE=1 \
+    NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
+LABEL org.opencontainers.image.title="caffe-gradcam" \
+      org.opencontainers.image.description="Grad-CAM on real Caffe, NVIDIA cards" \
+      org.opencontainers.image.documentation="docs/images.md" \
+      org.opencontainers.image.licenses="BSD-2-Clause AND LicenseRef-Debian AND LicenseRef-NVIDIA" \
+      org.opencontainers.image.base.name="debian:bookworm-slim"
+USER 1000:1000
+ENTRYPOINT ["caffe-gradcam"]
+
+# Real Caffe with its own Python, in parts (scripts/bundle-cuda).
+FROM ${BUNDLE}-libraries AS bundle-parts
+ARG SOURCE_DATE_EPOCH
+COPY images/bundle /images/
+RUN /images/bundle /parts
+
+FROM scratch AS bundle
+COPY --from=bundle-parts /parts /
+
+FROM ${DEBIAN11_BASE} AS debian11-base
+
+FROM debian11-base AS debian11
+ARG SNAPSHOT
+COPY images/install images/debian11.lock /images/
+RUN /images/install /images/debian11.lock
+
+FROM debian11 AS debian11-project
+ARG SNAPSHOT SOURCE_DATE_EPOCH
+COPY images/debian11-pip.lock /images/
+RUN /images/install /images/debian11-pip.lock
+COPY --from=source /source /source
+RUN chmod -R u=rwX,go=rX /source \
+ && pip wheel --no-deps --no-build-isolation --no-index --wheel-dir /wheel /source \
+ && pip install --no-deps --no-index --no-compile --root /install /wheel/*.whl \
+ && mkdir -p /install/opt/caffe-gradcam && cp -r /source/models /install/opt/caffe-gradcam/
+
+# Here Caffe must be found, never skipped. The repository is mounted read-only.
+FROM debian11 AS test
+ARG SNAPSHOT
+COPY images/debian11-test.lock /images/
+RUN /images/install /images/debian11-test.lock
+COPY --from=debian11-project /install /
 ENV CAFFE_GRADCAM_REQUIRE_CAFFE=1 \
     GLOG_minloglevel=2 \
     HOME=/tmp \
@@ -71,28 +187,19 @@ ENV CAFFE_GRADCAM_REQUIRE_CAFFE=1 \
 USER 1000:1000
 ENTRYPOINT ["caffe-gradcam"]
 
-FROM ${TORCH_BASE} AS torch-base
-
-FROM ${TORCH_BASE} AS torch-debian
-ARG SNAPSHOT IMAGES
-RUN --mount=type=bind,source=images,target=/images /images/install /images/torch.lock
-
-FROM torch-debian AS torch-wheels
-ARG SNAPSHOT IMAGES
+FROM pip AS torch-libraries
 ARG TORCH=cuda
-ARG PIP_EXTRA_INDEX_URL
-RUN --mount=type=bind,source=images,target=/images /images/install /images/torch-build.lock
-RUN --mount=type=bind,source=images,target=/images \
-    --mount=type=bind,from=wheels,target=/wheels \
-    /images/install-wheels /images/torch-$TORCH.lock
-COPY --from=build /wheel /wheel
+COPY images/torch-$TORCH.lock /images/
+RUN --mount=type=bind,from=wheels,target=/wheels /images/install-wheels /images/torch-$TORCH.lock
+COPY --from=project /wheel /wheel
 RUN python3 -m pip install --break-system-packages --no-compile --no-deps --no-index /wheel/*.whl
 
-FROM torch-debian AS torch-frozen
-ARG SOURCE_DATE_EPOCH IMAGES
-COPY --from=torch-wheels /usr/local /usr/local
-COPY --from=build /install/opt /opt
-RUN --mount=type=bind,source=images,target=/images /images/freeze
+FROM python AS torch-frozen
+ARG SOURCE_DATE_EPOCH
+COPY --from=torch-libraries /usr/local /usr/local
+COPY --from=project /opt /opt
+COPY images/freeze /images/
+RUN /images/freeze
 
 FROM scratch AS torch
 COPY --from=torch-frozen / /
@@ -103,23 +210,5 @@ LABEL org.opencontainers.image.title="caffe-gradcam" \
       org.opencontainers.image.documentation="docs/images.md" \
       org.opencontainers.image.licenses="BSD-2-Clause AND LicenseRef-Debian AND LicenseRef-NVIDIA" \
       org.opencontainers.image.base.name="debian:bookworm-slim"
-USER 1000:1000
-ENTRYPOINT ["caffe-gradcam"]
-
-# NVIDIA's image brings Caffe and its Python 3.6. What else the command needs comes after those on
-# Python's path, so that where the image has a library, it is the image's that is used.
-FROM ${CUDA_BASE} AS cuda
-ARG IMAGES
-RUN --mount=type=bind,source=images,target=/images \
-    --mount=type=bind,from=wheels,target=/wheels \
-    /images/install-beside /images/cuda.lock
-COPY --from=build /install/opt /opt
-COPY --from=build /wheel /opt/caffe-gradcam/wheel
-RUN python3 -m pip install --no-compile --no-deps --no-index /opt/caffe-gradcam/wheel/*.whl
-ENV GLOG_minloglevel=2 HOME=/tmp PYTHONDONTWRITEBYTECODE=1
-LABEL org.opencontainers.image.title="caffe-gradcam" \
-      org.opencontainers.image.description="Grad-CAM on real Caffe, NVIDIA cards up to sm_75" \
-      org.opencontainers.image.documentation="docs/images.md" \
-      org.opencontainers.image.base.name="nvcr.io/nvidia/caffe:20.03-py3"
 USER 1000:1000
 ENTRYPOINT ["caffe-gradcam"]

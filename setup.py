@@ -25,7 +25,8 @@ setup(
     # The registry is a folder for people; an installed package carries it inside.
     package_dir={"caffe_gradcam.zoo.models": "models"},
     package_data={"prototxt_tools": ["py.typed", "commands/gradcam_script.py.txt"],
-                  "caffe_gradcam": ["py.typed", "report/templates/*", "export/templates/*", "serve/templates/*"],
+                  "caffe_gradcam": ["py.typed", "report/templates/*", "export/templates/*",
+                                    "serve/templates/*"],
                   "caffe_gradcam.zoo.models": [
         "*.yaml", "*/readme.md", "digits*/*.prototxt", "digits*/*.txt", "digits*/*.caffemodel",
     ]},

@@ -21,6 +21,11 @@ if [ "${1:-}" = --help ]; then
     exit
 fi
 
+# The wheels that pip may take for an image: those for its Debian, whatever runs here.
+# shellcheck disable=SC2034
+platforms=(--platform manylinux2014_x86_64 --platform manylinux1_x86_64)
+for glibc in {36..5}; do platforms+=(--platform "manylinux_2_${glibc}_x86_64"); done
+
 have() { command -v "$1" >/dev/null 2>&1; }
 
 # Debian and Ubuntu, as root; fails elsewhere, and the caller says what is missing.

@@ -28,7 +28,7 @@ class Image(NamedTuple):
     identity: str
 
 
-def image(name):
+def built(name):
     root = os.environ.get("CAFFE_GRADCAM_IMAGE_" + name)
     if not root:
         pytest.skip("scripts/test-image builds the images and runs these tests")
@@ -36,19 +36,34 @@ def image(name):
 
 
 @pytest.fixture(scope="session")
-def cpu():
-    """The image cpu."""
-    return image("CPU")
+def target():
+    """The target that scripts/test-image has built: cpu or cuda."""
+    return os.environ.get("CAFFE_GRADCAM_TARGET")
+
+
+@pytest.fixture(scope="session")
+def image():
+    """The image of that target."""
+    return built("FIRST")
 
 
 @pytest.fixture(scope="session")
 def again():
-    """The image cpu, built a second time and from nothing but the base."""
-    return image("AGAIN")
+    """The same, built a second time and from nothing but the base."""
+    return built("AGAIN")
+
+
+@pytest.fixture(scope="session")
+def listing():
+    """What cuobjdump lists of libcaffe in the image cuda: its machine code, then its PTX."""
+    path = os.environ.get("CAFFE_GRADCAM_LISTING")
+    if not path:
+        pytest.skip("scripts/test-image --target cuda lists the device code")
+    return pathlib.Path(path).read_text()
 
 
 @pytest.fixture
-def run(cpu, tmp_path):
+def run(image, tmp_path):
     """A function that runs a command as a user that the image does not know.
 
     /mnt is a folder for results, `tmp_path` outside; /media is the folder `reading`.
@@ -56,7 +71,7 @@ def run(cpu, tmp_path):
     def run(*command, reading=tmp_path):
         tmp_path.chmod(0o777)
         return subprocess.run(
-            ["unshare", "--mount", "--net", "sh", "-ec", IN_THE_IMAGE, "sh", str(cpu.root),
+            ["unshare", "--mount", "--net", "sh", "-ec", IN_THE_IMAGE, "sh", str(image.root),
              str(tmp_path), str(reading), *command],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     return run
