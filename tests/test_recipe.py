@@ -76,7 +76,7 @@ explaining:
     ("", "run.yaml: model.path is missing"),
     ("format: 2\nmodel: {path: x}", "this version reads format 1 only"),
     ("model: {path: x", "run.yaml:1: not YAML|run.yaml:2: not YAML"),
-    ("a: &a [1]\nmodel: *a", "a configuration has no YAML aliases"),
+    ("a: &a [1]\nmodel: *a", "not YAML: aliases are not supported; write the value of .a again"),
     ("model: !!python/object/apply:os.system [true]", "run.yaml:1: not YAML"),
     ("[" * 3000, "run.yaml: nested too deeply|not YAML"),
     ("model: {path: x}\n\0", "run.yaml: not YAML: unacceptable character"),

@@ -17,6 +17,7 @@ from caffe_gradcam.explaining.explainer import Explainer
 from caffe_gradcam.explaining.settings import Explaining
 from caffe_gradcam.model import choices
 from caffe_gradcam.model.fields import READERS
+from caffe_gradcam.model.folder import check_yaml
 from caffe_gradcam.model.model import LoadedModel
 from prototxt_tools.errors import QuestionError, shortened
 from prototxt_tools.files import read_bytes, write_bytes
@@ -350,8 +351,7 @@ def _parsed(text: str, path: str) -> Any:
             return json.loads(text)
         import yaml
 
-        if any(isinstance(event, yaml.events.AliasEvent) for event in yaml.parse(text)):
-            raise QuestionError(f"{path}: a configuration has no YAML aliases (*name)", path)
+        check_yaml(yaml.parse(text, yaml.SafeLoader))
         return yaml.safe_load(text)
     except RecursionError:
         raise QuestionError(f"{path}: nested too deeply", path) from None

@@ -75,7 +75,7 @@ def _read_yaml(text: str, path: str) -> Any:
     import yaml
 
     try:
-        _check_yaml(yaml.parse(text, yaml.SafeLoader))
+        check_yaml(yaml.parse(text, yaml.SafeLoader))
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
@@ -86,7 +86,7 @@ def _read_yaml(text: str, path: str) -> Any:
         raise ModelError(f"{path}: the front matter: {error}", subject=path) from None
 
 
-def _check_yaml(events: Iterable[Any]) -> None:
+def check_yaml(events: Iterable[Any]) -> None:
     """Raise ValueError for YAML that takes endless time to read or memory to print."""
     import yaml
 
