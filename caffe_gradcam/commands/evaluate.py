@@ -201,8 +201,9 @@ def _bench(explainer: "Union[Explainer, DetectionExplainer]", settings: "Setting
     from caffe_gradcam.measuring.bench import Bench
     from caffe_gradcam.measuring.box_bench import BoxBench
 
-    return (Bench if isinstance(explainer, Explainer) else BoxBench)(  # type: ignore[arg-type]
-        explainer, settings)
+    if isinstance(explainer, Explainer):
+        return Bench(explainer, settings)
+    return BoxBench(explainer, settings)
 
 
 def _recipe(options: argparse.Namespace) -> "Tuple[Recipe, LoadedModel]":

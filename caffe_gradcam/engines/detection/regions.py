@@ -5,7 +5,7 @@ Proposal layer. Boxes are left, top, right and bottom in pixels of the net's inp
 to 5 is 3 wide.
 """
 
-from typing import Any, Sequence, Tuple
+from typing import Any, Sequence, Tuple, Union
 
 import numpy as np
 
@@ -52,7 +52,7 @@ def moved(boxes: np.ndarray, deltas: np.ndarray) -> np.ndarray:
     return np.concatenate([new_centres - halves, new_centres + halves], axis=-1)
 
 
-def clipped(boxes: np.ndarray, size: Sequence[float]) -> np.ndarray:
+def clipped(boxes: np.ndarray, size: Union[Sequence[float], np.ndarray]) -> np.ndarray:
     """Boxes cut off at the edges of an image of this height and width."""
     height, width = size
     limits = np.array([width - 1, height - 1, width - 1, height - 1])

@@ -111,7 +111,9 @@ class TwoStage(Detector):
             roi = np.float64(rois[region:region + 1])
 
             def decode(numbers: np.ndarray) -> np.ndarray:
-                return self._fraction(regions.moved(roi, numbers[np.newaxis])[0])[0]
+                edges: np.ndarray = self._fraction(
+                    regions.moved(roi, numbers[np.newaxis])[0])[0]
+                return edges
 
             terms.update(edge_terms(
                 decode, np.float64(deltas[region, first:first + 4]),
