@@ -43,17 +43,6 @@ class Term:
     top: str
     matrix: Optional[np.ndarray] = None
 
-    def sums(self, gradient: np.ndarray) -> np.ndarray:
-        """The part, N x C float64, of a gradient at the top."""
-        rows = len(gradient)
-        if self.matrix is None:
-            summed: np.ndarray = gradient.reshape(gradient.shape[:2] + (-1,)).sum(
-                axis=2, dtype=np.float64)
-            return summed
-        by_cell = gradient.reshape(rows, len(self.matrix), -1)
-        product: np.ndarray = np.dot(by_cell.sum(axis=2, dtype=np.float64), self.matrix)
-        return product
-
 
 def terms(layers: Sequence[Layer], blob_shapes: Shapes, weights: Weights, blob: str, score: str
           ) -> List[Term]:
