@@ -26,6 +26,31 @@ if importlib.util.find_spec("hypothesis"):
     hypothesis.settings.load_profile("suite")
 
 
+# Where no engine is chosen, these run in Caffe wherever it is installed.
+WITH_THE_DEFAULT_ENGINE = {"test_digits_model.py", "test_explain_cli.py", "test_explain_options.py"}
+
+
+def pytest_addoption(parser):
+    parser.addoption("--only-caffe", action="store_true",
+                     help="run only the tests in which real Caffe takes part")
+
+
+def pytest_collection_modifyitems(config, items):
+    """With --only-caffe, deselect what gives the same result with Caffe and without."""
+    if not config.getoption("--only-caffe"):
+        return
+    chosen = [item for item in items if _takes_caffe(item)]
+    config.hook.pytest_deselected(items=[item for item in items if item not in set(chosen)])
+    items[:] = chosen
+
+
+def _takes_caffe(item):
+    parameters = getattr(item, "callspec", None)
+    return ("caffe" in getattr(item, "fixturenames", ())
+            or (parameters is not None and "caffe" in map(str, parameters.params.values()))
+            or item.fspath.basename in WITH_THE_DEFAULT_ENGINE)
+
+
 @pytest.fixture(scope="session")
 def shared():
     """The folder of third-party weights, photographs and prototxts beside the checkout."""

@@ -235,7 +235,7 @@ def test_only_bad_images_are_exit_code_2(place, capsys):
     (["blue.png", "--score", "prob"], "give --score score"),
     (["blue.png", "--weights", "absent"], "absent: no such weights file"),
     (["blue.png", "--mean", "x"], "mean must be numbers, none, or a .npy or .binaryproto file"),
-    (["blue.png", "--labels", "absent"], "absent: cannot be read"),
+    (["blue.png", "--labels", "absent"], "absent: no such file"),
 ])
 def test_what_cannot_be_done_is_one_sentence(place, capsys, engines, arguments, words):
     err = refusal(capsys, *arguments)

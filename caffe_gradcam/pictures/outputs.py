@@ -144,10 +144,13 @@ def explanation_row(explanation: "Explanation", figure: str,
         "positive_mass": explanation.positive_mass,
         "negative_mass": explanation.negative_mass,
         "status": explanation.status,
-        "box": None if explanation.box is None else list(explanation.box),
         "figure": figure,
         "npz": npz,
     }
+    if explanation.box is not None:
+        row["box"] = list(explanation.box)
+    if explanation.position:
+        row["position"] = dict(explanation.position)
     if explanation.words:
         row["words"] = [{"word": word.text, "position": word.position,
                          "relevance": word.relevance} for word in explanation.words]

@@ -43,7 +43,7 @@ def test_a_batch_gives_what_single_images_give_with_every_method(model, kind):
         together = named(explainer.explain(pictures, [Top(2)]))
         for picture, found in zip(pictures, together):
             alone, = named(explainer.explain([picture], [Top(2)]))
-            assert len(found) == 2 * 23
+            assert len(found) == 2 * len(METHODS)
             compare(found, alone)
 
 
@@ -52,7 +52,7 @@ def test_questions_of_each_photograph_give_what_they_give_alone(model, kind):
     with open_explainer(model, kind, EVERY, samples=SAMPLES) as explainer:
         together = named(explainer.explain(pictures, ASKED))
         for picture, asked, found in zip(pictures, ASKED, together):
-            assert len(found) == 23 * len(asked)
+            assert len(found) == len(METHODS) * len(asked)
             for one in asked:
                 alone, = named(explainer.explain([picture], [one]))
                 compare({name: found[name] for name in alone}, alone)

@@ -13,7 +13,11 @@ from prototxt_tools import layers
 torch = pytest.importorskip("torch")
 
 from caffe_gradcam import Model  # noqa: E402
-from caffe_gradcam.engines.torch import LAYERS, layer  # noqa: E402
+from caffe_gradcam.engines.torch import (  # noqa: E402, F401  (families registers)
+    LAYERS,
+    families,
+    layer,
+)
 
 OWN = """
 input: "data" input_shape { dim: 1 dim: 3 dim: 16 dim: 16 }
