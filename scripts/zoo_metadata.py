@@ -160,7 +160,15 @@ def readme(fact, slug):
     front["gradcam"] = gradcam(fact)
     front["zoo"] = zoo(fact, urls)
     text = yaml.dump(kept(front), Dumper=Dumper, sort_keys=False, width=10000, allow_unicode=True)
-    return f"---\n{text}---\n{body(fact, slug)}"
+    return f"---\n{text}{recorded(slug)}---\n{body(fact, slug)}"
+
+
+def recorded(slug):
+    """The known answers that `models test --record` has written into the entry, as they stand there."""
+    path = MODELS / slug / "readme.md"
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    answers = re.search(r"^answers:\n(?:  .*\n)+", text, re.MULTILINE)
+    return answers.group(0) if answers else ""
 
 
 class Dumper(yaml.SafeDumper):

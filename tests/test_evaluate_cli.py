@@ -127,7 +127,7 @@ def test_an_image_that_fails_is_a_row_and_exit_code_1(place, capsys):
     (["pictures", "--method", "random"], "only the random baseline, which is always measured"),
     (["pictures", "--metrics", "deletoin"], "did you mean deletion"),
     (["pictures", "--metrics", "pointing"], "the metric pointing needs --boxes"),
-    (["pictures", "--boxes", "none.csv"], "none.csv: cannot be read"),
+    (["pictures", "--boxes", "none.csv"], "none.csv: no such file"),
     (["pictures", "--class", "0+1"], "the value of one class"),
     (["pictures", "--class", "yellow"], "yellow"),
     (["pictures", "--crops", "10"], "ten crops"),

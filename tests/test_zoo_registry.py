@@ -100,7 +100,7 @@ def test_the_gradcam_section_has_only_fields_that_a_model_reads(known):
     for entry in known:
         given = dict(entry.front.get("gradcam") or {})
         assert set(given.pop("inputs", {})) <= set(OF_INPUT), entry.id
-        assert set(given) <= {"score", "layer", "labels"}, entry.id
+        assert set(given) <= {"score", "layer", "labels", "caption"}, entry.id
 
 
 def test_score_and_target_are_those_that_prototxt_tools_finds(nets):
