@@ -164,7 +164,7 @@ def readme(fact, slug):
 
 
 def recorded(slug):
-    """The known answers that `models test --record` has written into the entry, as they stand there."""
+    """The known answers that `models test --record` has written into the entry, as they stand."""
     path = MODELS / slug / "readme.md"
     text = path.read_text(encoding="utf-8") if path.exists() else ""
     answers = re.search(r"^answers:\n(?:  .*\n)+", text, re.MULTILINE)
