@@ -98,7 +98,7 @@ def test_every_label_set_holds_together_and_every_entry_names_one_that_is_there(
 
 def test_the_gradcam_section_has_only_fields_that_a_model_reads(known):
     for entry in known:
-        section = readme.read(entry.front, entry.id)
+        section = readme.read(entry.front, os.path.join(entry.folder, "readme.md"))
         assert section.warnings == (), entry.id
 
 
