@@ -163,6 +163,7 @@ OTHER_CASES = {
     "DummyData": (
         "DummyData", "dummy_data_param { shape { dim: 2 dim: 3 } data_filler { value: 3 } }", [],
         1),
+    "GRN": ("GRN", "grn_param { bias: 0.5 }", [X], 1),
     "Interp": ("Interp", "interp_param { height: 9 width: 5 }", [X], 1),
     "Interp to a blob": ("Interp", "", [X, (2, 1, 12, 5)], 1),
     "Normalize": ("Normalize", "norm_param { across_spatial: false }", [X], 1),
@@ -173,6 +174,12 @@ OTHER_CASES = {
     "ShuffleChannel": ("ShuffleChannel", "shuffle_channel_param { group: 2 }", [X], 1),
     "Upsample": ("Upsample", "upsample_param { scale: 2 }", [(1, 2, 2, 2), MASK], 1),
     "Upsample of one blob": ("Upsample", "upsample_param { scale: 2 }", [X], 1),
+}
+# Layers that no graph of ONNX operators computes.
+REGION_CASES = {
+    "PSROIPooling": (
+        "PSROIPooling", "psroi_pooling_param { spatial_scale: 1 output_dim: 2 group_size: 2 }",
+        [(2, 8, 7, 9), REGIONS], 1),
 }
 
 

@@ -9,9 +9,9 @@ import caffe_gradcam
 import prototxt_tools
 
 EXPORTED = """
-    Against Asking At Class EngineError EngineFailed EngineMissing Explainer Explaining Explanation
-    Explanations FetchError ImageError InputError Like METHODS Method Model ModelChoice ModelError
-    OutOfMemory Outcome Probability PrototxtError Question QuestionError Recipe Result Running Sum
+    Against Asking At AtIndex Class EngineError EngineFailed EngineMissing Explainer Explaining
+    Explanation Explanations FetchError ImageError InputError Like METHODS Method Model ModelChoice
+    ModelError OutOfMemory Outcome Probability PrototxtError Question QuestionError Recipe Result Running Sum
     Top WeightsError Weighted __version__ explain_batch layer""".split()
 
 

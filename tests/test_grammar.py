@@ -18,6 +18,7 @@ from caffe_gradcam.asking.questions import (
     Weighted,
 )
 from caffe_gradcam.model import images, labels
+from caffe_gradcam.model.layouts import ScoreLayout
 from prototxt_tools.errors import InputError, QuestionError
 
 NAMES = ("zero", "A+", "man at work", "look versus see, at noon", "against all odds", "C++",
@@ -25,8 +26,10 @@ NAMES = ("zero", "A+", "man at work", "look versus see, at noon", "against all o
 
 
 def model(names=NAMES, score_shape=(1, 10)):
+    axes = ("item", "class", "row", "column")[:len(score_shape)]
     return types.SimpleNamespace(
         class_names=names, score="score", shapes={"score": score_shape},
+        class_count=score_shape[1], layout=ScoreLayout(axes),
         find_class=lambda text: labels.find(text, names, 10))
 
 

@@ -4,7 +4,7 @@ import os
 from typing import Any, Dict, Tuple
 
 import numpy as np
-from layer_cases import CASES, NO_BACKWARD, OTHER_CASES
+from layer_cases import CASES, NO_BACKWARD, OTHER_CASES, REGION_CASES
 
 from caffe_gradcam.engines import NetToRun, Running, open_engine
 from caffe_gradcam.engines.torch import LAYERS, families  # noqa: F401  (families registers)
@@ -17,12 +17,16 @@ from prototxt_tools import weights
 from prototxt_tools.errors import EngineError
 from prototxt_tools.net.net import Net
 
+# These compute boxes in NumPy, outside the device whichever it is.
+ON_THE_HOST = {"DetectionOutput", "PriorBox", "PriorBoxClustered", "Proposal",
+               "YoloDetectionOutput", "Yolov3DetectionOutput"}
+
 
 def layers(setting: Setting, report: Report) -> None:
     """Each case forward and back: first one of each type, then the others while there is time."""
-    cases: Dict[str, Any] = {**OTHER_CASES, **CASES}
+    cases: Dict[str, Any] = {**REGION_CASES, **OTHER_CASES, **CASES}
     first = {case[0]: name for name, case in reversed(list(cases.items()))}
-    missing = sorted(set(LAYERS) - set(first))
+    missing = sorted(set(LAYERS) - set(first) - ON_THE_HOST)
     if missing:
         raise Failed(f"there is no case of layer type {', '.join(missing)}")
     names = list(first.values())

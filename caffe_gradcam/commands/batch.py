@@ -71,8 +71,8 @@ def add(commands: Any) -> None:
         "the model, where its folder does not specify it"))
     figures = parser.add_argument_group("figures")
     figures.add_argument("--overlays", metavar="none|all|wrong|N", type=_overlays, default="none",
-                         help="also draw figures: of all images, of those whose true label is not "
-                         "the best class, or of the first N (default: none)")
+                         help="also draw figures of all, of wrongly classified or of the first N "
+                         "images (default: none)")
     add_look(figures)
     _add_output(parser.add_argument_group("output"))
     parser.set_defaults(run=run)
@@ -96,7 +96,7 @@ def _add_parts(group: shared.Group) -> None:
     group.add_argument("--no-resume", dest="resume", action="store_false",
                        help="remove what is in OUT, and start over")
     group.add_argument("--add", action="store_true",
-                       help="explain images too that SOURCE did not list when OUT was started")
+                       help="also explain images that are new in SOURCE")
     group.add_argument("--retry-failed", action="store_true",
                        help="try images again that were unreadable or failed")
 

@@ -241,9 +241,8 @@ def add_look(group: Group, kinds: str, formats: str) -> None:
                        help="fade (default), added, clipped, half, 60-40, bare, contours, masked "
                        "or blurred")
     group.add_argument("--colormap", metavar="NAME",
-                       help="any of OpenCV's, such as jet (default) or viridis; blue-white-red and "
-                       "purple-white-green (black-grey-white for maps of pixels) also show what "
-                       "counts against the class")
+                       help="any of OpenCV's (default: jet); blue-white-red, purple-white-green "
+                       "and black-grey-white also show what counts against the class")
     group.add_argument("--opacity", metavar="X", type=float, help=Rare("of the colours, 0 to 1"))
     group.add_argument("--heat-boxes", metavar="X", type=float, nargs="?", const=0.15,
                        help="boxes around what reaches this fraction of the highest heat (without "

@@ -87,8 +87,8 @@ def test_log_json_is_an_object_a_line_and_metrics_a_file_for_prometheus(place, c
     assert batch("in", "-o", "out", "--log-json", "--metrics", "metrics.prom") == 0
     events = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
     assert [one["event"] for one in events] == ["start", "info", "progress"]
-    assert events[0]["images"] == 4 and events[1]["counts"]["ok"] == 4
-    assert set(events[1]["busy"]) == {"decode", "net", "write"}
+    assert events[0]["images"] == 4 and events[2]["counts"]["ok"] == 4
+    assert set(events[2]["busy"]) == {"decode", "net", "write"}
     text = (place / "metrics.prom").read_text()
     assert '# TYPE caffe_gradcam_batch_images_total counter' in text
     assert 'caffe_gradcam_batch_images_total{status="ok"} 4\n' in text

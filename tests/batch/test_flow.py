@@ -11,6 +11,7 @@ from caffe_gradcam.batch.dependencies import resolved
 from caffe_gradcam.batch.options import Pipeline
 from caffe_gradcam.batch.pipeline.lane import Lane
 from caffe_gradcam.batch.sources.item import Item
+from caffe_gradcam.batch.sources.item_blocks import ItemBlock
 from caffe_gradcam.processes.memory import SharedMemory
 
 
@@ -54,10 +55,10 @@ def test_results_come_in_the_order_of_the_items_whoever_is_faster(model, tmp_pat
     picture(tmp_path / "in" / "0000.png", size=(3000, 3000))  # takes the longest to decode
     items = [Item.of(str(path), id=path.name) for path in sorted((tmp_path / "in").iterdir())]
     with lane_of(model, decoders=3) as lane:
-        batches = [(first, items[first:first + 4]) for first in range(0, 30, 4)]
+        batches = [(first, ItemBlock(given=items[first:first + 4])) for first in range(0, 30, 4)]
         results = list(lane.results(batches))
     assert [tag for tag, _ in results] == list(range(0, 30, 4))
-    assert [result.item.id for _, group in results for result in group] == [
+    assert [item.id for _, block in results for item in block.items.items()] == [
         item.id for item in items]
 
 
@@ -69,7 +70,7 @@ def test_no_more_batches_are_taken_than_the_memory_holds(model, tmp_path):
     def batches():
         for first in range(0, 120, 4):
             taken.append(first)
-            yield first, items[first % 12:first % 12 + 4]
+            yield first, ItemBlock(given=items[first % 12:first % 12 + 4])
 
     with lane_of(model) as lane:
         for index, _ in enumerate(lane.results(batches())):

@@ -148,8 +148,8 @@ def test_what_speaks_for_likeness_is_the_opposite(tmp_path, kind):
     model = load(tmp_path / "siamese", SIAMESE, score="distance")
     found, = explain(model, kind, [pictures(2)], questions=[0, Against(Class(0))])
     for target in ("conv0", "conv1"):
-        assert np.array_equal(found["grad-cam", "0", target].cam,
-                              -found["grad-cam", "against 0", target].cam)
+        assert np.array_equal(found["grad-cam", "output 0", target].cam,
+                              -found["grad-cam", "against output 0", target].cam)
 
 
 def dense():
@@ -225,7 +225,7 @@ def test_every_method_answers_for_a_region(segmenter, kind):
     methods = [name for name in METHODS if name != "cam"]
     asked = [At(Class(2), (20, 10, 12, 16)), Against(Probability(At(Class(1), (0, 0, 9, 9))))]
     found, = explain(segmenter, kind, photographs(1, SIZE), methods, asked)
-    assert len(found) == 2 * 22 and all(np.ptp(one.cam) > 0 for one in found.values())
+    assert len(found) == 2 * len(methods) and all(np.ptp(one.cam) > 0 for one in found.values())
 
 
 def test_no_region_in_ten_crops(tmp_path, kind):

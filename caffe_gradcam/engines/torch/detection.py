@@ -14,7 +14,7 @@ def prior_box(message: Message, bottoms: Tensors, weights: Tensors) -> Tensors:
     """SSD, OpenVINO: the boxes that each cell of the first bottom proposes."""
     features, image = bottoms
     boxes = priors.prior_boxes(message, features.shape[2:], image.shape[2:])
-    return [torch.from_numpy(boxes)]
+    return [torch.from_numpy(boxes).to(features.device)]
 
 
 @built_in("DetectionOutput")
@@ -31,4 +31,4 @@ def detection_output(message: Message, bottoms: Tensors, weights: Tensors) -> Te
     table = np.concatenate(rows)
     if not len(table):
         table = ssd.no_detections(len(confidences))
-    return [torch.from_numpy(table[np.newaxis, np.newaxis])]
+    return [torch.from_numpy(table[np.newaxis, np.newaxis]).to(bottoms[0].device)]

@@ -20,7 +20,7 @@ def proposal(message: Message, bottoms: Tensors, weights: Tensors) -> Tensors:
         raise EngineError(f"layer {message.name}: no region is large enough to be proposed; "
                           "im_info may be wrong", message.name)
     tops = [torch.from_numpy(boxes), torch.from_numpy(likely).reshape(-1, 1)]
-    return tops[:len(message.top)]
+    return [top.to(bottoms[0].device) for top in tops[:len(message.top)]]
 
 
 @built_in("PSROIPooling")
@@ -60,7 +60,7 @@ def yolo_detection_output(message: Message, bottoms: Tensors, weights: Tensors) 
         rows += [np.array([[image, label + 1, confidences[anchor, label], *boxes[anchor]]],
                           np.float32) for label, anchor in kept]
     table = np.concatenate(rows) if rows else ssd.no_detections(len(blobs[0]))
-    return [torch.from_numpy(table[np.newaxis, np.newaxis])]
+    return [torch.from_numpy(table[np.newaxis, np.newaxis]).to(bottoms[0].device)]
 
 
 def _rounded(edge: float) -> float:
