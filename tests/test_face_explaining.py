@@ -10,9 +10,9 @@ import prototxt_tools
 
 EXPORTED = """
     Against Asking At AtIndex Class EngineError EngineFailed EngineMissing Explainer Explaining
-    Explanation Explanations FetchError ImageError InputError Like METHODS Method Model ModelChoice
-    ModelError OutOfMemory Outcome Probability PrototxtError Question QuestionError Recipe Result Running Sum
-    Top WeightsError Weighted __version__ explain_batch layer""".split()
+    Explanation Explanations FetchError ImageError InputError Like METHODS Method Model
+    ModelChoice ModelError OutOfMemory Outcome Probability PrototxtError Question QuestionError
+    Recipe Result Running Sum Top WeightsError Weighted __version__ explain_batch layer""".split()
 
 
 def loaded(code):
