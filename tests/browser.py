@@ -34,11 +34,15 @@ def complaints(driver):
 
 
 def requested(driver):
-    """The addresses that the page has asked for since this was called last."""
+    """The addresses that the page has asked for since this was called last.
+
+    Those of the browser's own start page are none of the page's: they come at any time.
+    """
     messages = [json.loads(entry["message"])["message"]
                 for entry in driver.get_log("performance")]
-    return [message["params"]["request"]["url"] for message in messages
+    urls = [message["params"]["request"]["url"] for message in messages
             if message["method"] == "Network.requestWillBeSent"]
+    return [url for url in urls if not url.startswith("chrome:")]
 
 
 def wait(driver, condition, seconds=30):
