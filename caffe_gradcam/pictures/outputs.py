@@ -130,7 +130,7 @@ def image_row(path: str, result: "Result", model: "LoadedModel") -> Dict[str, An
 def explanation_row(explanation: "Explanation", figure: str,
                     npz: Optional[str]) -> Dict[str, Any]:
     """The report's entry for an explanation."""
-    row = {
+    row: Dict[str, Any] = {
         "question": explanation.question,
         "class": explanation.class_index,
         "class_name": explanation.class_name,
