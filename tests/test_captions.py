@@ -232,7 +232,7 @@ def test_the_command_writes_a_strip_and_a_figure_for_each_word(torch, chain, tmp
         + [f"word_{step}_{word}" for step, word in enumerate(SENTENCE.split(), 1)])
 
 
-def test_a_batch_refuses_a_recipe_for_captions(chain, tmp_path, capsys):
+def test_a_batch_refuses_a_recipe_for_captions(torch, chain, tmp_path, capsys):
     config = tmp_path / "c.yaml"
     config.write_text(f"model: {{path: {json.dumps(str(chain))}}}\nasking: {{caption: true}}\n")
     (tmp_path / "pics").mkdir()

@@ -79,6 +79,13 @@ def _box(numbers: Any, position: str) -> Box:
 
 
 def _csv_rows(text: str, path: str) -> Iterator[_Row]:
+    try:
+        yield from _rows_of_table(text, path)
+    except csv.Error as error:
+        raise InputError(f"{path}: not a table: {error}", path) from None
+
+
+def _rows_of_table(text: str, path: str) -> Iterator[_Row]:
     reader = csv.DictReader(io.StringIO(text, newline=""))
     missing = [name for name in _COLUMNS if name not in (reader.fieldnames or ())]
     if missing:
