@@ -172,11 +172,7 @@ def rise(inputs: np.ndarray, net: Runs, samples: int, cells: int = 7) -> np.ndar
     values = net((image, inputs[image] * mask) for image in range(len(inputs)) for mask in masks())
     values = values.reshape(len(inputs), samples)
     weights = values - values.mean(axis=1, keepdims=True)
-    maps = np.zeros((len(inputs),) + inputs.shape[2:])
-    for weight, mask in zip(weights.T, masks()):
-        maps += weight[:, np.newaxis, np.newaxis] * mask
-    means: np.ndarray = maps / (0.5 * samples)
-    return means.astype(np.float32)
+    return _weighted_mean(masks(), weights.T)
 
 
 def d_rise(inputs: np.ndarray, similarities: Similarities, samples: int,
@@ -209,11 +205,7 @@ def d_rise(inputs: np.ndarray, similarities: Similarities, samples: int,
     size = inputs.shape[2:]
     values = similarities(inputs[0] * mask for mask in _random_masks(size, samples, cells))
     weights = values - values.mean(axis=0)
-    maps = np.zeros((len(inputs),) + size)
-    for weight, mask in zip(weights, _random_masks(size, samples, cells)):
-        maps += weight[:, np.newaxis, np.newaxis] * mask
-    means: np.ndarray = maps / (0.5 * samples)
-    return means.astype(np.float32)
+    return _weighted_mean(_random_masks(size, samples, cells), weights)
 
 
 def _lively(blob: np.ndarray) -> List[int]:
@@ -257,6 +249,16 @@ def _steps(length: int, parts: int) -> List[Tuple[int, int]]:
     size = max(1, -(-length // parts))
     starts = list(range(0, max(1, length - size), max(1, size // 2))) + [length - size]
     return [(start, size) for start in dict.fromkeys(starts)]
+
+
+def _weighted_mean(masks: Iterator[np.ndarray], weights: np.ndarray) -> np.ndarray:
+    """The mean of masks that show half of an image, each times its weights: N x H x W float32.
+
+    ``weights`` is samples x N.
+    """
+    total = sum(weight[:, np.newaxis, np.newaxis] * mask for weight, mask in zip(weights, masks))
+    means: np.ndarray = np.asarray(total / (0.5 * len(weights)))
+    return means.astype(np.float32)
 
 
 def _random_masks(size: Sequence[int], samples: int, cells: int) -> Iterator[np.ndarray]:
