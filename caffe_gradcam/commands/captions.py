@@ -2,12 +2,13 @@
 
 import os
 import sys
-from typing import TYPE_CHECKING, Any, Dict, List, Sequence
+from typing import TYPE_CHECKING, List, Sequence
 
 import numpy as np
 
 from caffe_gradcam.batch.sources.reading import read_image
 from caffe_gradcam.commands.requests import Request
+from caffe_gradcam.commands.writing import Row, sentence_about, write_with_its_score
 from caffe_gradcam.explaining.captions import Caption, Captioner
 from caffe_gradcam.explaining.provenance import Provenance
 from caffe_gradcam.pictures import figures, outputs, strips
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from caffe_gradcam.explaining.recipe import Recipe
     from caffe_gradcam.model.model import LoadedModel
     from caffe_gradcam.pictures.figures import FigureOptions
-
-Row = Dict[str, Any]
 
 
 class CaptionWriter:
@@ -62,7 +61,8 @@ class CaptionWriter:
             self.engine = captioner.description
             for request, stem in zip(requests, stems):
                 outcome = Outcome.of(self._describe, captioner, request, stem)
-                rows.append(outcome.unwrap() if outcome.ok else _error(request, outcome.error))
+                rows.append(outcome.unwrap() if outcome.ok else {
+                    "path": request.name, "error": sentence_about(request.name, outcome.error)})
                 self._print(rows[-1])
         return rows
 
@@ -104,17 +104,8 @@ class CaptionWriter:
             name = ".".join(filter(None, (
                 stem, outputs.slug(explanation.question), outputs.slug(explanation.layer),
                 explanation.method, provenance.hash8())))
-            base = os.path.join(self._folder, name)
-            text = provenance.text(explanation)
-            path = f"{base}.{self._options.format}"
-            figure = figures.draw_explanation(image, explanation, self._options)
-            figures.write(path, figures.encode(path, figure, text))
-            npz = None
-            if self._npz:
-                npz = base + ".npz"
-                figures.write(npz, outputs.encode_arrays(
-                    explanation, np.array([explanation.score]), text))
-            rows.append(outputs.explanation_row(explanation, path, npz))
+            rows.append(write_with_its_score(explanation, image, os.path.join(self._folder, name),
+                                             provenance, self._options, self._npz))
         return rows
 
     def _print(self, row: Row) -> None:
@@ -126,9 +117,3 @@ class CaptionWriter:
             print("{}: {} ({})".format(row["path"], row["caption"] or "an empty sentence",
                                        figures.percent(row["probability"])))
             print(f"  {words} -> {', '.join(row['figures'])}")
-
-
-def _error(request: Request, error: Any) -> Row:
-    message = str(error)
-    named = request.name in message
-    return {"path": request.name, "error": message if named else f"{request.name}: {message}"}

@@ -2,16 +2,15 @@
 
 import os
 import sys
-from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence
-
-import numpy as np
+from typing import TYPE_CHECKING, Dict, List, Sequence
 
 from caffe_gradcam.batch.sources.reading import read_image
 from caffe_gradcam.commands.requests import Request
+from caffe_gradcam.commands.writing import Row, sentence_about, write_with_its_score
 from caffe_gradcam.explaining.detections import BoxQuestion, DetectionExplainer
 from caffe_gradcam.explaining.provenance import Provenance
 from caffe_gradcam.pictures import figures, outputs
-from prototxt_tools.errors import InputError, Outcome, QuestionError
+from prototxt_tools.errors import Outcome, QuestionError
 
 if TYPE_CHECKING:
     from caffe_gradcam.asking.asker import Asking
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
     from caffe_gradcam.model.arrays import Image
     from caffe_gradcam.model.model import LoadedModel
     from caffe_gradcam.pictures.figures import FigureOptions
-
-Row = Dict[str, Any]
 
 
 class DetectionWriter:
@@ -67,8 +64,9 @@ class DetectionWriter:
                 for request, stem, image, found in zip(
                         part, stems[start:], images, explain_all(explainer, images)):
                     outcome = found.then(self._row, image, request, stem)
-                    rows.append(outcome.unwrap() if outcome.ok
-                                else _error(request, outcome.error))
+                    rows.append(outcome.unwrap() if outcome.ok else {
+                        "path": request.name,
+                        "error": sentence_about(request.name, outcome.error)})
                     self._print(rows[-1])
         return rows
 
@@ -84,23 +82,10 @@ class DetectionWriter:
                 "class": explanation.class_index, "class_name": explanation.class_name,
                 "score": explanation.probability, "box": explanation.box, "explanations": []})
             pixels = picture[explanation.input] if isinstance(picture, dict) else picture
-            detection["explanations"].append(self._write(
-                explanation, pixels, os.path.join(self._folder, f"{stem}.{base}"), provenance))
+            detection["explanations"].append(write_with_its_score(
+                explanation, pixels, os.path.join(self._folder, f"{stem}.{base}"), provenance,
+                self._options, self._npz))
         return {"path": request.name, "detections": list(detections.values())}
-
-    def _write(self, explanation: "Explanation", image: np.ndarray, base: str,
-               provenance: Provenance) -> Row:
-        """The files and the entry of one explanation."""
-        text = provenance.text(explanation)
-        path = f"{base}.{self._options.format}"
-        figure = figures.draw_explanation(image, explanation, self._options)
-        figures.write(path, figures.encode(path, figure, text))
-        npz = None
-        if self._npz:
-            npz = base + ".npz"
-            figures.write(npz, outputs.encode_arrays(
-                explanation, np.array([explanation.score]), text))
-        return outputs.explanation_row(explanation, path, npz)
 
     def _print(self, row: Row) -> None:
         if "error" in row:
@@ -146,9 +131,3 @@ def _described(detection: Row) -> str:
     paths = ", ".join(entry["figure"] + (" (the map is empty)" if entry["status"] == "empty"
                                          else "") for entry in detection["explanations"])
     return f"{name} ({figures.percent(detection['score'])}) at {x},{y} {width}x{height} -> {paths}"
-
-
-def _error(request: Request, error: Optional[InputError]) -> Row:
-    message = str(error)
-    named = request.name in message
-    return {"path": request.name, "error": message if named else f"{request.name}: {message}"}

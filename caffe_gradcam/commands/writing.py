@@ -4,10 +4,12 @@ import dataclasses
 import os
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
 
+import numpy as np
+
 from caffe_gradcam.commands.requests import Answer, Request
 from caffe_gradcam.explaining.provenance import Provenance
 from caffe_gradcam.pictures import boxes, figures, outputs
-from prototxt_tools.errors import Outcome
+from prototxt_tools.errors import InputError, Outcome
 
 if TYPE_CHECKING:
     from caffe_gradcam.explaining.explanation import Explanation
@@ -17,6 +19,28 @@ if TYPE_CHECKING:
     Run = Tuple[Recipe, LoadedModel]
 
 Row = Dict[str, Any]
+
+
+def sentence_about(name: str, error: Optional[InputError]) -> str:
+    """What went wrong with an image, which is named once."""
+    message = str(error)
+    return message if name in message else f"{name}: {message}"
+
+
+def write_with_its_score(explanation: "Explanation", image: np.ndarray, base: str,
+                         provenance: Provenance, options: figures.FigureOptions,
+                         npz: bool) -> Row:
+    """Write the figure of an explanation, and with ``npz`` its arrays and its own score; returns
+    its entry in the report."""
+    text = provenance.text(explanation)
+    path = f"{base}.{options.format}"
+    figure = figures.draw_explanation(image, explanation, options)
+    figures.write(path, figures.encode(path, figure, text))
+    arrays = base + ".npz" if npz else None
+    if arrays:
+        figures.write(arrays, outputs.encode_arrays(
+            explanation, np.array([explanation.score]), text))
+    return outputs.explanation_row(explanation, path, arrays)
 
 
 class Writer:
@@ -48,10 +72,8 @@ class Writer:
         row = outcome.then(self._write, request, stem, run)
         if row.ok:
             return row.unwrap()
-        message = str(row.error)
-        named = request.name in message
         return {"path": request.name, "score_blob": model.score,
-                "error": message if named else f"{request.name}: {message}"}
+                "error": sentence_about(request.name, row.error)}
 
     def finish(self) -> None:
         """Write the table of all boxes."""
