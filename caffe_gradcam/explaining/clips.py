@@ -13,6 +13,7 @@ from caffe_gradcam.asking.seeds import Seed
 from caffe_gradcam.engines.opening import open_engine
 from caffe_gradcam.engines.running import NetToRun, Running
 from caffe_gradcam.explaining.answering import Answer, Asked, ask
+from caffe_gradcam.explaining.explanation import status_of
 from caffe_gradcam.explaining.methods import METHODS, checked_maps
 from caffe_gradcam.explaining.settings import Explaining
 from caffe_gradcam.model.clips import DEPTH
@@ -55,7 +56,7 @@ class ClipExplanation:
     @property
     def status(self) -> str:
         """"ok", or "empty" where nothing speaks for the class, or all cells do alike."""
-        return "ok" if self.cams.max() > max(0, self.cams.min()) else "empty"
+        return status_of(self.cams)
 
     def heatmaps(self) -> List[np.ndarray]:
         """A heatmap for each frame, H x W float32 in [0, 1].

@@ -27,6 +27,11 @@ class Picture(np.ndarray):
         return data
 
 
+def status_of(cam: np.ndarray) -> str:
+    """"ok", or "empty" where no cell of a map is positive, or all are alike."""
+    return "ok" if cam.max() > max(0, cam.min()) else "empty"
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Explanation:
     """Why a net gave an image the score of a class, or the answer to another question.
@@ -105,7 +110,7 @@ class Explanation:
     @property
     def status(self) -> str:
         """"ok", or "empty" where nothing speaks for the class, or all positions do alike."""
-        return "ok" if self.cam.max() > max(0, self.cam.min()) else "empty"
+        return status_of(self.cam)
 
     @property
     def positive_mass(self) -> float:
