@@ -51,9 +51,11 @@ def run(service: Service, address: Tuple[str, int], token: Optional[str] = None,
         raise InputError("serve needs uvicorn; run: pip install 'caffe-gradcam[serve]'",
                          "uvicorn") from None
     host, port = address
-    # Addresses may hold the token, so none is logged.
+    # Addresses may hold the token, so none is logged. Uvicorn's own log_config would close the log
+    # handlers of the whole process, and absl's closes the stream that it writes to.
     config = uvicorn.Config(guarded, host=host, port=port, log_level="warning", access_log=False,
-                            server_header=False, limit_concurrency=64, timeout_keep_alive=30)
+                            log_config=None, server_header=False, limit_concurrency=64,
+                            timeout_keep_alive=30)
     try:
         uvicorn.Server(config).run()
     except SystemExit:  # What uvicorn does where the port is taken.

@@ -1,5 +1,8 @@
 """The command serve, as far as it ends by itself."""
 
+import io
+import logging
+import socket
 import sys
 
 import pytest
@@ -28,15 +31,23 @@ def test_without_starlette_the_message_names_the_extra(models, capsys, monkeypat
     assert "pip install 'caffe-gradcam[serve]'" in capsys.readouterr().err
 
 
-def test_a_port_that_is_taken_is_one_sentence(models, torch, capsys):
-    import socket
+class _Handler(logging.StreamHandler):
+    """As absl's, which TensorBoard brings: it closes the stream that it was made with."""
 
+    def close(self):
+        self.stream.close()
+        super().close()
+
+
+def test_a_port_that_is_taken_is_one_sentence(models, torch, capsys):
     pytest.importorskip("uvicorn", reason="uvicorn is not installed here")
     pytest.importorskip("starlette", reason="starlette is not installed here")
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
+        handler = _Handler(io.StringIO())
         assert cli.main(["serve", str(models / "digits"), "--port", str(port), "-q",
                          "--engine", "torch"]) == 2
+    assert not handler.stream.closed, "the log handlers of the process were closed"
     assert f"127.0.0.1:{port}: cannot be listened on" in capsys.readouterr().err
