@@ -59,6 +59,7 @@ setup(
         "completion": ["shtab"],
         "test": [
             "av; python_version >= '3.10'",
+            "cachetools; python_version >= '3.10'",
             "fsspec",
             "h5py",
             "hypothesis",

@@ -19,7 +19,7 @@ NOISE = 0.01
 # The weight of each neighbour in the mean that replaces a removed pixel (section 4.2).
 _WEIGHTS = np.array([[1, 2, 1], [2, 0, 2], [1, 2, 1]], np.float64) / 12
 # The largest residual of the equations, in standard deviations; it keeps errors below the noise.
-_TOLERANCE = 5e-4
+TOLERANCE = 5e-4
 _TINY = 1e-300
 
 
@@ -77,6 +77,7 @@ def imputed(
     removed: np.ndarray,
     noise: float = NOISE,
     rng: Optional[np.random.RandomState] = None,
+    tolerance: float = TOLERANCE,
 ) -> np.ndarray:
     """Replace each removed pixel by the weighted mean of its eight neighbours, and add noise.
 
@@ -93,6 +94,8 @@ def imputed(
         Its standard deviation, relative to that of the blob.
     rng : numpy.random.RandomState, optional
         The source of the noise; not needed where ``noise`` is 0.
+    tolerance : float
+        The largest residual of the equations, in standard deviations of the blob.
 
     Returns
     -------
@@ -111,8 +114,8 @@ def imputed(
     planes = np.ascontiguousarray(blob.transpose(1, 2, 0), np.float64)
     # The floor is well above rounding errors, so that the iteration also ends for an image of a
     # single colour.
-    tolerance = max(_TOLERANCE * deviation, 1e-9 * np.abs(planes).max(), _TINY)
-    filled = _solve(planes, removed, tolerance)
+    residual = max(tolerance * deviation, 1e-9 * np.abs(planes).max(), _TINY)
+    filled = _solve(planes, removed, residual)
     if noise:
         source = rng or np.random.RandomState(0)
         filled[removed] += noise * deviation * source.standard_normal((removed.sum(), len(blob)))

@@ -1,4 +1,4 @@
-"""Sanity check: a map that does not change when the weights are random does not show the net.
+"""Sanity checks: a map shows the net if it changes when the weights or the class do.
 
 Adebayo et al., "Sanity Checks for Saliency Maps", NeurIPS 2018, section 3: cascading randomisation
 from the top layer down.
@@ -86,3 +86,59 @@ def stages(layers: List[str], count: int) -> List[List[str]]:
     downwards = layers[::-1]
     parts = np.array_split(np.arange(len(downwards)), min(count, len(downwards)) or 1)
     return [[downwards[index] for index in part] for part in parts if len(part)]
+
+
+def smoothing_copies(blob: np.ndarray, magnitude: float = 0.1, samples: int = 50, seed: int = 0
+                     ) -> np.ndarray:
+    """Noisy copies of an image and the image itself, whose maps are averaged at each stage.
+
+    Smooth MPRT: a map's own noise does not count as a change. Hedström, Weber, Lapuschkin and
+    Höhne, "Sanity Checks Revisited: An Exploration to Repair the Model Parameter Randomisation
+    Test", 2023.
+
+    Parameters
+    ----------
+    blob : numpy.ndarray
+        C x h x w.
+    magnitude : float
+        The standard deviation of the noise, relative to the range of the blob.
+    samples : int
+        The number of copies, with the image itself, which comes last.
+    seed : int
+
+    Returns
+    -------
+    numpy.ndarray
+        ``samples`` x C x h x w float32.
+    """
+    deviation = magnitude * float(blob.max() - blob.min())
+    noise = np.random.RandomState(seed).standard_normal((samples - 1,) + blob.shape)
+    return np.concatenate([blob + deviation * noise, blob[np.newaxis]]).astype(np.float32)
+
+
+def relative_rise(before: float, after: float) -> float:
+    """Efficient MPRT: how much more complex a map is when all weights are random.
+
+    Hedström et al., 2023; the complexity is ``complexity.discrete_entropy``.
+
+    Parameters
+    ----------
+    before, after : float
+        The complexity of the map of the net, and of the net with random weights.
+
+    Returns
+    -------
+    float
+        Above 0 where random weights make the map more complex; NaN where ``before`` is 0.
+    """
+    return (after - before) / before if before else float("nan")
+
+
+def other_class(class_index: int, count: int, rng: np.random.RandomState) -> int:
+    """A random class beside one of ``count``, whose map should look different.
+
+    Random logit test: Sixt, Granz and Landgraf, "When Explanations Lie: Why Many Modified BP
+    Attributions Fail", ICML 2020. Its result is the similarity of the two maps.
+    """
+    drawn = int(rng.randint(count - 1))
+    return drawn + (drawn >= class_index)

@@ -6,6 +6,26 @@ _SIGMA, _REACH = 1.5, 5  # of the 11 x 11 window
 _C1, _C2 = 0.01 ** 2, 0.03 ** 2
 
 
+def correlation(first: np.ndarray, second: np.ndarray) -> float:
+    """Pearson's correlation.
+
+    Parameters
+    ----------
+    first, second : numpy.ndarray
+        Of the same shape.
+
+    Returns
+    -------
+    float
+        In [-1, 1]; 0 where one of them is constant.
+    """
+    a, b = (np.asarray(values, np.float64).ravel() for values in (first, second))
+    if np.ptp(a) == 0 or np.ptp(b) == 0:
+        return 0.0
+    a, b = a - a.mean(), b - b.mean()
+    return float(np.dot(a, b) / np.sqrt(np.dot(a, a) * np.dot(b, b)))
+
+
 def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
     """Spearman's rank correlation; equal values share their mean rank.
 
@@ -19,10 +39,7 @@ def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
     float
         In [-1, 1]; 0 where one of them is constant.
     """
-    a, b = _ranks(first), _ranks(second)
-    a, b = a - a.mean(), b - b.mean()
-    norm = np.sqrt(np.dot(a, a) * np.dot(b, b))
-    return float(np.dot(a, b) / norm) if norm > 0 else 0.0
+    return correlation(_ranks(first), _ranks(second))
 
 
 def _ranks(values: np.ndarray) -> np.ndarray:
