@@ -7,6 +7,7 @@ import numpy as np
 # name of the case: (type, parameters, bottoms, number of tops); a bottom is a shape, filled at
 # random, or the array itself where the numbers mean something
 X = (2, 6, 7, 9)
+CLIP = (2, 3, 5, 7, 8)
 ROWS = np.array([2, 0, 0, 1, 2], np.float32)
 WORDS = np.array([[3, 0, 6], [1, 1, 5]], np.float32)
 CONTINUED = np.array([[0, 0, 0], [1, 1, 1], [1, 0, 1], [1, 1, 1]], np.float32)
@@ -157,6 +158,21 @@ OTHER_CASES = {
     "BroadcastMul": ("BroadcastMul", "", [X, (2, 6)], 1),
     "ConvolutionDepthwise": (
         "ConvolutionDepthwise", "convolution_param { num_output: 6 kernel_size: 3 }", [X], 1),
+    "Convolution3D": (
+        "Convolution3D", "convolution3d_param { num_output: 4 kernel_size: 3 kernel_depth: 2 "
+        "stride: 2 pad: 1 temporal_pad: 1 }", [CLIP], 1),
+    "NdConvolution": (
+        "NdConvolution", "convolution_param { num_output: 4 kernel_shape { dim: 5 dim: 3 dim: 3 } "
+        "}", [CLIP], 1),
+    "Pooling3D": (
+        "Pooling3D", "pooling3d_param { kernel_size: 3 kernel_depth: 2 stride: 2 "
+        "temporal_stride: 2 }", [CLIP], 1),
+    "Pooling3D of means": (
+        "Pooling3D", "pooling3d_param { pool: AVE kernel_size: 3 kernel_depth: 2 stride: 2 "
+        "temporal_stride: 2 }", [CLIP], 1),
+    "NdPooling": (
+        "NdPooling", "pooling_param { pool: AVE kernel_shape { dim: 5 dim: 2 dim: 2 } }",
+        [CLIP], 1),
     "DepthwiseConvolution": (
         "DepthwiseConvolution", "convolution_param { num_output: 6 kernel_size: 3 pad: 1 }", [X],
         1),

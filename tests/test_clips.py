@@ -211,3 +211,48 @@ def test_python_explains_a_clip_in_a_folder_or_as_frames(torch, c3d, tmp_path):
     results = [model.explain_clip(clip, 2, engine="torch") for clip in (folder, FRAMES)]
     cams = [result.explanations[0].cams for result in results]
     np.testing.assert_array_equal(*cams)
+
+
+def test_a_clip_net_of_c3d_1_0_is_read_with_its_own_layers_and_weights(tmp_path):
+    """The same net as ``C3D``, in the definition and in the weights file of that fork."""
+    pytest.importorskip("torch")
+    old = """
+        input: "data" input_dim: 1 input_dim: 3 input_dim: 6 input_dim: 10 input_dim: 12
+        layers { name: "conv1" type: CONVOLUTION3D bottom: "data" top: "conv1"
+                 convolution_param { num_output: 4 kernel_size: 3 kernel_depth: 3 pad: 1
+                                     temporal_pad: 1 stride: 2 temporal_stride: 2 } }
+        layers { name: "relu1" type: RELU bottom: "conv1" top: "conv1" }
+        layers { name: "fc" type: INNER_PRODUCT bottom: "conv1" top: "fc"
+                 inner_product_param { num_output: 3 } }
+        layers { name: "prob" type: SOFTMAX bottom: "fc" top: "prob" }"""
+    (tmp_path / "old").mkdir()
+    (tmp_path / "new").mkdir()
+    new = write(tmp_path / "new", C3D)
+    learned = weights.load(str(new / "net.caffemodel"))
+    (tmp_path / "old" / "deploy.prototxt").write_text(old)
+    (tmp_path / "old" / "readme.md").write_text(FRONT.replace(", resize: none", ""))
+    (tmp_path / "old" / "net.caffemodel").write_bytes(b"".join(
+        field(2, field(4, name.encode()) + b"".join(field(6, c3d_blob(blob)) for blob in blobs))
+        for name, blobs in learned.items()))
+    expected, = explained(new, FRAMES)
+    actual, = explained(tmp_path / "old", FRAMES)
+    np.testing.assert_allclose(actual.cams, expected.cams, rtol=1e-5)
+    assert actual.score == pytest.approx(expected.score)
+
+
+def c3d_blob(array):
+    """A blob as C3D 1.0 writes it: num, channels, length, height, width, then the values."""
+    sizes = (1,) * (5 - array.ndim) + array.shape
+    return b"".join(bytes([number << 3]) + varint(size) for number, size in enumerate(sizes, 1)
+                    ) + field(6, array.astype("<f4").tobytes())
+
+
+def field(number, payload):
+    return bytes([number << 3 | 2]) + varint(len(payload)) + payload
+
+
+def varint(value):
+    head = b""
+    while value > 127:
+        head, value = head + bytes([value & 127 | 128]), value >> 7
+    return head + bytes([value])

@@ -2,7 +2,16 @@
 
 from typing import Any, Tuple
 
-from prototxt_tools.layers import axes, detection, ends, products, receptive, weighted, windows
+from prototxt_tools.layers import (
+    axes,
+    clips,
+    detection,
+    ends,
+    products,
+    receptive,
+    weighted,
+    windows,
+)
 from prototxt_tools.layers.ends import same_shape
 from prototxt_tools.layers.layer_type import LayerType, register
 from prototxt_tools.layers.receptive import pointwise
@@ -55,6 +64,13 @@ _fork("DepthwiseConvolution", "ConvolutionDepthwise", role="convolution",
       shape=windows.convolution, blobs=windows.convolution_blobs,
       receptive=receptive.convolution, multiply_adds=products.convolution,
       parameters="convolution_param", fillers=(_WEIGHT, _BIAS))
+_fork("Convolution3D", role="convolution", bottoms="1", tops="1", shape=clips.convolution,
+      blobs=clips.convolution_blobs, receptive=clips.convolution_receptive,
+      multiply_adds=products.convolution)
+_fork("NdConvolution", role="convolution", bottoms="1+", tops="1+", shape=clips.convolution,
+      blobs=clips.convolution_blobs, receptive=clips.convolution_receptive,
+      multiply_adds=products.convolution, parameters="convolution_param",
+      fillers=(_WEIGHT, _BIAS))
 _stock("InnerProduct", role="linear", bottoms="1", tops="1", shape=weighted.inner_product,
        blobs=weighted.inner_product_blobs, receptive=receptive.whole,
        multiply_adds=products.inner_product, parameters="inner_product_param",
@@ -112,6 +128,8 @@ _stock("Filter", role="carrier", bottoms="2+", tops="1+", shape=axes.filter_item
 _stock("Im2col", role="carrier", bottoms="1", tops="1", shape=windows.im2col,
        receptive=receptive.convolution)
 _fork("Permute", role="carrier", shape=axes.permute)
+_fork("Pooling3D", "NdPooling", role="pooling", bottoms="1", tops="1", shape=clips.pooling,
+      receptive=clips.pooling_receptive)
 _stock("Pooling", role="pooling", bottoms="1", tops="1-2", arity=_pooling_arity,
        shape=windows.pooling, receptive=receptive.pooling)
 _fork("ROIPooling", role="pooling", value_bottoms=1, shape=windows.roi_pooling)

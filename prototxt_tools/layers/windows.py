@@ -55,6 +55,7 @@ def convolution_windows(
     parameters: Message, spatial: int
 ) -> Tuple[List[int], List[int], List[int], List[int]]:
     """(kernel, stride, pad, dilation), each a list of ``spatial`` int."""
+    _check_no_windows_of_clips(parameters)
     for prefix, whole in (("kernel", "kernel_size"), ("stride", "stride"), ("pad", "pad")):
         halves = any(parameters.HasField(prefix + end) for end in ("_h", "_w"))
         check(not (halves and getattr(parameters, whole)), f"it gives its {whole} twice")
@@ -64,6 +65,17 @@ def convolution_windows(
         window(parameters, "pad", spatial, 0),
         dilations(parameters, spatial),
     )
+
+
+# What C3D and video-caffe add for their own layer types: see ``prototxt_tools.layers.clips``.
+_WINDOWS_OF_CLIPS = ("kernel_depth", "temporal_stride", "temporal_pad", "kernel_shape",
+                     "stride_shape", "pad_shape")
+
+
+def _check_no_windows_of_clips(parameters: Message) -> None:
+    given = [field.name for field, _ in parameters.ListFields() if field.name in _WINDOWS_OF_CLIPS]
+    check(not given, f"its type takes no {given[0] if given else ''}; Convolution3D and Pooling3D "
+                     "or NdConvolution and NdPooling do")
 
 
 def dilations(parameters: Message, spatial: int) -> List[int]:
@@ -144,6 +156,7 @@ def pooling_windows(
     parameters: Message, size: Sequence[int]
 ) -> Tuple[List[int], List[int], List[int]]:
     """(kernel, stride, pad), each (h, w); ``size`` is the input's (h, w), for global pooling."""
+    _check_no_windows_of_clips(parameters)
     if parameters.global_pooling:
         return list(size), [1, 1], [0, 0]
     return (

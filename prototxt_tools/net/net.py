@@ -300,7 +300,8 @@ def _inputs(root: Message, layers: Sequence[Layer]) -> List[Input]:
     shapes = [_dims(field) for field in root.all("input_shape")]
     dims = [_integer(field) for field in root.all("input_dim")]
     if not shapes:
-        shapes = [tuple(dims[i : i + 4]) for i in range(0, len(dims) // 4 * 4, 4)]
+        axes = axes_of_inputs(layers)
+        shapes = [tuple(dims[i : i + axes]) for i in range(0, len(dims) // axes * axes, axes)]
     inputs = []
     of_layers = {top for layer in layers if layer.type == "Input" and not layer.rules
                  for top in layer.tops}
@@ -315,6 +316,12 @@ def _inputs(root: Message, layers: Sequence[Layer]) -> List[Input]:
         if layer.type == "Input":
             inputs += _layer_inputs(layer)
     return inputs
+
+
+def axes_of_inputs(layers: Iterable[Layer]) -> int:
+    """How many ``input_dim`` fields belong to each input: five in C3D 1.0, for the time."""
+    of_clips = ("Convolution3D", "Pooling3D")
+    return 5 if any(layer.form == "V1" and layer.type in of_clips for layer in layers) else 4
 
 
 def _layer_inputs(layer: Layer) -> List[Input]:

@@ -44,7 +44,8 @@ _NAMES = {
         fix_crop more_fix_crop max_distort is_flow SegData""",
     "C3D (facebookarchive/C3D)": """
         CONVOLUTION3D POOLING3D VIDEO_DATA Convolution3D Pooling3D kernel_depth temporal_pad
-        temporal_stride convolution3d_param pooling3d_param""",
+        temporal_stride filter_group convolution3d_param pooling3d_param""",
+    "video-caffe (chuckcho)": "NdConvolution NdPooling kernel_shape stride_shape pad_shape",
     "Ristretto (pmgysel/caffe)": "ConvolutionRistretto FcRistretto",
     "CRF-RNN (torrvision/crfasrnn)": """
         CROP MULTI_STAGE_MEANFIELD MultiStageMeanfield multi_stage_meanfield_param""",

@@ -4,9 +4,9 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Iterable, List, Mapping, Sequence
 
-from prototxt_tools.net.net import Layer, Net
+from prototxt_tools.net.net import Layer, Net, axes_of_inputs
 from prototxt_tools.rewrite.result import Rewrite
-from prototxt_tools.text.document import Document, Field, Message
+from prototxt_tools.text.document import Document, Field
 from prototxt_tools.text.edits import Edits
 
 
@@ -30,7 +30,7 @@ class InputText:
 
 def input_texts(net: Net) -> List[InputText]:
     """The inputs of a net, in every style; a shape that several share comes with each."""
-    return _declared(net.document.root) + [
+    return _declared(net) + [
         entry for layer in net.layers if layer.type == "Input" for entry in _of_layer(layer)
     ]
 
@@ -59,7 +59,7 @@ def without_doubled_inputs(document: Document) -> Rewrite:
     filled = {top for layer in net.layers if layer.type == "Input" and not layer.rules
               for top in layer.tops}
     edits, notes = Edits(document), []
-    for entry in _declared(document.root):
+    for entry in _declared(net):
         if entry.blob in filled:
             for field in entry.fields:
                 edits.remove(field)
@@ -95,8 +95,9 @@ def fill_open_sizes(document: Document, sizes: Mapping[str, Sequence[int]]) -> R
     return Rewrite(edits.apply(), tuple(notes))
 
 
-def _declared(root: Message) -> List[InputText]:
+def _declared(net: Net) -> List[InputText]:
     """The inputs that ``input:`` fields declare."""
+    root, axes = net.document.root, axes_of_inputs(net.layers)
     input_dims = root.all("input_dim")
     input_shapes = root.all("input_shape")
     entries = []
@@ -105,7 +106,7 @@ def _declared(root: Message) -> List[InputText]:
             shape = input_shapes[index]
             entries.append(InputText(field.string(), [field, shape], shape.value.all("dim")))
         else:
-            dims = [] if input_shapes else input_dims[4 * index : 4 * index + 4]
+            dims = [] if input_shapes else input_dims[axes * index : axes * (index + 1)]
             entries.append(InputText(field.string(), [field] + dims, dims))
     return entries
 

@@ -21,12 +21,15 @@ _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _FIXED_SIZES = {_FIXED64: 8, _FIXED32: 4}
 
 _DATA, _SHAPE, _DOUBLE_DATA, _RAW_DATA_TYPE, _RAW_DATA = 5, 7, 8, 10, 12
+# C3D 1.0: a length between channels and height makes width the fifth size, a varint where stock
+# Caffe has its values, and moves the values to the next number.
+_CLIP_WIDTH, _CLIP_DATA = 5, 6
 _BLOB_WIRES = {
     1: (_VARINT,),
     2: (_VARINT,),
     3: (_VARINT,),
     4: (_VARINT,),
-    _DATA: (_BYTES, _FIXED32),
+    _DATA: (_BYTES, _FIXED32, _VARINT),
     _SHAPE: (_BYTES,),
     _DOUBLE_DATA: (_BYTES, _FIXED64),
     _RAW_DATA_TYPE: (_VARINT,),
@@ -45,7 +48,8 @@ Piece = Union[bytes, np.ndarray]
 
 @dataclass(frozen=True, eq=False)
 class Blob:
-    """An array as the file holds it; ``is_legacy`` if it has num, channels, height and width.
+    """An array as the file holds it; ``is_legacy`` if it has num, channels, height and width,
+    or those of C3D 1.0 with a length as well.
 
     ``is_absent`` marks an empty array in place of a blob that HDF5 leaves out because the layer
     shares it with another one.
@@ -119,8 +123,9 @@ def blob(data: Data, begin: int, end: int, name: str) -> Blob:
     """The values of a ``BlobProto`` in its shape and its precision, a view of ``data``.
 
     Caffe: ``Blob::FromProto`` in ``src/caffe/blob.cpp``. Legacy sizes, where any is given, take
-    precedence over ``shape``, and doubles over floats; NVCaffe's ``raw_data`` comes last. Only
-    values in several parts, which Caffe never writes, are copied.
+    precedence over ``shape``, and doubles over floats; NVCaffe's ``raw_data`` comes last. The
+    blobs of C3D 1.0 have five sizes. Only values in several parts, which Caffe never writes, are
+    copied.
 
     Parameters
     ----------
@@ -137,13 +142,14 @@ def blob(data: Data, begin: int, end: int, name: str) -> Blob:
     legacy: Dict[int, int] = {}
     dims: List[int] = []
     raw_type = 0
-    values: Dict[int, List[Tuple[int, int, int]]] = {_DOUBLE_DATA: [], _DATA: [], _RAW_DATA: []}
+    values: Dict[int, List[Tuple[int, int, int]]] = {
+        number: [] for number in (_DOUBLE_DATA, _DATA, _RAW_DATA, _CLIP_DATA)}
     for number, wire, start, stop in _fields(data, begin, end):
         if wire not in _BLOB_WIRES.get(number, (wire,)):
             raise Broken(start)
-        if number <= 4:
+        if number <= 4 or (number, wire) == (_CLIP_WIDTH, _VARINT):
             legacy[number] = _varint(data, start, stop)[0]
-        elif number == _SHAPE:
+        elif number == _SHAPE and _CLIP_WIDTH not in legacy:
             dims += _dims(data, start, stop)
         elif number == _RAW_DATA_TYPE:
             raw_type = _varint(data, start, stop)[0]
@@ -153,11 +159,15 @@ def blob(data: Data, begin: int, end: int, name: str) -> Blob:
         raise WeightsError(
             f"{name}: raw_data of type {raw_type} is neither double, float nor half", subject=name
         )
-    shape = tuple(legacy.get(axis, 0) for axis in (1, 2, 3, 4)) if legacy else tuple(dims)
+    is_of_clips = _CLIP_WIDTH in legacy
+    axes = range(1, 6 if is_of_clips else 5)
+    shape = tuple(legacy.get(axis, 0) for axis in axes) if legacy else tuple(dims)
     if len(shape) > _MAX_AXES or max(shape, default=0) > _MAX_SIZE:
         raise Broken(begin)
-    dtypes = {_DOUBLE_DATA: "<f8", _DATA: "<f4", _RAW_DATA: _RAW_TYPES.get(raw_type, "")}
-    number = next((number for number in values if values[number]), _DATA)
+    dtypes = {_DOUBLE_DATA: "<f8", _DATA: "<f4", _CLIP_DATA: "<f4",
+              _RAW_DATA: _RAW_TYPES.get(raw_type, "")}
+    numbers = (_CLIP_DATA,) if is_of_clips else (_DOUBLE_DATA, _DATA, _RAW_DATA)
+    number = next((number for number in numbers if values[number]), numbers[0])
     parts = [_numbers(data, dtypes[number], *value) for value in values[number]]
     array = parts[0] if len(parts) == 1 else np.concatenate([np.zeros(0, "<f4")] + parts)
     if array.size != _count(shape):

@@ -61,7 +61,8 @@ def check(expected_shapes: Mapping[str, Sequence[Sequence[int]]], weights: Array
     """Whether weights fit a net, by the rules by which Caffe copies them.
 
     Caffe: ``Net::CopyTrainedLayersFrom`` in ``src/caffe/net.cpp`` and ``Blob::ShapeEquals`` in
-    ``src/caffe/blob.cpp``: legacy blobs have four axes, and missing axes lead and have size 1.
+    ``src/caffe/blob.cpp``: legacy blobs have four axes, those of C3D 1.0 five, and missing axes
+    lead and have size 1.
 
     Parameters
     ----------
@@ -190,8 +191,9 @@ def _chunks(array: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def _fits(expected: Shape, stored: StoredShape) -> bool:
-    if stored.is_legacy and len(stored.shape) == 4 and len(expected) <= 4:
-        return (1,) * (4 - len(expected)) + expected == stored.shape
+    axes = len(stored.shape)
+    if stored.is_legacy and axes in (4, 5) and len(expected) <= axes:
+        return (1,) * (axes - len(expected)) + expected == stored.shape
     return expected == stored.shape
 
 

@@ -4,6 +4,7 @@ from . import (  # noqa: F401
     activations,
     arithmetic,
     blobs,
+    clips,
     convolution,
     detection,
     detection_regions,

@@ -207,6 +207,11 @@ FORK_MESSAGES = {
         "scale_filler:FillerParameter shift_filler:FillerParameter bn_mode:Mode=LEARN "
         "slope_filler:FillerParameter bias_filler:FillerParameter momentum:float=0.9 "
         "eps:float=1e-05 frozen:bool=false engine:Engine=DEFAULT"),
+    "Convolution3DParameter": (
+        "num_output:uint32 bias_term:bool=true pad:uint32=0 kernel_size:uint32 group:uint32=1 "
+        "kernel_depth:uint32 stride:uint32=1 temporal_stride:uint32=1 "
+        "weight_filler:FillerParameter bias_filler:FillerParameter filter_group:uint32=1 "
+        "temporal_pad:uint32=0"),
     "GRNParameter": "bias:float",
     "InterpParameter": (
         "height:int32=0 width:int32=0 zoom_factor:int32=1 shrink_factor:int32=1 pad_beg:int32=0 "
@@ -246,6 +251,9 @@ FORK_MESSAGES = {
         "min_size:float* max_size:float* aspect_ratio:float* flip:bool=true clip:bool=false "
         "variance:float* img_size:uint32 img_h:uint32 img_w:uint32 step:float step_h:float "
         "step_w:float offset:float=0.5 width:float* height:float*"),
+    "Pooling3DParameter": (
+        "pool:PoolMethod=MAX kernel_size:uint32 stride:uint32=1 pad:uint32=0 kernel_depth:uint32 "
+        "temporal_stride:uint32=1"),
     "PSROIPoolingParameter": "spatial_scale:float output_dim:int32 group_size:int32",
     "ReorgParameter": "stride:uint32=2 reverse:bool=false",
     "ROIPoolingParameter": "pooled_h:uint32=0 pooled_w:uint32=0 spatial_scale:float=1",
@@ -258,21 +266,28 @@ FORK_MESSAGES = {
         "engine:Engine=DEFAULT scale_bias:bool=false scale_filler:FillerParameter "
         "bias_filler:FillerParameter relu:bool=false negative_slope:float=0"),
     "ConvolutionParameter": (
-        "hole:uint32 hole_h:uint32 hole_w:uint32 relu:bool=false negative_slope:float=0"),
+        "hole:uint32 hole_h:uint32 hole_w:uint32 relu:bool=false negative_slope:float=0 "
+        "kernel_depth:uint32 temporal_stride:uint32=1 temporal_pad:uint32=0 filter_group:uint32=1 "
+        "kernel_shape:BlobShape stride_shape:BlobShape pad_shape:BlobShape"),
     "DropoutParameter": "scale_train:bool=true sample_weights_test:bool=false",
     "ELUParameter": "lambda:float=1",
     "EltwiseParameter": "relu:bool=false negative_slope:float=0",
     "InnerProductParameter": "relu:bool=false negative_slope:float=0",
     "LayerParameter": (
-        "engine:string bn_param:BNParameter detection_output_param:DetectionOutputParameter "
+        "engine:string bn_param:BNParameter convolution3d_param:Convolution3DParameter "
+        "detection_output_param:DetectionOutputParameter "
         "grn_param:GRNParameter interp_param:InterpParameter norm_param:NormalizeParameter "
-        "permute_param:PermuteParameter prior_box_param:PriorBoxParameter "
+        "permute_param:PermuteParameter pooling3d_param:Pooling3DParameter "
+        "prior_box_param:PriorBoxParameter "
         "proposal_param:ProposalParameter psroi_pooling_param:PSROIPoolingParameter "
         "reorg_param:ReorgParameter roi_pooling_param:ROIPoolingParameter "
         "shuffle_channel_param:ShuffleChannelParameter upsample_param:UpsampleParameter "
         "yolo_detection_output_param:YoloDetectionOutputParameter "
         "yolov3_detection_output_param:Yolov3DetectionOutputParameter"),
-    "PoolingParameter": "ceil_mode:bool=true torch_pooling:bool=false round_below:bool=false",
+    "PoolingParameter": (
+        "ceil_mode:bool=true torch_pooling:bool=false round_below:bool=false kernel_depth:uint32 "
+        "temporal_stride:uint32=1 kernel_shape:BlobShape stride_shape:BlobShape "
+        "pad_shape:BlobShape"),
     "V1LayerParameter": (
         "bn_param:BNParameter interp_param:InterpParameter roi_pooling_param:ROIPoolingParameter "
         "upsample_param:UpsampleParameter"),
@@ -280,6 +295,7 @@ FORK_MESSAGES = {
 
 FORK_ENUMS = {
     "BNParameter.Mode": "LEARN INFERENCE",
+    "Pooling3DParameter.PoolMethod": "MAX AVE STOCHASTIC",
     "PriorBoxParameter.CodeType": "CORNER=1 CENTER_SIZE=2 CORNER_SIZE=3",
     "ResizeParameter.Resize_mode": "WARP=1 FIT_SMALL_SIZE=2 FIT_LARGE_SIZE_AND_PAD=3",
     "ResizeParameter.Pad_mode": "CONSTANT=1 MIRRORED=2 REPEAT_NEAREST=3",
@@ -303,7 +319,8 @@ V1_TYPES = {name: _V1_SPECIAL.get(name, name.title().replace("_", ""))
 # Those of forks whose layers are known. The CROP of the first fully convolutional nets is not
 # among them: see ``prototxt_tools.net.crops``.
 V1_FORK_TYPES = {
-    "BATCH_NORM": "BatchNorm", "GRN": "GRN", "INTERP": "Interp", "PRELU": "PReLU",
+    "BATCH_NORM": "BatchNorm", "CONVOLUTION3D": "Convolution3D", "GRN": "GRN",
+    "INTERP": "Interp", "POOLING3D": "Pooling3D", "PRELU": "PReLU",
     "ROI_POOLING": "ROIPooling", "UPSAMPLE": "Upsample"}
 
 # V0 says what V1 says, in lower case, but for four. A "padding" becomes the pad of the next layer.

@@ -4,6 +4,7 @@ from caffe_gradcam.engines.onnx.layers import (  # noqa: F401
     activations,
     arithmetic,
     blobs,
+    clips,
     convolution,
     detection,
     forks,
