@@ -177,6 +177,7 @@ def test_all_methods_that_need_gradients_only_work(torch, chain):
     ({"sentence": "a dgo"}, "does not know the word 'dgo'; near: dog"),
     ({"sentence": "a a a a a a a"}, "7 words, and the net writes at most 6"),
     ({"sentence": "a", "methods": ("score-cam",)}, "by methods that need gradients only"),
+    ({"sentence": "a", "methods": ("d-rise",)}, "by methods that need gradients only"),
 ])
 def test_what_cannot_be_explained_is_refused_in_a_sentence(torch, chain, settings, message):
     with pytest.raises(QuestionError, match=message) as caught:

@@ -167,6 +167,7 @@ def test_a_file_that_is_no_video_is_refused_in_a_sentence(tmp_path):
 
 @pytest.mark.parametrize("settings, error, message", [
     ({"methods": ("score-cam",)}, QuestionError, "by methods that need gradients only"),
+    ({"methods": ("d-rise",)}, QuestionError, "by methods that need gradients only"),
     ({"layers": ("fc",)}, QuestionError, "fc .* has no spatial extent"),
 ])
 def test_what_cannot_be_explained_is_refused(torch, c3d, settings, error, message):

@@ -1,5 +1,6 @@
 """Boxes that a detector finds, each with its heatmap: the same with any engine."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -10,13 +11,14 @@ from detectors import mobilenet_ssd, vgg_ssd
 from caffe_gradcam import Model
 from caffe_gradcam.explaining.detections import BoxQuestion, DetectionExplainer
 from caffe_gradcam.explaining.detectors import detector_of
-from caffe_gradcam.explaining.detectors.found import Candidates, Found
+from caffe_gradcam.explaining.detectors.detection import Candidates, Detection
 from caffe_gradcam.explaining.detectors.similarity import largest_similarity
 from caffe_gradcam.explaining.methods import gradients
 from caffe_gradcam.explaining.settings import Explaining
 from caffe_gradcam.model.geometry import Geometry
 from caffe_gradcam.model.model import LoadedModel
-from prototxt_tools.errors import ModelError, QuestionError
+from caffe_gradcam.model.preprocess import prepare
+from prototxt_tools.errors import ModelError, Outcome, QuestionError
 
 pytest.importorskip("torch")
 
@@ -173,14 +175,14 @@ def test_d_rise_is_refused_where_nothing_speaks_of_boxes(model):
 
 
 def test_similarity_is_overlap_times_cosine_times_objectness():
-    target = Found(1, 0.9, 0, np.array([0, 0, .2, .2]), {})
+    target = Detection(1, 0.9, 0, np.array([0, 0, .2, .2]), {})
     candidates = Candidates(
         np.array([[[.1, .1, .3, .3]], [[.5, .5, .7, .7]]]),
         np.array([[0, .6, .8], [0, 1, 0]]), np.array([0.5, 1]))
     # Overlap 1/7, cosine of (0, 1, 0) with (0, 0.6, 0.8).
     assert largest_similarity(target, np.array([0, 1, 0]), candidates) == pytest.approx(
         1 / 7 * 0.6 * 0.5)
-    far = Found(1, 0.9, 0, np.array([.8, .8, .9, .9]), {})
+    far = Detection(1, 0.9, 0, np.array([.8, .8, .9, .9]), {})
     assert largest_similarity(far, np.array([0, 1, 0]), candidates) == 0
 
 
@@ -237,3 +239,19 @@ def test_explain_lists_boxes_and_writes_a_figure_for_each(tmp_path, paths, capsy
         assert cv2.imread(explanation["figure"]) is not None
     assert main(arguments[:-2] + ["--scale", "0.016667", "--class", "2"]) == 2
     assert "give no classes, regions or priors with it" in capsys.readouterr().err
+
+
+def test_an_image_whose_numbers_are_not_finite_fails_alone(model):
+    blobs = [prepare(image, model.inputs) for image in (PIXELS, PIXELS[::-1], PIXELS)]
+    broken = dataclasses.replace(blobs[1], blobs={
+        name: np.full_like(blob, np.nan) for name, blob in blobs[1].blobs.items()})
+    with DetectionExplainer.open(model, Explaining(("odam",)), BoxQuestion(0.3),
+                                 Running("torch")) as explainer:
+        first, second, third = explainer.explain_prepared(
+            [Outcome(blobs[0]), Outcome(broken), Outcome(blobs[2])])
+    assert "holds NaN or infinity; check the weights, the mean and the scale" in str(second.error)
+    expected, = explain(model, [PIXELS])
+    for outcome in (first, third):
+        explanations = outcome.unwrap()
+        assert [entry.question for entry in explanations] == [entry.question for entry in expected]
+        np.testing.assert_allclose(explanations[0].cam, expected[0].cam, atol=1e-6)

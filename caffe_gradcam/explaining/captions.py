@@ -13,8 +13,8 @@ import numpy as np
 from caffe_gradcam.engines.opening import open_engine
 from caffe_gradcam.engines.running import NetToRun, Running
 from caffe_gradcam.explaining import chain as chains
+from caffe_gradcam.explaining import single_pass
 from caffe_gradcam.explaining.explanation import Explanation
-from caffe_gradcam.explaining.methods import METHODS, checked_maps
 from caffe_gradcam.explaining.settings import Explaining
 from caffe_gradcam.model.model import LoadedModel
 from caffe_gradcam.model.preprocess import Prepared, prepare
@@ -23,7 +23,6 @@ from prototxt_tools.errors import ModelError, QuestionError
 END = 0
 # How long a sentence may be where the net does not tell; LRCN's stop there.
 LONGEST = 20
-_GIVEN = frozenset(("activations", "gradients"))
 _EXPLAINING, _RUNNING = Explaining(), Running()
 
 
@@ -109,10 +108,7 @@ class Captioner:
 
     def __init__(self, model: LoadedModel, explaining: Explaining = _EXPLAINING,
                  running: Running = _RUNNING) -> None:
-        for name in explaining.methods:
-            if not _GIVEN.issuperset(METHODS[name].needs):
-                raise QuestionError(f"captions are explained by methods that need gradients only, "
-                                    f"such as grad-cam, not by {name}", name)
+        single_pass.check_methods(explaining.methods, "captions")
         if explaining.layers:
             model = model.with_layers(explaining.layers)
         self.model, self.explaining = model, explaining
@@ -273,18 +269,9 @@ class Captioner:
               ) -> List[Tuple[str, str, np.ndarray]]:
         """Method, layer and map for what one gradient of the scores asks."""
         gradients = self._gradients(diff)
-        maps = []
-        for name in self.explaining.methods:
-            method = METHODS[name]
-            for layer in self.model.layers:
-                slopes = gradients[layer]
-                if self.explaining.gradient == "positive":
-                    slopes = np.maximum(slopes, 0)
-                values = {"activations": activations[layer], "gradients": slopes}
-                cams = method.function(**{need: values[need] for need in method.needs})
-                height, width = activations[layer].shape[2:]
-                maps.append((name, layer, checked_maps(name, cams, (1, height, width))[0]))
-        return maps
+        return [(name, layer, single_pass.maps(
+                    name, activations[layer], gradients[layer], self.explaining)[0])
+                for name in self.explaining.methods for layer in self.model.layers]
 
     def _gradients(self, diff: np.ndarray) -> Dict[str, np.ndarray]:
         """Through the language net to the features, and from there to the layers."""

@@ -12,16 +12,15 @@ import numpy as np
 from caffe_gradcam.asking.seeds import Seed
 from caffe_gradcam.engines.opening import open_engine
 from caffe_gradcam.engines.running import NetToRun, Running
+from caffe_gradcam.explaining import single_pass
 from caffe_gradcam.explaining.answering import Answer, Asked, ask
 from caffe_gradcam.explaining.explanation import status_of
-from caffe_gradcam.explaining.methods import METHODS, checked_maps
 from caffe_gradcam.explaining.settings import Explaining
 from caffe_gradcam.model.clips import DEPTH
 from caffe_gradcam.model.geometry import Geometry
 from caffe_gradcam.model.model import LoadedModel
 from prototxt_tools.errors import ModelError, QuestionError
 
-_GIVEN = frozenset(("activations", "gradients"))
 _EXPLAINING, _RUNNING = Explaining(), Running()
 
 
@@ -113,10 +112,7 @@ class ClipExplainer:
         if not model.clips or len(model.inputs) > 1 or model.arrays:
             raise ModelError(f"{model.path}: the net must take a clip and nothing else",
                              model.path)
-        for name in explaining.methods:
-            if not _GIVEN.issuperset(METHODS[name].needs):
-                raise QuestionError("clips are explained by methods that need gradients only, "
-                                    f"such as grad-cam, not by {name}", name)
+        single_pass.check_methods(explaining.methods, "clips")
         if explaining.layers:
             model = model.with_layers(explaining.layers)
         self.model, self.explaining = model, explaining
@@ -174,18 +170,11 @@ class ClipExplainer:
         """Method, layer and t x h x w map."""
         maps = []
         for name in self.explaining.methods:
-            method = METHODS[name]
             for layer in self.model.layers:
-                steps, flat = flattened(values[layer], self.clip.axis)
+                steps, activations = flattened(values[layer], self.clip.axis)
                 slopes = flattened(gradients[layer], self.clip.axis)[1]
-                if self.explaining.gradient == "positive":
-                    slopes = np.maximum(slopes, 0)
-                given = {"activations": flat, "gradients": slopes}
-                # Overflow shows as infinity or NaN in the map.
-                with np.errstate(over="ignore", invalid="ignore"):
-                    cams = method.function(**{need: given[need] for need in method.needs})
-                cams = checked_maps(name, cams, (1, flat.shape[2], flat.shape[3]))[0]
-                maps.append((name, layer, cams.reshape(steps, -1, cams.shape[-1])))
+                cam = single_pass.maps(name, activations, slopes, self.explaining)[0]
+                maps.append((name, layer, cam.reshape(steps, -1, cam.shape[-1])))
         return maps
 
     def _drawn(self, answer: Answer, asked: Tuple[Seed, float],

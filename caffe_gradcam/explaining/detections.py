@@ -14,7 +14,7 @@ import numpy as np
 from caffe_gradcam.engines.contract import Engine
 from caffe_gradcam.engines.opening import open_engine
 from caffe_gradcam.engines.running import NetToRun, Running
-from caffe_gradcam.explaining.detectors import ASPECTS, Detector, Found, detector_of
+from caffe_gradcam.explaining.detectors import ASPECTS, Detection, Detector, detector_of
 from caffe_gradcam.explaining.detectors.similarity import Similarity
 from caffe_gradcam.explaining.explanation import Explanation
 from caffe_gradcam.explaining.memory import in_parts
@@ -176,7 +176,7 @@ class DetectionExplainer:
                 outcomes[index] = explanations
         return outcomes
 
-    def find(self, blobs: Mapping[str, np.ndarray]) -> List[List[Found]]:
+    def find(self, blobs: Mapping[str, np.ndarray]) -> List[List[Detection]]:
         """The boxes in each row of a batch of input blobs."""
         return self.detector.find(self.forward(blobs), self.question.min_score)
 
@@ -197,23 +197,39 @@ class DetectionExplainer:
         inputs = {name: np.concatenate([image.blobs[name] for image in prepared])
                   for name in prepared[0].blobs}
         values = self.forward(inputs, self._layers)
-        for head in self.detector.heads:
-            if not np.isfinite(values[head]).all():
-                raise QuestionError(f"blob {head} holds NaN or infinity; check the weights, the "
-                                    "mean and the scale", head)
-        found = self.detector.find(values, self.question.min_score)
+        errors = self._errors(values, len(prepared))
+        if errors:
+            # Gradients are those of the images that the engine holds, so the others run alone.
+            others = [image for row, image in enumerate(prepared) if row not in errors]
+            explained = iter(self._explain(others) if others else ())
+            return [Outcome(error=errors[row]) if row in errors else next(explained)
+                    for row in range(len(prepared))]
+        detections = self.detector.find(values, self.question.min_score)
         maps: Dict[Tuple[int, int, str, str], np.ndarray] = {}
-        self._add_gradient_maps(maps, found, values)
-        self._add_masked_maps(maps, found, inputs)
-        return [Outcome.of(self._explanations, row, found[row], prepared[row], values, maps)
+        self._add_gradient_maps(maps, detections, values)
+        self._add_masked_maps(maps, detections, inputs)
+        return [Outcome.of(self._explanations, row, detections[row], prepared[row], values, maps)
                 for row in range(len(prepared))]
 
+    def _errors(self, values: Mapping[str, np.ndarray], count: int) -> Dict[int, QuestionError]:
+        """The images whose heads are not finite."""
+        errors: Dict[int, QuestionError] = {}
+        for head in self.detector.heads:
+            # Where rows of a head are regions, there is one image.
+            is_finite = np.isfinite(values[head].reshape(count, -1)).all(axis=1)
+            for row in np.flatnonzero(~is_finite):
+                errors.setdefault(int(row), QuestionError(
+                    f"blob {head} holds NaN or infinity; check the weights, the mean and the "
+                    "scale", head))
+        return errors
+
     def _add_gradient_maps(self, maps: Dict[Tuple[int, int, str, str], np.ndarray],
-                           found: List[List[Found]], values: Mapping[str, np.ndarray]) -> None:
+                           detections: List[List[Detection]], values: Mapping[str, np.ndarray]
+                           ) -> None:
         """The maps of methods that need one backward pass, several boxes in each."""
         methods = [name for name in self.explaining.methods
                    if "similarities" not in _METHODS[name].needs]
-        for group in in_rounds(self._jobs(found, values)) if methods else ():
+        for group in in_rounds(self._jobs(detections, values)) if methods else ():
             targets = list(dict.fromkeys(layer for job in group for layer in job.layers))
             head = group[0].head
             diff = np.zeros(values[head].shape, np.float32)
@@ -235,20 +251,21 @@ class DetectionExplainer:
                   gradients: np.ndarray) -> Dict[str, np.ndarray]:
         """What a method may need, for one box at one layer."""
         of_image = slice(job.row, job.row + 1)
-        own = gradients[of_image]
+        of_box = gradients[of_image]
         if job.window is not None:
             top, left, bottom, right = job.window
-            own = np.zeros_like(own)
-            own[:, :, top:bottom, left:right] = gradients[of_image, :, top:bottom, left:right]
+            of_box = np.zeros_like(of_box)
+            of_box[:, :, top:bottom, left:right] = gradients[of_image, :, top:bottom, left:right]
         if self.explaining.gradient == "positive":
-            own = np.maximum(own, 0)
-        return {"activations": values[layer][of_image], "gradients": own,
+            of_box = np.maximum(of_box, 0)
+        return {"activations": values[layer][of_image], "gradients": of_box,
                 "inputs": values[self.model.input_of(layer)][of_image]}
 
-    def _jobs(self, found: List[List[Found]], values: Mapping[str, np.ndarray]) -> List[Job]:
+    def _jobs(self, detections: List[List[Detection]], values: Mapping[str, np.ndarray]
+              ) -> List[Job]:
         """A job for each box whose heatmap needs a gradient."""
         jobs = []
-        for row, boxes in enumerate(found):
+        for row, boxes in enumerate(detections):
             for rank, box in enumerate(boxes):
                 terms = box.terms[self.question.aspect]
                 head = terms[0].head
@@ -261,13 +278,14 @@ class DetectionExplainer:
         return jobs
 
     def _add_masked_maps(self, maps: Dict[Tuple[int, int, str, str], np.ndarray],
-                         found: List[List[Found]], inputs: Mapping[str, np.ndarray]) -> None:
+                         detections: List[List[Detection]], inputs: Mapping[str, np.ndarray]
+                         ) -> None:
         """The maps of D-RISE, which runs the net on masked images."""
         names = [name for name in self.explaining.methods
                  if "similarities" in _METHODS[name].needs]
         for name in names:
             method, source = _METHODS[name], self.model.input
-            for row, boxes in enumerate(found):
+            for row, boxes in enumerate(detections):
                 if not boxes:
                     continue
                 # Rows of regions are not images, but then there is only one image.
@@ -282,26 +300,26 @@ class DetectionExplainer:
                 for rank, cam in enumerate(checked_maps(name, cams, (len(boxes), height, width))):
                     maps[row, rank, name, source] = cam[np.newaxis]
 
-    def _explanations(self, row: int, found: List[Found], prepared: Prepared,
+    def _explanations(self, row: int, detections: List[Detection], prepared: Prepared,
                       values: Mapping[str, np.ndarray],
                       maps: Mapping[Tuple[int, int, str, str], np.ndarray]) -> List[Explanation]:
         explanations = []
-        for rank, box in enumerate(found):
+        for rank, detection in enumerate(detections):
             for (_, _, name, layer), cams in sorted(
                     ((key, cams) for key, cams in maps.items() if key[:2] == (row, rank)),
                     key=lambda entry: self._order(entry[0])):
                 explanations.append(self._explanation(
-                    (rank, box), (name, layer), cams[0], prepared, values))
+                    (rank, detection), (name, layer), cams[0], prepared, values))
         return explanations
 
     def _order(self, key: Tuple[int, int, str, str]) -> Tuple[int, str]:
         return self.explaining.methods.index(key[2]), key[3]
 
-    def _explanation(self, ranked: Tuple[int, Found], drawn: Tuple[str, str], cam: np.ndarray,
+    def _explanation(self, ranked: Tuple[int, Detection], drawn: Tuple[str, str], cam: np.ndarray,
                      prepared: Prepared, values: Mapping[str, np.ndarray]) -> Explanation:
-        (rank, found), (method, layer) = ranked, drawn
-        class_name = self.detector.class_name(self.model.class_names, found.class_index)
-        text = f"{found.class_index} {class_name}" if class_name else str(found.class_index)
+        (rank, detection), (method, layer) = ranked, drawn
+        class_name = self.detector.class_name(self.model.class_names, detection.class_index)
+        text = f"{detection.class_index} {class_name}" if class_name else str(detection.class_index)
         text += f" at box {rank + 1}"
         if self.question.aspect != "confidence":
             text = f"{text}, {self.question.aspect} edge"
@@ -310,17 +328,17 @@ class DetectionExplainer:
                                 method)
         source = self.model.input_of(layer)
         geometry = prepared.geometries[source][0]
-        terms = found.terms[self.question.aspect]
+        terms = detection.terms[self.question.aspect]
         score = float(sum(term.weight * values[term.head].reshape(len(values[term.head]), -1)[
             term.row, term.offset] for term in terms))
-        rectangle = on_image(found.box, geometry)
+        rectangle = on_image(detection.box, geometry)
         if self.question.aspect != "confidence":
             x, y, width, height = rectangle
             score = {"left": x, "top": y, "right": x + width,
                      "bottom": y + height}[self.question.aspect]
         return Explanation(
-            question=text, class_index=found.class_index, class_name=class_name, score=score,
-            probability=found.score, method=method, layer=layer, cam=np.array(cam, np.float32),
+            question=text, class_index=detection.class_index, class_name=class_name, score=score,
+            probability=detection.score, method=method, layer=layer, cam=np.array(cam, np.float32),
             geometry=geometry,
             placement=None if _METHODS[method].at_input else self._placements.get(layer),
             input=source, box=rectangle)

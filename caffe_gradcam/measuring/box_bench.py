@@ -9,11 +9,11 @@ import numpy as np
 
 from caffe_gradcam.engines.detection.suppression import overlaps
 from caffe_gradcam.explaining.detections import DetectionExplainer
-from caffe_gradcam.explaining.detectors import Found
+from caffe_gradcam.explaining.detectors import Detection
 from caffe_gradcam.explaining.detectors.similarity import Similarity
 from caffe_gradcam.explaining.explanation import Explanation
 from caffe_gradcam.measuring.annotations import Box, ClassBoxes
-from caffe_gradcam.measuring.bench import heat_on_blob
+from caffe_gradcam.measuring.maps import heat_on_blob
 from caffe_gradcam.measuring.measurement import BASELINES, Measurement, Settings
 from caffe_gradcam.measuring.metrics import baselines, curves, pointing
 from caffe_gradcam.model.arrays import Image
@@ -88,14 +88,14 @@ class BoxBench:
 
     def _measured(self, image: Image, path: str, drawn: ClassBoxes) -> List[Measurement]:
         prepared = prepare(image, self.model.inputs, self.model.arrays)
-        found = self.explainer.find(prepared.blobs)[0]
-        if not found:
+        detections = self.explainer.find(prepared.blobs)[0]
+        if not detections:
             least = self.explainer.question.min_score
             raise InputError(f"{path}: the net finds no box with a score of {least:g} or more",
                              path)
         explanations = self.explainer.explain_prepared([Outcome(prepared)])[0].unwrap()
         maps = self._maps(explanations, prepared, path)
-        values = self._values(maps, found, prepared)
+        values = self._values(maps, detections, prepared)
         return [self._measurement(path, entry, map_values, drawn)
                 for entry, map_values in zip(maps, values)]
 
@@ -122,10 +122,10 @@ class BoxBench:
             explanation, method=name, layer="", cam=maps[name], placement=None,
             geometry=prepared.geometries[explanation.input][0]) for name in BASELINES]
 
-    def _values(self, maps: List[_Map], found: List[Found], prepared: Prepared
+    def _values(self, maps: List[_Map], detections: List[Detection], prepared: Prepared
                 ) -> List[Dict[str, np.ndarray]]:
         """The similarity of each map's box in the images that each metric makes of the map."""
-        similarity = Similarity(self.explainer, prepared.blobs, found)
+        similarity = Similarity(self.explainer, prepared.blobs, detections)
         plans = [self._variants(entry, prepared) for entry in maps]
         # All variants go through the net in one stream, so that it runs in full batches.
         measured = similarity.values(blob for plan in plans for _, blobs in plan for blob in blobs)

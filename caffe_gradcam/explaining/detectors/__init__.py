@@ -6,7 +6,13 @@ Each kind of detector is a :class:`Detector`; :func:`detector_of` chooses it by 
 from typing import Mapping
 
 from caffe_gradcam.explaining.detectors.coverage import CLUSTER, Coverage
-from caffe_gradcam.explaining.detectors.found import ASPECTS, Candidates, Detector, Found, Term
+from caffe_gradcam.explaining.detectors.detection import (
+    ASPECTS,
+    Candidates,
+    Detection,
+    Detector,
+    Term,
+)
 from caffe_gradcam.explaining.detectors.grid import GridDetector
 from caffe_gradcam.explaining.detectors.single_shot import SingleShot
 from caffe_gradcam.explaining.detectors.two_stage import TwoStage
@@ -14,7 +20,7 @@ from caffe_gradcam.explaining.detectors.wiring import Shape
 from prototxt_tools.errors import QuestionError
 from prototxt_tools.net.graph import Graph
 
-__all__ = ["ASPECTS", "Candidates", "Detector", "Found", "Term", "detector_of"]
+__all__ = ["ASPECTS", "Candidates", "Detection", "Detector", "Term", "detector_of"]
 
 _GRIDS = ("YoloDetectionOutput", "Yolov3DetectionOutput")
 _POOLING = ("ROIPooling", "PSROIPooling")

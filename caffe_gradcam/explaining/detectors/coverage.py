@@ -10,11 +10,11 @@ import numpy as np
 
 from caffe_gradcam.engines.detection.clusters import grouped
 from caffe_gradcam.engines.detection.suppression import overlaps
-from caffe_gradcam.explaining.detectors.found import (
+from caffe_gradcam.explaining.detectors.detection import (
     EDGES,
     Candidates,
+    Detection,
     Detector,
-    Found,
     Term,
     best_first,
 )
@@ -65,10 +65,10 @@ class Coverage(Detector):
         self.score_heads, self.location_heads = self._coverage.heads, self._boxes.heads
         self.note = f"layer {layer.name} (Python, {CLUSTER}) is run natively"
 
-    def find(self, blobs: Mapping[str, np.ndarray], least: float) -> List[List[Found]]:
+    def find(self, blobs: Mapping[str, np.ndarray], least: float) -> List[List[Detection]]:
         coverage, boxes = self._read(blobs)
-        return [best_first([found for label in range(coverage.shape[1])
-                            for found in self._of_class(row, label, coverage[row], boxes[row])],
+        return [best_first([detection for label in range(coverage.shape[1])
+                            for detection in self._of_class(row, label, coverage[row], boxes[row])],
                            least) for row in range(len(coverage))]
 
     def candidates(self, blobs: Mapping[str, np.ndarray]) -> List[Candidates]:
@@ -91,27 +91,27 @@ class Coverage(Detector):
         return coverage, moved.reshape(images, channels // 4, 4, -1).transpose(0, 1, 3, 2)
 
     def _of_class(self, row: int, label: int, coverage: np.ndarray, boxes: np.ndarray
-                  ) -> List[Found]:
+                  ) -> List[Detection]:
         """The clusters of a class's boxes."""
         covered = coverage[label].ravel()
         column = label if len(boxes) > 1 else 0
         cells = np.flatnonzero(covered >= self._least)
-        own = boxes[column][cells]
-        sizes = np.concatenate([own[:, :2], own[:, 2:] - own[:, :2]], axis=1)
-        found = []
+        of_cells = boxes[column][cells]
+        sizes = np.concatenate([of_cells[:, :2], of_cells[:, 2:] - of_cells[:, :2]], axis=1)
+        detections = []
         for x, y, width, height in grouped(sizes.astype(np.int64), self._neighbours,
                                            self._tolerance).tolist():
             box = np.array([x, y, x + width, y + height], float)
-            near = cells[overlaps(box, own) >= _SAME_BOX]
+            near = cells[overlaps(box, of_cells) >= _SAME_BOX]
             if height < self._lowest or not len(near):
                 continue
             cell = int(near[covered[near].argmax()])
-            found.append(self._found((row, label, column, cell), box, float(covered[cell]),
-                                     covered.size))
-        return found
+            detections.append(self._detection((row, label, column, cell), box,
+                                              float(covered[cell]), covered.size))
+        return detections
 
-    def _found(self, place: Tuple[int, int, int, int], box: np.ndarray, score: float, area: int
-               ) -> Found:
+    def _detection(self, place: Tuple[int, int, int, int], box: np.ndarray, score: float, area: int
+                   ) -> Detection:
         row, label, column, cell = place
         head, offset = self._coverage.origin(label * area + cell)
         scale = np.array([self._size[1], self._size[0]] * 2)
@@ -119,4 +119,4 @@ class Coverage(Detector):
         for number, edge in enumerate(EDGES):
             blob, position = self._boxes.origin((column * 4 + number) * area + cell)
             terms[edge] = (Term(blob, row, position, 1 / float(scale[number])),)
-        return Found(label, score, cell, box / scale, terms)
+        return Detection(label, score, cell, box / scale, terms)

@@ -5,10 +5,10 @@ from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 import numpy as np
 
 from caffe_gradcam.engines.detection import grids
-from caffe_gradcam.explaining.detectors.found import (
+from caffe_gradcam.explaining.detectors.detection import (
     Candidates,
+    Detection,
     Detector,
-    Found,
     Term,
     best_first,
     edge_terms,
@@ -66,18 +66,19 @@ class GridDetector(Detector):
         name = names[grids.OBJECT + label].split(" ", 2)[-1] if len(names) > classes else ""
         return None if name in ("", f"class {label}") else name
 
-    def find(self, blobs: Mapping[str, np.ndarray], least: float) -> List[List[Found]]:
-        found = []
+    def find(self, blobs: Mapping[str, np.ndarray], least: float) -> List[List[Detection]]:
+        detections = []
         for row, candidates in enumerate(self.candidates(blobs)):
             boxes = candidates.boxes[:, 0]
             confidences = (candidates.probabilities[:, self.first_class:]
                            * candidates.objectness[:, np.newaxis])
             kept = grids.chosen(self._message, boxes, confidences)
-            found.append(best_first([
-                self._found(row, label, anchor, boxes[anchor], float(confidences[anchor, label]),
-                            blobs) for label, anchor in kept
+            detections.append(best_first([
+                self._detection(row, label, anchor, boxes[anchor],
+                                float(confidences[anchor, label]), blobs)
+                for label, anchor in kept
                 if confidences[anchor, label] >= least], least))
-        return found
+        return detections
 
     def candidates(self, blobs: Mapping[str, np.ndarray]) -> List[Candidates]:
         numbers = [grid.by_anchor(blobs[blob]) for grid, blob in zip(self._grids, self._blobs)]
@@ -94,8 +95,8 @@ class GridDetector(Detector):
                 np.concatenate([grids.objectness(of_grid[row]) for of_grid in numbers])))
         return result
 
-    def _found(self, row: int, label: int, anchor: int, box: np.ndarray, score: float,
-               blobs: Mapping[str, np.ndarray]) -> Found:
+    def _detection(self, row: int, label: int, anchor: int, box: np.ndarray, score: float,
+                   blobs: Mapping[str, np.ndarray]) -> Detection:
         blob, grid, cells, index = self._place(anchor)
         cell, kind = divmod(index, len(grid.anchors))
         first = kind * (grids.OBJECT + grid.classes)
@@ -112,7 +113,7 @@ class GridDetector(Detector):
             Term(blob, row, offsets[grids.LOCATION]), Term(blob, row, offset_of_class))}
         terms.update(edge_terms(decode, np.float64(values),
                                 [(blob, row, offset) for offset in offsets[:grids.LOCATION]]))
-        return Found(label + self.first_class, score, anchor, box, terms)
+        return Detection(label + self.first_class, score, anchor, box, terms)
 
     def _place(self, anchor: int) -> Tuple[str, grids.Grid, Shape, int]:
         """The blob that an anchor belongs to, its grid and cells, and its number there."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Iterable, List, Mapping
 import numpy as np
 
 from caffe_gradcam.engines.detection.suppression import overlaps
-from caffe_gradcam.explaining.detectors.found import Candidates, Found
+from caffe_gradcam.explaining.detectors.detection import Candidates, Detection
 
 if TYPE_CHECKING:
     from caffe_gradcam.explaining.detections import DetectionExplainer
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _ROWS = 16
 
 
-def largest_similarity(target: Found, profile: np.ndarray, candidates: Candidates) -> float:
+def largest_similarity(target: Detection, profile: np.ndarray, candidates: Candidates) -> float:
     r"""The largest similarity of a box to the boxes of another image.
 
     .. math::
@@ -26,13 +26,13 @@ def largest_similarity(target: Found, profile: np.ndarray, candidates: Candidate
 
     Parameters
     ----------
-    target : Found
+    target : Detection
     profile : numpy.ndarray
         C: the class probabilities of the target.
     candidates : Candidates
     """
-    own = 0 if candidates.boxes.shape[1] == 1 else target.class_index
-    overlap = overlaps(target.box, candidates.boxes[:, own])
+    column = 0 if candidates.boxes.shape[1] == 1 else target.class_index
+    overlap = overlaps(target.box, candidates.boxes[:, column])
     near = np.flatnonzero(overlap)
     if not len(near):
         return 0.0
@@ -50,12 +50,12 @@ class Similarity:
     explainer : DetectionExplainer
     blobs : dict
         Input blob -> 1 x ..., of the image as it is.
-    targets : list of Found
+    targets : list of Detection
         Its boxes.
     """
 
     def __init__(self, explainer: "DetectionExplainer", blobs: Mapping[str, np.ndarray],
-                 targets: List[Found]) -> None:
+                 targets: List[Detection]) -> None:
         self._explainer, self._blobs, self._targets = explainer, blobs, targets
         whole = explainer.detector.candidates(explainer.forward(blobs))[0]
         self._profiles = [whole.probabilities[target.prior] for target in targets]

@@ -6,10 +6,10 @@ import numpy as np
 
 from caffe_gradcam.asking.seeds import to_probabilities
 from caffe_gradcam.engines.detection import priors, ssd
-from caffe_gradcam.explaining.detectors.found import (
+from caffe_gradcam.explaining.detectors.detection import (
     Candidates,
+    Detection,
     Detector,
-    Found,
     Term,
     best_first,
     edge_terms,
@@ -57,16 +57,16 @@ class SingleShot(Detector):
             raise ModelError(f"layer {layer.name} (DetectionOutput) cannot be run: {error}",
                              layer.name) from None
 
-    def find(self, blobs: Mapping[str, np.ndarray], least: float) -> List[List[Found]]:
+    def find(self, blobs: Mapping[str, np.ndarray], least: float) -> List[List[Detection]]:
         locations, confidences, boxes = self._decoded(blobs)
-        found = []
+        detections = []
         for row, confident in enumerate(confidences):
             kept = ssd.detections(self._param, boxes[row], confident)
-            found.append(best_first([self._found(row, label, prior, locations[row], boxes[row],
-                                                 float(confident[prior, label]))
-                                     for label, prior in kept
-                                     if confident[prior, label] >= least], least))
-        return found
+            detections.append(best_first([
+                self._detection(row, label, prior, locations[row], boxes[row],
+                                float(confident[prior, label]))
+                for label, prior in kept if confident[prior, label] >= least], least))
+        return detections
 
     def candidates(self, blobs: Mapping[str, np.ndarray]) -> List[Candidates]:
         _, confidences, boxes = self._decoded(blobs)
@@ -96,12 +96,12 @@ class SingleShot(Detector):
         return locations, confidences, np.stack([
             ssd.decoded(self._param, row, boxes) for row in locations])
 
-    def _found(self, row: int, label: int, prior: int, locations: np.ndarray, boxes: np.ndarray,
-               score: float) -> Found:
+    def _detection(self, row: int, label: int, prior: int, locations: np.ndarray, boxes: np.ndarray,
+                   score: float) -> Detection:
         shared = locations.shape[1] == 1
-        own = 0 if shared else label
+        column = 0 if shared else label
         head, offset = self._confidences.origin(prior * self._param.num_classes + label)
-        start = (prior * locations.shape[1] + own) * 4
+        start = (prior * locations.shape[1] + column) * 4
         places = []
         for number in range(4):
             name, position = self._locations.origin(start + number)
@@ -113,8 +113,8 @@ class SingleShot(Detector):
             return edges
 
         terms: Dict[str, Tuple[Term, ...]] = {"confidence": (Term(head, row, offset),)}
-        terms.update(edge_terms(decode, np.float64(locations[prior, own]), places))
-        return Found(label, score, prior, boxes[prior, own], terms)
+        terms.update(edge_terms(decode, np.float64(locations[prior, column]), places))
+        return Detection(label, score, prior, boxes[prior, column], terms)
 
 
 def prior_values(graph: Graph, shapes: Shapes, blob: str) -> np.ndarray:

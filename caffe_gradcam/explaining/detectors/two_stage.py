@@ -7,10 +7,10 @@ import numpy as np
 from caffe_gradcam.asking.seeds import to_probabilities
 from caffe_gradcam.engines.detection import regions
 from caffe_gradcam.engines.detection.suppression import ranked, suppress
-from caffe_gradcam.explaining.detectors.found import (
+from caffe_gradcam.explaining.detectors.detection import (
     Candidates,
+    Detection,
     Detector,
-    Found,
     Term,
     best_first,
     edge_terms,
@@ -62,18 +62,19 @@ class TwoStage(Detector):
         self.kept = (self._regions,)
         self.note = "; ".join(native(graph.net.document).notes)
 
-    def find(self, blobs: Mapping[str, np.ndarray], least: float) -> List[List[Found]]:
+    def find(self, blobs: Mapping[str, np.ndarray], least: float) -> List[List[Detection]]:
         rois, boxes, probabilities = self._read(blobs)
-        found = []
+        detections = []
         for label in range(probabilities.shape[1]):
             if label == _BACKGROUND:
                 continue
             of_class = boxes[:, _column(boxes, label)]
             order = ranked(probabilities[:, label], np.nextafter(np.float32(least), np.float32(-1)))
             kept = suppress(of_class, order, regions.NMS_THRESHOLD, edge=1)
-            found += [self._found(label, region, rois, of_class[region],
-                                  float(probabilities[region, label]), blobs) for region in kept]
-        return [best_first(found, least)]
+            detections += [
+                self._detection(label, region, rois, of_class[region],
+                                float(probabilities[region, label]), blobs) for region in kept]
+        return [best_first(detections, least)]
 
     def candidates(self, blobs: Mapping[str, np.ndarray]) -> List[Candidates]:
         _, boxes, probabilities = self._read(blobs)
@@ -101,8 +102,8 @@ class TwoStage(Detector):
             boxes = regions.moved(rois, blobs[self._deltas].reshape(len(rois), -1))
         return rois, regions.clipped(boxes, self._size), probabilities
 
-    def _found(self, label: int, region: int, rois: np.ndarray, box: np.ndarray, score: float,
-               blobs: Mapping[str, np.ndarray]) -> Found:
+    def _detection(self, label: int, region: int, rois: np.ndarray, box: np.ndarray, score: float,
+                   blobs: Mapping[str, np.ndarray]) -> Detection:
         terms: Dict[str, Tuple[Term, ...]] = {
             "confidence": (Term(self._score, region, label),)}
         if self._deltas is not None:
@@ -118,7 +119,7 @@ class TwoStage(Detector):
             terms.update(edge_terms(
                 decode, np.float64(deltas[region, first:first + 4]),
                 [(self._deltas, region, first + number) for number in range(4)]))
-        return Found(label, score, region, self._fraction(box[np.newaxis])[0], terms)
+        return Detection(label, score, region, self._fraction(box[np.newaxis])[0], terms)
 
     def _fraction(self, boxes: np.ndarray) -> np.ndarray:
         """Boxes in pixels as fractions of the net's input; a box from 3 to 5 is 3 wide."""

@@ -7,6 +7,7 @@ import numpy as np
 from caffe_gradcam.asking.seeds import to_probabilities
 from caffe_gradcam.engines.contract import Engine
 from caffe_gradcam.explaining import heads
+from caffe_gradcam.explaining.explanation import status_of
 from caffe_gradcam.explaining.methods import METHODS, heatmap
 from caffe_gradcam.export.explaining.graph import (
     ExplainOptions,
@@ -77,6 +78,6 @@ def _heatmaps(model: LoadedModel, blob: str, cams: np.ndarray) -> np.ndarray:
     flat = cams.reshape((-1,) + cams.shape[-2:])
     laid: List[np.ndarray] = []
     for cam in flat:
-        shows = cam.max() > max(0, cam.min())
-        laid.append(heatmap(np.dot(np.dot(down, np.maximum(cam, 0)), across.T) * shows))
+        positive = np.maximum(cam, 0) * (status_of(cam) == "ok")
+        laid.append(heatmap(np.dot(np.dot(down, positive), across.T)))
     return np.stack(laid).reshape(cams.shape[:-2] + size)

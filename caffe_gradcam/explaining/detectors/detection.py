@@ -32,7 +32,7 @@ class Term:
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class Detection:
     """A box that a net found.
 
     Attributes
@@ -64,7 +64,8 @@ class Candidates:
     Attributes
     ----------
     boxes : numpy.ndarray
-        M x L x 4, as ``Found.box``; L is 1, or the number of classes where each has its own box.
+        M x L x 4, as ``Detection.box``; L is 1, or the number of classes where each has its own
+        box.
     probabilities : numpy.ndarray
         M x C, without the background.
     objectness : numpy.ndarray
@@ -114,7 +115,7 @@ class Detector:
         """The name of a class that boxes have, from the names of the score blob's classes."""
         return names[class_index] if names is not None and class_index < len(names) else None
 
-    def find(self, blobs: Mapping[str, np.ndarray], least: float) -> List[List[Found]]:
+    def find(self, blobs: Mapping[str, np.ndarray], least: float) -> List[List[Detection]]:
         """The boxes of each image whose score is at least this, the best first."""
         raise NotImplementedError
 
@@ -123,9 +124,9 @@ class Detector:
         raise NotImplementedError
 
 
-def best_first(found: List[Found], least: float) -> List[Found]:
+def best_first(detections: List[Detection], least: float) -> List[Detection]:
     """Those that are sure enough and have an area, the surest first."""
-    sized = [entry for entry in found if entry.score >= least
+    sized = [entry for entry in detections if entry.score >= least
              and np.isfinite(entry.box).all() and (entry.box[2:] > entry.box[:2]).all()]
     return sorted(sized, key=lambda entry: -entry.score)
 
