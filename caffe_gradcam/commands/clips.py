@@ -68,7 +68,7 @@ class ClipWriter:
     def _explain(self, explainer: ClipExplainer, asker: Asker, path: str, stem: str) -> Row:
         frames = clip_files.read(path, explainer.clip)
         result = explainer.explain(frames, asker.questions())
-        answer = Result(result.scores, result.probabilities, [])
+        answer = Result(result.scores, result.probabilities, [], int(result.scores.argmax()))
         row = outputs.image_row(path, answer, explainer.model)
         row["frames"] = len(frames)
         provenance = Provenance(self._recipe, self._options, path)

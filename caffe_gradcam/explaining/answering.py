@@ -39,6 +39,14 @@ class Answer:
     values: List[float]
     context: Context
 
+    @property
+    def predicted(self) -> int:
+        """The class with the highest score; where steps, priors or regions have scores of their
+        own, the likeliest at any of them, without the background of a detector."""
+        if self.context.open_axes:
+            return self.context.best(1)[0][0]
+        return int(np.argmax(self.scores))
+
     def probability(self, seed: Seed) -> Optional[float]:
         """Of the class that a seed is about, at the step that it is about; None without one."""
         index = seed.class_index

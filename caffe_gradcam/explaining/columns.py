@@ -21,11 +21,14 @@ class AskedClass:
     class_index : int or None
         The one class that it is about.
     class_name : str or None
+    position : tuple of (str, int)
+        As in ``Explanation.position``.
     """
 
     text: str
     class_index: Optional[int]
     class_name: Optional[str]
+    position: Tuple[Tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +88,7 @@ class BatchExplanation:
     Attributes
     ----------
     predicted : numpy.ndarray
-        N int32: the class with the highest score; -1 where there is an error.
+        N int32: ``Result.predicted``; -1 where there is an error.
     groups : list of Explanations
         An image's explanations, in the order of the groups, are those of its ``Result``.
     errors : dict
@@ -147,7 +150,7 @@ def of_results(results: Sequence["Outcome[Result]"], note: Optional[str] = None
             errors[position] = outcome.error
             continue
         result = outcome.unwrap()
-        predicted[position] = np.argmax(result.scores)
+        predicted[position] = result.predicted
         for rank, explanation in enumerate(result.explanations):
             if rank == len(ranks):
                 ranks.append({})
@@ -166,7 +169,7 @@ def _group(entries: Sequence[Tuple[int, Explanation]]) -> Explanations:
     explanations = [explanation for _, explanation in entries]
     first = explanations[0]
     asked, codes = _coded(AskedClass(explanation.question, explanation.class_index,
-                                     explanation.class_name) for explanation in explanations)
+                                     explanation.class_name, explanation.position) for explanation in explanations)
     return Explanations(
         first.method, first.layer, first.input, first.placement, asked,
         np.array([position for position, _ in entries], np.int32), codes,

@@ -311,7 +311,7 @@ class Explainer:
                     at_blobs = [dataclasses.replace(explanation, words=words[rank][index])
                                 for explanation in at_blobs]
                 explanations += self._fused(at_blobs)
-        return Result(answer.scores, answer.probabilities, explanations)
+        return Result(answer.scores, answer.probabilities, explanations, answer.predicted)
 
     def _explanation(self, answer: Answer, seed: Seed, value: float,
                      drawn: Tuple[str, str, Prepared, np.ndarray]) -> Explanation:

@@ -187,11 +187,15 @@ class Result:
     explanations : list of Explanation
         By question, in the order asked; within a question by method, and within a method by
         layer.
+    predicted : int
+        The class with the highest score; where steps, priors or regions have scores of their own,
+        the likeliest at any of them, without the background of a detector.
     """
 
     scores: np.ndarray
     probabilities: Optional[np.ndarray]
     explanations: List[Explanation]
+    predicted: int
 
 
 def _read_only(array: np.ndarray) -> np.ndarray:

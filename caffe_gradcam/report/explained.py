@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING, Optional
 
 import numpy as np
 
-from caffe_gradcam.asking.context import ranking
 from caffe_gradcam.report import thumbnails
 from caffe_gradcam.report.entries import ImageEntry
 from prototxt_tools.errors import InputError
@@ -33,7 +32,7 @@ def entry(number: int, path: str, image: np.ndarray, result: "Result",
     status = "ok" if any(explanation.status == "ok" for explanation in explanations) else "empty"
     return ImageEntry(
         number, path, path, status, true_label=true_label,
-        predicted=int(ranking(result.scores)[0]), size=image.shape[:2],
+        predicted=result.predicted, size=image.shape[:2],
         picture=thumbnails.to_jpeg(image, _SIDE),
         maps=[thumbnails.of_explanation(explanation) for explanation in explanations])
 

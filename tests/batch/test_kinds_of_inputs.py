@@ -13,6 +13,7 @@ from input_kinds import item, write_files
 from tables import explain, table
 
 from caffe_gradcam import Model, explain_batch
+from caffe_gradcam.batch.output.rows import to_explanation
 from caffe_gradcam.batch.sources import InputColumns, open_source
 from caffe_gradcam.commands.cli import main
 from prototxt_tools.errors import InputError
@@ -120,3 +121,22 @@ def test_figures_of_signals_are_drawn_from_rows(tmp_path, torch):
     explain(path_of("sig1d"), tmp_path / "signal.npy", tmp_path / "out")
     assert main(["render", str(tmp_path / "out"), "-o", str(tmp_path / "figures")]) == 0
     assert len(os.listdir(str(tmp_path / "figures"))) == 1
+
+
+def test_rows_tell_at_which_step_a_class_was_asked_about(rows, tmp_path):
+    explain(path_of("lrcn"), rows, tmp_path / "out", ("6", "6 at step 2"))
+    good = [row for row in table(tmp_path / "out") if row["status"] == "ok"]
+    assert {row["step"] for row in good} >= {2}
+    for row in good:
+        assert row["question"].endswith(f"at step {row['step']}")
+        assert row["prior"] is None and row["roi"] is None
+        assert to_explanation(row).position == (("step", row["step"]),)
+
+
+def test_the_answer_of_a_detector_is_not_its_background(tmp_path, torch):
+    folder = os.path.join(os.path.dirname(__file__), "..", "..", "models", "digits-detector")
+    scene = os.path.join(folder, "scenes", "7-7-8.png")
+    explain(folder, scene, tmp_path / "out", ("top:1",))
+    row, = table(tmp_path / "out")
+    assert row["predicted"] == row["class"] != 0
+    assert row["question"].endswith(f"at prior {row['prior']}")

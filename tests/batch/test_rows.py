@@ -28,7 +28,8 @@ def test_a_row_says_all_about_an_image_and_a_class(model, tmp_path, written_as):
     assert row == {
         "item": 0, "id": "blue.png", "path": str(path), "status": "ok", "error": None, "note": None,
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "true_label": None, "predicted": 0,
-        "question": "1 green", "class": 1, "class_name": "green", "score": pytest.approx(1.0),
+        "question": "1 green", "class": 1, "class_name": "green", "step": None, "prior": None,
+        "roi": None, "score": pytest.approx(1.0),
         "probability": pytest.approx(1 / (1 + np.exp(0.6) + np.exp(-3.6))),
         "method": "grad-cam", "layer": "smaller", "cam_shape": [2, 2],
         "cam_scale": pytest.approx(0.325), "positive_mass": pytest.approx(1.0),

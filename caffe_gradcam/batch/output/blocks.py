@@ -16,6 +16,7 @@ from caffe_gradcam.batch.output.columns import (
 )
 from caffe_gradcam.batch.output.rows import (
     COLUMNS,
+    POSITIONS,
     STATUSES,
     all_printable,
     pack_all,
@@ -31,7 +32,7 @@ from caffe_gradcam.explaining.columns import (
 from caffe_gradcam.explaining.explanation import Explanation
 from caffe_gradcam.pictures.boxes import find
 
-_NO_CLASS = -1
+_NO_CLASS = _NO_INDEX = -1
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,7 +155,8 @@ def _of_explanations(groups: Sequence[Explanations], failed: int) -> Dict[str, C
         np.full(failed, _NO_CLASS)]).astype(np.int32)
     probabilities = _floats(groups, failed, lambda group: group.probabilities)
     geometries = np.concatenate([group.geometries for group in groups] + [np.zeros((failed, 6))])
-    return {
+    columns: Dict[str, Column] = {axis: _indices(groups, failed, axis) for axis in POSITIONS}
+    columns.update({
         "question": _texts(groups, failed, lambda group: [
             printable(asked.text) for asked in group.asked], lambda group: group.codes),
         "class": Numbers(classes, classes == _NO_CLASS),
@@ -172,7 +174,8 @@ def _of_explanations(groups: Sequence[Explanations], failed: int) -> Dict[str, C
         "image_size": Numbers(*_and_missing(groups, failed, geometries[:, :2].astype(np.int32))),
         "rectangle": Numbers(*_and_missing(groups, failed, geometries[:, 2:])),
         "placement": _placements(groups, failed),
-    }
+    })
+    return columns
 
 
 def _statuses(blocks: Sequence[Block], groups: Sequence[Explanations]) -> Texts:
@@ -233,6 +236,15 @@ def _explanations(group: Explanations) -> List[Explanation]:
         geometry=geometry_of(group.geometries[index]), placement=group.placement,
         input=group.input)
         for index, asked in enumerate(group.asked[code] for code in group.codes.tolist())]
+
+
+def _indices(groups: Sequence[Explanations], failed: int, axis: str) -> Numbers:
+    """The step, prior or region that each explanation is about."""
+    indices = np.concatenate([
+        np.array([dict(asked.position).get(axis, _NO_INDEX) for asked in group.asked],
+                 np.int32)[group.codes] for group in groups
+    ] + [np.full(failed, _NO_INDEX, np.int32)])
+    return Numbers(indices, indices == _NO_INDEX)
 
 
 def _class_indices(group: Explanations) -> np.ndarray:

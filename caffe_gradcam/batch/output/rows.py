@@ -16,12 +16,15 @@ COLUMNS = {
     "status": "string", "error": "string", "note": "string",
     "true_label": "int32", "predicted": "int32",
     "question": "string", "class": "int32", "class_name": "string",
+    "step": "int32", "prior": "int32", "roi": "int32",
     "score": "float32", "probability": "float32", "method": "string", "layer": "string",
     "cam": "binary", "cam_shape": "list<int32>", "cam_scale": "float32",
     "positive_mass": "float64", "negative_mass": "float64",
     "input": "string", "image_size": "list<int32>", "rectangle": "list<float64>",
     "placement": "list<float64>", "box": "list<float64>", "heat_boxes": "list<list<int32>>",
 }
+# The columns of axes along which a question picks one index.
+POSITIONS = ("step", "prior", "roi")
 STATUSES = ("ok", "empty", "unreadable", "failed")
 BAD = ("unreadable", "failed")
 
@@ -69,7 +72,8 @@ def to_explanation(row: Row) -> Explanation:
         score=row["score"], probability=row["probability"], method=row["method"],
         layer=row["layer"], cam=unpack(row),
         geometry=Geometry((height, width), tuple(row["rectangle"])), placement=placement,
-        input=row["input"])
+        input=row["input"], position=tuple(
+            (axis, row[axis]) for axis in POSITIONS if row[axis] is not None))
 
 
 def printable(text: str) -> str:
