@@ -68,7 +68,7 @@ def presence(scenes):
     return present
 
 
-def train(path, fill, start=None):
+def train(path, fill):
     """Train a net of the blob "half".
 
     Parameters
@@ -77,9 +77,6 @@ def train(path, fill, start=None):
         The solver's file.
     fill : callable
         Puts a batch into the net that it is given.
-    start : caffe.Net, optional
-        A net with the same layers to go on from; without it, training begins with nothing but the
-        scores of models/digits.
 
     Returns
     -------
@@ -92,9 +89,6 @@ def train(path, fill, start=None):
     scores = caffe.Net(os.path.join("models", "digits", "deploy.prototxt"), caffe.TEST,
                        weights=DIGITS).params["score"]
     solver.net.params["evidence"][0].data[...] = scores[0].data
-    for name, blobs in (start.params if start is not None else {}).items():
-        for blob, source in zip(solver.net.params[name], blobs):
-            blob.data[...] = source.data
     losses = []
     for _ in range(solver.param.max_iter):
         fill(solver.net)
