@@ -231,6 +231,24 @@ def nin(classes=1000):
     return b.text()
 
 
+def squeezenet(classes=1000):
+    """SqueezeNet v1.1: Iandola et al. 2016, with the poolings earlier than in v1.0."""
+    b = Builder("SqueezeNet v1.1", (1, 3, 227, 227))
+    x = b.pool("pool1", b.conv_relu("conv1", "data", 64, 3, stride=2), 3, 2)
+    widths = [(16, 64), (16, 64), (32, 128), (32, 128), (48, 192), (48, 192), (64, 256), (64, 256)]
+    for index, (squeeze, expand) in enumerate(widths, 2):
+        name = f"fire{index}/"
+        x = b.conv_relu(name + "squeeze1x1", x, squeeze, 1)
+        x = b.layer("Concat", name + "concat", [
+            b.conv_relu(name + "expand1x1", x, expand, 1),
+            b.conv_relu(name + "expand3x3", x, expand, 3, pad=1)])
+        if index in (3, 5):
+            x = b.pool(f"pool{index}", x, 3, 2)
+    x = b.conv_relu("conv10", b.dropout(x), classes, 1)
+    b.softmax(b.global_average("pool10", x))
+    return b.text()
+
+
 def pooled_linear(channels=6, size=9, classes=4):
     """Convolution, in-place ReLU, average pooling, one InnerProduct: Grad-CAM equals CAM here."""
     b = Builder("PooledLinear", (1, 2, size, size))

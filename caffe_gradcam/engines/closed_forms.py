@@ -7,7 +7,7 @@ gradients at a blob is a small matrix times the sum of those at the tops of the 
 """
 
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Callable, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
 import numpy as np
 
@@ -22,30 +22,70 @@ from prototxt_tools.net.net import Layer
 
 Shape = Tuple[int, ...]
 Shapes = Mapping[str, Shape]
-Weights = Mapping[str, Sequence[np.ndarray]]
+# Layer name -> its learned blobs.
+WeightsOf = Callable[[str], Sequence[np.ndarray]]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
+class Factor:
+    """A layer that multiplies sums by its matrix, or by its kernels, summed over places.
+
+    Attributes
+    ----------
+    layer_name : str
+    outputs, channels : int
+    transposed : bool
+        Whether the learned matrix lies the other way round.
+    """
+
+    layer_name: str
+    outputs: int
+    channels: int
+    transposed: bool = False
+
+    def matrix(self, weights_of: WeightsOf) -> np.ndarray:
+        """Outputs x channels float32."""
+        learned = np.asarray(weights_of(self.layer_name)[0], np.float32)
+        if self.transposed:
+            learned = learned.reshape(-1, self.outputs).T
+        cells = learned.reshape(self.outputs, self.channels, -1)
+        if cells.shape[2] == 1:
+            return cells[:, :, 0]
+        summed: np.ndarray = np.einsum("kcp->kc", cells)
+        return summed
+
+
+@dataclass(frozen=True)
 class Term:
     """A part of the sum of gradients at a blob.
 
     Attributes
     ----------
     layer : int
-        The layer at whose top the gradient is needed; -1 for the blob itself.
+        The layer at whose top the gradient is needed.
     top : str
-    matrix : numpy.ndarray or None
-        K x C float32: by which the gradient, summed over its cells (N x K), is multiplied. None:
-        the sums are the part.
+    channels : int
+        How many sums of that gradient's cells there are; the axis behind the rows may hold cells
+        too.
+    factors : tuple of Factor
+        By which the sums, N x K, are multiplied, the last one first. None: the sums are the part.
     """
 
     layer: int
     top: str
-    matrix: Optional[np.ndarray] = None
+    channels: int
+    factors: Tuple[Factor, ...] = ()
+
+    def matrix(self, weights_of: WeightsOf) -> Optional[np.ndarray]:
+        """The product of the factors, K x C float32; None where there are none."""
+        product: Optional[np.ndarray] = None
+        for factor in reversed(self.factors):
+            matrix = factor.matrix(weights_of)
+            product = matrix if product is None else np.dot(product, matrix)
+        return product
 
 
-def terms(layers: Sequence[Layer], blob_shapes: Shapes, weights: Weights, blob: str, score: str
-          ) -> List[Term]:
+def terms(layers: Sequence[Layer], blob_shapes: Shapes, blob: str, score: str) -> List[Term]:
     """The parts of the sum of gradients at a blob.
 
     Parameters
@@ -54,58 +94,57 @@ def terms(layers: Sequence[Layer], blob_shapes: Shapes, weights: Weights, blob: 
         Of the net, in order.
     blob_shapes : dict
         Blob -> shape; in-place layers keep the shape.
-    weights : dict
-        Layer name -> its learned blobs.
     blob : str
-        Its value after all in-place layers is meant.
+        N x C x h x w; its value after all in-place layers is meant.
     score : str
         What the gradients come from.
 
     Returns
     -------
     list of Term
-        A single one with ``layer`` -1 where nothing is gained.
+        Empty where there is no closed form.
     """
-    walk = _Walk(layers, blob_shapes, weights, score)
+    shape = blob_shapes.get(blob, ())
+    if len(shape) != 4:
+        return []
     last = max((index for index, layer in enumerate(layers) if blob in layer.tops), default=-1)
-    channels = blob_shapes[blob][1]
-    parts = walk.parts(last, blob, channels)
-    return [Term(-1, blob)] if parts is None else parts
+    return _Walk(layers, blob_shapes, score).parts(last, blob, shape[1])
 
 
 class _Walk:
     """From a blob towards the score, as far as layers are linear."""
 
-    def __init__(self, layers: Sequence[Layer], shapes: Shapes, weights: Weights, score: str
-                 ) -> None:
-        self._layers, self._shapes, self._weights = layers, shapes, weights
-        self._score = score
+    def __init__(self, layers: Sequence[Layer], shapes: Shapes, score: str) -> None:
+        self._layers, self._shapes, self._score = layers, shapes, score
         self._needed = _needed(layers, score)
 
-    def parts(self, index: int, blob: str, channels: int) -> Optional[List[Term]]:
-        """What the sums at a layer's top consist of; None where they need its own gradient.
+    def parts(self, index: int, blob: str, channels: int) -> List[Term]:
+        """What the sums at a layer's top consist of; none where they need its own gradient.
 
         ``channels`` is how many there are; behind a Flatten they share an axis with the cells.
         """
-        readers = self._readers(index, blob)
-        if not readers or blob == self._score:
-            return None
+        if blob == self._score:
+            return []
         parts: List[Term] = []
-        for reader in readers:
+        for reader in self._readers(index, blob):
             layer = self._layers[reader]
-            rule = _RULES.get(layer.type)
-            if rule is None or len(layer.bottoms) != 1 or len(layer.tops) != 1:
-                return None
-            is_linear, matrix = rule(layer.message, self._shapes[layer.bottoms[0]],
-                                     self._weights.get(layer.name, ()), channels)
-            if not is_linear:
-                return None
-            top, left = layer.tops[0], channels if matrix is None else len(matrix)
-            behind = self.parts(reader, top, left)
-            if behind is None:
-                behind = [Term(reader, top, _one(left) if matrix is None else None)]
-            parts += [_times(term, matrix) for term in behind]
+            passed = self._passed(layer, channels)
+            if passed is None:
+                return []
+            top = layer.tops[0]
+            left = passed[0].outputs if passed else channels
+            behind = self.parts(reader, top, left) or [Term(reader, top, left)]
+            parts += [Term(term.layer, term.top, term.channels, passed + term.factors)
+                      for term in behind]
         return parts
+
+    def _passed(self, layer: Layer, channels: int) -> Optional[Tuple[Factor, ...]]:
+        """By what a layer multiplies sums; None where it is not linear in this sense."""
+        rule = _RULES.get(layer.type)
+        shape = self._shapes.get(layer.bottoms[0], ())
+        if rule is None or not shape or len(layer.bottoms) != 1 or len(layer.tops) != 1:
+            return None
+        return rule(layer, shape, channels)
 
     def _readers(self, index: int, blob: str) -> List[int]:
         """The layers that read this version of a blob, up to the one that overwrites it."""
@@ -119,87 +158,65 @@ class _Walk:
         return readers
 
 
-def _needed(layers: Sequence[Layer], score: str) -> List[int]:
+def _needed(layers: Sequence[Layer], score: str) -> Set[int]:
     """The layers that the score depends on."""
-    blobs, needed = {score}, []
+    blobs, needed = {score}, set()
     for index in range(len(layers) - 1, -1, -1):
         if blobs.intersection(layers[index].tops):
-            needed.append(index)
+            needed.add(index)
             blobs.update(layers[index].bottoms)
     return needed
 
 
-def _times(term: Term, matrix: Optional[np.ndarray]) -> Term:
-    """A term whose sums are multiplied by a further matrix."""
-    if matrix is None:
-        return term
-    product = matrix if term.matrix is None else np.dot(term.matrix, matrix)
-    return Term(term.layer, term.top, product)
+# By what a layer multiplies sums; None where it is not linear in this sense.
+Rule = Optional[Tuple[Factor, ...]]
+_PASSES: Rule = ()
 
 
-def _one(channels: int) -> np.ndarray:
-    return np.eye(channels, dtype=np.float32)
+def _dropout(layer: Layer, shape: Shape, channels: int) -> Rule:
+    return _PASSES if layer.message.dropout_param.scale_train else None
 
 
-# Whether the layer is linear in this sense, and the matrix by which it multiplies sums, if any.
-Rule = Tuple[bool, Optional[np.ndarray]]
-_NO: Rule = (False, None)
-_PASSES: Rule = (True, None)
-
-
-def _dropout(message: Any, shape: Shape, weights: Sequence[np.ndarray], channels: int) -> Rule:
-    return _PASSES if message.dropout_param.scale_train else _NO
-
-
-def _flatten(message: Any, shape: Shape, weights: Sequence[np.ndarray], channels: int) -> Rule:
-    param = message.flatten_param
+def _flatten(layer: Layer, shape: Shape, channels: int) -> Rule:
+    param = layer.message.flatten_param
     axes = axis_of(param.axis, shape), axis_of(param.end_axis, shape)
-    return _PASSES if axes == (1, len(shape) - 1) else _NO
+    return _PASSES if axes == (1, len(shape) - 1) else None
 
 
-def _pooling(message: Any, shape: Shape, weights: Sequence[np.ndarray], channels: int) -> Rule:
-    """Each gradient reaches the cells of its window once: one of them, or all in equal parts."""
-    param = message.pooling_param
+def _pooling(layer: Layer, shape: Shape, channels: int) -> Rule:
+    """Each gradient reaches the cells of its window once: one of them, or all in equal parts.
+
+    Of averages over padding a part is lost.
+    """
+    param = layer.message.pooling_param
     if len(shape) != 4 or shape[1] != channels or param.pool not in (param.MAX, param.AVE):
-        return _NO
+        return None
     kernel, stride, pad = pooling_windows(param, shape[2:])
     for size, k, s, p in zip(shape[2:], kernel, stride, pad):
         count = pooled_size(size, k, s, p, ceil=rounds_up(param), clip=any(pad))
-        last = (count - 1) * s - p
-        if last >= size or param.pool == param.AVE and (p or last + k > size):
-            return _NO
+        if (count - 1) * s - p >= size or param.pool == param.AVE and p:
+            return None
     return _PASSES
 
 
-def _inner_product(message: Any, shape: Shape, weights: Sequence[np.ndarray], channels: int
-                   ) -> Rule:
-    param = message.inner_product_param
-    if not len(weights) or axis_of(param.axis, shape) != 1:
-        return _NO
-    matrix = np.asarray(weights[0], np.float32)
-    if param.transpose:
-        matrix = matrix.reshape(-1, param.num_output).T
-    return True, _summed(matrix, param.num_output, channels)
+def _inner_product(layer: Layer, shape: Shape, channels: int) -> Rule:
+    param = layer.message.inner_product_param
+    if axis_of(param.axis, shape) != 1:
+        return None
+    return (Factor(layer.name, param.num_output, channels, param.transpose),)
 
 
-def _convolution(message: Any, shape: Shape, weights: Sequence[np.ndarray], channels: int
-                 ) -> Rule:
+def _convolution(layer: Layer, shape: Shape, channels: int) -> Rule:
     """Without padding each number of a kernel meets a cell wherever the kernel stands."""
-    param = message.convolution_param
-    if not len(weights) or len(shape) != 4 or axis_of(param.axis, shape) != 1:
-        return _NO
+    param = layer.message.convolution_param
+    if len(shape) != 4 or axis_of(param.axis, shape) != 1:
+        return None
     if param.group != 1 or shape[1] != channels or any(convolution_windows(param, 2)[2]):
-        return _NO
-    return True, _summed(np.asarray(weights[0], np.float32), param.num_output, channels)
+        return None
+    return (Factor(layer.name, param.num_output, channels),)
 
 
-def _summed(matrix: np.ndarray, outputs: int, channels: int) -> np.ndarray:
-    """A matrix or kernels summed over places."""
-    summed: np.ndarray = matrix.reshape(outputs, channels, -1).sum(axis=2, dtype=np.float64)
-    return summed.astype(np.float32)
-
-
-_RULES: Dict[str, Callable[[Any, Shape, Sequence[np.ndarray], int], Rule]] = {
+_RULES: Dict[str, Callable[[Layer, Shape, int], Rule]] = {
     "Dropout": _dropout, "Flatten": _flatten, "Pooling": _pooling,
     "InnerProduct": _inner_product, "Convolution": _convolution,
 }

@@ -178,6 +178,28 @@ class Engine:
         """
         raise NotImplementedError
 
+    def mean_gradients(self, score: str, top_diff: "np.ndarray", targets: Iterable[str]
+                       ) -> "Dict[str, np.ndarray]":
+        """The mean of each channel's gradient, where that takes less than ``backward``.
+
+        Parameters
+        ----------
+        score, top_diff, targets
+            As for ``backward``.
+
+        Returns
+        -------
+        dict
+            Target -> N x C x 1 x 1 float32: the mean over the cells of what ``backward`` gives.
+            Targets without a shorter way are left out.
+
+        Raises
+        ------
+        QuestionError, EngineError
+            As ``backward`` does.
+        """
+        return {}
+
     def replace_weights(self, weights: "Mapping[str, Sequence[np.ndarray]]") -> None:
         """Put other weights into layers; the next ``forward`` runs with them.
 

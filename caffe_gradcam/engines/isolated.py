@@ -60,6 +60,11 @@ class IsolatedEngine(Engine):
         return self._call(self._after_forward("backward"),
                           "backward", score, top_diff, list(targets), rule)
 
+    def mean_gradients(self, score: str, top_diff: "np.ndarray", targets: Iterable[str]
+                       ) -> "Dict[str, np.ndarray]":
+        return self._call(self._after_forward("mean_gradients"),
+                          "mean_gradients", score, top_diff, list(targets))
+
     def replace_weights(self, weights: "Mapping[str, Sequence[np.ndarray]]") -> None:
         self._call(self._started(), "replace_weights", dict(weights))
         self._replaced.update(weights)

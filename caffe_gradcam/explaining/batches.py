@@ -283,14 +283,26 @@ def _made_here(engine: Engine, inputs: Mapping[str, np.ndarray], request: MapReq
     for rank, index in enumerate(classes.T):
         diff = np.zeros(scores.shape, np.float32)
         diff[np.arange(len(scores)), index] = 1
-        gradients = engine.backward(request.score, diff.reshape(blob.shape), request.layers)
+        gradients = _gradients(engine, diff.reshape(blob.shape), request)
         for method in request.methods:
             for layer in request.layers:
-                gradient = gradients[layer]
-                if request.only_positive:
-                    gradient = np.maximum(gradient, 0)
-                cams[rank, method, layer] = _map(method, blobs[layer], gradient)
+                cams[rank, method, layer] = _map(method, blobs[layer], gradients[method, layer])
     return ClassMaps(blob, classes, cams)
+
+
+def _gradients(engine: Engine, diff: np.ndarray, request: MapRequest
+               ) -> Dict[Tuple[str, str], np.ndarray]:
+    """What each method gets as gradients at each layer: their means, where they do."""
+    of_means = [method for method in request.methods
+                if METHODS[method].takes_means and not request.only_positive]
+    means = engine.mean_gradients(request.score, diff, request.layers) if of_means else {}
+    plain = [layer for layer in request.layers
+             if layer not in means or len(of_means) < len(request.methods)]
+    gradients = engine.backward(request.score, diff, plain) if plain else {}
+    if request.only_positive:
+        gradients = {layer: np.maximum(value, 0) for layer, value in gradients.items()}
+    return {(method, layer): means[layer] if method in of_means and layer in means
+            else gradients[layer] for method in request.methods for layer in request.layers}
 
 
 def _classes(scores: np.ndarray, request: MapRequest) -> np.ndarray:

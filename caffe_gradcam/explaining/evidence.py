@@ -75,6 +75,11 @@ class Evidence:
         """Gradients at a layer's blob."""
         return self.cut(self.of_rows(self.batch.gradients(self.seeds, target)))
 
+    def mean_gradients(self, target: str) -> np.ndarray:
+        """Gradients at a layer's blob, or the mean of each channel, N x C x 1 x 1."""
+        means = None if self.only_positive else self.batch.mean_gradients(self.seeds, target)
+        return self.gradients(target) if means is None else self.of_rows(means)
+
     def cut(self, gradients: np.ndarray) -> np.ndarray:
         """The gradients that count."""
         return np.maximum(gradients, 0) if self.only_positive else gradients
@@ -101,7 +106,8 @@ class Evidence:
 
     def arguments(self, method: Method, samples: Optional[int]) -> Dict[str, Any]:
         """What a method needs, by name."""
-        arguments = {need: EVIDENCE[need](self) for need in method.needs}
+        functions = dict(EVIDENCE, gradients=_mean_gradients) if method.takes_means else EVIDENCE
+        arguments = {need: functions[need](self) for need in method.needs}
         if method.samples:
             arguments["samples"] = samples or method.samples
         return arguments
@@ -110,9 +116,14 @@ class Evidence:
 def _laid_over(evidence: Evidence) -> np.ndarray:
     """The positive part of Grad-CAM at the size of the input."""
     cams = grad_cam(evidence.of_rows(evidence.batch.blobs[evidence.cam_layer]),
-                    evidence.gradients(evidence.cam_layer))
+                    evidence.mean_gradients(evidence.cam_layer))
     size = evidence.batch.inputs[evidence.source].shape[2:]
     return laid_over_input(np.maximum(cams, 0), evidence.cam_placement, size)
+
+
+def _mean_gradients(evidence: Evidence) -> np.ndarray:
+    """For methods that take nothing else of the gradients."""
+    return evidence.mean_gradients(evidence.blob)
 
 
 def _seeds(evidence: Evidence) -> np.ndarray:

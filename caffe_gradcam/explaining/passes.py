@@ -78,6 +78,19 @@ class Pass:
                 self.scores, seeds, self._together if together else [target], rule))
         return by_target[target]
 
+    def mean_gradients(self, seeds: Seeds, target: str) -> Optional[np.ndarray]:
+        """The mean of each channel's gradient, N x C x 1 x 1; None where the engine finds it no
+        sooner than the gradient itself."""
+        _, by_target = self._gradients.setdefault(
+            (tuple(map(id, seeds)), "mean"), (list(seeds), {}))
+        if target not in by_target:
+            self._hold_batch()
+            together = [name for name in self._together if name not in self.inputs]
+            targets = together if target in together else [target]
+            by_target.update(self.engine.mean_gradients(
+                self.score, self._diff(self.scores, seeds), targets))
+        return by_target.get(target)
+
     def forget(self) -> None:
         """Let go of gradients; they are computed again when they are asked for again."""
         self._gradients = {}
@@ -124,11 +137,15 @@ class Pass:
 
     def _backward(self, scores: np.ndarray, seeds: Seeds, targets: Sequence[str],
                   rule: str) -> Dict[str, np.ndarray]:
-        shape = self.model.layout.blob_shape(scores.shape, self.blobs[self.score].shape)
-        diff = self.model.layout.to_blob(top_diff(scores, seeds), shape)
+        diff = self._diff(scores, seeds)
         # The rule is passed only where it matters: not every engine has others.
         rules = {} if rule == "gradient" else {"rule": rule}
         return self.engine.backward(self.score, diff, targets, **rules)
+
+    def _diff(self, scores: np.ndarray, seeds: Seeds) -> np.ndarray:
+        """What a backward pass starts with, as the score blob lies."""
+        shape = self.model.layout.blob_shape(scores.shape, self.blobs[self.score].shape)
+        return self.model.layout.to_blob(top_diff(scores, seeds), shape)
 
     def _hold_batch(self) -> None:
         """Have the engine hold the batch again, if it ran on something else."""

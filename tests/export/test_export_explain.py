@@ -112,8 +112,9 @@ def test_a_mean_gradient_in_closed_form_needs_no_unpooling(random_source):
     """CaffeNet's kind of head: max pooling and two InnerProducts."""
     text = definitions.lenet()
     net = Net.parse(text).at("TEST")
-    parts = terms(net.layers, shapes.infer(net), definitions.random_weights(text), "conv2", "ip2")
-    assert [(part.top, part.matrix.shape) for part in parts] == [("ip1", (500, 50))]
+    weights = definitions.random_weights(text)
+    parts = terms(net.layers, shapes.infer(net), "conv2", "ip2")
+    assert [(part.top, part.matrix(weights.get).shape) for part in parts] == [("ip1", (500, 50))]
     operators = {node.op_type for node in write(
         random_source(text), ExportOptions(explain=ExplainOptions()), TORCH).model().graph.node}
     assert "ScatterElements" not in operators

@@ -5,7 +5,7 @@ of its own.
 """
 
 import functools
-from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterable, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -16,10 +16,9 @@ from ..head import Head
 from ..running import NetToRun, Running, device_index
 from ..subnet import Subnet
 from . import nets
-from .wiring import Wiring, products, rectifiers
+from .means import Diff, Means, Place
+from .wiring import UNTOUCHED, Wiring, products, rectifiers
 
-# Stands in a target's diff until Caffe writes there, and is lost in any sum if it only adds.
-UNTOUCHED = np.float32(1e-30)
 # Where more than one in so many channels has a gradient, Caffe multiplies faster.
 RARE = 4
 
@@ -55,6 +54,7 @@ class PycaffeEngine(Engine):
                           else set())
         self._heads: Dict[Tuple[str, Tuple[str, ...]], Tuple[Head, Any]] = {}
         self._in_place = net.gradient == "pre-relu"
+        self._means = Means(self._subnet, self._net, self._wiring, net.gradient)
         self._ran = False
         self.description = {"engine": "caffe", "version": caffe.__version__,
                             "device": running.device, "precision": "fp32"}
@@ -101,15 +101,27 @@ class PycaffeEngine(Engine):
         if not self._ran:
             raise EngineError("backward needs a forward before it")
         self._choose_device()
-        gradients = self._run_backward(score, top_diff, targets, rule)
+        gradients = self._run_backward(score, top_diff, {
+            target: (target, self._wiring.end(target, self._in_place)) for target in targets}, rule)
         for target in targets:
             if (gradients[target] == UNTOUCHED).all():
                 raise EngineError(f"Caffe computed no gradient at blob {target!r}", target)
         return gradients
 
+    def mean_gradients(self, score: str, top_diff: np.ndarray, targets: Iterable[str]
+                       ) -> Dict[str, np.ndarray]:
+        self.check_open()
+        targets = list(targets)
+        self._subnet.check_backward(score, targets)
+        if not self._ran:
+            raise EngineError("mean_gradients needs a forward before it")
+        self._choose_device()
+        return self._means.at(score, top_diff, targets, self._run_backward)
+
     def replace_weights(self, weights: Mapping[str, Sequence[np.ndarray]]) -> None:
         self.check_open()
         nets.copy_weights(self._net, self._subnet.check_replaced(weights))
+        self._means.forget_weights()
         self._ran = False
 
     def _free(self) -> None:
@@ -127,23 +139,25 @@ class PycaffeEngine(Engine):
         """The layers behind a blob, and a net of them, or None before it is built."""
         return self._heads.get((blob, tuple(keep))) or (Head(self._subnet, blob, keep), None)
 
-    def _run_backward(self, score: str, top_diff: np.ndarray, targets: List[str],
-                      rule: str) -> Dict[str, np.ndarray]:
-        """Copies of the targets' diffs; those of upper targets before their in-place layers run."""
+    def _run_backward(self, score: str, top_diff: np.ndarray, places: Mapping[Place, Diff],
+                      rule: str = "gradient") -> Dict[Place, np.ndarray]:
+        """Copies of diffs, each as it is once the backward of a layer has run.
+
+        ``places`` are the blobs and these layers, by the keys under which the copies come back.
+        """
         blobs, wiring = self._net.blobs, self._wiring
         start = wiring.writers(score)[-1]
-        ends = {target: wiring.end(target, self._in_place) for target in targets}
-        for name in targets:
-            blobs[name].diff[...] = UNTOUCHED
-        for name in wiring.loose_tops(start, min(ends.values())):
+        for blob, _ in places.values():
+            blobs[blob].diff[...] = UNTOUCHED
+        for name in wiring.loose_tops(start, min(end for _, end in places.values())):
             blobs[name].diff[...] = 0
         blobs[score].diff[...] = np.reshape(top_diff, blobs[score].shape)
         gradients = {}
-        for target in sorted(targets, key=lambda name: -ends[name]):
-            if ends[target] <= start:
-                self._back(start, ends[target], rule)
-                start = ends[target] - 1
-            gradients[target] = blobs[target].diff.copy()
+        for place, (blob, end) in sorted(places.items(), key=lambda item: -item[1][1]):
+            if end <= start:
+                self._back(start, end, rule)
+                start = end - 1
+            gradients[place] = blobs[blob].diff.copy()
         return gradients
 
     def _back(self, start: int, end: int, rule: str) -> None:

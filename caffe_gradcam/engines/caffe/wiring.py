@@ -2,11 +2,16 @@
 
 from typing import Any, Iterable, List, Set
 
+import numpy as np
+
 from prototxt_tools import layers
 from prototxt_tools.layers.windows import convolution_windows
 from prototxt_tools.net.net import Net
 
 from ..contract import rectifies
+
+# Stands in a diff until Caffe writes there, and is lost in any sum if it only adds.
+UNTOUCHED = np.float32(1e-30)
 
 
 class Wiring:
@@ -33,8 +38,11 @@ class Wiring:
         That is the first one to read its final value; with `in_place` the first one after its
         maker, so that the backward of its in-place layers has run too.
         """
-        last = self.writers(blob)[0 if in_place else -1]
-        return min(index for index in range(last + 1, len(self.bottoms))
+        return self.reader(blob, self.writers(blob)[0 if in_place else -1])
+
+    def reader(self, blob: str, writer: int) -> int:
+        """The lowest layer behind one that writes a blob that reads it."""
+        return min(index for index in range(writer + 1, len(self.bottoms))
                    if blob in self.bottoms[index])
 
     def loose_tops(self, start: int, end: int) -> List[str]:

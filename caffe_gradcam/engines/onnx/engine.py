@@ -1,8 +1,6 @@
-"""Runs a net in ONNX Runtime: one graph forwards, and one back from each score."""
+"""Runs a net in ONNX Runtime: one graph forwards, and ones back from each score."""
 
-import dataclasses
-from dataclasses import dataclass
-from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
+from typing import Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -12,34 +10,13 @@ from ..contract import Engine, check_precision, check_rule
 from ..running import NetToRun, Running
 from ..subnet import Subnet
 from . import libraries
-from .backward.gradients import Gradients
-from .net import Translated, translate
+from .graphs import SEED, Graphs, Names, WayBack
 from .session import Session, is_of_runtime, reason_of
-from .writer import Shape, Value
+from .writer import Shape
 
 WAY_OUT = "use --engine torch"
-# The input of a graph that leads back: the gradient at the score.
-_SEED = "gradient at the score"
 
 Arrays = Dict[str, np.ndarray]
-
-
-@dataclass(frozen=True, eq=False)
-class _Back:
-    """The graph from a score to the targets.
-
-    Attributes
-    ----------
-    session : Session
-    targets : dict
-        Target -> output.
-    read : list of str
-        Values of the graph forwards that it reads.
-    """
-
-    session: Session
-    targets: Dict[str, str]
-    read: List[str]
 
 
 class OnnxEngine(Engine):
@@ -58,12 +35,16 @@ class OnnxEngine(Engine):
         runtime = libraries.load("onnxruntime")
         self._net, self._running = net, running
         self._subnet = Subnet(net, running)
-        self._translated: Optional[Translated] = None
+        self._graphs: Optional[Graphs] = None
+        self._names = Names({}, [], {})
         self._sizes: Dict[str, Shape] = {}
         self._forwards: Dict[Tuple[str, ...], Session] = {}
-        self._back: Dict[str, _Back] = {}
-        self._last: Optional[Arrays] = None
-        self._scores: Dict[str, Shape] = {}
+        # Of each score; of means, of gradients.
+        self._means: Dict[str, WayBack] = {}
+        self._back: Dict[str, WayBack] = {}
+        self._sessions: Dict[WayBack, Session] = {}
+        self._inputs: Optional[Arrays] = None
+        self._last: Arrays = {}
         self.description = {"engine": "onnx", "version": f"onnxruntime {runtime.__version__}",
                             "device": "cpu", "precision": "fp32"}
         if all(entry.shape for entry in self._subnet.net.inputs):
@@ -76,18 +57,12 @@ class OnnxEngine(Engine):
         keep = list(keep)
         self._subnet.check_blobs(keep)
         arrays = self._subnet.check_inputs(inputs)
-        self._last = None
-        translated = self._fitting(arrays)
-        names = {blob: translated.values[blob].name for blob in [*keep, *self._net.scores]}
-        read = [name for back in self._back.values() for name in back.read]
-        given = {value.name for value in translated.inputs}
-        outputs = tuple(sorted({*names.values(), *read} - given))
-        if outputs not in self._forwards:
-            self._forwards[outputs] = Session(_graph(translated, outputs))
-        values = dict(self._run(self._forwards[outputs], arrays, outputs), **arrays)
-        self._last = {name: values[name] for name in read}
-        self._scores = {score: values[names[score]].shape for score in self._net.scores}
-        return {blob: np.array(values[names[blob]]) for blob in keep}
+        self._inputs = None
+        self._fit(arrays)
+        names = self._names.values
+        self._run_forward(arrays, [names[blob] for blob in [*keep, *self._net.scores]])
+        self._inputs = arrays
+        return {blob: np.array(self._last[names[blob]]) for blob in keep}
 
     def forward_from(self, blob: str, value: np.ndarray, keep: Iterable[str],
                      rows: Optional[Sequence[int]] = None) -> Arrays:
@@ -101,91 +76,85 @@ class OnnxEngine(Engine):
         if rule != "gradient":
             raise EngineError(f"the onnx engine has no rule {rule!r}; {WAY_OUT}", rule)
         targets = list(targets)
-        self._subnet.check_backward(score, targets)
-        if self._last is None:
-            raise EngineError("backward needs a forward before it")
-        back = self._back[score]
-        seed = np.ascontiguousarray(top_diff, np.float32).reshape(self._scores[score])
-        outputs = [back.targets[target] for target in targets]
-        values = self._run(back.session, dict(self._last, **{_SEED: seed}), outputs)
-        return {target: values[back.targets[target]] for target in targets}
+        inputs = self._last_inputs("backward", score, targets)
+        if score not in self._back:
+            assert self._graphs is not None
+            self._back[score] = self._graphs.back(score)
+        if not self._last.keys() >= set(self._back[score].read):
+            # The last forward did not know that this would be asked; later ones do.
+            self._run_forward(inputs, [self._names.values[name] for name in self._net.scores])
+        return self._run_back(self._back[score], score, top_diff, targets)
+
+    def mean_gradients(self, score: str, top_diff: np.ndarray, targets: Iterable[str]) -> Arrays:
+        self.check_open()
+        targets = list(targets)
+        self._last_inputs("mean_gradients", score, targets)
+        way = self._means[score]
+        means = self._run_back(way, score, top_diff,
+                               [target for target in targets if target in way.targets])
+        return {target: mean[:, :, np.newaxis, np.newaxis] for target, mean in means.items()}
 
     def replace_weights(self, weights: Mapping[str, Sequence[np.ndarray]]) -> None:
         raise EngineError(f"the onnx engine keeps the weights that it was opened with; {WAY_OUT}")
 
     def _free(self) -> None:
-        self._forwards, self._back, self._last, self._translated = {}, {}, None, None
+        self._graphs, self._forwards, self._means, self._back = None, {}, {}, {}
+        self._sessions, self._inputs, self._last = {}, None, {}
 
-    def _run(self, session: Session, inputs: Mapping[str, np.ndarray],
-             outputs: Sequence[str]) -> Arrays:
-        try:
-            return session.run(inputs, outputs)
-        except Exception as error:
-            if not is_of_runtime(error):
-                raise
-            raise EngineFailed(f"ONNX Runtime failed: {reason_of(error)}") from error
+    def _last_inputs(self, call: str, score: str, targets: List[str]) -> Arrays:
+        """The inputs of the last forward, after a check of what is asked."""
+        self._subnet.check_backward(score, targets)
+        if self._inputs is None:
+            raise EngineError(f"{call} needs a forward before it")
+        return self._inputs
 
-    def _fitting(self, arrays: Mapping[str, np.ndarray]) -> Translated:
-        """The graphs for inputs of these sizes, made anew where they differ from the last ones."""
+    def _run_forward(self, arrays: Arrays, names: Sequence[str]) -> None:
+        """Run the graph forwards, and hold these values, and those that ways back read."""
+        ways = [*self._means.values(), *self._back.values()]
+        read = [name for way in ways for name in way.read]
+        outputs = tuple(sorted({*names, *read}.difference(self._names.inputs)))
+        if outputs not in self._forwards:
+            assert self._graphs is not None
+            self._forwards[outputs] = Session(self._graphs.forward(outputs))
+        self._last = dict(_run(self._forwards[outputs], arrays, outputs), **arrays)
+
+    def _run_back(self, way: WayBack, score: str, top_diff: np.ndarray, targets: Sequence[str]
+                  ) -> Arrays:
+        if not targets:
+            return {}
+        if way not in self._sessions:
+            self._sessions[way] = Session(way.model)
+        scores = self._last[self._names.values[score]]
+        seed = np.ascontiguousarray(top_diff, np.float32).reshape(scores.shape)
+        inputs = dict({name: self._last[name] for name in way.read}, **{SEED: seed})
+        values = _run(self._sessions[way], inputs, [way.targets[name] for name in targets])
+        return {target: values[way.targets[target]] for target in targets}
+
+    def _fit(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Have graphs for inputs of these sizes, made anew where they differ from the last ones."""
         sizes = {name: array.shape for name, array in arrays.items()}
-        if self._translated is None or {name: size[1:] for name, size in sizes.items()} != {
+        if self._graphs is None or {name: size[1:] for name, size in sizes.items()} != {
                 name: size[1:] for name, size in self._sizes.items()}:
             self._build(sizes)
-        assert self._translated is not None
-        if "batch" in self._translated.fixed and sizes != self._sizes:
-            raise ModelError(f"the net takes no other batch: {self._translated.fixed['batch']}; "
+        if "batch" in self._names.fixed and sizes != self._sizes:
+            raise ModelError(f"the net takes no other batch: {self._names.fixed['batch']}; "
                              f"{WAY_OUT}")
-        return self._translated
 
     def _build(self, sizes: Mapping[str, Shape]) -> None:
-        self._forwards, self._back, self._sizes = {}, {}, dict(sizes)
-        blobs = (*self._net.scores, *self._net.targets)
-        translated = translate(dataclasses.replace(self._net, scores=blobs), self._running,
-                               input_shapes=sizes)
-        for score in self._net.scores:
-            if self._subnet.reached[score]:
-                self._back[score] = self._backwards(translated, score)
-        self._translated = translated
-
-    def _backwards(self, translated: Translated, score: str) -> _Back:
-        """Write the way back from a score, as a graph of its own."""
-        writer, value = translated.writer, translated.values[score]
-        before, writer.nodes = writer.nodes, []
-        gradients = Gradients(translated, score, _SEED)
-        targets = {target: gradients.at(self._target(translated, target))
-                   for target in self._subnet.reached[score]}
-        nodes, writer.nodes = writer.nodes, before
-        made = {name for node in nodes for name in node.output}
-        read = sorted({name for node in nodes for name in node.input
-                       if name and name not in made and name not in writer.constants})
-        known = {top.name: top for step in translated.steps.values()
-                 for top in [*step.bottoms, *step.tops]}
-        seed = Value(_SEED, value.shape, value.open_axes)
-        inputs = [seed if name == _SEED else known[name] for name in read]
-        outputs = [Value(name, self._target(translated, target).shape,
-                         self._target(translated, target).open_axes)
-                   for target, name in targets.items()]
-        model = writer.part(nodes, inputs, outputs)
-        return _Back(Session(model), targets, [name for name in read if name != _SEED])
-
-    def _target(self, translated: Translated, target: str) -> Value:
-        """Where the gradient of a target is meant: at its last value, or before in-place layers."""
-        if self._net.gradient == "post":
-            return translated.values[target]
-        for value in translated.inputs:
-            if value.name == target:
-                return value
-        for index in sorted(translated.steps):
-            for top, name in zip(translated.steps[index].tops,
-                                 translated.steps[index].message.top):
-                if name == target:
-                    return top
-        return translated.values[target]
+        self._forwards, self._sessions, self._sizes = {}, {}, dict(sizes)
+        self._graphs = graphs = Graphs(self._net, self._running, self._subnet, sizes)
+        self._names = graphs.names()
+        scores = [score for score in self._net.scores if self._subnet.reached[score]]
+        self._means = {score: graphs.means(score) for score in scores}
+        # What has no closed form will be asked for, so let a refusal come at once.
+        self._back = {score: graphs.back(score) for score in scores
+                      if set(self._means[score].targets) != set(self._subnet.reached[score])}
 
 
-def _graph(translated: Translated, outputs: Sequence[str]) -> bytes:
-    """The graph forwards, as bytes, with some values as outputs."""
-    known = {top.name: top for step in translated.steps.values() for top in step.tops}
-    model: Any = translated.writer.part(
-        translated.writer.nodes, translated.inputs, [known[name] for name in outputs])
-    return bytes(model)
+def _run(session: Session, inputs: Mapping[str, np.ndarray], outputs: Sequence[str]) -> Arrays:
+    try:
+        return session.run(inputs, outputs)
+    except Exception as error:
+        if not is_of_runtime(error):
+            raise
+        raise EngineFailed(f"ONNX Runtime failed: {reason_of(error)}") from error

@@ -32,6 +32,7 @@ from . import (  # noqa: F401  (families registers)
     families,
     graphs,
     maps,
+    means,
     memory,
     schedule,
     sending,
@@ -73,6 +74,7 @@ class TorchEngine(Engine):
         self._last_use = schedule.last_use(self._subnet.net.layers)
         self._kept = schedule.kept(self._subnet)
         self._heads: Dict[Tuple[str, Tuple[str, ...]], Head] = {}
+        self._means = means.Means(self._subnet, self._weights, net.gradient)
         self._rule = Rule()
         self._blobs: Optional[Blobs] = None
         self._marked: Blobs = {}
@@ -156,6 +158,19 @@ class TorchEngine(Engine):
                                   f"{score!r} passes none", target)
         return arrays
 
+    def mean_gradients(self, score: str, top_diff: np.ndarray, targets: Iterable[str]
+                       ) -> Dict[str, np.ndarray]:
+        self.check_open()
+        targets = list(targets)
+        self._subnet.check_backward(score, targets)
+        if self._blobs is None:
+            raise EngineError("mean_gradients needs a forward before it")
+        top = self._blobs[score]
+        with self._translated_errors():
+            self._choose_products()
+            by_target = self._means_at(score, top, self._seed(top_diff, top), targets)
+            return {target: _array(mean) for target, mean in by_target.items()}
+
     def replace_weights(self, weights: Mapping[str, Sequence[np.ndarray]]) -> None:
         self.check_open()
         for name, arrays in self._subnet.check_replaced(weights).items():
@@ -165,12 +180,14 @@ class TorchEngine(Engine):
                 self._weights[name][index] = _laid_out(
                     layer, torch.from_numpy(array).to(self._device))
         self._blobs, self._marked = None, {}
+        self._means.forget_weights()
         self._graphs.forget()
         if self._trunk is not None:
             self._trunk.forget()
 
     def _free(self) -> None:
         self._weights, self._blobs, self._marked, self._trunk = {}, None, {}, None
+        self._means.forget_weights()
         self._graphs.forget()
 
     def _forward(self, arrays: Mapping[str, np.ndarray],
@@ -185,12 +202,15 @@ class TorchEngine(Engine):
     def _made(self, blobs: Blobs, request: MapRequest) -> List[torch.Tensor]:
         """Scores, classes and maps from inputs on the device; raises NoMaps."""
         self._run_net(blobs, [request.score])
-        return maps.make(blobs[request.score],
-                         [self._marked[layer] for layer in request.layers], request)
+        top = blobs[request.score]
+        return maps.make(
+            top, {layer: self._marked[layer] for layer in request.layers}, request,
+            lambda seed: self._means_at(request.score, top, seed, request.layers))
 
     def _run_net(self, blobs: Blobs, keep: Sequence[str]) -> None:
         """Run the net on the inputs among some blobs, to which the kept ones are added."""
         self._marked = {}
+        self._means.begin()
         self._mark(-1, blobs)
         held = self._kept.union(keep)
         begin = self._run_trunk(blobs, keep)
@@ -198,6 +218,7 @@ class TorchEngine(Engine):
             if layer.type != "Input":
                 blobs.update(zip(layer.tops, self._run(layer, blobs)))
             self._mark(index, blobs)
+            self._means.note(index, blobs)
             for blob in self._last_use[index]:
                 if blob not in held:
                     blobs.pop(blob, None)
@@ -209,13 +230,24 @@ class TorchEngine(Engine):
         if not top.requires_grad:
             return {}
         self._choose_products()
-        seed = torch.from_numpy(np.array(top_diff, np.float32)).to(self._device)
         with self._rule.set(rule):
             gradients = torch.autograd.grad(
-                top, [self._marked[target] for target in targets], seed.reshape(top.shape),
+                top, [self._marked[target] for target in targets], self._seed(top_diff, top),
                 retain_graph=True, allow_unused=True)
         return {target: _array(gradient) for target, gradient in zip(targets, gradients)
                 if gradient is not None}
+
+    def _seed(self, top_diff: np.ndarray, top: torch.Tensor) -> torch.Tensor:
+        """A gradient at a score blob, on the device."""
+        seed = torch.from_numpy(np.array(top_diff, np.float32)).to(self._device)
+        return seed.reshape(top.shape)
+
+    def _means_at(self, score: str, top: torch.Tensor, seed: torch.Tensor,
+                  targets: Sequence[str]) -> Blobs:
+        """Mean gradients at the targets that have a closed form."""
+        cells = {target: self._marked[target][0, 0].numel() for target in targets
+                 if self._marked[target].dim() == 4}
+        return self._means.at(score, top, seed, cells)
 
     def _head(self, blob: str, keep: Sequence[str]) -> Head:
         key = blob, tuple(keep)

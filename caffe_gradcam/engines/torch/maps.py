@@ -3,7 +3,7 @@
 The formulas are those of ``caffe_gradcam.explaining.methods.gradients``.
 """
 
-from typing import Any, Callable, Dict, List, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Sequence, Tuple
 
 import torch
 from torch import Tensor
@@ -53,6 +53,10 @@ def layer_cam(activations: Tensor, gradients: Tensor) -> Tensor:
 METHODS: Dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "grad-cam": grad_cam, "grad-cam++": grad_cam_plus_plus, "xgrad-cam": xgrad_cam,
     "hirescam": hires_cam, "element-wise": element_wise, "layer-cam": layer_cam}
+# Those that take of a channel's gradients nothing but the mean.
+_OF_MEANS = {"grad-cam"}
+# A gradient at the scores -> layer -> mean gradients, N x C x 1 x 1; some layers have none.
+MeansOf = Callable[[Tensor], Dict[str, Tensor]]
 
 
 def _weighted(weights: Tensor, activations: Tensor) -> Tensor:
@@ -71,16 +75,19 @@ def classes_of(scores: Tensor, request: MapRequest) -> Tensor:
     return scores.sort(dim=1, descending=True, stable=True).indices[:, :request.best]
 
 
-def make(top: Tensor, marked: Sequence[Tensor], request: MapRequest) -> List[Tensor]:
+def make(top: Tensor, marked: Mapping[str, Tensor], request: MapRequest, means_of: MeansOf
+         ) -> List[Tensor]:
     """Scores, classes and maps; the maps by class, then by method, then by layer.
 
     Parameters
     ----------
     top : torch.Tensor
         The score blob, with the graph that leads to it.
-    marked : sequence of torch.Tensor
+    marked : dict
         What the layers hold, where that graph begins.
     request : MapRequest
+    means_of : callable
+        Finds mean gradients without the gradients themselves.
 
     Raises
     ------
@@ -89,23 +96,37 @@ def make(top: Tensor, marked: Sequence[Tensor], request: MapRequest) -> List[Ten
     """
     scores = top.detach().flatten(1).float()
     if not top.requires_grad or max(request.classes, default=0) >= scores.shape[1] or any(
-            blob.dim() != 4 for blob in marked):
+            blob.dim() != 4 for blob in marked.values()):
         raise NoMaps()
     classes = classes_of(scores, request)
-    activations = [blob.detach().float() for blob in marked]
+    activations = {layer: blob.detach().float() for layer, blob in marked.items()}
+    wants_means = bool(_OF_MEANS.intersection(request.methods)) and not request.only_positive
     cams: List[Tensor] = []
     for rank in range(classes.shape[1]):
         seed = torch.zeros_like(scores).scatter_(1, classes[:, rank:rank + 1], 1.0)
-        gradients = torch.autograd.grad(
-            top, list(marked), seed.view(top.shape).to(top.dtype), retain_graph=True,
-            allow_unused=True)
-        if any(gradient is None for gradient in gradients):
-            raise NoMaps()
-        cut = [gradient.float().clamp(min=0) if request.only_positive else gradient.float()
-               for gradient in gradients]
+        seed = seed.view(top.shape).to(top.dtype)
+        means = means_of(seed) if wants_means else {}
+        plain = [layer for layer in request.layers
+                 if layer not in means or not _OF_MEANS.issuperset(request.methods)]
+        gradients = _gradients(top, {layer: marked[layer] for layer in plain}, seed, request)
         for method in request.methods:
-            cams += [METHODS[method](*blobs).float() for blobs in zip(activations, cut)]
+            slopes = dict(gradients, **means) if method in _OF_MEANS else gradients
+            cams += [METHODS[method](activations[layer], slopes[layer]).float()
+                     for layer in request.layers]
     return [top.detach().float(), classes, *cams]
+
+
+def _gradients(top: Tensor, marked: Mapping[str, Tensor], seed: Tensor, request: MapRequest
+               ) -> Dict[str, Tensor]:
+    """The gradients that count at layers; raises NoMaps where none reaches one."""
+    if not marked:
+        return {}
+    gradients = torch.autograd.grad(
+        top, list(marked.values()), seed, retain_graph=True, allow_unused=True)
+    if any(gradient is None for gradient in gradients):
+        raise NoMaps()
+    return {layer: gradient.float().clamp(min=0) if request.only_positive else gradient.float()
+            for layer, gradient in zip(marked, gradients)}
 
 
 class NoMaps(Exception):

@@ -53,8 +53,7 @@ class Linear(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tuple[  # type: ignore[override]
             Tensor, None, None]:
-        gradient, matrix = _without_zeros(gradient, ctx.matrix, -1)
-        return _backward(gradient, matrix.to(gradient.dtype)).to(ctx.dtype), None, None
+        return passed_down(gradient, ctx.matrix).to(ctx.dtype), None, None
 
 
 def _forward(x: Tensor, matrix: Tensor, bias: Optional[Tensor]) -> Tensor:
@@ -64,6 +63,12 @@ def _forward(x: Tensor, matrix: Tensor, bias: Optional[Tensor]) -> Tensor:
     top = torch.bmm(x.expand((len(blocks),) + x.shape), blocks.transpose(1, 2))
     top = top.transpose(0, 1).reshape(len(x), -1)
     return top if bias is None else top + bias.to(top.dtype)
+
+
+def passed_down(gradient: Tensor, matrix: Tensor) -> Tensor:
+    """The gradient at what a matrix was multiplied by, from that at the product."""
+    gradient, matrix = _without_zeros(gradient, matrix, -1)
+    return _backward(gradient, matrix.to(gradient.dtype))
 
 
 def _backward(gradient: Tensor, matrix: Tensor) -> Tensor:

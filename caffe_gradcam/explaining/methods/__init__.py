@@ -50,6 +50,9 @@ class Method:
         ``samples``.
     at_input : bool
         Whether it makes a map of the net's input instead of one of the layer's blob.
+    takes_means : bool
+        Whether of the gradients it takes nothing but the mean of each channel: it may be given
+        these instead, N x C x 1 x 1.
 
     Raises
     ------
@@ -61,6 +64,7 @@ class Method:
     needs: Tuple[str, ...]
     samples: Optional[int] = None
     at_input: bool = False
+    takes_means: bool = False
 
     def __post_init__(self) -> None:
         for need in self.needs:
@@ -85,7 +89,7 @@ class Method:
 _BOTH = ("activations", "gradients")
 
 METHODS: Dict[str, Method] = {
-    "grad-cam": Method(gradients.grad_cam, _BOTH),
+    "grad-cam": Method(gradients.grad_cam, _BOTH, takes_means=True),
     "grad-cam++": Method(gradients.grad_cam_plus_plus, _BOTH),
     "smooth-grad-cam++": Method(
         gradients.smooth_grad_cam_plus_plus, ("activations", "inputs", "noisy_gradients"), 25),

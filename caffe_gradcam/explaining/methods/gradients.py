@@ -26,6 +26,11 @@ def grad_cam(activations: np.ndarray, gradients: np.ndarray) -> np.ndarray:
 
     Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based
     Localization", ICCV 2017, equations 1 and 2.
+
+    Parameters
+    ----------
+    gradients : numpy.ndarray
+        As for all methods; or the mean of each channel alone, N x C x 1 x 1.
     """
     # Means in double precision: they often cancel to a small part of the gradients.
     return _weighted(gradients.mean(axis=(2, 3), dtype=np.float64), activations)

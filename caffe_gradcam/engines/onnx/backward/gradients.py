@@ -50,32 +50,34 @@ class Gradients:
     def mean_at(self, blob: str) -> str:
         """The mean over all cells of the gradient at a blob, N x C, in closed form if there is
         one."""
-        translated = self._translated
-        value, net = translated.values[blob], translated.subnet.net
-        shapes = dict(translated.subnet.shapes)
-        weights = {step.name: step.weights for step in translated.steps.values()}
-        parts = [self._part(term, value)
-                 for term in terms(net.layers, shapes, weights, blob, self._score)]
+        value = self._translated.values[blob]
         step = self._last_step()
+        parts = [self._part(term) for term in self.terms(blob)] or [
+            self._sums(value, value.shape[1])]
         summed = parts[0] if len(parts) == 1 else step.op("Sum", *parts)
         return step.op("Mul", summed, np.float32(1.0 / np.prod(value.sizes(2))))
 
-    def _part(self, term: Term, value: Value) -> str:
-        step = self._last_step()
-        top = value
-        if term.layer >= 0:
-            writer = self._translated.steps[term.layer]
-            top = writer.tops[list(writer.message.top).index(term.top)]
-        gradient = self.at(top)
-        count = top.shape[1] if term.matrix is None else len(term.matrix)
-        cells = int(np.prod(top.sizes(1))) // count
+    def terms(self, blob: str) -> List[Term]:
+        """The closed form of the mean gradient at a blob, if there is one."""
+        subnet = self._translated.subnet
+        return terms(subnet.net.layers, dict(subnet.shapes), blob, self._score)
+
+    def _part(self, term: Term) -> str:
+        step = self._translated.steps[term.layer]
+        sums = self._sums(step.tops[list(step.message.top).index(term.top)], term.channels)
+        weights = {entry.name: entry.weights for entry in self._translated.steps.values()}
+        matrix = term.matrix(weights.__getitem__)
+        return sums if matrix is None else self._last_step().op("MatMul", sums, matrix)
+
+    def _sums(self, value: Value, channels: int) -> str:
+        """The gradient at a value, summed over the cells of each channel, N x channels."""
+        step, gradient = self._last_step(), self.at(value)
+        cells = int(np.prod(value.sizes(1))) // channels
         if cells > 1:
-            shape = Value("", (top.shape[0], count, cells), top.open_axes & {0})
-            gradient = step.op("ReduceSum", step.reshape(gradient, shape),
-                               np.array([2], np.int64), keepdims=0)
-        elif len(top.shape) > 2:
-            gradient = step.op("Flatten", gradient, axis=1)
-        return gradient if term.matrix is None else step.op("MatMul", gradient, term.matrix)
+            shape = Value("", (value.shape[0], channels, cells), value.open_axes & {0})
+            return step.op("ReduceSum", step.reshape(gradient, shape), np.array([2], np.int64),
+                           keepdims=0)
+        return step.op("Flatten", gradient, axis=1) if len(value.shape) > 2 else gradient
 
     def _between(self, value: Value) -> List[Tuple[Step, Set[str]]]:
         """The steps from a value to the score, each with the bottoms that depend on the value."""

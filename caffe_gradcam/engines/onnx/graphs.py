@@ -1,0 +1,160 @@
+"""The graphs that an engine runs: forwards, and back from each score."""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+
+from caffe_gradcam.engines.onnx.backward.gradients import Gradients
+from caffe_gradcam.engines.onnx.net import Translated, translate
+from caffe_gradcam.engines.onnx.writer import Shape, Value
+from caffe_gradcam.engines.running import NetToRun, Running
+from caffe_gradcam.engines.subnet import Subnet
+
+# The input of a graph that leads back: the gradient at the score.
+SEED = "gradient at the score"
+
+
+@dataclass(frozen=True, eq=False)
+class Names:
+    """What the graph forwards calls things.
+
+    Attributes
+    ----------
+    values : dict
+        Blob -> its value.
+    inputs : list of str
+    fixed : dict
+        See ``Translated``.
+    """
+
+    values: Dict[str, str]
+    inputs: List[str]
+    fixed: Dict[str, str]
+
+
+@dataclass(frozen=True, eq=False)
+class WayBack:
+    """A graph from the gradient at a score to gradients at targets, or to their means.
+
+    Attributes
+    ----------
+    model : bytes
+        Of a .onnx file.
+    targets : dict
+        Target -> output.
+    read : list of str
+        Values of the graph forwards that it reads.
+    """
+
+    model: bytes
+    targets: Dict[str, str]
+    read: List[str]
+
+
+class Graphs:
+    """The graphs of a net for inputs of some sizes, with an open batch where the net has one.
+
+    Parameters
+    ----------
+    net : NetToRun
+    running : Running
+    subnet : Subnet
+        Of that net.
+    sizes : dict
+        Input -> shape.
+    """
+
+    def __init__(self, net: NetToRun, running: Running, subnet: Subnet,
+                 sizes: Mapping[str, Shape]) -> None:
+        self._net, self._running, self._subnet, self._sizes = net, running, subnet, sizes
+        self._translation: Optional[Translated] = None
+
+    def names(self) -> Names:
+        """What the graph forwards calls things."""
+        translated = self._translated()
+        return Names({blob: value.name for blob, value in translated.values.items()},
+                     [value.name for value in translated.inputs], dict(translated.fixed))
+
+    def forward(self, outputs: Sequence[str]) -> bytes:
+        """The graph forwards with some values as outputs."""
+        translated = self._translated()
+        known = {top.name: top for step in translated.steps.values() for top in step.tops}
+        return translated.writer.part(
+            translated.writer.nodes, translated.inputs, [known[name] for name in outputs])
+
+    def back(self, score: str) -> WayBack:
+        """To the gradients at all targets that a score depends on.
+
+        Raises
+        ------
+        Unsupported
+            The gradient of a layer between them is not known.
+        """
+        translated = self._translated()
+        targets = {target: self._target(translated, target)
+                   for target in self._subnet.reached[score]}
+        return _back(translated, score, lambda gradients: {
+            target: (gradients.at(value), value) for target, value in targets.items()})
+
+    def means(self, score: str) -> WayBack:
+        """To the means of the gradients at those targets that have a closed form, N x C."""
+        translated = self._translated()
+        reached = self._subnet.reached[score] if self._net.gradient == "post" else []
+
+        def write(gradients: Gradients) -> Dict[str, Tuple[str, Value]]:
+            values = {target: translated.values[target] for target in reached
+                      if gradients.terms(target)}
+            return {target: (gradients.mean_at(target),
+                             Value("", value.shape[:2], value.open_axes & {0}))
+                    for target, value in values.items()}
+
+        return _back(translated, score, write)
+
+    def _translated(self) -> Translated:
+        if self._translation is None:
+            blobs = (*self._net.scores, *self._net.targets)
+            self._translation = translate(
+                dataclasses.replace(self._net, scores=blobs), self._running,
+                input_shapes=self._sizes)
+        return self._translation
+
+    def _target(self, translated: Translated, target: str) -> Value:
+        """Where the gradient of a target is meant: at its last value, or before in-place layers."""
+        if self._net.gradient == "post":
+            return translated.values[target]
+        for value in translated.inputs:
+            if value.name == target:
+                return value
+        for index in sorted(translated.steps):
+            for top, name in zip(translated.steps[index].tops,
+                                 translated.steps[index].message.top):
+                if name == target:
+                    return top
+        return translated.values[target]
+
+
+def _back(translated: Translated, score: str, write: Any) -> WayBack:
+    """A way back as a graph of its own.
+
+    ``write`` is given the ``Gradients`` of the score, and gives for each target the name of what
+    it has written, and a ``Value`` of that shape.
+    """
+    writer, value = translated.writer, translated.values[score]
+    before, writer.nodes = writer.nodes, []
+    try:
+        targets = write(Gradients(translated, score, SEED))
+    finally:
+        nodes, writer.nodes = writer.nodes, before
+    if not targets:
+        return WayBack(b"", {}, [])
+    written = {name for node in nodes for name in node.output}
+    read = sorted({name for node in nodes for name in node.input
+                   if name and name not in written and name not in writer.constants})
+    known = {top.name: top for step in translated.steps.values()
+             for top in [*step.bottoms, *step.tops]}
+    seed = Value(SEED, value.shape, value.open_axes)
+    inputs = [seed if name == SEED else known[name] for name in read]
+    outputs = [Value(name, shaped.shape, shaped.open_axes) for name, shaped in targets.values()]
+    return WayBack(writer.part(nodes, inputs, outputs),
+                   {target: name for target, (name, _) in targets.items()},
+                   [name for name in read if name != SEED])
