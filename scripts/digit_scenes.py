@@ -94,13 +94,53 @@ def draw(rng, images, digits, side=SIDE):
 
     `images` supplies the fragments of digits among the clutter. Nothing covers a digit.
     """
-    ink = np.zeros((side, side))
-    boxes = []
-    for _, digit in digits:
-        boxes.append(_paste(rng, ink, _write(rng, digit), boxes))
+    draft = compose(rng, images, digits, side)
+    return Scene(render(draft), [(piece.label, piece.box) for piece in draft.pieces])
+
+
+class Piece(NamedTuple):
+    """A digit on the paper: its class, its box and its ink, 0 to 1, in the box."""
+
+    label: int
+    box: tuple
+    ink: Any
+
+
+class Draft(NamedTuple):
+    """What a scene is made of.
+
+    ``pieces`` are the digits; ``clutter`` is all other ink, 0 to 1, ``paper`` how bright the paper
+    is and ``grain`` what is added to it, all of SIDE x SIDE; ``darkness`` is that of the ink.
+    """
+
+    pieces: list
+    clutter: Any
+    paper: Any
+    darkness: float
+    grain: Any
+
+
+def compose(rng, images, digits, side=SIDE, place=None):
+    """Draft a scene as `draw` does, with a `place` of one's own for digits.
+
+    Parameters
+    ----------
+    place : callable, optional
+        ``place(rng, shape, side, taken)`` gives the box of ink of a shape, beside boxes `taken`.
+    """
+    clutter = np.zeros((side, side))
+    pieces = []
+    for label, digit in digits:
+        patch = _write(rng, digit)
+        box = (place or free_place)(rng, patch.shape, side, [piece.box for piece in pieces])
+        pieces.append(Piece(int(label), box, patch))
+    boxes = [piece.box for piece in pieces]
     for _ in range(CLUTTER * side * side // SIDE // SIDE):
-        piece = (_stroke, _stroke, _blob, _fragment)[rng.randint(4)]
-        _paste(rng, ink, piece(rng, images), boxes)
+        make = (_stroke, _stroke, _blob, _fragment)[rng.randint(4)]
+        patch = make(rng, images)
+        box = free_place(rng, patch.shape, side, boxes)
+        if box is not None:
+            paste(clutter, box, patch)
 
     way = np.arange(side) / (side - 1.0)
     nw, ne, sw, se = 150 + 90 * rng.random_sample(4)
@@ -108,16 +148,31 @@ def draw(rng, images, digits, side=SIDE):
     paper = left[:, None] * (1 - way) + right[:, None] * way
     darkness = 0.55 + 0.35 * rng.random_sample()
     grain = np.frombuffer(rng.bytes(side * side), np.uint8).reshape(side, side) / 10.0 - 12.75
-    image = np.clip(paper * (1 - darkness * ink) + grain, 0, 255).astype(np.uint8)
-    return Scene(image, [(int(label), box) for (label, _), box in zip(digits, boxes)])
+    return Draft(pieces, clutter, paper, darkness, grain)
 
 
-def _paste(rng, ink, patch, taken):
-    """Add the patch at a random place clear of the boxes `taken`.
+def render(draft):
+    """The picture of a draft: side x side uint8."""
+    ink = draft.clutter.copy()
+    for piece in draft.pieces:
+        paste(ink, piece.box, piece.ink)
+    image = draft.paper * (1 - draft.darkness * ink) + draft.grain
+    return np.clip(image, 0, 255).astype(np.uint8)
 
-    Returns the patch's box, or None where no such place was found; a digit always finds one.
+
+def paste(ink, box, patch):
+    """Add the patch to the ink in a box."""
+    x, y, width, height = box
+    place = ink[y : y + height, x : x + width]
+    np.maximum(place, patch, out=place)
+
+
+def free_place(rng, shape, side, taken):
+    """The box of a patch at a random place clear of the boxes `taken`.
+
+    None where no such place was found; a digit always finds one.
     """
-    (height, width), side = patch.shape, len(ink)
+    height, width = shape
     x, y = rng.randint(side - width + 1, size=TRIES), rng.randint(side - height + 1, size=TRIES)
     clear = np.ones(TRIES, bool)
     for left, top, across, down in taken:
@@ -125,10 +180,7 @@ def _paste(rng, ink, patch, taken):
         clear &= beside | (y + height <= top) | (y >= top + down)
     if not clear.any():
         return None
-    x, y = int(x[clear.argmax()]), int(y[clear.argmax()])
-    place = ink[y : y + height, x : x + width]
-    np.maximum(place, patch, out=place)
-    return x, y, width, height
+    return int(x[clear.argmax()]), int(y[clear.argmax()]), width, height
 
 
 def _write(rng, digit):

@@ -71,7 +71,8 @@ def test_clutter_leaves_the_digits_alone(digits):
     rng = np.random.RandomState(4)
     box = (30, 40, 20, 25)
     for _ in range(100):
-        digit_scenes._paste(rng, ink, np.ones((30, 12)), [box])
+        place = digit_scenes.free_place(rng, (30, 12), digit_scenes.SIDE, [box])
+        digit_scenes.paste(ink, place, np.ones((30, 12)))
     assert ink.mean() > 0.5
     assert ink[40:65, 30:50].max() == 0
 

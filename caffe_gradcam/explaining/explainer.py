@@ -1,5 +1,6 @@
 """Explainer: forward, seed, backward -> Explanation."""
 
+import copy
 import dataclasses
 import functools
 import itertools
@@ -21,7 +22,7 @@ from caffe_gradcam.explaining.grouping import Questions, groups, per_image, stac
 from caffe_gradcam.explaining.memory import in_parts
 from caffe_gradcam.explaining.methods import COSTS, METHODS, Method, checked_maps
 from caffe_gradcam.explaining.passes import Pass, Seeds
-from caffe_gradcam.explaining.settings import Explaining
+from caffe_gradcam.explaining.settings import Explaining, refuse_box_methods
 from caffe_gradcam.explaining.word_relevance import Words
 from caffe_gradcam.model.geometry import Placement
 from caffe_gradcam.model.model import LoadedModel
@@ -117,7 +118,7 @@ class Explainer:
         QuestionError
             A layer is unknown, or a method has no meaning for this net.
         """
-        _refuse_box_methods(explaining)
+        refuse_box_methods(explaining)
         if explaining.layers:
             model = model.with_layers(explaining.layers)
         if not model.layers_are_certain or any(
@@ -149,6 +150,12 @@ class Explainer:
         """Put other weights into layers, for every method; see ``Engine.replace_weights``."""
         self.engine.replace_weights(weights)
         self._anatomy.replace_weights(weights)
+
+    def only(self, method: str) -> "Explainer":
+        """This explainer, on the same engine, with just one of its methods."""
+        explainer = copy.copy(self)
+        explainer._methods = {method: self._methods[method]}
+        return explainer
 
     def explain(self, images: Sequence[Image], questions: Questions = BEST
                 ) -> List[Outcome[Result]]:
@@ -349,14 +356,6 @@ class Explainer:
             by_input.setdefault(explanation.input, []).append(explanation)
         return [combine.fuse(group, self.explaining.fuse) if len(group) > 1 else group[0]
                 for group in by_input.values()]
-
-
-def _refuse_box_methods(explaining: Explaining) -> None:
-    """Raise a QuestionError for a method that explains the boxes of a detector only."""
-    for name in explaining.methods:
-        if name not in METHODS:
-            raise QuestionError(f"method {name} explains the boxes of a detector; ask for them "
-                                "with --detections (in Python: Model.detect)", name)
 
 
 def _with_all_shapes(model: LoadedModel, running: Running) -> LoadedModel:

@@ -72,6 +72,14 @@ class Explaining:
         return "post" if self.gradient == "positive" else self.gradient
 
 
+def refuse_box_methods(explaining: Explaining) -> None:
+    """Raise a QuestionError for a method that explains the boxes of a detector only."""
+    for name in explaining.methods:
+        if name not in METHODS:
+            raise QuestionError(f"method {name} explains the boxes of a detector; ask for them "
+                                "with --detections (in Python: Model.detect)", name)
+
+
 def _names(names: Iterable[str]) -> Tuple[str, ...]:
     """Each name once; a single text is one name."""
     return tuple(dict.fromkeys([names] if isinstance(names, str) else names))

@@ -1,7 +1,7 @@
 """How far each method can be trusted at each layer: the metrics, over many images."""
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
 
 import numpy as np
@@ -11,20 +11,29 @@ from caffe_gradcam.asking.seeds import Linear, Seed, TwoSided
 from caffe_gradcam.engines.subnet import separate, share
 from caffe_gradcam.explaining.explainer import BEST, Explainer
 from caffe_gradcam.explaining.explanation import Explanation, Result
-from caffe_gradcam.explaining.methods import heatmap
 from caffe_gradcam.explaining.passes import Pass
-from caffe_gradcam.measuring.annotations import Box, ClassBoxes
+from caffe_gradcam.measuring import remade, removal
+from caffe_gradcam.measuring.annotations import ClassBoxes
+from caffe_gradcam.measuring.maps import (
+    MeasuredMap,
+    Subject,
+    class_of,
+    heat_on_blob,
+    question_of,
+)
 from caffe_gradcam.measuring.measurement import BASELINES, Measurement, Settings
 from caffe_gradcam.measuring.metrics import (
     baselines,
+    complexity,
     curves,
+    faithfulness,
     masking,
     pointing,
     road,
     sanity,
     similarity,
-    stability,
 )
+from caffe_gradcam.measuring.scene_objects import SceneObject
 from caffe_gradcam.model.arrays import Image
 from caffe_gradcam.model.layouts import cells_at
 from caffe_gradcam.model.model import LoadedModel
@@ -37,25 +46,6 @@ from prototxt_tools.net.net import Net
 STAGES = 8
 # Without a known shape of the target blob, the random baseline is this coarse.
 _USUAL_CELLS = (7, 7)
-
-
-@dataclass(frozen=True, eq=False)
-class _Map:
-    """A map to be measured, its heat at the size of the input blob, and the boxes of its class."""
-
-    explanation: Explanation
-    heat: np.ndarray
-    boxes: Optional[List[Box]]
-
-
-@dataclass(frozen=True, eq=False)
-class _Subject:
-    """An image with all the maps of it that are measured."""
-
-    path: str
-    prepared: Prepared
-    questions: List[Question]
-    maps: List[_Map]
 
 
 class Bench:
@@ -94,6 +84,7 @@ class Bench:
     def measure(self, paths: Sequence[str], images: Sequence["Outcome[Image]"],
                 questions: Sequence[Any] = BEST,
                 boxes: Optional[Sequence[ClassBoxes]] = None,
+                objects: Sequence[Sequence[SceneObject]] = (),
                 ) -> List["Outcome[List[Measurement]]"]:
         """Measure the maps of some images in one batch.
 
@@ -106,6 +97,8 @@ class Bench:
             The classes to explain; or a list of such for each image.
         boxes : list of dict, optional
             For each image, class index -> boxes of that class.
+        objects : list of list of SceneObject, optional
+            For each image, the objects in it.
 
         Returns
         -------
@@ -116,29 +109,30 @@ class Bench:
         prepared = [image.then(prepare, self.model.inputs, self.model.arrays) for image in images]
         explained = Outcome.of(self.explainer.explain_prepared, prepared, questions)
         results = explained.value or [Outcome(error=explained.error)] * len(paths)
-        subjects: List[Outcome[_Subject]] = []
+        subjects: List[Outcome[Subject]] = []
         for index, path in enumerate(paths):
             image_boxes = boxes[index] if boxes else {}
             subjects.append(results[index].then(
-                self._subject, path, prepared[index].value, image_boxes))
+                self._subject, path, prepared[index].value, image_boxes,
+                tuple(objects[index]) if objects else ()))
         outcomes = [subject.then(self._measured) for subject in subjects]
         if self.stages:
             self._add_sanity(subjects, outcomes)
         return outcomes
 
-    def _subject(self, result: Result, path: str, prepared: Prepared,
-                 boxes: ClassBoxes) -> _Subject:
+    def _subject(self, result: Result, path: str, prepared: Prepared, boxes: ClassBoxes,
+                 objects: Tuple[SceneObject, ...]) -> Subject:
         explanations: List[Explanation] = []
         questions: List[Question] = []
         for text in dict.fromkeys(explanation.question for explanation in result.explanations):
             of_question = [explanation for explanation in result.explanations
                            if explanation.question == text]
-            questions.append(_question_of(of_question[0]))
+            questions.append(question_of(of_question[0]))
             explanations += of_question + self._baselines(of_question[0], prepared, path)
-        return _Subject(path, prepared, questions, [
-            _Map(explanation, heat_on_blob(explanation, prepared),
-                 boxes.get(_class_of(explanation)))
-            for explanation in explanations])
+        return Subject(path, prepared, questions, [
+            MeasuredMap(explanation, heat_on_blob(explanation, prepared),
+                 boxes.get(class_of(explanation)))
+            for explanation in explanations], objects)
 
     def _baselines(self, explanation: Explanation, prepared: Prepared,
                    path: str) -> List[Explanation]:
@@ -147,7 +141,7 @@ class Bench:
         size = prepared.blobs[explanation.input].shape[2:]
         file_name = os.fsencode(os.path.basename(path))
         rng = np.random.RandomState(
-            [self.settings.seed, _class_of(explanation)] + list(file_name))
+            [self.settings.seed, class_of(explanation)] + list(file_name))
         shape = self.model.shapes.get(self.model.layers[0])
         cells = (shape[2], shape[3]) if shape else _USUAL_CELLS
         maps = {"random": baselines.random_map(size, cells, rng),
@@ -155,17 +149,24 @@ class Bench:
         return [replace(explanation, method=name, layer="", cam=maps[name], geometry=geometry,
                         placement=None) for name in BASELINES]
 
-    def _measured(self, subject: _Subject) -> List[Measurement]:
+    def _measured(self, subject: Subject) -> List[Measurement]:
+        if subject.objects:
+            removal.check_sizes(subject, subject.maps[0].explanation.heatmap.shape)
         measurements = self._faithfulness(subject)
-        if "stability" in self.settings.metrics:
-            distances = self._stability(subject)
-            measurements = [
-                measurement if distance is None else
-                replace(measurement, values=dict(measurement.values, moved=distance))
-                for measurement, distance in zip(measurements, distances)]
-        return measurements
+        metrics, seed = self.settings.metrics, self.settings.seed
+        columns: Dict[str, List[Optional[float]]] = {}
+        if "stability" in metrics:
+            columns["moved"] = remade.moved(self.explainer, subject, seed)
+        if "logit" in metrics:
+            columns["logit"] = remade.other_class_similarities(self.explainer, subject, seed)
+        if "adcc" in metrics:
+            columns["adcc"] = remade.adcc(self.explainer, subject, [
+                measurement.values["drop"] for measurement in measurements])
+        return [replace(measurement, values=dict(measurement.values, **{
+            name: numbers[index] for name, numbers in columns.items()
+            if numbers[index] is not None})) for index, measurement in enumerate(measurements)]
 
-    def _faithfulness(self, subject: _Subject) -> List[Measurement]:
+    def _faithfulness(self, subject: Subject) -> List[Measurement]:
         """Everything that follows from the maps and the net with its own weights."""
         plans = [self._variants(subject, entry) for entry in subject.maps]
         batch = Pass(self.explainer.engine, self.model, subject.prepared.blobs, [],
@@ -184,11 +185,16 @@ class Bench:
             ends = np.cumsum([count for _, _, count, _ in series])[:-1]
             for (index, name, _, _), part in zip(series, np.split(measured, ends)):
                 values[index][name] = part
-        return [self._measurement(subject.path, entry, map_values)
-                for entry, map_values in zip(subject.maps, values)]
+        measurements = [self._measurement(subject, entry, map_values)
+                        for entry, map_values in zip(subject.maps, values)]
+        if "removal" not in self.settings.metrics or not subject.objects:
+            return measurements
+        numbers = removal.removal_numbers(self.explainer, subject, seeds)
+        return [replace(measurement, values=dict(measurement.values, **of_map))
+                for measurement, of_map in zip(measurements, numbers)]
 
-    def _variants(self, subject: _Subject,
-                  entry: _Map) -> Dict[str, Tuple[int, Iterable[np.ndarray]]]:
+    def _variants(self, subject: Subject,
+                  entry: MeasuredMap) -> Dict[str, Tuple[int, Iterable[np.ndarray]]]:
         """Metric -> the number of input variants that it needs the values of, and these."""
         heat, steps, seed = entry.heat, self.settings.steps, self.settings.seed
         blob = subject.prepared.blobs[entry.explanation.input][0]
@@ -197,20 +203,30 @@ class Bench:
             "insertion": (steps + 1, curves.insertion(blob, heat, steps=steps, seed=seed)),
             "drop": (2, (variant for variant in [blob, masking.shown_through(blob, heat)])),
             "road": (2 * len(road.FRACTIONS), road.road(blob, heat, seed=seed)),
+            "estimate": (faithfulness.STEPS + 1, faithfulness.without(
+                blob, faithfulness.steps_of(heat, seed=seed))),
+            "faithful": (faithfulness.RUNS + 1, faithfulness.without(
+                blob, faithfulness.subsets_of(heat, seed=seed))),
         }
-        return {name: plan[name] for name in plan if name in self.settings.metrics}
+        metrics = set(self.settings.metrics)
+        if "adcc" in metrics:
+            metrics.add("drop")
+        if "faithfulness" in metrics:
+            metrics |= {"estimate", "faithful"}
+        return {name: plan[name] for name in plan if name in metrics}
 
     def _seed(self, explanation: Explanation, scores: np.ndarray) -> Any:
         """What is measured of a class: its probability, or its score where there is none; at the
         step that the explanation is about."""
-        class_index = _class_of(explanation)
+        class_index = class_of(explanation)
         cells = cells_at(self.model.layout.positions, scores.shape[1:], explanation.position)
         seed: Seed = Linear("", class_index, {class_index: 1.0}, cells)
         if self.model.has_two_sides:
             seed = TwoSided(seed)
         return seed if self.model.link == "none" else seed.likelihood(self.model.link)
 
-    def _measurement(self, path: str, entry: _Map, values: Dict[str, np.ndarray]) -> Measurement:
+    def _measurement(self, subject: Subject, entry: MeasuredMap,
+                     values: Dict[str, np.ndarray]) -> Measurement:
         """The numbers that follow from the values of a map's variants."""
         explanation = entry.explanation
         drawn: Dict[str, np.ndarray] = {
@@ -230,32 +246,28 @@ class Bench:
             numbers["pointing"] = float(
                 pointing.hits(heat, entry.boxes, self.settings.tolerance))
             numbers["energy"] = pointing.energy_inside(heat, entry.boxes)
-        return Measurement(path, _class_of(explanation), explanation.method,
+        numbers.update(self._numbers_of_map(subject, entry, values))
+        return Measurement(subject.path, class_of(explanation), explanation.method,
                            explanation.layer or None, numbers,
                            {name: curve.tolist() for name, curve in drawn.items()})
 
-    def _stability(self, subject: _Subject) -> List[Optional[float]]:
-        """For each map, how far it moves when the image is slightly noisy; None for baselines."""
-        blobs = subject.prepared.blobs
-        copies = {name: stability.noisy(blobs[name][0], seed=self.settings.seed)
-                  for name in self.model.inputs}
-        noisy = [replace(subject.prepared, blobs=dict(blobs, **{
-            name: variants[index:index + 1] for name, variants in copies.items()}))
-            for index in range(stability.SAMPLES)]
-        heats = self._heats(noisy, [subject.questions] * len(noisy))
-        of_map = iter(zip(*heats))
-        return [stability.sensitivity(entry.heat, np.stack(next(of_map))).largest
-                if entry.explanation.layer else None for entry in subject.maps]
+    def _numbers_of_map(self, subject: Subject, entry: MeasuredMap,
+                        values: Dict[str, np.ndarray]) -> Dict[str, float]:
+        """What the heat itself says, on its own and with the values without groups of pixels."""
+        numbers: Dict[str, float] = {}
+        seed, heat = self.settings.seed, entry.heat
+        if "estimate" in values:
+            numbers["estimate"] = faithfulness.agreement(
+                heat, faithfulness.steps_of(heat, seed=seed), values["estimate"])
+            numbers["faithful"] = faithfulness.agreement(
+                heat, faithfulness.subsets_of(heat, seed=seed), values["faithful"])
+        if "complexity" in self.settings.metrics:
+            numbers["sparse"] = complexity.sparseness(heat)
+        if "objects" in self.settings.metrics:
+            numbers.update(removal.object_numbers(subject, entry, seed))
+        return numbers
 
-    def _heats(self, prepared: List[Prepared], questions: List[Any]) -> List[List[np.ndarray]]:
-        """The heat of each explanation of each image; raises the error of one that fails."""
-        results = self.explainer.explain_prepared(
-            [Outcome(image) for image in prepared], questions)
-        return [[heat_on_blob(explanation, image)
-                 for explanation in result.unwrap().explanations]
-                for image, result in zip(prepared, results)]
-
-    def _add_sanity(self, subjects: List["Outcome[_Subject]"],
+    def _add_sanity(self, subjects: List["Outcome[Subject]"],
                     outcomes: List["Outcome[List[Measurement]]"]) -> None:
         """Add to the outcomes how similar each map is to those of random weights."""
         good = [index for index, outcome in enumerate(outcomes) if outcome.ok]
@@ -273,10 +285,10 @@ class Bench:
                 for measurement, by_stage in zip(outcomes[index].unwrap(),
                                                  stages.value[position])])
 
-    def _sanity(self, subjects: List[_Subject]) -> List[List[List[Tuple[float, float]]]]:
+    def _sanity(self, subjects: List[Subject]) -> List[List[List[Tuple[float, float]]]]:
         """For each map of each image, its similarity to those of random weights, by stage."""
         def look() -> List[List[np.ndarray]]:
-            return self._heats([subject.prepared for subject in subjects],
+            return remade.heats(self.explainer, [subject.prepared for subject in subjects],
                                [subject.questions for subject in subjects])
 
         by_stage = sanity.cascade(self.explainer, self._weights, self.stages, look,
@@ -288,14 +300,6 @@ class Bench:
                 _similarities(entry.heat, position, next(of_net), by_stage)
                 if entry.explanation.layer else [] for entry in subject.maps])
         return similarities
-
-
-def _question_of(explanation: Explanation) -> Question:
-    """The class that an explanation is about, at its step."""
-    question: Question = Class(_class_of(explanation))
-    for axis, index in explanation.position:
-        question = AtIndex(question, axis, index)
-    return question
 
 
 def check_questions(questions: Iterable[Any]) -> None:
@@ -338,29 +342,12 @@ def spread_layers(model: LoadedModel, count: int = 3) -> List[str]:
     return blobs
 
 
-def heat_on_blob(explanation: Explanation, prepared: Prepared) -> np.ndarray:
-    """The heatmap at the size of the blob that the net reads: h x w float32 in [0, 1]."""
-    height, width = prepared.blobs[explanation.input].shape[2:]
-    x0, y0, x1, y1 = prepared.geometries[explanation.input][0].rectangle
-    rows = y0 + (np.arange(height) + 0.5) * (y1 - y0) / height
-    columns = x0 + (np.arange(width) + 0.5) * (x1 - x0) / width
-    return heatmap(explanation.geometry.sample(
-        np.maximum(explanation.cam, 0) * (explanation.status == "ok"), explanation.placement,
-        rows, columns))
-
-
 def _similarities(heat: np.ndarray, image_index: int, map_index: int,
                   by_stage: List[List[List[np.ndarray]]]) -> List[Tuple[float, float]]:
     """Rank correlation and structural similarity of a map with that of each stage."""
     others = [stage[image_index][map_index] for stage in by_stage]
     return [(similarity.rank_correlation(heat, other), similarity.ssim(heat, other))
             for other in others]
-
-
-def _class_of(explanation: Explanation) -> int:
-    """The class of an explanation, all of which are about one class here."""
-    assert explanation.class_index is not None
-    return explanation.class_index
 
 
 def _area(shape: Optional[Tuple[int, ...]]) -> int:

@@ -6,7 +6,8 @@ from typing import Dict, List, Optional, Tuple
 from caffe_gradcam.measuring.metrics import curves
 
 BASELINES = ("random", "centre")
-METRICS = ("deletion", "insertion", "drop", "road", "pointing", "sanity", "stability")
+USUAL = ("deletion", "insertion", "drop", "road", "pointing", "sanity", "stability")
+METRICS = USUAL + ("objects", "removal", "complexity", "faithfulness", "logit", "adcc")
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,15 @@ COLUMNS = {
     "energy": Column("pointing", "high", "the energy inside the boxes"),
     "sanity": Column("sanity", "zero", "the rank correlation with the map of random weights"),
     "moved": Column("stability", "low", "how far noise moves the map"),
+    "mass": Column("objects", "high", "the part of the heat on the objects of the class"),
+    "rank": Column("objects", "high", "the part of the hottest pixels on those objects"),
+    "cause": Column("removal", "high", "finding the object without which the value falls most"),
+    "parts": Column("removal", "high", "the rank correlation with the effects of removing parts"),
+    "sparse": Column("complexity", "high", "the Gini index of the heat"),
+    "estimate": Column("faithfulness", "high", "the faithfulness estimate"),
+    "faithful": Column("faithfulness", "high", "the faithfulness correlation"),
+    "logit": Column("logit", "zero", "the rank correlation with the map of another class"),
+    "adcc": Column("adcc", "high", "average drop, coherency and complexity in one"),
 }
 
 
@@ -49,7 +59,8 @@ class Settings:
     Attributes
     ----------
     metrics : tuple of str
-        Names in ``METRICS``; images without boxes are not measured by "pointing".
+        Names in ``METRICS``; images without boxes are not measured by "pointing", those without
+        objects not by "objects" and "removal". "adcc" also measures "drop".
     steps : int
         The number of steps of deletion and insertion.
     tolerance : float
@@ -58,7 +69,7 @@ class Settings:
         For everything random.
     """
 
-    metrics: Tuple[str, ...] = METRICS
+    metrics: Tuple[str, ...] = USUAL
     steps: int = curves.STEPS
     tolerance: float = 0.0
     seed: int = 0

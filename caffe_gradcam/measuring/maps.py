@@ -1,0 +1,63 @@
+"""The maps of an image that are measured, as heat where the net reads the image."""
+
+from dataclasses import dataclass
+from typing import List, Optional, Tuple
+
+import numpy as np
+
+from caffe_gradcam.asking.questions import AtIndex, Class, Question
+from caffe_gradcam.explaining.explanation import Explanation
+from caffe_gradcam.explaining.methods import heatmap
+from caffe_gradcam.measuring.annotations import Box
+from caffe_gradcam.measuring.scene_objects import SceneObject
+from caffe_gradcam.model.preprocess import Prepared
+
+
+@dataclass(frozen=True, eq=False)
+class MeasuredMap:
+    """A map to be measured, its heat at the size of the input blob, and the boxes of its class."""
+
+    explanation: Explanation
+    heat: np.ndarray
+    boxes: Optional[List[Box]]
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """An image with all the maps of it that are measured, and the objects in it."""
+
+    path: str
+    prepared: Prepared
+    questions: List[Question]
+    maps: List[MeasuredMap]
+    objects: Tuple[SceneObject, ...] = ()
+
+
+def heat_on_blob(explanation: Explanation, prepared: Prepared) -> np.ndarray:
+    """The heatmap at the size of the blob that the net reads: h x w float32 in [0, 1]."""
+    height, width = prepared.blobs[explanation.input].shape[2:]
+    x0, y0, x1, y1 = prepared.geometries[explanation.input][0].rectangle
+    rows = y0 + (np.arange(height) + 0.5) * (y1 - y0) / height
+    columns = x0 + (np.arange(width) + 0.5) * (x1 - x0) / width
+    return heatmap(explanation.geometry.sample(
+        np.maximum(explanation.cam, 0) * (explanation.status == "ok"), explanation.placement,
+        rows, columns))
+
+
+def class_of(explanation: Explanation) -> int:
+    """The class of an explanation, all of which are about one class here."""
+    assert explanation.class_index is not None
+    return explanation.class_index
+
+
+def question_of(explanation: Explanation) -> Question:
+    """The class that an explanation is about, at its step."""
+    return about_class(explanation, class_of(explanation))
+
+
+def about_class(explanation: Explanation, class_index: int) -> Question:
+    """The question of an explanation, about another class."""
+    question: Question = Class(class_index)
+    for axis, index in explanation.position:
+        question = AtIndex(question, axis, index)
+    return question

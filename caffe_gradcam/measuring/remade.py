@@ -1,0 +1,93 @@
+"""Metrics that need each map again: of a changed image, or of another class."""
+
+from dataclasses import replace
+from typing import Any, Dict, List, Optional
+
+import numpy as np
+
+from caffe_gradcam.asking.questions import Question
+from caffe_gradcam.explaining.explainer import Explainer
+from caffe_gradcam.measuring.maps import (
+    MeasuredMap,
+    Subject,
+    about_class,
+    class_of,
+    heat_on_blob,
+    question_of,
+)
+from caffe_gradcam.measuring.metrics import masking, sanity, similarity, stability
+from caffe_gradcam.model.preprocess import Prepared
+from prototxt_tools.errors import Outcome
+
+
+def moved(explainer: Explainer, subject: Subject, seed: int) -> List[Optional[float]]:
+    """For each map, how far it moves when the image is slightly noisy; None for baselines."""
+    blobs = subject.prepared.blobs
+    copies = {name: stability.noisy(blobs[name][0], seed=seed) for name in explainer.model.inputs}
+    noisy = [_with_blobs(subject.prepared, {
+        name: variants[index:index + 1] for name, variants in copies.items()})
+        for index in range(stability.SAMPLES)]
+    of_map = iter(zip(*heats(explainer, noisy, [subject.questions] * len(noisy))))
+    return [stability.sensitivity(entry.heat, np.stack(next(of_map))).largest
+            if entry.explanation.layer else None for entry in subject.maps]
+
+
+def other_class_similarities(explainer: Explainer, subject: Subject, seed: int
+                             ) -> List[Optional[float]]:
+    """For each map, its rank correlation with that of a random other class; None for baselines."""
+    count = explainer.model.class_count
+    if count is None or count < 2:
+        return [None] * len(subject.maps)
+    others: Dict[str, Question] = {}
+    for entry in subject.maps:
+        class_index = class_of(entry.explanation)
+        rng = np.random.RandomState([seed, class_index])
+        others.setdefault(entry.explanation.question, about_class(
+            entry.explanation, sanity.other_class(class_index, count, rng)))
+    numbers: List[Optional[float]] = [None] * len(subject.maps)
+    for text, question in others.items():
+        indices = [index for index, entry in enumerate(subject.maps)
+                   if entry.explanation.layer and entry.explanation.question == text]
+        of_other, = heats(explainer, [subject.prepared], [[question]])
+        for index, heat in zip(indices, of_other):
+            numbers[index] = similarity.rank_correlation(subject.maps[index].heat, heat)
+    return numbers
+
+
+def adcc(explainer: Explainer, subject: Subject, drops: List[float]) -> List[Optional[float]]:
+    """For each map, average drop, coherency and complexity in one number; None for baselines."""
+    numbers: List[Optional[float]] = [None] * len(subject.maps)
+    for method in explainer.explaining.methods:
+        indices = [index for index, entry in enumerate(subject.maps)
+                   if entry.explanation.layer and entry.explanation.method == method]
+        maps = [subject.maps[index] for index in indices]
+        shown = [_shown(subject, entry) for entry in maps]
+        questions: List[Any] = [[question_of(entry.explanation)] for entry in maps]
+        results = explainer.only(method).explain_prepared(
+            [Outcome(image) for image in shown], questions)
+        for index, entry, image, result in zip(indices, maps, shown, results):
+            heat = next(heat_on_blob(explanation, image)
+                        for explanation in result.unwrap().explanations
+                        if (explanation.layer, explanation.input)
+                        == (entry.explanation.layer, entry.explanation.input))
+            numbers[index] = masking.adcc(entry.heat, heat, drops[index])
+    return numbers
+
+
+def _shown(subject: Subject, entry: MeasuredMap) -> Prepared:
+    """The image where the map is hot, as the net reads it."""
+    name = entry.explanation.input
+    blob = masking.shown_through(subject.prepared.blobs[name][0], entry.heat)
+    return _with_blobs(subject.prepared, {name: blob[np.newaxis]})
+
+
+def heats(explainer: Explainer, prepared: List[Prepared], questions: List[Any]
+          ) -> List[List[np.ndarray]]:
+    """The heat of each explanation of each image; raises the error of one that fails."""
+    results = explainer.explain_prepared([Outcome(image) for image in prepared], questions)
+    return [[heat_on_blob(explanation, image) for explanation in result.unwrap().explanations]
+            for image, result in zip(prepared, results)]
+
+
+def _with_blobs(prepared: Prepared, blobs: Dict[str, np.ndarray]) -> Prepared:
+    return replace(prepared, blobs=dict(prepared.blobs, **blobs))
