@@ -255,3 +255,14 @@ def test_an_image_whose_numbers_are_not_finite_fails_alone(model):
         explanations = outcome.unwrap()
         assert [entry.question for entry in explanations] == [entry.question for entry in expected]
         np.testing.assert_allclose(explanations[0].cam, expected[0].cam, atol=1e-6)
+
+
+def test_a_batch_names_the_commands_that_explain_boxes(tmp_path, paths, capsys):
+    from caffe_gradcam.commands import cli
+
+    (tmp_path / "pictures").mkdir()
+    assert cli.main(["batch", paths[0], str(tmp_path / "pictures"), "-o", str(tmp_path / "out"),
+                     "--weights", paths[1], "--detections"]) == 2
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        "caffe-gradcam: boxes are explained by `caffe-gradcam explain --detections` or "
+        "Model.detect, and measured by `caffe-gradcam evaluate --detections`")

@@ -6,6 +6,7 @@ import os
 import cv2
 import numpy as np
 import pytest
+from cases import path_of
 from fake_engine import FakeEngine, write_model
 
 from caffe_gradcam.commands import cli
@@ -170,3 +171,16 @@ def test_methods_may_be_repeated_and_a_configuration_names_them(place, capsys):
     assert twice["rows"] == again["rows"]
     assert {row["method"] for row in twice["rows"]} == {
         "grad-cam", "layer-cam", "random", "centre"}
+
+
+def test_a_class_is_measured_at_the_step_that_is_named(capsys, torch, tmp_path):
+    picture = tmp_path / "a.png"
+    cv2.imwrite(str(picture), np.random.RandomState(0).randint(0, 255, (40, 52, 3)))
+    answers = []
+    for question in (["--class", "1", "--step", "2"], ["--class", "1 at step 2"],
+                     ["--class", "1 at step 0"]):
+        assert cli.main(["evaluate", path_of("timefirst"), str(picture), "--json", "--engine",
+                         "torch", "--method", "grad-cam", "--metrics", "deletion", "--steps", "3",
+                         "--mean", "none", *question]) == 0
+        answers.append(json.loads(capsys.readouterr().out)["images"])
+    assert answers[0] == answers[1] != answers[2]

@@ -58,7 +58,10 @@ def add(commands: Any) -> None:
     parser.add_argument("images", metavar="SOURCE", nargs="?",
                         help="a folder, list, table or archive of images; see --help-all")
     parser.add_argument("-o", dest="output", metavar="OUT", help="a folder or a URL")
-    shared.add_questions(parser.add_argument_group("what to explain"))
+    asking = parser.add_argument_group("what to explain")
+    shared.add_questions(asking)
+    for name in ("detections", "caption"):  # Known, so that the error tells who explains these.
+        shared.add_flag(asking, f"--{name}", f"asking.{name}", argparse.SUPPRESS)
     explaining = parser.add_argument_group("how to explain it")
     shared.add_methods(explaining, "grad-cam (default) or another, see explain --help-all; commas "
                        "or repeatable", shared.LAYER)

@@ -66,17 +66,22 @@ def add_questions(group: Group) -> None:
                        help=Rare("for nets with a map of scores: one pixel or box of the image"))
     group.add_argument("--mask", dest="asking.mask", metavar="FILE",
                        help=Rare("the same for the white pixels of a mask of the image's size"))
-    group.add_argument("--step", dest="asking.step", metavar="N", type=whole,
-                       help=Rare("for nets with scores for each step of a sequence: the step, "
-                                 "counted from 0 (default: where the class is likeliest)"))
-    group.add_argument("--prior", dest="asking.prior", metavar="N", type=whole,
-                       help=Rare("the same for a prior of a detector, or a region of interest"))
+    add_positions(group)
     group.add_argument("--like", dest="asking.like", metavar="IMAGE",
                        help=Rare("what makes the score blob, such as an embedding, similar to "
                                  "that of this image"))
     add_flag(group, "--cosine", "asking.cosine",
              Rare("compare with --like by the cosine instead of the dot product"))
     add_text(group)
+
+
+def add_positions(group: Group) -> None:
+    """Where along a sequence, or among the priors of a detector, a class is asked about."""
+    group.add_argument("--step", dest="asking.step", metavar="N", type=whole,
+                       help=Rare("for nets with scores for each step of a sequence: the step, "
+                                 "counted from 0 (default: where the class is likeliest)"))
+    group.add_argument("--prior", dest="asking.prior", metavar="N", type=whole,
+                       help=Rare("the same for a prior of a detector, or a region of interest"))
 
 
 def add_words(group: Group) -> None:
