@@ -6,19 +6,17 @@ import json
 import math
 import os
 import sys
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional, Sequence, Tuple, Union
 
+from caffe_gradcam.commands import measured_images
 from caffe_gradcam.commands import options as shared
-from prototxt_tools.errors import InputError, Outcome, QuestionError
+from prototxt_tools.errors import Outcome, QuestionError
 
 if TYPE_CHECKING:
-    from caffe_gradcam.asking.questions import Question
-    from caffe_gradcam.batch.sources import Item
+    from caffe_gradcam.commands.measured_images import Subject
     from caffe_gradcam.explaining.detections import DetectionExplainer
     from caffe_gradcam.explaining.explainer import Explainer
     from caffe_gradcam.explaining.recipe import Recipe
-    from caffe_gradcam.measuring.annotations import ClassBoxes
     from caffe_gradcam.measuring.bench import Bench
     from caffe_gradcam.measuring.box_bench import BoxBench
     from caffe_gradcam.measuring.comparison import Row, Verdict
@@ -54,6 +52,11 @@ metrics (+: high is good, -: low is good, 0: near 0 is good; the table has hundr
                 the heat there
   sanity      0 rank correlation with the map of the same net with random weights
   stability   - how far invisible noise moves the map: column moved
+  objects     + with --objects, mass is the fraction of the heat on the objects of the class, and
+                rank that of the hottest pixels
+  removal     + with --objects, cause is how often most heat lies on the object without which the
+                probability falls most; parts is the rank correlation with the effects of parts
+  complexity (sparse), faithfulness (estimate, faithful), logit and adcc: only where they are named
 
 Each number has its 95 % interval over the images. * is the best of a column, = is not
 significantly different from it. Random and centre are baselines that ignore the net.
@@ -67,23 +70,6 @@ USUAL = ("grad-cam", "grad-cam++", "xgrad-cam", "hirescam", "element-wise", "lay
 # Those that explain boxes, the one of detectors first.
 BOX_METHODS = ("odam", "grad-cam", "hirescam", "element-wise", "layer-cam")
 ALL = "all"
-
-
-@dataclass(frozen=True, eq=False)
-class Subject:
-    """An image to measure.
-
-    Attributes
-    ----------
-    item : Item
-    questions : list of question
-    boxes : dict
-        Class index -> boxes of that class.
-    """
-
-    item: "Item"
-    questions: "List[Question]"
-    boxes: "ClassBoxes"
 
 
 def add(commands: Any) -> None:
@@ -107,6 +93,7 @@ def add(commands: Any) -> None:
     shared.add_classes(comparing, "what to ask about each image, by number, name or top:K; "
                        "repeatable (default: the classes of its boxes, otherwise top:1)")
     shared.add_positions(comparing)
+    shared.add_positions(comparing)
     shared.add_text(comparing)
     shared.add_detections(comparing, "measure the maps of the boxes that a detector finds, by "
                           "deletion, insertion and pointing")
@@ -123,10 +110,14 @@ def add(commands: Any) -> None:
 
 
 def _add_measuring(group: shared.Group) -> None:
-    group.add_argument("--metrics", metavar="A,B,C", help="default: all; pointing with --boxes")
+    group.add_argument("--metrics", metavar="A,B,C",
+                       help="default: the first seven, with what --boxes and --objects allow")
     group.add_argument("--boxes", metavar="FILE",
                        help=".csv with path, class, x, y, width, height; or .json, image -> list "
                        "of {class, box}; only images with boxes are measured")
+    group.add_argument("--objects", metavar="FILE",
+                       help=".json, image -> list of {class, mask, without, parts}; only images "
+                       "with objects are measured")
     group.add_argument("--tolerance", metavar="PIXELS", type=_pixels, default=0.0,
                        help="by which pointing may miss a box (default: 0; often 15)")
     group.add_argument("--steps", metavar="N", type=shared.positive, default=20,
@@ -162,7 +153,7 @@ def run(options: argparse.Namespace) -> int:
     recipes.check_one_device(options)
     recipe, model = _recipe(options)
     settings = Settings(_metrics(options, recipe), options.steps, options.tolerance, options.seed)
-    subjects = _subjects(options, recipe, model)
+    subjects = measured_images.subjects_of(options, recipe, model)
     with _open(recipe, model) as explainer:
         bench = _bench(explainer, settings)
         outcomes = list(_measure_all(bench, subjects, options))
@@ -251,13 +242,17 @@ def allowed_methods(model: "LoadedModel") -> Tuple[str, ...]:
 
 def _metrics(options: argparse.Namespace, recipe: "Recipe") -> Tuple[str, ...]:
     from caffe_gradcam.measuring import box_bench
-    from caffe_gradcam.measuring.measurement import METRICS
+    from caffe_gradcam.measuring.measurement import METRICS, USUAL
     from caffe_gradcam.model import choices
 
     detecting = recipe.asking.detections
+    if detecting and options.objects:
+        raise QuestionError("--objects is for maps of classes, not of a detector's boxes; use "
+                            "--boxes", "--objects")
     if options.metrics is None:
         return box_bench.METRICS if detecting else tuple(
-            name for name in METRICS if options.boxes or name != "pointing")
+            name for name in USUAL if options.boxes or name != "pointing") + (
+                ("objects", "removal") if options.objects else ())
     names = tuple(name.strip() for name in options.metrics.split(","))
     choices.check(names, box_bench.METRICS if detecting else METRICS,
                   "metric of boxes" if detecting else "metric")
@@ -265,55 +260,21 @@ def _metrics(options: argparse.Namespace, recipe: "Recipe") -> Tuple[str, ...]:
         return names
     if "pointing" in names and not options.boxes:
         raise QuestionError("the metric pointing needs --boxes", "--metrics")
+    if {"objects", "removal"} & set(names) and not options.objects:
+        raise QuestionError("the metrics objects and removal need --objects", "--metrics")
     return names
 
 
-def _subjects(options: argparse.Namespace, recipe: "Recipe",
-              model: "LoadedModel") -> List[Subject]:
-    """The images to measure, with what is asked about each."""
-    from caffe_gradcam.asking.asker import Asker, Asking, default_questions
-    from caffe_gradcam.asking.questions import Class
-    from caffe_gradcam.batch.sources import InputColumns, open_source
-    from caffe_gradcam.measuring import annotations, bench
-
-    boxes = annotations.read_boxes(options.boxes, model.find_class) if options.boxes else {}
-    # Every box is asked about its own class.
-    asking = Asking() if recipe.asking.detections else recipe.asking
-    asker = Asker(asking, model)
-    asked = asker.questions() if asking != Asking() else []
-    bench.check_questions(asked)
-    subjects = []
-    for argument in options.images:
-        for item in open_source(argument, class_names=model.class_names,
-                                inputs=InputColumns.of(model)):
-            item_boxes = annotations.boxes_of(item.path, boxes)
-            if boxes and not item_boxes:
-                continue
-            questions = asker.questions(item.questions) if item.questions else asked or [
-                Class(index) for index in sorted(item_boxes)] or default_questions(model)
-            subjects.append(Subject(item, questions, item_boxes))
-    if not subjects:
-        raise InputError(
-            f"{options.boxes}: has no boxes of any of these images; names are compared as they "
-            "are, then without their folders", options.boxes)
-    return subjects[:options.limit]
-
-
-def _measure_all(bench: "Union[Bench, BoxBench]", subjects: Sequence[Subject],
+def _measure_all(bench: "Union[Bench, BoxBench]", subjects: "Sequence[Subject]",
                  options: argparse.Namespace) -> "Iterator[Measured]":
     """The outcome of each image, batch by batch."""
     from tqdm import tqdm
-
-    from caffe_gradcam.batch.sources.reading import read_image
 
     hidden = True if options.quiet or options.json else None
     with tqdm(total=len(subjects), unit="image", disable=hidden) as progress:
         for start in range(0, len(subjects), options.batch):
             part = subjects[start:start + options.batch]
-            outcomes = bench.measure(
-                [subject.item.path for subject in part],
-                [Outcome.of(read_image, subject.item, bench.model.inputs) for subject in part],
-                [subject.questions for subject in part], [subject.boxes for subject in part])
+            outcomes = measured_images.measure(bench, part)
             for subject, outcome in zip(part, outcomes):
                 if not outcome.ok:
                     progress.write(_error_line(subject.item.path, outcome), file=sys.stderr)
