@@ -93,7 +93,6 @@ def add(commands: Any) -> None:
     shared.add_classes(comparing, "what to ask about each image, by number, name or top:K; "
                        "repeatable (default: the classes of its boxes, otherwise top:1)")
     shared.add_positions(comparing)
-    shared.add_positions(comparing)
     shared.add_text(comparing)
     shared.add_detections(comparing, "measure the maps of the boxes that a detector finds, by "
                           "deletion, insertion and pointing")
