@@ -7,7 +7,7 @@ import re
 import signal
 import sys
 import threading
-from typing import TYPE_CHECKING, Any, Iterator, Tuple, Union
+from typing import TYPE_CHECKING, Any, Iterator, Union
 
 from caffe_gradcam.commands import options as shared
 from prototxt_tools.commands.parsing import Rare
@@ -90,7 +90,7 @@ def add_look(group: shared.Group) -> None:
 def _add_parts(group: shared.Group) -> None:
     group.add_argument("--limit", metavar="N", type=shared.positive,
                        help="take only the first N images")
-    group.add_argument("--worker", metavar="I/N", type=_worker,
+    group.add_argument("--worker", metavar="I/N", type=shared.worker,
                        help="this run is the I-th of N on one output, I from 1 to N")
     group.add_argument("--part-size", metavar="N", type=shared.positive,
                        help="images of one part (default: 1000)")
@@ -133,14 +133,6 @@ def _add_output(group: shared.Group) -> None:
     shared.add_verbosity(group)
 
 
-def _worker(text: str) -> Tuple[int, int]:
-    match = re.match(r"([0-9]{1,9})/([0-9]{1,9})$", text)
-    worker = (int(match.group(1)), int(match.group(2))) if match else (0, 0)
-    if not 1 <= worker[0] <= worker[1]:
-        raise argparse.ArgumentTypeError(f"expected I/N with I from 1 to N, not {text!r}")
-    return worker
-
-
 def _overlays(text: str) -> Union[str, int]:
     if text in ("none", "all", "wrong"):
         return text
@@ -169,7 +161,7 @@ def run(options: argparse.Namespace) -> int:
     if not (options.json or options.quiet or options.log_json):
         print(describe(model), file=sys.stderr)
     stop = threading.Event()
-    with _Stopping(stop):
+    with Stopping(stop):
         summary = batch.run(
             recipe, options.images, options.output, _options(options), stop, model)
     _print(summary, options)
@@ -194,7 +186,7 @@ def _options(options: argparse.Namespace) -> "Options":
         batch.Reporting(options.quiet, options.log_json, options.metrics, tuple(sys.argv)))
 
 
-class _Stopping:
+class Stopping:
     """While this lasts, SIGTERM sets an event; a second one ends the process."""
 
     def __init__(self, stop: threading.Event) -> None:

@@ -8,8 +8,10 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional, Sequence, Tuple, Union
 
-from caffe_gradcam.commands import measured_images
+from caffe_gradcam.commands import measured_images, protocol
 from caffe_gradcam.commands import options as shared
+from caffe_gradcam.commands.tables import print_table
+from prototxt_tools.commands.parsing import Rare
 from prototxt_tools.errors import Outcome, QuestionError
 
 if TYPE_CHECKING:
@@ -77,7 +79,8 @@ def add(commands: Any) -> None:
     parser = shared.add_command(
         commands, "evaluate", "measure which method and layer can be trusted",
         description=DESCRIPTION, epilog=EXAMPLES,
-        rest="images", usage="caffe-gradcam evaluate MODEL IMAGE [IMAGE ...] [option ...]")
+        rest="images", usage="caffe-gradcam evaluate MODEL IMAGE [IMAGE ...] [option ...]\n"
+        "       caffe-gradcam evaluate MODEL --protocol NAME --data DIR -o OUT [option ...]")
     parser.add_argument("model.path", metavar="MODEL",
                         help="a model folder, a prototxt, or the name of a public model")
     parser.add_argument("images", metavar="IMAGE", nargs="*",
@@ -110,21 +113,22 @@ def add(commands: Any) -> None:
 
 def _add_measuring(group: shared.Group) -> None:
     group.add_argument("--metrics", metavar="A,B,C",
-                       help="default: the first seven, with what --boxes and --objects allow")
+                       help="default: the first seven, as --boxes allows")
     group.add_argument("--boxes", metavar="FILE",
                        help=".csv with path, class, x, y, width, height; or .json, image -> list "
                        "of {class, box}; only images with boxes are measured")
     group.add_argument("--objects", metavar="FILE",
-                       help=".json, image -> list of {class, mask, without, parts}; only images "
-                       "with objects are measured")
+                       help=Rare(".json, image -> list of {class, mask, without, parts}; only "
+                                 "images with objects are measured"))
     group.add_argument("--tolerance", metavar="PIXELS", type=_pixels, default=0.0,
-                       help="by which pointing may miss a box (default: 0; often 15)")
+                       help="by which pointing may miss a box (default: 0)")
     group.add_argument("--steps", metavar="N", type=shared.positive, default=20,
-                       help="of deletion and insertion (default: 20)")
+                       help=Rare("of deletion and insertion (default: 20)"))
     group.add_argument("--limit", metavar="N", type=shared.positive,
                        help="measure only the first N images")
     group.add_argument("--seed", metavar="N", type=_seed, default=0,
-                       help="of everything random (default: 0)")
+                       help=Rare("of everything random (default: 0)"))
+    protocol.add_options(group)
 
 
 def _pixels(text: str) -> float:
@@ -149,6 +153,9 @@ def run(options: argparse.Namespace) -> int:
     from caffe_gradcam.measuring import comparison
     from caffe_gradcam.measuring.measurement import Settings
 
+    if options.protocol:
+        return protocol.run(options)
+    protocol.check_absent(options)
     recipes.check_one_device(options)
     recipe, model = _recipe(options)
     settings = Settings(_metrics(options, recipe), options.steps, options.tolerance, options.seed)
@@ -306,13 +313,7 @@ def _print(report: Dict[str, Any], rows: "Sequence[Row]", verdict: "Verdict",
     if options.json:
         print(json.dumps(report, indent=2))
         return
-    lines = f"{comparison.table(rows)}\n\n{verdict.text}"
-    encoding = sys.stdout.encoding or "utf-8"
-    try:
-        lines.encode(encoding)
-    except UnicodeEncodeError:
-        lines = lines.replace("±", "+-").encode(encoding, "backslashreplace").decode(encoding)
-    print(lines)
+    print_table(f"{comparison.table(rows)}\n\n{verdict.text}")
 
 
 def _write(report: Dict[str, Any], rows: "Sequence[Row]", model: "LoadedModel",

@@ -6,7 +6,7 @@ The destination of an option that is part of a recipe has a dot: ``running.devic
 
 import argparse
 import re
-from typing import Any, List, Optional, Sequence
+from typing import Any, List, Optional, Sequence, Tuple
 
 from prototxt_tools.commands.parsing import Parser, Rare
 
@@ -274,6 +274,15 @@ def whole(text: str) -> int:
     if not re.match("[0-9]{1,9}$", text):
         raise argparse.ArgumentTypeError(f"expected a whole number from 0 up, not {text!r}")
     return int(text)
+
+
+def worker(text: str) -> Tuple[int, int]:
+    """``I/N``, for argparse: which of how many workers."""
+    match = re.match(r"([0-9]{1,9})/([0-9]{1,9})$", text)
+    numbers = (int(match.group(1)), int(match.group(2))) if match else (0, 0)
+    if not 1 <= numbers[0] <= numbers[1]:
+        raise argparse.ArgumentTypeError(f"expected I/N with I from 1 to N, not {text!r}")
+    return numbers
 
 
 def byte_count(text: str) -> int:

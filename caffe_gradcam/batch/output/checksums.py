@@ -57,6 +57,11 @@ def read(folder: Folder, name: str, advice: str) -> bytes:
     return data
 
 
+def text_of(folder: Folder, name: str) -> str:
+    """What the checksum of a finished file holds, which changes with the file."""
+    return folder.read(_name_of(name)).decode("ascii", "replace").strip()
+
+
 def names(folder: Folder) -> Set[str]:
     """The base names of the files that have a checksum."""
     return {name[:-len(_EXTENSION)] for name in folder.names(FOLDER) if name.endswith(_EXTENSION)}

@@ -64,6 +64,12 @@ def write(plan: Plan, part: int, columns: Mapping[str, Column], replaces: bool =
                              "meanwhile; run the same command again", plan.folder.path)
 
 
+def last_name(plan: Plan, part: int) -> str:
+    """The name of the file with which a part is finished."""
+    is_parquet = plan.manifest["part_format"] == "parquet"
+    return part_name(part, "parquet" if is_parquet else "jsonl")
+
+
 def read(plan: Plan, part: int, columns: Optional[Sequence[str]] = None) -> List[Row]:
     """The rows of a finished part; of some columns only, if they are named.
 
@@ -75,7 +81,7 @@ def read(plan: Plan, part: int, columns: Optional[Sequence[str]] = None) -> List
     columns = list(columns or COLUMNS)
     if plan.manifest["part_format"] == "parquet":
         return _read_parquet(plan, part, columns)
-    name = part_name(part, "jsonl")
+    name = last_name(plan, part)
     try:
         rows = [json.loads(line) for line in _read(plan, name).decode("utf-8").splitlines()]
         if "cam" in columns:
@@ -136,7 +142,7 @@ def _read_parquet(plan: Plan, part: int, columns: List[str]) -> List[Row]:
     except ImportError:
         raise InputError(f"{plan.folder.path}: its parts are Parquet; pip install pyarrow",
                          plan.folder.path) from None
-    name = part_name(part, "parquet")
+    name = last_name(plan, part)
     data = _read(plan, name)
     try:
         # Not read_table, which loads support for data sets of many files.

@@ -154,6 +154,9 @@ class Net:
             return False
         if self._sent and (self._sent[-1].is_alone or self._waiting[0].is_alone):
             return False
+        # Images of sizes of their own go through the pipe, which must not be full of an answer.
+        if self._sent and self._waiting[0].images.others:
+            return False
         batch = self._waiting.popleft()
         if not self._sent:
             self._since = time.monotonic()

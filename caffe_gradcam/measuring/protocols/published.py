@@ -63,13 +63,15 @@ TABLES: Dict[str, Dict[str, List[Reported]]] = {
                     _errors("Grad-CAM", (68.04, 56.18), _REPLICATION, "grad-cam")],
     },
 }
-# Net -> convolutions and dense layers with weights of their own.
-_WEIGHTED = {"VGG-16": 16, "ResNet-50": 54, "GoogLeNet": 58, "AlexNet": 8}
+# Net -> convolutions and dense layers, and the channels and the kernel of the first one.
+_FINGERPRINTS = {"VGG-16": (16, 64, 3), "ResNet-50": (54, 64, 7), "GoogLeNet": (58, 64, 7),
+                 "AlexNet": (8, 96, 11)}
 
 
-def net_name(protocol: str, weighted: int) -> Optional[str]:
-    """The net of a table that has so many layers with weights, or None."""
-    return next((name for name in TABLES[protocol] if _WEIGHTED[name] == weighted), None)
+def net_of(protocol: str, fingerprint: Tuple[int, int, int]) -> Optional[str]:
+    """The net of a protocol's table that has so many layers with weights, the first of which has
+    so many channels and such a kernel; None where none has."""
+    return next((name for name in TABLES[protocol] if _FINGERPRINTS[name] == fingerprint), None)
 
 
 def rows(protocol: str, net: Optional[str]) -> List[Reported]:
