@@ -10,6 +10,9 @@ from input_kinds import AXES, item, net, signal, write_files
 
 from caffe_gradcam import Model
 from caffe_gradcam.commands.cli import main
+from caffe_gradcam.engines.running import Running
+from caffe_gradcam.explaining.explainer import Explainer
+from caffe_gradcam.explaining.settings import Explaining
 from caffe_gradcam.model import array_files, array_inputs
 from caffe_gradcam.model.bands import as_bands, as_colors
 from caffe_gradcam.model.preprocess import prepare
@@ -295,3 +298,16 @@ def test_errors_of_inputs_keep_their_classes():
         array_inputs.fit(np.zeros(3), spec, "")
     with pytest.raises(ModelError):
         Model.load(path_of("ch4"), outputs=["x"])
+
+
+@pytest.mark.parametrize("method", ["ablation-cam", "score-cam", "rise"])
+def test_methods_that_run_the_net_again_see_the_sequence_of_each_image(torch, method):
+    items = [item("lrcn", number) for number in range(3)]
+    items[1] = dict(items[1], input_sentence=(np.asarray(items[1]["input_sentence"]) + 3) % 20)
+    with Explainer.open(net("lrcn"), Explaining((method,), samples=20),
+                        Running("torch")) as explainer:
+        together = [outcome.unwrap() for outcome in explainer.explain(items, [6])]
+        alone = [explainer.explain([entry], [6])[0].unwrap() for entry in items]
+    for ours, theirs in zip(together, alone):
+        np.testing.assert_allclose(ours.explanations[0].cam, theirs.explanations[0].cam,
+                                   rtol=1e-3, atol=1e-6)

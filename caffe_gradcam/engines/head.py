@@ -1,9 +1,10 @@
 """The layers behind a blob, as a net that can be run by itself."""
 
-from typing import Dict, Iterable, List, Optional, Sequence, Tuple
+from typing import Dict, Iterable, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
+from caffe_gradcam.model.array_inputs import is_sequence
 from prototxt_tools import shapes
 from prototxt_tools.errors import EngineError, QuestionError
 from prototxt_tools.net.net import Layer, Net
@@ -12,6 +13,9 @@ from prototxt_tools.text.document import Document
 from prototxt_tools.text.edits import Edits
 
 from .subnet import Shape, Shapes, Subnet
+
+# What picks the items of a blob that are needed, as an index of the blob's array.
+Items = Union[np.ndarray, Tuple[slice, np.ndarray]]
 
 
 class Head:
@@ -55,6 +59,8 @@ class Head:
         self.layers: List[Layer] = [every[index] for index in indices]
         self.sides = self._sides(indices)
         self._constants = {side for side in self.sides if self._is_constant(side)}
+        # The axis of the items: sequences have time first.
+        self._axes = {side: int(is_sequence(graph, side)) for side in self.sides}
         self._fitting: Optional[Shapes] = None
 
     def _is_constant(self, blob: str) -> bool:
@@ -81,22 +87,22 @@ class Head:
         return sides
 
     def check(self, value: np.ndarray, rows: Optional[Sequence[int]]) -> Tuple[
-            np.ndarray, Dict[str, Optional[np.ndarray]]]:
+            np.ndarray, Dict[str, Optional[Items]]]:
         """Hold a value and its rows against the last forward.
 
         Returns
         -------
         value : numpy.ndarray
             float32, contiguous.
-        rows : dict
-            Side -> indices of its rows that are needed; None: the side as it is.
+        items : dict
+            Side -> what picks those of its items that are needed; None: the side as it is.
 
         Raises
         ------
         QuestionError
             Of another shape than the blob's, or no such row.
         EngineError
-            A side has other rows than the blob.
+            A side has other items than the blob.
         """
         expected, blob = self._subnet.shapes, self._blob
         value = np.ascontiguousarray(value, np.float32)
@@ -112,17 +118,25 @@ class Head:
             raise QuestionError(f"rows must name one of 0 to {count - 1} for each of {len(value)} "
                                 "rows", blob)
         for side in set(self.sides) - self._constants:
-            if expected[side][:1] != (count,):
-                raise EngineError(f"layers behind blob {blob!r} read blob {side!r} too, which does "
-                                  f"not hold one row for each of its {count}", side)
+            axis = self._axes[side]
+            if expected[side][axis:axis + 1] != (count,):
+                raise EngineError(
+                    f"layers behind blob {blob!r} read blob {side!r} too, which does not hold one "
+                    f"item for each of its {count}, so they cannot run by themselves; take a "
+                    "method that needs gradients only or runs the whole net, such as grad-cam or "
+                    "score-cam", side)
         self._fit(len(value))
-        return value, {side: None if side in self._constants else chosen for side in self.sides}
+        return value, {side: None if side in self._constants else
+                       (slice(None), chosen) if self._axes[side] else chosen
+                       for side in self.sides}
 
     def shapes(self, count: int) -> Shapes:
         """Shapes of the blob and the sides with so many rows."""
-        last = self._subnet.shapes
-        return {name: last[name] if name in self._constants else (count,) + last[name][1:]
-                for name in [self._blob] + self.sides}
+        last = dict(self._subnet.shapes)
+        for name in {self._blob, *self.sides} - self._constants:
+            axis = self._axes.get(name, 0)
+            last[name] = last[name][:axis] + (count,) + last[name][axis + 1:]
+        return {name: last[name] for name in [self._blob] + self.sides}
 
     def _fit(self, count: int) -> None:
         """Raise an InputError where the layers cannot take so many rows."""

@@ -160,7 +160,7 @@ def _use(graph: Graph, blob: str) -> str:
 
 
 def _item_axis(graph: Graph, blob: str, shape: Shape, images: int) -> Optional[int]:
-    if len(shape) > 1 and _is_sequence(graph, blob, set()):
+    if len(shape) > 1 and is_sequence(graph, blob):
         return 1
     for index in graph.readers(blob):
         layer = graph.net.layers[index]
@@ -170,14 +170,18 @@ def _item_axis(graph: Graph, blob: str, shape: Shape, images: int) -> Optional[i
     return 0 if shape and shape[0] in (1, images) else None
 
 
-def _is_sequence(graph: Graph, blob: str, seen: Set[str]) -> bool:
+def is_sequence(graph: Graph, blob: str) -> bool:
     """Whether a blob is T x N [x D], since a recurrent layer reads it."""
+    return _leads_to_recurrence(graph, blob, set())
+
+
+def _leads_to_recurrence(graph: Graph, blob: str, seen: Set[str]) -> bool:
     if blob in seen:
         return False
     seen.add(blob)
     readers = [graph.net.layers[index] for index in graph.readers(blob)]
     return any(_begins_recurrence(layer, blob) or (
-        _keeps_time(layer) and any(_is_sequence(graph, top, seen) for top in layer.tops))
+        _keeps_time(layer) and any(_leads_to_recurrence(graph, top, seen) for top in layer.tops))
         for layer in readers)
 
 

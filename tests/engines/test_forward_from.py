@@ -152,3 +152,51 @@ def test_a_blob_that_is_gone_is_named_and_can_be_kept(torch, write_weights):
         values = engine.forward({"data": BATCH}, ["right", "norm1", "left", "score"])
         again = engine.forward_from("left", values["left"], ["score"])["score"]
     np.testing.assert_allclose(again, values["score"], rtol=1e-5)
+
+
+CAPTIONS = """
+layer { name: "data" type: "Input" top: "data"
+        input_param { shape { dim: 1 dim: 2 dim: 6 dim: 6 } } }
+layer { name: "sequences" type: "Input" top: "cont" top: "words"
+        input_param { shape { dim: 3 dim: 1 } } }
+layer { name: "conv" type: "Convolution" bottom: "data" top: "conv"
+        convolution_param { num_output: 4 kernel_size: 3 } }
+layer { name: "features" type: "InnerProduct" bottom: "conv" top: "features"
+        inner_product_param { num_output: 5 } }
+layer { name: "embedded" type: "Embed" bottom: "words" top: "embedded"
+        embed_param { input_dim: 7 num_output: 4 } }
+layer { name: "lstm" type: "LSTM" bottom: "embedded" bottom: "cont" bottom: "features" top: "lstm"
+        recurrent_param { num_output: 6 } }
+layer { name: "score" type: "InnerProduct" bottom: "lstm" top: "score"
+        inner_product_param { num_output: 3 axis: 2 } }
+"""
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_sequences_beside_a_blob_have_their_items_behind_time(kind, write_weights, count):
+    """Also where there are as many items as steps."""
+    random = np.random.RandomState(0)
+    cont = np.ones((3, count))
+    cont[0] = 0
+    inputs = {"data": random.randn(count, 2, 6, 6), "cont": cont,
+              "words": random.randint(0, 7, (3, count))}
+    order = [count - 1, 0, count - 1, 0]
+    path = write_weights(CAPTIONS)
+    with open_net(kind, CAPTIONS, path, ["score"], ["conv"]) as engine:
+        values = engine.forward(inputs, ["conv", "score"])
+        again = engine.forward_from("conv", values["conv"][order], ["score"], rows=order)
+    np.testing.assert_allclose(again["score"], values["score"][:, order], rtol=1e-4, atol=1e-6)
+
+
+def test_a_blob_of_other_items_is_refused_with_a_way_out(kind, write_weights):
+    text = AROUND.format("""
+        layer { name: "it" type: "Scale" bottom: "conv" bottom: "factors" top: "it" }""")
+    text = ('layer { name: "factors" type: "Input" top: "factors" '
+            "input_param { shape { dim: 4 } } }") + text
+    text = text.replace('top: "it" }', 'top: "it" scale_param { axis: 1 } }')
+    path = write_weights(text)
+    with open_net(kind, text, path, ["score"], ["conv"]) as engine:
+        engine.forward({"data": np.ones((1, 2, 6, 6)), "factors": np.ones(4)}, [])
+        with pytest.raises(EngineError, match="take a method that needs gradients only or runs "
+                                              "the whole net, such as grad-cam or score-cam"):
+            engine.forward_from("conv", np.zeros((2, 4, 4, 4)), ["score"], rows=[0, 0])
