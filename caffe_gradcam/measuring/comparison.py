@@ -12,7 +12,7 @@ from caffe_gradcam.measuring.metrics.bootstrap import LEVEL, Interval, interval
 
 # The first of these that was measured decides. Metrics that follow the net come before those that
 # follow boxes, since a net may look at something else than people do.
-DECIDING = ("gap", "road", "insertion", "deletion", "pointing", "energy", "drop")
+DECIDING = ("gap", "road", "insertion", "deletion", "pointing", "energy", "drop", "mass")
 # A map that is this similar to that of random weights shows the image, not the net.
 ALIKE = 0.5
 # Shown behind the name of a column: which values are good.
