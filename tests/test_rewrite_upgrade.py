@@ -2,7 +2,7 @@
 
 import pytest
 
-from prototxt_tools import rewrite
+from prototxt_tools import rewrite, shapes
 from prototxt_tools.errors import InputError
 from prototxt_tools.net.net import Net
 from prototxt_tools.reports.diff import differences
@@ -283,3 +283,17 @@ def both_upgraded(document, folder):
                     layer.ClearField(name)
         nets.append(net)
     return nets
+
+
+def test_a_net_of_c3d_1_0_keeps_the_time_of_its_input_and_the_fields_of_its_windows():
+    text = """input: "data" input_dim: 1 input_dim: 3 input_dim: 6 input_dim: 10 input_dim: 12
+    layers { name: "conv" type: CONVOLUTION3D bottom: "data" top: "conv"
+             convolution_param { num_output: 4 kernel_size: 3 kernel_depth: 2 temporal_pad: 1 } }
+    layers { name: "pool" type: POOLING3D bottom: "conv" top: "pool"
+             pooling_param { kernel_size: 2 kernel_depth: 1 stride: 2 temporal_stride: 1 } }
+    """
+    upgraded = rewrite.upgrade(Document.parse(text)).document.text()
+    assert "shape { dim: 1 dim: 3 dim: 6 dim: 10 dim: 12 }" in upgraded
+    assert "kernel_size: 3 kernel_depth: 2 temporal_pad: 1" in upgraded
+    for form in (text, upgraded):
+        assert shapes.infer(Net.parse(form))["pool"] == (1, 4, 7, 4, 5)

@@ -300,7 +300,7 @@ def _inputs(root: Message, layers: Sequence[Layer]) -> List[Input]:
     shapes = [_dims(field) for field in root.all("input_shape")]
     dims = [_integer(field) for field in root.all("input_dim")]
     if not shapes:
-        axes = axes_of_inputs(layers)
+        axes = axes_of_inputs(root, layers)
         shapes = [tuple(dims[i : i + axes]) for i in range(0, len(dims) // axes * axes, axes)]
     inputs = []
     of_layers = {top for layer in layers if layer.type == "Input" and not layer.rules
@@ -318,10 +318,10 @@ def _inputs(root: Message, layers: Sequence[Layer]) -> List[Input]:
     return inputs
 
 
-def axes_of_inputs(layers: Iterable[Layer]) -> int:
+def axes_of_inputs(root: Message, layers: Iterable[Layer]) -> int:
     """How many ``input_dim`` fields belong to each input: five in C3D 1.0, for the time."""
-    of_clips = ("Convolution3D", "Pooling3D")
-    return 5 if any(layer.form == "V1" and layer.type in of_clips for layer in layers) else 4
+    has_time = any(layer.type in ("Convolution3D", "Pooling3D") for layer in layers)
+    return 5 if has_time and len(root.all("input_dim")) == 5 * len(root.all("input")) else 4
 
 
 def _layer_inputs(layer: Layer) -> List[Input]:

@@ -97,7 +97,8 @@ def fill_open_sizes(document: Document, sizes: Mapping[str, Sequence[int]]) -> R
 
 def _declared(net: Net) -> List[InputText]:
     """The inputs that ``input:`` fields declare."""
-    root, axes = net.document.root, axes_of_inputs(net.layers)
+    root = net.document.root
+    axes = axes_of_inputs(root, net.layers)
     input_dims = root.all("input_dim")
     input_shapes = root.all("input_shape")
     entries = []
