@@ -21,6 +21,9 @@ COMMANDS = ("caffe-gradcam", "prototxt-tools")
 ELSEWHERE = {
     "prototxt-tools": "tests/test_help.py runs those of docs/prototxt.md, on files of its own",
     "caffe-gradcam serve": "serves until it is interrupted; tests/serve has servers of its own",
+    "caffe-gradcam evaluate torchray-vgg16-voc07 --protocol":
+        "needs VOC 2007; tests/test_protocol_cli.py has made-up pictures",
+    "caffe-gradcam evaluate bvlc_googlenet --protocol": "needs ILSVRC 2012; likewise",
     "caffe-gradcam models fetch": "downloads; tests/test_fetch_*.py have a server of their own",
 }
 

@@ -142,7 +142,9 @@ def test_a_name_that_leads_out_of_the_folder_is_refused(tmp_path):
 
 @pytest.mark.parametrize("change, message", [
     (lambda document: document.pop("categories"), "categories must be a list"),
-    (lambda document: document["images"][0].update(width="wide"), "height and width must be"),
+    (lambda document: document["images"][0].update(width="wide"),
+     "an entry's width must be a whole number, not 'wide'"),
+    (lambda document: document["images"][0].update(height=0), "no image has 0x64 pixels"),
     (lambda document: document["images"][0].update(file_name="../x.jpg"), "not the plain name"),
     (lambda document: document["annotations"][0].update(category_id=999), "no category 999"),
     (lambda document: document["annotations"][0].update(segmentation=[[1, 2]]), "must be outlines"),

@@ -151,6 +151,16 @@ class Context:
             local.reshape(shape), self.scores.shape[1:])
         return dataclasses.replace(self, cells=self._narrowed(mask), region_text=region_text)
 
+    def at_peak(self, class_index: int) -> "Context":
+        """The context in which each position counts by the Softmax of a class's scores over the
+        positions; as it is for one score per class."""
+        scores = self._sided()[class_index].astype(np.float64)
+        if scores.size == 1:
+            return self
+        powers = np.exp(scores - scores.max())
+        return dataclasses.replace(self, cells=self._narrowed(
+            (powers / powers.sum()).astype(np.float32)), region_text="its peak")
+
     def _narrowed(self, mask: np.ndarray) -> np.ndarray:
         """The weights so far, and those of a mask."""
         if self.cells is None and mask.shape == self.scores.shape[1:] and np.isclose(mask.sum(), 1):

@@ -12,6 +12,7 @@ import numpy as np
 from caffe_gradcam.asking.questions import (
     Against,
     AtIndex,
+    AtPeak,
     Class,
     Probability,
     Question,
@@ -35,6 +36,7 @@ _BEST = re.compile(r"(top|weighted):([1-9][0-9]{0,8})$")
 _VERSUS = re.compile(r"\s+versus\s+")
 _MOST_PREFIXES = 10
 _AT_INDEX = re.compile(r"(.+?)\s+at\s+(step|prior|roi|region of interest|cell)\s+(\d{1,9})$")
+_AT_PEAK = re.compile(r"(.+?)\s+at its peak$")
 _LONG_NAMES = {"region of interest": "roi"}
 
 
@@ -76,7 +78,8 @@ def parse(text: str, find_class: FindClass, class_names: Optional[Sequence[str]]
     three best, one by one; ``weighted:3``: the three best together, weighted by their
     probabilities; ``281+282``: several together; ``281 versus 282``: what tells one from the
     other; ``against 281``: what speaks against it; ``probability of 281``; any of them followed
-    by ``at step 3``, ``at prior 3`` or ``at roi 3``.
+    by ``at step 3``, ``at prior 3`` or ``at roi 3``; a single class, in a map of scores, by ``at
+    its peak``.
 
     Parameters
     ----------
@@ -97,6 +100,9 @@ def parse(text: str, find_class: FindClass, class_names: Optional[Sequence[str]]
         axis = _LONG_NAMES.get(at_index.group(2), at_index.group(2))
         return AtIndex(parse(at_index.group(1), find_class, class_names), axis,
                        int(at_index.group(3)))
+    at_peak = _AT_PEAK.match(text)
+    if at_peak and _exact(text, class_names) is None:
+        return AtPeak(parse(at_peak.group(1), find_class, class_names))
     prefixes: List[Any] = []
     while _exact(text, class_names) is None:
         prefix = _prefix(text)

@@ -177,6 +177,28 @@ class AtIndex(Question):
         return as_question(self.of).resolve(context.at_index(self.axis, int(self.index)))
 
 
+@dataclass(frozen=True)
+class AtPeak(Question):
+    """A class where a map of scores is high for it: each position counts by the Softmax of the
+    class's scores over the positions.
+
+    So is the pointing game of TorchRay asked (``get_pointing_gradient``); it is the gradient of
+    the logarithm of the sum of the exponentials. A net with one score per class is asked for it.
+
+    Attributes
+    ----------
+    of : int or Class
+    """
+
+    of: Union[int, Question]
+
+    def resolve(self, context: Context) -> List[Seed]:
+        question = as_question(self.of)
+        if not isinstance(question, Class):
+            raise QuestionError("only a single class has a peak")
+        return question.resolve(context.at_peak(_checked_class(question.index, context)))
+
+
 @dataclass(frozen=True, eq=False)
 class Like(Question):
     """What makes the score blob like that of a reference image, whatever the scores mean.

@@ -66,9 +66,9 @@ def _subject(image: Entry, entries: List[Entry], indices: Dict[int, int], path: 
     """An image with the file's own name in place of its path."""
     position = f"{path}: image {_id(image, path)}"
     file_name = layout.plain_name(str(image.get("file_name", "")), position)
-    size = image.get("height"), image.get("width")
-    if not all(isinstance(side, int) and 0 < side <= _LONGEST_SIDE for side in size):
-        raise InputError(f"{position}: its height and width must be whole numbers of pixels", path)
+    size = _id(image, path, "height"), _id(image, path, "width")
+    if not all(0 < side <= _LONGEST_SIDE for side in size):
+        raise InputError(f"{position}: no image has {size[0]}x{size[1]} pixels", path)
     shapes: Dict[int, List[Shape]] = {}
     for entry in entries:
         category = _id(entry, path, "category_id")

@@ -96,7 +96,7 @@ class Protocol:
             for target in subject.targets:
                 if not target.is_skipped:
                     yield {"id": f"{subject.name}/{target.class_index}", "path": subject.path,
-                           "class": classes[target.class_index]}
+                           "question": f"{classes[target.class_index]} at its peak"}
 
     def overrides(self, model: LoadedModel) -> Overrides:
         """The published preprocessing, as keywords of ``Model.load``: the size that the net sees.

@@ -69,7 +69,7 @@ def text(table_rows: Sequence[Row], columns: Sequence[str], reported: Sequence[R
         counterpart = published.counterpart(list(reported), row.method)
         line = [row.method, row.layer]
         for column in columns:
-            line += _cells(row.cells[column], counterpart and counterpart.values[column])
+            line += _cells(row.cells[column], _percent(counterpart, column))
         lines.append(line)
     for entry in reported:
         line = [entry.method, entry.source]
@@ -81,6 +81,10 @@ def text(table_rows: Sequence[Row], columns: Sequence[str], reported: Sequence[R
         (cell.ljust(width) for cell, width in zip(line[:2], widths)),
         (cell.rjust(width) for cell, width in zip(line[2:], widths[2:])))).rstrip()
         for line in lines)
+
+
+def _percent(counterpart: Optional[Reported], column: str) -> Optional[float]:
+    return None if counterpart is None else counterpart.values[column]
 
 
 def _cells(interval: Interval, percent: Optional[float]) -> List[str]:
@@ -112,7 +116,7 @@ def report(table_rows: Sequence[Row], columns: Sequence[str], reported: Sequence
 def _entry(interval: Interval, counterpart: Optional[Reported], column: str) -> Dict[str, Any]:
     mean, low, high = (None if math.isnan(value) else 100 * value
                        for value in (interval.mean, interval.low, interval.high))
-    percent = counterpart and counterpart.values[column]
+    percent = _percent(counterpart, column)
     difference = None if percent is None or mean is None else mean - percent
     return {"mean": mean, "low": low, "high": high, "count": interval.count,
             "published": percent, "difference": difference}
