@@ -51,6 +51,12 @@ def _takes_caffe(item):
             or item.fspath.basename in WITH_THE_DEFAULT_ENGINE)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def folder_of_the_user(tmp_path_factory):
+    """What the program keeps for a user lies apart from what it keeps for the one who tests it."""
+    os.environ["CAFFE_GRADCAM_HOME"] = str(tmp_path_factory.mktemp("kept"))
+
+
 @pytest.fixture(scope="session")
 def shared():
     """The folder of third-party weights, photographs and prototxts beside the checkout."""

@@ -18,6 +18,7 @@ pytest.importorskip("requests")
 from web_server import Answer, serving  # noqa: E402
 
 from caffe_gradcam import zoo  # noqa: E402
+from caffe_gradcam.model import user_folder  # noqa: E402
 from caffe_gradcam.model.model import LoadedModel  # noqa: E402
 from caffe_gradcam.zoo import cache, download, entries, fetching, labelsets, registry  # noqa: E402
 from prototxt_tools.errors import InputError  # noqa: E402
@@ -27,7 +28,7 @@ HASTY = download.Policy(connect=2, stall=0.5, tries=2, pause=0.01)
 
 @pytest.fixture(autouse=True)
 def home(tmp_path, monkeypatch):
-    monkeypatch.setenv(cache.HOME, str(tmp_path / "home"))
+    monkeypatch.setenv(user_folder.VARIABLE, str(tmp_path / "home"))
     monkeypatch.delenv(fetching.OFFLINE, raising=False)
     return tmp_path / "home"
 
@@ -244,22 +245,22 @@ def test_a_killed_process_does_not_hold_the_folder(tmp_path):
 
 
 def test_the_home_follows_the_platform(monkeypatch, tmp_path):
-    monkeypatch.delenv(cache.HOME)
-    monkeypatch.setattr(cache.sys, "platform", "linux")
+    monkeypatch.delenv(user_folder.VARIABLE)
+    monkeypatch.setattr(user_folder.sys, "platform", "linux")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert cache.home() == str(tmp_path / "caffe-gradcam")
+    assert user_folder.path() == str(tmp_path / "caffe-gradcam")
     monkeypatch.setenv("XDG_CACHE_HOME", "relative")
     monkeypatch.setenv("HOME", "/home/me")
-    assert cache.home() == "/home/me/.cache/caffe-gradcam"
-    monkeypatch.setattr(cache.sys, "platform", "darwin")
-    assert cache.home() == "/home/me/Library/Caches/caffe-gradcam"
-    monkeypatch.setenv(cache.HOME, "~/zoo")
-    assert cache.home() == "/home/me/zoo"
+    assert user_folder.path() == "/home/me/.cache/caffe-gradcam"
+    monkeypatch.setattr(user_folder.sys, "platform", "darwin")
+    assert user_folder.path() == "/home/me/Library/Caches/caffe-gradcam"
+    monkeypatch.setenv(user_folder.VARIABLE, "~/zoo")
+    assert user_folder.path() == "/home/me/zoo"
 
 
 def test_a_home_that_cannot_be_made_is_said(tmp_path, server, digits, monkeypatch):
     (tmp_path / "file").write_text("")
-    monkeypatch.setenv(cache.HOME, str(tmp_path / "file" / "home"))
+    monkeypatch.setenv(user_folder.VARIABLE, str(tmp_path / "file" / "home"))
     with pytest.raises(InputError, match="cannot be made: .*; set CAFFE_GRADCAM_HOME"):
         fetch(entry(tmp_path, front(server, digits)))
 

@@ -11,7 +11,8 @@ pytest.importorskip("torch")
 from caffe_gradcam.commands import cli  # noqa: E402
 from caffe_gradcam.doctor import answers  # noqa: E402
 from caffe_gradcam.model import folder as model_folder  # noqa: E402
-from caffe_gradcam.zoo import add, cache  # noqa: E402
+from caffe_gradcam.model import user_folder  # noqa: E402
+from caffe_gradcam.zoo import add  # noqa: E402
 
 MODELS = pathlib.Path(__file__).resolve().parents[1] / "models"
 WITH_WEIGHTS = sorted({path.parent.name for path in MODELS.glob("*/*.caffemodel")})
@@ -19,7 +20,7 @@ WITH_WEIGHTS = sorted({path.parent.name for path in MODELS.glob("*/*.caffemodel"
 
 @pytest.fixture(autouse=True)
 def home(tmp_path, monkeypatch):
-    monkeypatch.setenv(cache.HOME, str(tmp_path / "home"))
+    monkeypatch.setenv(user_folder.VARIABLE, str(tmp_path / "home"))
 
 
 @pytest.fixture

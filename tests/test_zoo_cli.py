@@ -7,14 +7,15 @@ import shutil
 import pytest
 
 from caffe_gradcam.commands import cli
+from caffe_gradcam.model import user_folder
 from caffe_gradcam.model.model import LoadedModel
-from caffe_gradcam.zoo import add, cache, fetching, registry
+from caffe_gradcam.zoo import add, fetching, registry
 from prototxt_tools.errors import InputError
 
 
 @pytest.fixture(autouse=True)
 def home(tmp_path, monkeypatch):
-    monkeypatch.setenv(cache.HOME, str(tmp_path / "home"))
+    monkeypatch.setenv(user_folder.VARIABLE, str(tmp_path / "home"))
     return tmp_path / "home"
 
 

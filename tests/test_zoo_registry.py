@@ -10,9 +10,9 @@ import sys
 
 import pytest
 
-from caffe_gradcam.model import readme
+from caffe_gradcam.model import readme, user_folder
 from caffe_gradcam.model.model import LoadedModel
-from caffe_gradcam.zoo import cache, checks, entries, labelsets, registry
+from caffe_gradcam.zoo import checks, entries, labelsets, registry
 from prototxt_tools import shapes
 from prototxt_tools.errors import InputError
 from prototxt_tools.net.graph import Graph
@@ -22,7 +22,7 @@ from prototxt_tools.text.document import Document
 
 @pytest.fixture(autouse=True)
 def home(tmp_path, monkeypatch):
-    monkeypatch.setenv(cache.HOME, str(tmp_path / "home"))
+    monkeypatch.setenv(user_folder.VARIABLE, str(tmp_path / "home"))
 
 
 @pytest.fixture(scope="module")

@@ -9,34 +9,16 @@ import sys
 import time
 from typing import IO, Any, Dict, Iterator, List, Optional
 
+from caffe_gradcam.model import user_folder
 from prototxt_tools.errors import FetchError
 from prototxt_tools.files import write_bytes
 
-HOME = "CAFFE_GRADCAM_HOME"
 RECORD = "fetched.json"
 LOCK = ".lock"
 _POLL = 0.1
-_REMEDY = f"set {HOME} to a folder that you may write to"
+_REMEDY = f"set {user_folder.VARIABLE} to a folder that you may write to"
 
 _logger = logging.getLogger(__name__)
-
-
-def home() -> str:
-    """The folder of everything this program keeps for a user.
-
-    ``CAFFE_GRADCAM_HOME``, else the platform's place for caches.
-    """
-    if os.environ.get(HOME):
-        return os.path.abspath(os.path.expanduser(os.environ[HOME]))
-    if sys.platform == "darwin":
-        caches = os.path.expanduser("~/Library/Caches")
-    elif os.name == "nt":
-        caches = os.environ.get("LOCALAPPDATA") or os.path.expanduser("~/AppData/Local")
-    else:
-        # The XDG specification says to ignore relative paths.
-        caches = os.environ.get("XDG_CACHE_HOME", "")
-        caches = caches if os.path.isabs(caches) else os.path.expanduser("~/.cache")
-    return os.path.join(caches, "caffe-gradcam")
 
 
 def make_folder(path: str) -> None:

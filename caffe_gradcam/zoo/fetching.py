@@ -6,7 +6,7 @@ import os
 import shutil
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from caffe_gradcam.model import archives, means
+from caffe_gradcam.model import archives, means, user_folder
 from caffe_gradcam.model import folder as model_folder
 from caffe_gradcam.zoo import cache, download, entries, hashes, labelsets, registry
 from caffe_gradcam.zoo.entries import Entry, File
@@ -32,7 +32,7 @@ def folder_of(entry: Entry) -> str:
     """The folder where a model's files are, or will be."""
     if entry.is_local:
         return entry.folder
-    return os.path.join(cache.home(), "models", entry.id)
+    return os.path.join(user_folder.path(), "models", entry.id)
 
 
 def missing(entry: Entry) -> List[File]:
@@ -198,7 +198,7 @@ class _Fetch:
         free = shutil.disk_usage(self.folder).free
         if needed and needed + _SPARE > free:
             raise FetchError(f"{self.folder}: {size(needed)} are needed, but only {size(free)} are "
-                             f"free; set {cache.HOME} to another disk", self.folder)
+                             f"free; set {user_folder.VARIABLE} to another disk", self.folder)
         names = ", ".join(f"{file.name} ({size(file.size)})" for file in files)
         _logger.info("fetching %s into %s", names, self.folder)
 

@@ -7,7 +7,8 @@ import re
 from typing import List, Optional, Sequence
 
 from caffe_gradcam.model import folder as model_folder
-from caffe_gradcam.zoo import cache, entries
+from caffe_gradcam.model import user_folder
+from caffe_gradcam.zoo import entries
 from caffe_gradcam.zoo.entries import Entry
 from prototxt_tools.errors import InputError, ModelError, QuestionError
 
@@ -30,7 +31,7 @@ def shipped() -> str:
 
 def added() -> str:
     """The folder of the models that a user added."""
-    return os.path.join(cache.home(), "added")
+    return os.path.join(user_folder.path(), "added")
 
 
 def load() -> List[Entry]:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from opened import open_net
 
+from caffe_gradcam.commands.cli import main
 from prototxt_tools.errors import EngineError, ModelError
 from prototxt_tools.net.net import Net
 
@@ -114,3 +115,17 @@ def test_an_explanation_needs_no_torch(tmp_path):
             "print(explanation.class_name, explanation.status)")
     output = subprocess.check_output([sys.executable, "-c", code], cwd=str(ROOT))
     assert output.decode().split() == ["three", "ok"]
+
+
+def test_the_scenes_of_the_demo_get_what_torch_says_of_them(models, tmp_path, capsys, torch):
+    scenes = sorted(map(str, (models / "digits" / "scenes").glob("*.png")))
+    lines = {}
+    for kind in ("onnx", "torch"):
+        arguments = ["explain", str(models / "digits"), *scenes, "-o", str(tmp_path / kind),
+                     "--report", str(tmp_path / kind / "report.html"), "--engine", kind,
+                     "--class", "top:2"]
+        assert main(arguments) == 0
+        assert (tmp_path / kind / "report.html").stat().st_size
+        lines[kind] = capsys.readouterr().out.replace(str(tmp_path / kind), "")
+    assert len(lines["onnx"].splitlines()) > len(scenes)
+    assert lines["onnx"] == lines["torch"]

@@ -1,14 +1,19 @@
 """The graphs that an engine runs: forwards, and back from each score."""
 
 import dataclasses
+import json
+import os
 from dataclasses import dataclass
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from caffe_gradcam.engines.onnx.backward.gradients import Gradients
+from caffe_gradcam.engines.onnx.identity import identity
 from caffe_gradcam.engines.onnx.net import Translated, translate
+from caffe_gradcam.engines.onnx.store import Store
 from caffe_gradcam.engines.onnx.writer import Shape, Value
 from caffe_gradcam.engines.running import NetToRun, Running
 from caffe_gradcam.engines.subnet import Subnet
+from caffe_gradcam.model import user_folder
 
 # The input of a graph that leads back: the gradient at the score.
 SEED = "gradient at the score"
@@ -51,8 +56,14 @@ class WayBack:
     read: List[str]
 
 
+# A graph as the bytes of a .onnx file, and what is to be known of it, as values of JSON.
+_Part = Tuple[bytes, Dict[str, Any]]
+
+
 class Graphs:
     """The graphs of a net for inputs of some sizes, with an open batch where the net has one.
+
+    They are kept in the folder ``graphs`` of what is kept for a user, and found there again.
 
     Parameters
     ----------
@@ -68,19 +79,16 @@ class Graphs:
                  sizes: Mapping[str, Shape]) -> None:
         self._net, self._running, self._subnet, self._sizes = net, running, subnet, sizes
         self._translation: Optional[Translated] = None
+        self._identity = identity(net, running, sizes)
+        self._store = Store(os.path.join(user_folder.path(), "graphs"))
 
     def names(self) -> Names:
         """What the graph forwards calls things."""
-        translated = self._translated()
-        return Names({blob: value.name for blob, value in translated.values.items()},
-                     [value.name for value in translated.inputs], dict(translated.fixed))
+        return Names(**self._kept("names", self._make_names)[1])
 
     def forward(self, outputs: Sequence[str]) -> bytes:
         """The graph forwards with some values as outputs."""
-        translated = self._translated()
-        known = {top.name: top for step in translated.steps.values() for top in step.tops}
-        return translated.writer.part(
-            translated.writer.nodes, translated.inputs, [known[name] for name in outputs])
+        return self._kept("forward " + json.dumps(outputs), lambda: self._make_forward(outputs))[0]
 
     def back(self, score: str) -> WayBack:
         """To the gradients at all targets that a score depends on.
@@ -90,14 +98,46 @@ class Graphs:
         Unsupported
             The gradient of a layer between them is not known.
         """
+        model, names = self._kept("back " + score, lambda: self._make_back(score))
+        return WayBack(model, **names)
+
+    def means(self, score: str) -> WayBack:
+        """To the means of the gradients at those targets that have a closed form, N x C."""
+        model, names = self._kept("means " + score, lambda: self._make_means(score))
+        return WayBack(model, **names)
+
+    def _kept(self, name: str, make: Callable[[], _Part]) -> _Part:
+        """A part of the net's graphs from disk, or made and kept there."""
+        key = None if self._identity is None else f"{self._identity} {name}"
+        content = None if key is None else self._store.get(key)
+        if content is not None:
+            facts, model = content.split(b"\n", 1)
+            return model, json.loads(facts.decode())
+        model, values = make()
+        if key is not None:
+            self._store.put(key, json.dumps(values).encode() + b"\n" + model)
+        return model, values
+
+    def _make_names(self) -> _Part:
+        translated = self._translated()
+        return b"", {"values": {blob: value.name for blob, value in translated.values.items()},
+                     "inputs": [value.name for value in translated.inputs],
+                     "fixed": dict(translated.fixed)}
+
+    def _make_forward(self, outputs: Sequence[str]) -> _Part:
+        translated = self._translated()
+        known = {top.name: top for step in translated.steps.values() for top in step.tops}
+        return translated.writer.part(
+            translated.writer.nodes, translated.inputs, [known[name] for name in outputs]), {}
+
+    def _make_back(self, score: str) -> _Part:
         translated = self._translated()
         targets = {target: self._target(translated, target)
                    for target in self._subnet.reached[score]}
         return _back(translated, score, lambda gradients: {
             target: (gradients.at(value), value) for target, value in targets.items()})
 
-    def means(self, score: str) -> WayBack:
-        """To the means of the gradients at those targets that have a closed form, N x C."""
+    def _make_means(self, score: str) -> _Part:
         translated = self._translated()
         reached = self._subnet.reached[score] if self._net.gradient == "post" else []
 
@@ -133,7 +173,7 @@ class Graphs:
         return translated.values[target]
 
 
-def _back(translated: Translated, score: str, write: Any) -> WayBack:
+def _back(translated: Translated, score: str, write: Any) -> _Part:
     """A way back as a graph of its own.
 
     ``write`` is given the ``Gradients`` of the score, and gives for each target the name of what
@@ -146,7 +186,7 @@ def _back(translated: Translated, score: str, write: Any) -> WayBack:
     finally:
         nodes, writer.nodes = writer.nodes, before
     if not targets:
-        return WayBack(b"", {}, [])
+        return b"", {"targets": {}, "read": []}
     written = {name for node in nodes for name in node.output}
     read = sorted({name for node in nodes for name in node.input
                    if name and name not in written and name not in writer.constants})
@@ -155,6 +195,6 @@ def _back(translated: Translated, score: str, write: Any) -> WayBack:
     seed = Value(SEED, value.shape, value.open_axes)
     inputs = [seed if name == SEED else known[name] for name in read]
     outputs = [Value(name, shaped.shape, shaped.open_axes) for name, shaped in targets.values()]
-    return WayBack(writer.part(nodes, inputs, outputs),
-                   {target: name for target, (name, _) in targets.items()},
-                   [name for name in read if name != SEED])
+    return writer.part(nodes, inputs, outputs), {
+        "targets": {target: name for target, (name, _) in targets.items()},
+        "read": [name for name in read if name != SEED]}
