@@ -12,7 +12,10 @@ from pathlib import Path
 import yaml
 
 MODELS = Path(__file__).resolve().parents[1] / "models"
-OURS = {"digits", "digits-caption", "digits-detector", "digits-question"}
+# Written by hand.
+OURS = {"digits", "digits-caption", "digits-detector", "digits-question",
+        "torchray-vgg16-voc07", "torchray-vgg16-coco14", "torchray-resnet50-voc07",
+        "torchray-resnet50-coco14"}
 NETWORK = "network facts (shapes, blobs, layer types, format, stock-parse check)"
 HASHES = ("sha1", "sha256", "sha384", "md5", "git_blob_sha1", "sha256_prefix")
 # A model's task by the words of the facts; the first that fits. None: it gives no class scores.

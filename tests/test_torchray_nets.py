@@ -1,5 +1,7 @@
 """scripts/torchray_nets.py: files in the form of TorchRay's become Caffe's, of the same scores."""
 
+import collections
+
 import numpy as np
 import opened
 import pytest
@@ -7,6 +9,7 @@ import torchray_nets
 
 from caffe_gradcam.measuring.protocols.protocol import takes_any_size
 from caffe_gradcam.model.model import LoadedModel
+from caffe_gradcam.zoo import checks, fetching, registry
 from prototxt_tools.errors import InputError
 
 torch = pytest.importorskip("torch", reason="torch is not installed here")
@@ -136,3 +139,31 @@ def test_another_file_is_refused_and_nothing_in_it_runs(tmp_path, capsys, values
     with pytest.raises(InputError, match=message):
         torchray_nets.convert(str(tmp_path / "x.pth.tar"), str(tmp_path / "net"))
     assert "ran code" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["torchray-vgg16-voc07", "torchray-vgg16-coco14",
+                                  "torchray-resnet50-voc07", "torchray-resnet50-coco14"])
+def test_the_registry_names_the_file_and_the_converter(name, tmp_path, monkeypatch):
+    pytest.importorskip("requests")
+    monkeypatch.setenv("CAFFE_GRADCAM_HOME", str(tmp_path))
+    entry = registry.find(name)
+    assert not entry.is_fetchable and checks.problems(entry) == []
+    with pytest.raises(InputError) as caught:
+        fetching.fetch(entry)
+    assert "https://dl.fbaipublicfiles.com/torchray/" in str(caught.value)
+    assert f"run scripts/torchray_nets.py with its path and {tmp_path}/models/{name}" in str(
+        caught.value)
+
+
+def test_a_converted_net_in_the_cache_goes_by_its_name(tmp_path, monkeypatch):
+    monkeypatch.setenv("CAFFE_GRADCAM_HOME", str(tmp_path))
+    torch.save(vgg_tensors(), str(tmp_path / "vgg16_voc-b050e8c3.pth.tar"))
+    folder = tmp_path / "models" / "torchray-vgg16-voc07"
+    torchray_nets.convert(str(tmp_path / "vgg16_voc-b050e8c3.pth.tar"), str(folder))
+    entry = registry.find("torchray-vgg16-voc07")
+    model = LoadedModel.load(fetching.locate(entry.id, offline=True))
+    counts = collections.Counter(layer.type for layer in model.graph.net.layers)
+    assert {kind: counts[kind] for kind in entry.facts["net"]["layers"]} == entry.facts["net"][
+        "layers"]
+    assert (model.score, model.layers, model.class_count) == ("fc8", ("conv5_3",), 20)
+    assert model.preprocessing.any_size

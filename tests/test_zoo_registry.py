@@ -192,7 +192,7 @@ def test_a_name_that_is_none_comes_with_near_ones(known):
 
 @pytest.mark.parametrize("options, ids", [
     ({"task": "gender"}, ["dex-gender", "gender_net"]),
-    ({"task": "COCO"}, ["googlenetcoco"]),
+    ({"task": "COCO"}, ["googlenetcoco", "torchray-resnet50-coco14", "torchray-vgg16-coco14"]),
     ({"task": "faces", "max_size": 10000000, "fetchable": True},
      ["mtcnn-o", "mtcnn-p", "mtcnn-r"]),
     ({"license": "cc0"}, ["inception21k"]),

@@ -7,7 +7,7 @@ from caffe_gradcam.zoo.entries import Entry
 
 TASKS = ("classification", "scenes", "multi-label", "age", "gender", "faces", "segmentation")
 FORMS = ("V0", "V1", "V2", "mixed")
-_FILE_KEYS = ("name", "url", "mirrors", "elsewhere", "size") + tuple(hashes.DIGITS)
+_FILE_KEYS = ("name", "url", "mirrors", "elsewhere", "size", "converter") + tuple(hashes.DIGITS)
 _KEYS = ("architecture", "task", "about", "classes", "aliases", "weights", "archive", "prototxt",
          "mean", "labels", "stated", "net", "needs", "accuracy", "sources")
 # Layers that judge scores, so that their output is not the score.
@@ -40,7 +40,7 @@ def _fact_problems(entry: Entry) -> Iterator[str]:
     if not facts.get("sources"):
         yield "zoo.sources does not tell where the facts were read"
     weights = entry.file("weights") or entry.file("archive")
-    if weights is None or not (weights.urls or weights.hashes):
+    if weights is None or not (weights.urls or weights.elsewhere or weights.hashes):
         yield "neither an address nor a hash of its weights is known"
 
 

@@ -90,6 +90,9 @@ def by_hand(file: File, path: str) -> str:
     pages = [url for url in file.urls if links.is_page(url)] + list(file.elsewhere)
     if not pages:
         return ""
+    if file.converter:
+        return (f"; get {' or '.join(pages)} by hand, and run {file.converter} with its path and "
+                f"{os.path.dirname(path)}")
     return f"; get it by hand from {' or '.join(pages)} and save it as {path}"
 
 

@@ -33,6 +33,9 @@ class File:
         In bytes.
     hashes : dict
         Kind (see ``hashes.DIGITS``) -> hexadecimal digits.
+    converter : str
+        The script of this project that makes the file, and its net, of what ``elsewhere`` gives;
+        empty where that is the file itself.
     """
 
     role: str
@@ -41,6 +44,7 @@ class File:
     elsewhere: Tuple[str, ...] = ()
     size: Optional[int] = None
     hashes: Mapping[str, str] = field(default_factory=dict)
+    converter: str = ""
 
     @property
     def is_fetchable(self) -> bool:
@@ -182,7 +186,8 @@ def _file(role: str, section: Any) -> File:
         if problem:
             raise ValueError(problem)
     name = checked_name(_name(role, section, urls))
-    return File(role, name, urls, tuple(_list(section.get("elsewhere"))), size, digests)
+    return File(role, name, urls, tuple(_list(section.get("elsewhere"))), size, digests,
+                str(section.get("converter") or ""))
 
 
 def _name(role: str, section: Dict[Any, Any], urls: Tuple[str, ...]) -> str:

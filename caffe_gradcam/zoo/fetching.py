@@ -184,7 +184,8 @@ class _Fetch:
     def announce(self, files: Sequence[File]) -> None:
         """Tell what will be downloaded, or at once that it cannot be."""
         roles = {file.role for file in self.entry.files}
-        if not _has_net(self.folder) and not roles & {"prototxt", "archive", "gist"}:
+        is_made = any(file.converter for file in self.entry.files)
+        if not (_has_net(self.folder) or is_made or roles & {"prototxt", "archive", "gist"}):
             raise FetchError(f"{self.entry.id}: no address of its net is known; put a "
                              f"deploy.prototxt into {self.folder} and try again", self.entry.id)
         if not files:
