@@ -19,14 +19,17 @@ layer {{ name: "conv1" type: "Convolution" bottom: "data" top: "conv1"
 layer {{ name: "relu1" type: "ReLU" bottom: "conv1" top: "conv1" }}
 layer {{ name: "pool" type: "Pooling" bottom: "conv1" top: "pool"
         pooling_param {{ pool: AVE {pooling} }} }}
-layer {{ name: "score" type: "InnerProduct" bottom: "pool" top: "score"
-        inner_product_param {{ num_output: {classes} }} }}
+layer {{ name: "score" {score} bottom: "pool" top: "score" }}
 layer {{ name: "prob" type: "Softmax" bottom: "score" top: "prob" }}
 """
 
 
-def write_net(folder, classes, pooling="global_pooling: true"):
-    text = NET.format(classes=classes, pooling=pooling)
+DENSE = 'type: "InnerProduct" inner_product_param {{ num_output: {} }}'
+WINDOWS = 'type: "Convolution" convolution_param {{ num_output: {} kernel_size: 1 }}'
+
+
+def write_net(folder, classes, score=DENSE, pooling="global_pooling: true"):
+    text = NET.format(score=score.format(classes), pooling=pooling)
     folder.mkdir()
     (folder / "deploy.prototxt").write_text(text)
     weights.save(str(folder / "net.caffemodel"), definitions.random_weights(text))
@@ -47,12 +50,13 @@ def evaluate(protocol, *arguments):
 
 def test_voc_in_two_workers_and_again(place, capsys):
     protocol_sets.make_voc(place / "data")
-    write_net(place / "net", 20)
+    write_net(place / "net", 20, WINDOWS, "kernel_size: 7 stride: 7")  # with a map of scores
     arguments = ["--method", "grad-cam,layer-cam", "--part-size", "11", "--published", "VGG-16"]
     assert evaluate("torchray-voc07", "--worker", "1/2", *arguments) == 0
     first = capsys.readouterr()
     assert first.out == ""
     assert "1 of 2 parts are finished; the table is made when all of them are" in first.err
+    assert "warped" not in first.err
     assert evaluate("torchray-voc07", "--worker", "2/2", *arguments) == 0
     table = capsys.readouterr().out.strip().split("\n")
     assert table[0].startswith("torchray-voc07: accuracy of the pointing game in percent, the mean "
@@ -66,6 +70,7 @@ def test_voc_in_two_workers_and_again(place, capsys):
               for name in os.listdir("out/parts")}
     assert evaluate("torchray-voc07", "--json", *arguments) == 0
     report = json.loads(capsys.readouterr().out)
+    assert report["recipe"]["model"]["overrides"] == {"resize": 224, "crop": "none"}
     assert report["images"] == 10 and report["failed"] == []
     cell = report["rows"][0]["cells"]["all"]
     assert cell["count"] == 20  # 21 pairs of an image and a class, one of which is skipped
