@@ -52,6 +52,7 @@ setup(
         "batch": ["fsspec", "lmdb", "pyarrow"],
         "ray": ["ray[data]"],
         "report": ["jinja2"],
+        "survey": ["jinja2", "scikit-learn"],
         "serve": ["starlette", "uvicorn"],
         "figures": ["matplotlib", "pillow"],
         "tiff": ["tifffile"],

@@ -12,7 +12,7 @@ from caffe_gradcam.commands import logs
 from prototxt_tools.commands import cli as prototxt
 
 COMMANDS = ("explain", "evaluate", "models", "doctor", "batch", "render", "report",
-            "serve", "compare", "evidence")
+            "serve", "compare", "survey", "evidence")
 
 
 def ended(main, arguments):

@@ -19,6 +19,7 @@ from caffe_gradcam.commands import (
     render,
     report,
     serve,
+    survey,
 )
 from caffe_gradcam.model import unpacked
 from caffe_gradcam.model.limits import Limits
@@ -27,7 +28,7 @@ from prototxt_tools.commands.parsing import Parser, add_completion
 from prototxt_tools.errors import InputError
 
 _COMMANDS = (explain, evaluate, models, doctor, batch, render, report, export, serve, compare,
-             evidence)
+             survey, evidence)
 
 
 def main(arguments: Optional[Sequence[str]] = None) -> int:

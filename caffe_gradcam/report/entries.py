@@ -28,6 +28,8 @@ class MapEntry:
     positive_mass, negative_mass : float or None
     outside : float or None
         The share of the heat outside the boxes of the class, 0 to 1.
+    boxes : list of (float, float, float, float)
+        x, y, width and height in pixels of the image: the objects of the class.
     """
 
     question: str
@@ -43,6 +45,7 @@ class MapEntry:
     positive_mass: Optional[float] = None
     negative_mass: Optional[float] = None
     outside: Optional[float] = None
+    boxes: Sequence[Rectangle] = ()
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ import re
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from caffe_gradcam.batch.sources.reading import decode, fetch
 from caffe_gradcam.batch.storage import TEMPORARY, open_folder
 from caffe_gradcam.explaining.explanation import Explanation
 from caffe_gradcam.measuring.annotations import ClassBoxes, boxes_of, read_boxes
+from caffe_gradcam.model.arrays import Image
 from caffe_gradcam.report import lenient, thumbnails
 from caffe_gradcam.report.entries import Fact, ImageEntry, MapEntry, Report, Section, facts_of
 from caffe_gradcam.report.summary import Summary
@@ -123,6 +124,24 @@ class Output:
                     continue
                 yield self._entry([row]), explanation
 
+    def images(self, numbers: Iterable[int]) -> Iterator[Tuple[Image, str]]:
+        """Some images at full size, as an Explainer takes them, and the input blob of their maps;
+        images that are gone or have changed are left out."""
+        wanted = set(numbers)
+        for number, extension in self._parts:
+            try:
+                part_rows = self._rows(number, extension, with_maps=False)
+            except InputError:
+                continue  # Its images are no entries either.
+            items = self._items(number)
+            for row in {row.get("item"): row for row in part_rows}.values():
+                if row.get("item") in wanted:
+                    item = items.get(row["item"]) or Item.of(lenient.text(row.get("path")))
+                    try:
+                        yield self._whole_image(item, row), lenient.text(row.get("input"))
+                    except InputError as error:
+                        self._count("image", f"{error}; it was not asked about again")
+
     def report(self, summary: Summary, title: Optional[str] = None) -> Report:
         """What there is to say besides the images, of what was read until now."""
         model = lenient.mapping(self.manifest, "rows_depend_on").get("model") or "the net"
@@ -140,6 +159,10 @@ class Output:
             for name in self._folder.names(folder):
                 if not name.startswith(TEMPORARY):
                     yield f"{folder}/{name}", self._folder.read(f"{folder}/{name}")
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write a file of a report beside the batch's own."""
+        self._folder.write(name, data)
 
     def size(self) -> int:
         """About how many images :meth:`entries` gives."""
@@ -282,14 +305,18 @@ class Output:
                 problems.append(("image", f"{error}; its picture is not shown"))
         return self._entry(group, **fields)
 
-    def _image(self, item: Item, row: Row) -> np.ndarray:
-        """The image that the rows are about; raises InputError where it is gone or changed."""
+    def _whole_image(self, item: Item, row: Row) -> Image:
+        """The image, or one for each input; raises InputError where it is gone or changed."""
         with self._reading:  # LMDB opens a file once in a process.
             fetched = fetch(item)
         sha256 = row.get("sha256")
         if sha256 is not None and fetched.sha256 != sha256:
             raise ImageError(f"{item.path}: has changed since it was explained", item.path)
-        image = decode(item, fetched)
+        return decode(item, fetched)
+
+    def _image(self, item: Item, row: Row) -> np.ndarray:
+        """The image that the rows are about; raises InputError where it is gone or changed."""
+        image = self._whole_image(item, row)
         if isinstance(image, dict):
             image = image.get(lenient.text(row.get("input"))) or next(iter(image.values()))
         size = lenient.image_size(row)

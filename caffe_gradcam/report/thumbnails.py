@@ -72,7 +72,7 @@ def of_explanation(explanation: Explanation, boxes: Sequence[Rectangle] = ()) ->
         explanation.method, explanation.layer, explanation.status,
         cam if cam.size <= MOST_CELLS else None, np.rint(heat * 255).astype(np.uint8),
         explanation.positive_mass, explanation.negative_mass,
-        share_outside(heat, explanation.geometry.image_size, boxes))
+        share_outside(heat, explanation.geometry.image_size, boxes), boxes)
 
 
 def _heat(explanation: Explanation) -> np.ndarray:
