@@ -7,7 +7,12 @@ import opened
 import pytest
 import torchray_nets
 
-from caffe_gradcam.measuring.protocols.protocol import takes_any_size
+from caffe_gradcam.asking.asker import Asking
+from caffe_gradcam.asking.grammar import parse
+from caffe_gradcam.engines.running import Running
+from caffe_gradcam.explaining.recipe import ModelChoice, Recipe
+from caffe_gradcam.explaining.settings import Explaining
+from caffe_gradcam.measuring.protocols.protocol import PROTOCOLS, takes_any_size
 from caffe_gradcam.model.model import LoadedModel
 from caffe_gradcam.zoo import checks, fetching, registry
 from prototxt_tools.errors import InputError
@@ -167,3 +172,56 @@ def test_a_converted_net_in_the_cache_goes_by_its_name(tmp_path, monkeypatch):
         "layers"]
     assert (model.score, model.layers, model.class_count) == ("fc8", ("conv5_3",), 20)
     assert model.preprocessing.any_size
+
+
+def torchray_map(tensors, image, class_index):
+    """Grad-CAM as TorchRay's benchmark makes it: its resize, its gradient, its map."""
+    height, width = image.shape[:2]
+    pixels = torch.tensor(image.transpose(2, 0, 1)[np.newaxis].astype(np.float32))
+    blob = F.interpolate(pixels, (224, int(224 * width / height)), mode="bilinear",
+                         align_corners=False)
+    blob = blob - torch.tensor([103.939, 116.779, 123.68]).reshape(1, 3, 1, 1)
+    for numbers in torchray_nets.VGG:
+        for number in numbers:
+            blob = F.relu(F.conv2d(blob, tensors[f"features.{number}.weight"],
+                                   tensors[f"features.{number}.bias"], padding=1))
+        if number < 28:
+            blob = F.max_pool2d(blob, 2, 2, ceil_mode=True)
+    activation = blob.detach().requires_grad_()
+    scores = F.max_pool2d(activation, 2, 2, ceil_mode=True)
+    for number in (0, 2, 4):
+        scores = F.conv2d(scores, tensors[f"classifier.{number}.weight"],
+                          tensors[f"classifier.{number}.bias"])
+        scores = F.relu(scores) if number < 4 else scores
+    gradient = torch.zeros_like(scores)
+    gradient[0, class_index] = torch.exp(scores[0, class_index])
+    gradient[0, class_index] /= gradient[0, class_index].sum()
+    scores.backward(gradient.detach())
+    factors = activation.grad.mean((2, 3), keepdim=True)
+    heat = (activation * factors).sum(1, keepdim=True).clamp(min=0)
+    return F.interpolate(heat, (height, width), mode="bilinear", align_corners=False)[
+        0, 0].detach().numpy()
+
+
+def test_the_maps_of_the_protocol_are_those_of_torchrays_benchmark(tmp_path):
+    tensors = vgg_tensors()
+    tensors["features.0.weight"] /= 60  # so that the scores differ by a few units, as trained ones
+    torch.save(tensors, str(tmp_path / "net.pth.tar"))
+    torchray_nets.convert(str(tmp_path / "net.pth.tar"), str(tmp_path / "net"))
+    image = np.random.RandomState(0).randint(0, 255, (300, 375, 3)).astype(np.uint8)
+    model = LoadedModel.load(str(tmp_path / "net"))
+    protocol = PROTOCOLS["torchray-voc07"]
+    recipe = Recipe(ModelChoice(str(tmp_path / "net"), overrides=protocol.overrides(model)),
+                    Asking(), Explaining(placement="stretch"), Running(engine="torch"))
+    compared = 0
+    with recipe.open() as explainer:
+        for class_index in range(0, 20, 3):
+            question = parse(f"{class_index} at its peak", explainer.model.find_class)
+            heat = explainer.explain([image], [question])[0].unwrap().explanations[
+                0].heatmap
+            expected = torchray_map(tensors, image, class_index)
+            if expected.max() > 0:
+                np.testing.assert_allclose(heat, expected / expected.max(), atol=2e-3)
+                assert heat.argmax() == expected.argmax()
+                compared += 1
+    assert compared > 1
