@@ -21,6 +21,13 @@ if TYPE_CHECKING:
 FORMAT = 1
 SUMS, CONTENTS = "SHA256SUMS", "contents.json"
 _OUTPUT, _ATTACHED = "output", "attached"
+_SURVEY = ("survey.html", "survey.json")
+_SURVEY_TEXT = """\
+  {}
+      Shows: what the maps of each class have in common, their clusters, and regions without which
+      answers change, as `caffe-gradcam survey` wrote it last.
+      Does not show: that there are no other shortcuts.
+"""
 # What an archive may hold, so that a hostile one cannot fill the memory.
 _MOST_FILES, _MOST_BYTES = 100000, 1 << 33
 _PIECE = 1 << 20
@@ -85,6 +92,9 @@ def _files(output: "Output", attached: Sequence[str]) -> Iterator[Tuple[str, byt
         if isinstance(run, dict)]})
     for name, data in output.files():
         yield f"{_OUTPUT}/{name}", data
+    surveyed = [name for name in _SURVEY if output.has(name)]
+    for name in surveyed:
+        yield name, output.read(name)
     for name in attached:
         yield f"{_ATTACHED}/{os.path.basename(name)}", _read(name)
     accuracy = summary.accuracy
@@ -94,7 +104,7 @@ def _files(output: "Output", attached: Sequence[str]) -> Iterator[Tuple[str, byt
         "statuses": dict(summary.statuses), "right": accuracy.count, "labelled": accuracy.total,
         "problems": problems}
     yield CONTENTS, _json(contents)
-    yield "README.txt", _text(contents, [os.path.basename(name) for name in attached])
+    yield "README.txt", _text(contents, [os.path.basename(name) for name in attached], surveyed)
 
 
 def packages() -> Dict[str, str]:
@@ -107,11 +117,12 @@ def packages() -> Dict[str, str]:
                        for entry in metadata.distributions()))
 
 
-def _text(contents: Dict[str, Any], attached: Sequence[str]) -> bytes:
+def _text(contents: Dict[str, Any], attached: Sequence[str], surveyed: Sequence[str]) -> bytes:
     with open(os.path.join(os.path.dirname(os.path.abspath(page.__file__)), "templates",
                            "evidence.txt"), encoding="utf-8") as file:
         template = file.read()
     return template.format(
+        survey=_SURVEY_TEXT.format(", ".join(surveyed)) if surveyed else "",
         version=contents["version"], made=contents["made"], images=contents["images"],
         right=contents["right"], labelled=contents["labelled"],
         problems="\n".join(f"- {problem}" for problem in contents["problems"]) or "none",

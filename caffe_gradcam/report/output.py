@@ -160,6 +160,14 @@ class Output:
                 if not name.startswith(TEMPORARY):
                     yield f"{folder}/{name}", self._folder.read(f"{folder}/{name}")
 
+    def has(self, name: str) -> bool:
+        """Whether there is a file of this name beside the batch's own."""
+        return self._folder.exists(name)
+
+    def read(self, name: str) -> bytes:
+        """Such a file; raises InputError where it cannot be read."""
+        return self._folder.read(name)
+
     def write(self, name: str, data: bytes) -> None:
         """Write a file of a report beside the batch's own."""
         self._folder.write(name, data)

@@ -57,6 +57,18 @@ def test_an_archive_holds_everything_and_is_sound(archive):
     assert evidence.verify(str(archive)) == []
 
 
+def test_a_survey_is_part_of_it_if_made(tmp_path):
+    pytest.importorskip("sklearn", reason="scikit-learn is not installed here")
+    out = pets(tmp_path)
+    assert cli.main(["survey", str(out), "-q", "--maps-only"]) == 0
+    evidence.write(Output(str(out)), str(tmp_path / "evidence.zip"))
+    with zipfile.ZipFile(str(tmp_path / "evidence.zip")) as opened:
+        assert opened.read("survey.json") == (out / "survey.json").read_bytes()
+        assert opened.read("survey.html") == (out / "survey.html").read_bytes()
+        assert "survey.html, survey.json\n      Shows:" in opened.read("README.txt").decode()
+    assert evidence.verify(str(tmp_path / "evidence.zip")) == []
+
+
 def test_the_sums_are_those_of_sha256sum(archive, tmp_path):
     if shutil.which("sha256sum") is None:
         pytest.skip("sha256sum is not installed here")
