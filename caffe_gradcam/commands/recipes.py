@@ -162,6 +162,8 @@ def figure_options(options: argparse.Namespace) -> "FigureOptions":
 def _shift_arguments(options: argparse.Namespace) -> None:
     """Where the configuration names the model, all arguments may be images."""
     first = getattr(options, "model.path")
+    if first is None:
+        return  # The command names configurations itself.
     sources: List[str] = options.images if isinstance(options.images, list) else [options.images]
     sources = [source for source in sources if source is not None]
     if not (sources and _names_model(first)):

@@ -75,3 +75,20 @@ def test_models_explain_the_source_first(tmp_path, models, torch, capsys):
                    "--engine", "torch", "--fail-if", "changed > 0 or similarity < 0.999")
     assert code == 0
     assert json.loads(capsys.readouterr().out)["images"] == 6
+
+
+def test_a_configuration_explains_the_source_first(tmp_path, models, torch, capsys):
+    model, scenes = str(models / "digits"), models / "digits" / "scenes"
+    configurations = [str(tmp_path / "run.yaml"), str(tmp_path / "other.yaml")]
+    for configuration, method in zip(configurations, ("grad-cam", "layer-cam")):
+        assert cli.main(["explain", model, str(scenes / "2-7.png"), "-o", str(tmp_path / "figures"),
+                         "--engine", "torch", "--method", method, "--class", "seven",
+                         "--save-config", configuration, "-q"]) == 0
+    assert compare([*configurations, scenes], tmp_path, "--json") == 0
+    values = json.loads(capsys.readouterr().out)
+    assert (values["images"], values["changed_images"]) == (6, 0)
+    manifests = [json.loads((tmp_path / "d" / side / "manifest.json").read_text())
+                 for side in ("before", "after")]
+    assert [manifest["recipe"]["explaining"]["methods"] for manifest in manifests] == [
+        ["grad-cam"], ["layer-cam"]]
+    assert all(manifest["recipe"]["asking"]["classes"] == ["seven"] for manifest in manifests)
