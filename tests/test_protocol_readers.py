@@ -176,11 +176,17 @@ def test_a_folder_without_the_data_set_is_refused_with_what_was_expected(tmp_pat
 def test_a_missing_folder_of_images_or_list_of_synsets_is_named(tmp_path):
     base = protocol_sets.make_ilsvrc(tmp_path)
     (tmp_path / "LOC_synset_mapping.txt").unlink()
-    assert "LOC_synset_mapping.txt, synset_words.txt, synsets.txt" in refusal(
+    assert "neither LOC_synset_mapping.txt nor synset_words.txt" in refusal(
         ilsvrc.read, str(tmp_path))
     (base / "Data").rename(tmp_path / "elsewhere")
     assert f"{base}/Data/CLS-LOC/val: there is no such folder" in refusal(
         ilsvrc.read, str(tmp_path))
+
+
+def test_a_list_of_synsets_without_names_is_refused(tmp_path):
+    protocol_sets.make_ilsvrc(tmp_path)
+    (tmp_path / "LOC_synset_mapping.txt").write_text("\n".join(protocol_sets.SYNSETS))
+    assert "must give WordNet's number and the class's name" in refusal(ilsvrc.read, str(tmp_path))
 
 
 def test_a_missing_annotation_is_named(tmp_path):

@@ -10,8 +10,8 @@ from prototxt_tools.errors import InputError
 _ANNOTATIONS = os.path.join("Annotations", "CLS-LOC", "val")
 _IMAGES = os.path.join("Data", "CLS-LOC", "val")
 _LIST = os.path.join("ImageSets", "CLS-LOC", "val.txt")
-# Lists of WordNet's numbers in the order of the classes: of Kaggle's copy, and of Caffe.
-_SYNSETS = ("LOC_synset_mapping.txt", "synset_words.txt", "synsets.txt")
+# Lists of WordNet's numbers and names in the order of the classes: of Kaggle's copy, and of Caffe.
+_SYNSETS = ("LOC_synset_mapping.txt", "synset_words.txt")
 
 
 def read(data: str, limit: Optional[int] = None) -> DataSet:
@@ -20,8 +20,8 @@ def read(data: str, limit: Optional[int] = None) -> DataSet:
     Parameters
     ----------
     data : str
-        ``ILSVRC``, or a folder that holds it, with one of ``LOC_synset_mapping.txt``,
-        ``synset_words.txt`` and ``synsets.txt`` in either.
+        ``ILSVRC``, or a folder that holds it, with ``LOC_synset_mapping.txt`` or
+        Caffe's ``synset_words.txt`` in either.
     limit : int, optional
         Take only the first images.
 
@@ -67,11 +67,13 @@ def _synsets(data: str, root: str) -> Tuple[Dict[str, int], Tuple[str, ...]]:
     path = layout.first_file([os.path.join(folder, name)
                               for name in _SYNSETS for folder in (root, data)])
     if path is None:
-        raise InputError(f"{data}: there is none of {', '.join(_SYNSETS)}, which list the classes "
-                         "by WordNet's numbers in the order of the net's scores; copy one into "
-                         "this folder", data)
+        raise InputError(f"{data}: there is neither {' nor '.join(_SYNSETS)}, which list the "
+                         "classes with WordNet's numbers; copy one of them into this folder", data)
     lines = layout.lines(path)
     indices = {synset: index for index, (synset, _) in enumerate(lines)}
     if len(indices) < len(lines):
         raise InputError(f"{path}: lists a class twice", path)
+    # Names tell whether the net's classes are in another order.
+    if not all(name for _, name in lines):
+        raise InputError(f"{path}: each line must give WordNet's number and the class's name", path)
     return indices, tuple(name for _, name in lines)
