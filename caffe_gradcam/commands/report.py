@@ -50,11 +50,13 @@ def add(commands: Any) -> None:
     others.add_argument("--csv", metavar="FILE", help="a row for each map, with scores")
     others.add_argument("--coco", metavar="FILE",
                         help="boxes and outlines of the heat as COCO's JSON")
+    others.add_argument("--fiftyone", metavar="DIR",
+                        help="a dataset of FiftyOne with heatmaps and boxes of the heat")
     others.add_argument("--segments", metavar="polygons|masks", default="polygons",
                         help="outlines in --coco (default: polygons)")
     others.add_argument("--threshold", metavar="X", type=float, default=0.15,
-                        help="the fraction of the highest heat that is hot in --coco (default: "
-                        "0.15)")
+                        help="the fraction of the highest heat that is hot in --coco and "
+                        "--fiftyone (default: 0.15)")
     shared.add_verbosity(parser)
     parser.set_defaults(run=run)
 
@@ -64,8 +66,8 @@ def run(options: argparse.Namespace) -> int:
     from caffe_gradcam.report import pdf
     from caffe_gradcam.report.output import Output
 
-    if not (options.file or options.csv or options.coco):
-        raise QuestionError("there is nothing to write; give -o, --csv or --coco", "-o")
+    if not (options.file or options.csv or options.coco or options.fiftyone):
+        raise QuestionError("there is nothing to write; give -o, --csv, --coco or --fiftyone", "-o")
     if options.file:
         check_name(options.file, "-o")
     if options.pdf and not options.file:
@@ -84,13 +86,15 @@ def run(options: argparse.Namespace) -> int:
 
 def _write_tables(output: "Output", options: argparse.Namespace) -> None:
     """Write what other tools read."""
-    from caffe_gradcam.report import tables
+    from caffe_gradcam.report import fiftyone, tables
     from prototxt_tools.files import write_bytes
 
     if options.csv:
         write_bytes(options.csv, tables.to_csv(output))
     if options.coco:
         write_bytes(options.coco, tables.to_coco(output, options.threshold, options.segments))
+    if options.fiftyone:
+        fiftyone.write(output, options.fiftyone, options.threshold)
 
 
 def _write_page(output: "Output", options: argparse.Namespace) -> None:
