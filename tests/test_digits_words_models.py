@@ -124,3 +124,17 @@ def test_the_maps_of_most_answers_point_at_the_digits_that_were_asked_about(torc
                 hits.append(is_in(peak(explanation), boxes[answer]))
     assert np.mean(right) > 0.8
     assert np.mean(hits) > 0.8
+
+
+def test_real_caffe_writes_the_same_captions_with_the_same_maps(caffe, torch, models):
+    folder = models / "digits-caption"
+    image = image_of(folder, "5-3.png")
+    captions = []
+    for engine in ("caffe", "torch"):
+        with Captioner(LoadedModel.load(str(folder)), running=Running(engine)) as captioner:
+            captions.append(captioner.caption(image))
+    real, ours = captions
+    assert real.text == ours.text
+    for theirs, word in zip(real.words, ours.words):
+        np.testing.assert_allclose(theirs.explanations[0].cam, word.explanations[0].cam,
+                                   rtol=1e-3, atol=1e-4)

@@ -1,14 +1,15 @@
 """Builds Caffe's nets, fills them with weights and runs them forward."""
 
 import tempfile
-from typing import Any, Callable, List, Mapping
+from typing import Any, Callable, Mapping, Sequence
 
 import numpy as np
 
-from prototxt_tools import rewrite
+from prototxt_tools import rewrite, shapes
 from prototxt_tools.errors import EngineError, InputError
 from prototxt_tools.net import fork_fields
 from prototxt_tools.net.net import Layer, Net
+from prototxt_tools.rewrite.text import quoted
 from prototxt_tools.text.document import Document
 from prototxt_tools.text.edits import Edits
 
@@ -88,10 +89,12 @@ def _down_to_inputs(document: Document, subnet: Subnet) -> Document:
     """The net with the backward pass that leads to targets among its inputs, and through no layer
     that other inputs go into: ``force_backward`` would have all of them run."""
     inputs = {entry.blob for entry in subnet.net.inputs}
-    below: List[str] = []
+    below = [target for targets in subnet.reached.values() for target in targets
+             if target in inputs]
+    document = _behind_factors(document, below)
+    readers = [layer for layer in Net.parse(document).layers if set(layer.bottoms) & set(below)]
     for score, targets in subnet.reached.items():
-        below += [target for target in targets if target in inputs]
-        tops = [layer.tops[0] for layer in subnet.net.layers if set(layer.bottoms) & set(below)]
+        tops = [layer.tops[0] for layer in readers if set(layer.bottoms) & set(targets)]
         document = rewrite.lean_backward(
             document, score, [target for target in targets if target not in inputs] + tops).document
     edits = Edits(document)
@@ -99,6 +102,30 @@ def _down_to_inputs(document: Document, subnet: Subnet) -> Document:
         if set(layer.bottoms) & set(below):
             edits.append(layer.field, "".join(
                 f"propagate_down: {str(bottom in below).lower()} " for bottom in layer.bottoms))
+    return edits.apply()
+
+
+def _behind_factors(document: Document, inputs: Sequence[str]) -> Document:
+    """The net with a learned factor, of 1, between some inputs and the layers that read them.
+
+    Caffe propagates to what has weights before it. An input that a layer with weights reads, or
+    that is changed in place, stays as it is.
+    """
+    edits = Edits(document)
+    net = Net.parse(document).at("TEST")
+    for blob in inputs:
+        readers = [layer for layer in net.layers if blob in layer.bottoms]
+        if any(blob in layer.tops for layer in readers) or all(
+                shapes.parameter_count(layer) for layer in readers):
+            continue
+        passed = quoted(blob + "/passed")
+        edits.insert_before(readers[0].field, (
+            f"layer {{ name: {passed} type: \"Scale\" bottom: {quoted(blob)} top: {passed} "
+            "scale_param { axis: 0 num_axes: 0 filler { value: 1 } } }"))
+        for layer in readers:
+            for field in layer.field.value.all("bottom"):
+                if field.string() == blob:
+                    edits.replace(field.value, passed)
     return edits.apply()
 
 
