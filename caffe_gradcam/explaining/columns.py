@@ -168,8 +168,9 @@ def _key(explanation: Explanation) -> Tuple[object, ...]:
 def _group(entries: Sequence[Tuple[int, Explanation]]) -> Explanations:
     explanations = [explanation for _, explanation in entries]
     first = explanations[0]
-    asked, codes = _coded(AskedClass(explanation.question, explanation.class_index,
-                                     explanation.class_name, explanation.position) for explanation in explanations)
+    asked, codes = _coded(
+        AskedClass(explanation.question, explanation.class_index, explanation.class_name,
+                   explanation.position) for explanation in explanations)
     return Explanations(
         first.method, first.layer, first.input, first.placement, asked,
         np.array([position for position, _ in entries], np.int32), codes,

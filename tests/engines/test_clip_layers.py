@@ -28,8 +28,7 @@ def message_of(text):
 
 
 def pooling_layer(parameters, kind="Pooling3D", name="pooling3d_param"):
-    return message_of('layer {{ name: "it" type: "{}" {} {{ {} }} }}'.format(
-        kind, name, parameters))
+    return message_of(f'layer {{ name: "it" type: "{kind}" {name} {{ {parameters} }} }}')
 
 
 def run(message, x, weights=()):
