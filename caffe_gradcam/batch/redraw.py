@@ -7,7 +7,7 @@ from typing import Dict, Iterator, List, Optional, Tuple
 from caffe_gradcam.batch.options import Drawing
 from caffe_gradcam.batch.output import parts
 from caffe_gradcam.batch.output.plan import Plan
-from caffe_gradcam.batch.output.rows import Row, to_explanation
+from caffe_gradcam.batch.output.rows import Row
 from caffe_gradcam.batch.output.where import Where
 from caffe_gradcam.batch.pipeline.decoders import Decoders, Task
 from caffe_gradcam.batch.pipeline.figures import Artist, Figures
@@ -65,8 +65,7 @@ def _figures(plan: Plan, where: Optional[Where], folder: Folder, drawing: Drawin
             if row["cam_shape"] and (where is None or where(row)):
                 selected.setdefault(row["item"], []).append(row)
         for item_number, rows in selected.items():
-            yield artist.figures(items[item_number], rows[0]["sha256"],
-                                 list(map(to_explanation, rows)), folder.path)
+            yield artist.figures(items[item_number], rows, folder.path)
 
 
 def _columns(where: Where) -> List[str]:

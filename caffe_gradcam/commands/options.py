@@ -253,6 +253,8 @@ def add_look(group: Group, kinds: str, formats: str) -> None:
                        help="boxes around what reaches this fraction of the highest heat (without "
                        "X: 0.15)")
     group.add_argument("--format", metavar="EXT", default="png", help=formats)
+    group.add_argument("--named", action="store_true",
+                       help=Rare("the file name and the true class below figures"))
 
 
 def add_verbosity(group: Group, quiet: str = "print errors only") -> None:

@@ -156,7 +156,8 @@ def figure_options(options: argparse.Namespace) -> "FigureOptions":
     from caffe_gradcam.pictures.render import Look
 
     look = Look(options.style, options.opacity, options.colormap)
-    return FigureOptions(options.figure, look, options.heat_boxes, options.format)
+    return FigureOptions(options.figure, look, options.heat_boxes, options.format,
+                         options.named)
 
 
 def _shift_arguments(options: argparse.Namespace) -> None:

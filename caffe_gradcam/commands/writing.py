@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
 
 import numpy as np
 
+from caffe_gradcam.asking.context import ranking
 from caffe_gradcam.commands.requests import Answer, Request
 from caffe_gradcam.explaining.provenance import Provenance
 from caffe_gradcam.pictures import boxes, figures, outputs
-from prototxt_tools.errors import InputError, Outcome
+from prototxt_tools.errors import InputError, Outcome, QuestionError
 
 if TYPE_CHECKING:
     from caffe_gradcam.explaining.explanation import Explanation
@@ -90,36 +91,40 @@ class Writer:
         if rectangle is not None:
             row["crop"] = list(rectangle)
         hash8 = provenance.hash8()
-        grid = None
+        grid, subject = None, _subject(request, answer, model)
         if self._options.kind == "grid":
-            grid = self._write_grid(answer, f"{stem}.grid.{hash8}", provenance)
+            grid = self._write_grid(answer, f"{stem}.grid.{hash8}", provenance, subject)
         explanations = answer.results[-1].explanations
         bases = outputs.bases(explanations, hash8, len(model.inputs) > 1)
         row["explanations"] = [
-            self._write_explanation(answer, index, f"{stem}.{base}", provenance, grid)
+            self._write_explanation((answer, index), f"{stem}.{base}", provenance, grid, subject)
             for index, base in enumerate(bases)]
         for entry, explanation in zip(row["explanations"], explanations):
             if self._options.heat_boxes is not None:
                 entry["boxes"] = self._list_boxes(request, explanation, model.score)
         return row
 
-    def _write_grid(self, answer: Answer, base: str, provenance: Provenance) -> str:
+    def _write_grid(self, answer: Answer, base: str, provenance: Provenance,
+                    subject: figures.Subject) -> str:
         explanations = answer.results[-1].explanations
         figure = figures.grid(
             answer.images.of_input(explanations[0].input), explanations, self._options.look)
+        figure = figures.with_subject(figure, subject, self._options)
         path = self._path(base, self._options.format)
         figures.write(path, figures.encode(path, figure, provenance.text()))
         return path
 
-    def _write_explanation(self, answer: Answer, index: int, base: str, provenance: Provenance,
-                           grid: Optional[str]) -> Row:
+    def _write_explanation(self, numbered: Tuple[Answer, int], base: str, provenance: Provenance,
+                           grid: Optional[str], subject: figures.Subject) -> Row:
         """Write the files of one explanation, but no figure where it stands in a grid."""
+        answer, index = numbered
         result = answer.results[-1]
         explanation = result.explanations[index]
         text = provenance.text(explanation)
         path = grid or self._path(base, self._options.format)
         if grid is None:
-            figures.write(path, figures.encode(path, self._figure(answer, index), text))
+            figure = figures.with_subject(self._figure(answer, index), subject, self._options)
+            figures.write(path, figures.encode(path, figure, text))
         npz = None
         if self._npz:
             npz = self._path(base, "npz")
@@ -149,3 +154,17 @@ class Writer:
 
     def _path(self, base: str, extension: str) -> str:
         return os.path.join(self._folder, f"{base}.{extension}")
+
+
+def _subject(request: Request, answer: Answer, model: "LoadedModel") -> figures.Subject:
+    """What figures say of an image."""
+    label = request.item.true_label
+    if label is None:
+        return figures.Subject(request.name)
+    try:
+        index = model.find_class(str(label))
+    except QuestionError:
+        return figures.Subject(request.name, str(label))
+    predicted = int(ranking(answer.results[-1].scores)[0])
+    return figures.Subject(request.name, model.class_name(index) or f"class {index}",
+                           index != predicted)

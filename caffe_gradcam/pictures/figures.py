@@ -1,5 +1,6 @@
 """From explanations to figures, and figures to files."""
 
+import dataclasses
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, Tuple, Union
@@ -36,6 +37,8 @@ class FigureOptions:
         Draw boxes around what reaches this fraction of the highest heat.
     format : str
         One of ``FORMATS``.
+    named : bool
+        Whether the file name and the true class of the image stand below it.
 
     Raises
     ------
@@ -47,6 +50,7 @@ class FigureOptions:
     look: Look = Look()
     heat_boxes: Optional[float] = None
     format: str = "png"
+    named: bool = False
 
     def __post_init__(self) -> None:
         choices.check([self.kind], KINDS, "figure")
@@ -57,10 +61,41 @@ class FigureOptions:
     def to_dict(self) -> Dict[str, Any]:
         """What is not the default, as JSON values; the format is that of the file itself."""
         values = dict(self.look.settings, figure=self.kind, style=self.look.style,
-                      heat_boxes=self.heat_boxes)
-        plain = {"figure": "side-by-side", "style": "fade", "heat_boxes": None}
+                      heat_boxes=self.heat_boxes, named=self.named)
+        plain = {"figure": "side-by-side", "style": "fade", "heat_boxes": None, "named": False}
         return {name: list(value) if isinstance(value, tuple) else value
                 for name, value in sorted(values.items()) if value != plain.get(name)}
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is known of the image that a figure shows.
+
+    Attributes
+    ----------
+    name : str
+        Of its file.
+    true_class : str or None
+        In words.
+    is_wrong : bool
+        Whether the net gives it another class.
+    """
+
+    name: str
+    true_class: Optional[str] = None
+    is_wrong: bool = False
+
+
+def with_subject(figure: Figure, subject: Subject, options: FigureOptions) -> Figure:
+    """A figure whose note says that the answer is wrong, and with ``named`` what the image is;
+    a bare overlay has no room for words and stays as it is."""
+    words = ["wrong answer"] if subject.is_wrong else []
+    if options.named:
+        words.append(os.path.basename(subject.name))
+        words += [] if subject.true_class is None else [f"true class: {subject.true_class}"]
+    if not words or not isinstance(figure, Sheet):
+        return figure
+    return dataclasses.replace(figure, note="; ".join(filter(None, [figure.note, *words])))
 
 
 def heat(explanation: "Explanation", look: Look) -> np.ndarray:

@@ -13,6 +13,7 @@ from caffe_gradcam.explaining.recipe import Recipe
 from caffe_gradcam.model.arrays import Image
 from caffe_gradcam.model.preprocess import Preprocessing
 from caffe_gradcam.pictures import figures, metadata, outputs
+from caffe_gradcam.pictures.figures import Subject
 from prototxt_tools.errors import ImageError, QuestionError
 
 
@@ -32,6 +33,7 @@ class Figures:
         A path or URL.
     inputs : dict
         The net's pictures, by which files are read.
+    subject : Subject
     """
 
     item: Item
@@ -40,6 +42,7 @@ class Figures:
     provenance: Provenance
     folder: str
     inputs: Mapping[str, Preprocessing]
+    subject: Subject
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,13 +65,12 @@ class Artist:
         for row in rows:
             if row["cam_shape"] and _is_wanted(row, self.drawing.overlays):
                 by_item.setdefault(row["item"], []).append(row)
-        return [self.figures(item, by_item[item.number][0]["sha256"],
-                             list(map(to_explanation, by_item[item.number])), folder)
+        return [self.figures(item, by_item[item.number], folder)
                 for item in items if item.number in by_item]
 
-    def figures(self, item: Item, sha256: str, explanations: Sequence[Explanation], folder: str
-                ) -> Figures:
-        """The figures of an item."""
+    def figures(self, item: Item, rows: Sequence[Row], folder: str) -> Figures:
+        """The figures of an item, of its rows."""
+        sha256, explanations = rows[0]["sha256"], list(map(to_explanation, rows))
         options, rows_depend_on = self.drawing.figures, self.manifest["rows_depend_on"]
         recipe = Recipe.from_dict(self.manifest["recipe"], "the manifest's recipe")
         provenance = Provenance(recipe, options, item.path, depends_on=[rows_depend_on, sha256])
@@ -77,7 +79,15 @@ class Artist:
             explanations, provenance.hash8(), len(rows_depend_on["inputs"]) > 1)
         names = [f"{stem}.{base}.{options.format}" for base in bases]
         pictures = {name: _read_by(values) for name, values in rows_depend_on["inputs"].items()}
-        return Figures(item, sha256, list(zip(names, explanations)), provenance, folder, pictures)
+        return Figures(item, sha256, list(zip(names, explanations)), provenance, folder, pictures,
+                       self._subject(item, rows[0]))
+
+    def _subject(self, item: Item, row: Row) -> Subject:
+        label, names = row["true_label"], self.manifest.get("model", {}).get("class_names") or ()
+        if label is None:
+            return Subject(item.path)
+        true_class = names[label] if 0 <= label < len(names) else f"class {label}"
+        return Subject(item.path, true_class, label != row["predicted"])
 
 
 def _read_by(values: Mapping[str, Any]) -> Preprocessing:
@@ -122,6 +132,7 @@ def draw(images: Image, request: Figures, folder: Folder) -> None:
             raise ImageError("the image is {}x{}, the one that was explained was {}x{}".format(
                 *image.shape[:2] + size), request.item.path)
         figure = figures.draw_explanation(image, explanation, request.provenance.options)
+        figure = figures.with_subject(figure, request.subject, request.provenance.options)
         data = figures.encode(name, figure, request.provenance.text(explanation))
         if folder.exists(name) and metadata.digest_of(folder.read(name)) != metadata.digest_of(
                 data):
