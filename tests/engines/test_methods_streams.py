@@ -60,6 +60,10 @@ class Counted:
         self.backwards += 1
         return self._engine.backward(*arguments, **options)
 
+    def mean_gradients(self, *arguments):
+        self.backwards += 1
+        return self._engine.mean_gradients(*arguments)
+
 
 @pytest.fixture
 def ten(tmp_path):
