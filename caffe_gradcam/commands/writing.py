@@ -109,9 +109,9 @@ class Writer:
         explanations = answer.results[-1].explanations
         figure = figures.grid(
             answer.images.of_input(explanations[0].input), explanations, self._options.look)
-        figure = figures.with_subject(figure, subject, self._options)
+        drawn = figures.with_subject(figure, subject, self._options)
         path = self._path(base, self._options.format)
-        figures.write(path, figures.encode(path, figure, provenance.text()))
+        figures.write(path, figures.encode(path, drawn, provenance.text()))
         return path
 
     def _write_explanation(self, numbered: Tuple[Answer, int], base: str, provenance: Provenance,

@@ -1,6 +1,7 @@
 """A survey as a page: one HTML file without scripts that loads nothing."""
 
 import base64
+import os
 from typing import Any, Dict, List, Optional, Sequence
 
 import numpy as np
@@ -76,6 +77,7 @@ def _mean(heat: np.ndarray, with_box: bool = False) -> str:
 def _pictures(maps: Sequence[SurveyedMap], region: Optional[Region] = None
               ) -> List[Dict[str, Any]]:
     return [{"data": _overlay(item, region), "path": item.entry.path,
+             "name": os.path.basename(item.entry.path),
              "certainty": item.shown.probability, "true_label": item.entry.true_label,
              "is_wrong": item.entry.is_wrong} for item in maps[:_TYPICAL]]
 
