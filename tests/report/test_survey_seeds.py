@@ -50,7 +50,10 @@ def test_shortcuts_are_named_in_nine_of_ten_seeds(tmp_path, training, drawn):
             folder.mkdir()
             table = shortcuts.write_scenes(folder / "scenes", shortcut, (160, 55), share, drawn)
             survey = surveyed(folder, arrays, table)
-            if answers_changed(arrays, shortcut, table) >= 0.2:
+            changed = answers_changed(arrays, shortcut, table)
+            print(seed, share, f"{changed:.2f}", [
+                finding["sentence"] for finding in survey["findings"]])
+            if changed >= 0.2:
                 results.append(any(
                     finding["class"] == shortcut.class_index
                     and f"in the {shortcut.words}" in finding["sentence"]
