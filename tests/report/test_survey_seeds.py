@@ -25,7 +25,7 @@ def training(torch):
 @pytest.fixture(scope="module")
 def drawn():
     """Scenes of held-out digits."""
-    return shortcuts.scenes(2000, 200, 1)
+    return shortcuts.scenes(4000, 200, 1)
 
 
 def answers_changed(arrays, shortcut, table):
@@ -48,7 +48,7 @@ def test_shortcuts_are_named_in_nine_of_ten_seeds(tmp_path, training, drawn):
         for share, results in named.items():
             folder = tmp_path / f"{seed}-{share}"
             folder.mkdir()
-            table = shortcuts.write_scenes(folder / "scenes", shortcut, (160, 55), share, drawn)
+            table = shortcuts.write_scenes(folder / "scenes", shortcut, (380, 60), share, drawn)
             survey = surveyed(folder, arrays, table)
             changed = answers_changed(arrays, shortcut, table)
             print(seed, share, f"{changed:.2f}", [
@@ -68,7 +68,7 @@ def test_at_most_one_false_cluster_in_all_clean_nets(tmp_path, training, drawn):
         folder = tmp_path / str(seed)
         folder.mkdir()
         table = shortcuts.write_scenes(
-            folder / "scenes", shortcuts.Shortcut(seed), (160, 55), 0, drawn)
+            folder / "scenes", shortcuts.Shortcut(seed), (380, 60), 0, drawn)
         arrays = shortcuts.train(seed, training, with_shortcut=False)
         findings += surveyed(folder, arrays, table)["findings"]
     assert len(findings) <= 1, [finding["sentence"] for finding in findings]
