@@ -5,6 +5,7 @@ scripts/train-digits-shuffled makes the weights. Strokes of any kind are hot in 
 is held against the digit that was not asked about as well: it must not prefer its own.
 """
 
+import pathlib
 import shutil
 
 import digit_scenes
@@ -16,6 +17,7 @@ from caffe_gradcam.explaining.methods import METHODS
 from caffe_gradcam.measuring.metrics import bootstrap, pointing
 from caffe_gradcam.model.model import LoadedModel
 
+WEIGHTS = pathlib.Path(__file__).resolve().parent / "golden" / "digits-shuffled.caffemodel"
 SCENES = 20  # with fewer, the bootstrap finds differences where there are none
 # Those that run the net for more than one pass. Occlusion takes some hundred for each map, which
 # scripts/evaluate-digits does.
@@ -26,14 +28,11 @@ SAMPLES = 4
 
 
 @pytest.fixture(scope="module")
-def shuffled(tmp_path_factory):
+def shuffled(tmp_path_factory, models):
     """models/digits, trained on shuffled labels."""
-    from conftest import ROOT
-
     folder = tmp_path_factory.mktemp("shuffled") / "model"
-    shutil.copytree(str(ROOT / "models" / "digits"), str(folder))
-    shutil.copy(str(ROOT / "tests" / "golden" / "digits-shuffled.caffemodel"),
-                str(folder / "digits.caffemodel"))
+    shutil.copytree(str(models / "digits"), str(folder))
+    shutil.copy(str(WEIGHTS), str(folder / "digits.caffemodel"))
     return LoadedModel.load(folder)
 
 
