@@ -113,6 +113,18 @@ def test_ilsvrc_with_an_image_that_cannot_be_read(place, capsys):
     assert "a replication" in table[5] and "56.89" in table[5]
 
 
+def test_cam_on_ilsvrc_in_ten_crops(place, capsys):
+    protocol_sets.make_ilsvrc(place / "data")
+    write_net(place / "net", 20)
+    assert evaluate("cam-ilsvrc", "--published", "GoogLeNet-GAP", "--method", "cam", "--json") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["recipe"]["model"]["overrides"] == {
+        "resize": [256, 256], "crop": [32, 32], "crops": 10}
+    cells = report["rows"][0]["cells"]
+    assert (cells["top-1"]["published"], cells["top-5"]["published"]) == (56.40, 43.00)
+    assert cells["top-1"]["count"] == 10
+
+
 @pytest.mark.parametrize("arguments, message", [
     (["--protocol", "torchray-voc08"], "did you mean torchray-voc07"),
     (["--protocol", "torchray-voc07"], "--protocol needs --data DIR"),

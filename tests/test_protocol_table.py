@@ -41,6 +41,25 @@ def test_the_best_rows_of_torchrays_table():
                     ("torchray-coco14", "ResNet-50"): (58.5, 53.6)}
 
 
+@pytest.mark.parametrize("net, convolutions, channels, kernel, ours", [
+    ("VGGnet-GAP", 14, 64, 3, (57.20, 45.14)), ("GoogLeNet-GAP", 46, 64, 7, (56.40, 43.00)),
+    ("AlexNet*-GAP", 7, 96, 11, (63.75, 49.53)),
+])
+@pytest.mark.parametrize("method", ["cam", "grad-cam"])
+def test_nets_with_a_mean_over_all_cells_are_compared_with_the_table_of_cam(
+        net, convolutions, channels, kernel, ours, method):
+    assert published.net_of("cam-ilsvrc", (convolutions + 1, channels, kernel)) == net
+    row = published.counterpart(published.rows("cam-ilsvrc", net), method)
+    assert tuple(row.values.values()) == ours
+
+
+def test_the_net_of_cams_authors_is_known_by_its_layers(shared, tmp_path):
+    path = shared / "prototxt" / (
+        "zhoubolei+CAM+models__deploy_alexnetplusCAM_places205.prototxt")
+    assert published.net_of("cam-ilsvrc", fingerprint(
+        model_of(tmp_path, path.read_text()))) == "AlexNet*-GAP"
+
+
 def test_another_net_has_no_published_row(tmp_path):
     model = model_of(tmp_path, definitions.nin())
     assert published.net_of("gradcam-ilsvrc", fingerprint(model)) is None
@@ -54,6 +73,8 @@ def test_a_dense_layer_behind_a_window_takes_one_size_only(tmp_path):
         "resize": 224, "crop": "none"}
     assert PROTOCOLS["gradcam-ilsvrc"].overrides(model_of(tmp_path, definitions.caffenet())) == {
         "resize": [227, 227], "crop": "none"}
+    assert PROTOCOLS["cam-ilsvrc"].overrides(model_of(tmp_path, definitions.caffenet())) == {
+        "resize": [256, 256], "crop": [227, 227], "crops": 10}
 
 
 def test_ours_the_published_number_and_the_difference_stand_side_by_side():

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from caffe_gradcam.measuring.protocols.table import Row
     from caffe_gradcam.model.model import LoadedModel
 
-_NAMES = "torchray-voc07, torchray-coco14, gradcam-ilsvrc"
+_NAMES = "torchray-voc07, torchray-coco14, gradcam-ilsvrc, cam-ilsvrc"
 # What evaluates images of the user's choice, and how a protocol does not.
 _FOREIGN = ("boxes", "metrics")
 _ITEMS, _REPORT = "protocol.jsonl", "protocol.json"

@@ -14,6 +14,8 @@ from prototxt_tools.errors import InputError, QuestionError
 
 # TorchRay shows its nets whole images with this short side.
 SHORT_SIDE = 224
+# The maps of CAM's table are merged from ten crops of images warped to this height and width.
+CROPPED_FROM = 256
 # Guesses that count in localisation.
 _GUESSES = 5
 
@@ -40,6 +42,8 @@ class Protocol:
     short_side : int or None
         Of the images that nets see which take any size; None: images are warped to the net's
         input.
+    cropped_from : int or None
+        The height and width of the images of which the net sees ten crops; None: it sees one.
     """
 
     name: str
@@ -49,6 +53,7 @@ class Protocol:
     classes: Optional[int] = None
     threshold: Optional[float] = None
     short_side: Optional[int] = None
+    cropped_from: Optional[int] = None
 
     def read(self, data: str, difficult: Optional[str] = None, limit: Optional[int] = None
              ) -> DataSet:
@@ -105,7 +110,11 @@ class Protocol:
         """
         if self.short_side is not None and takes_any_size(model):
             return {"resize": self.short_side, "crop": "none"}
-        return {"resize": list(model.preprocessing.size), "crop": "none"}
+        size = list(model.preprocessing.size)
+        if self.cropped_from is not None:
+            sides = [max(self.cropped_from, side) for side in size]
+            return {"resize": sides, "crop": size, "crops": 10}
+        return {"resize": size, "crop": "none"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -210,9 +219,11 @@ def fingerprint(model: LoadedModel) -> Tuple[int, int, int]:
 _POINTING = (scores.ALL, scores.DIFFICULT)
 _ERRORS = (scores.TOP_1, scores.TOP_5)
 _GAME = "accuracy of the pointing game in percent, the mean over classes"
+_ERROR = "localisation error in percent"
 PROTOCOLS = {protocol.name: protocol for protocol in (
     Protocol("torchray-voc07", _GAME, _POINTING, voc.read, 20, short_side=SHORT_SIDE),
     Protocol("torchray-coco14", _GAME, _POINTING, coco.read, 80, short_side=SHORT_SIDE),
-    Protocol("gradcam-ilsvrc", "localisation error in percent", _ERRORS, ilsvrc.read,
-             threshold=0.15),
+    Protocol("gradcam-ilsvrc", _ERROR, _ERRORS, ilsvrc.read, threshold=0.15),
+    Protocol("cam-ilsvrc", _ERROR, _ERRORS, ilsvrc.read, threshold=0.2,
+             cropped_from=CROPPED_FROM),
 )}
