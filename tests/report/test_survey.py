@@ -79,6 +79,8 @@ def test_clusters_and_means_are_those_of_the_maps(crowd, capsys):
     assert all(len({int(path[-8:-4]) % 3 for path in cluster["images"]}) == 1
                for cluster in of_class["clusters"])
     assert any("the model was not asked again" in problem for problem in survey["problems"])
+    assert any("without another class to compare with" in problem
+               for problem in survey["problems"])
 
 
 def test_names_on_the_page_are_escaped(crowd):
@@ -121,6 +123,8 @@ def test_few_images_have_means_and_no_clusters(tmp_path):
     assert cli.main(["survey", str(pets(tmp_path)), "-q"]) == 0
     survey = json.loads((tmp_path / "out" / "survey.json").read_text())
     assert [(of["maps"], of["clusters"]) for of in survey["classes"]] == [(2, []), (1, [])]
+    assert any(problem.startswith("2 of 2 classes have fewer than 12 maps")
+               for problem in survey["problems"])
 
 
 def test_virelay_reads_what_is_written_for_it(crowd, tmp_path):

@@ -41,9 +41,21 @@ def survey(entries: Iterable[ImageEntry], class_text: Callable[[int], str],
                          "that the net gives it, as --class top:1 makes")
     classes = [_class(index, class_text(index), maps) for index, maps in sorted(
         by_class.items(), key=lambda entry: (-len(entry[1]), entry[0]))]
+    return Survey(classes, findings.find(classes, covering), _problems(classes))
+
+
+def _problems(classes: Sequence[ClassSurvey]) -> List[str]:
+    """What was not looked at."""
     problems = [f"of {len(of.maps)} maps of '{of.name}', {len(of.clustered)} were clustered"
                 for of in classes if 0 < len(of.clustered) < len(of.maps)]
-    return Survey(classes, findings.find(classes, covering), problems)
+    small = sum(not len(of.clustered) for of in classes)
+    if small:
+        problems.append(f"{small} of {len(classes)} classes have fewer than {clusters.FEWEST} maps: "
+                        "no clusters and no shortcuts were looked for in them")
+    if len(classes) == 1:
+        problems.append("all images have the same answer: without another class to compare with, no "
+                        "shortcut can be named")
+    return problems
 
 
 def _class(index: int, name: str, maps: Sequence[SurveyedMap]) -> ClassSurvey:
