@@ -50,11 +50,11 @@ def _problems(classes: Sequence[ClassSurvey]) -> List[str]:
                 for of in classes if 0 < len(of.clustered) < len(of.maps)]
     small = sum(not len(of.clustered) for of in classes)
     if small:
-        problems.append(f"{small} of {len(classes)} classes have fewer than {clusters.FEWEST} maps: "
-                        "no clusters and no shortcuts were looked for in them")
+        problems.append(f"{small} of {len(classes)} classes have fewer than {clusters.FEWEST} "
+                        "maps: no clusters and no shortcuts were looked for in them")
     if len(classes) == 1:
-        problems.append("all images have the same answer: without another class to compare with, no "
-                        "shortcut can be named")
+        problems.append("all images have the same answer: without another class to compare with, "
+                        "no shortcut can be named")
     return problems
 
 
