@@ -12,7 +12,7 @@ from test_survey import surveyed  # noqa: E402
 
 SEEDS = int(os.environ.get("SURVEY_SEEDS", "0"))
 pytestmark = [
-    pytest.mark.skipif(not SEEDS, reason="takes an hour; SURVEY_SEEDS=10 runs it"),
+    pytest.mark.skipif(not SEEDS, reason="takes a quarter of an hour; SURVEY_SEEDS=10 runs it"),
     pytest.mark.timeout(7200)]
 
 
