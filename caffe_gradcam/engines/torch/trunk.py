@@ -5,6 +5,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import torch
 
+from caffe_gradcam.engines import openvino_library
 from caffe_gradcam.engines.versions import of_distribution
 from prototxt_tools.net.net import Layer
 
@@ -17,9 +18,7 @@ Shapes = Tuple[Tuple[int, ...], ...]
 
 def capabilities() -> List[str]:
     """What OpenVINO has arithmetic for on this processor: "FP32", "BF16" and others."""
-    import openvino
-
-    return list(openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
+    return list(openvino_library.load().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
 
 
 VERSION = of_distribution("openvino")
@@ -118,8 +117,7 @@ class Trunk:
         self._seen, self._requests = {}, {}
 
     def _compile(self, shapes: Shapes, tensors: Sequence[torch.Tensor]) -> None:
-        import openvino
-
+        openvino = openvino_library.load()
         generator = torch.Generator().manual_seed(0)
         example = tuple(torch.rand(shape, generator=generator) for shape in shapes)
         with torch.no_grad(), warnings.catch_warnings():

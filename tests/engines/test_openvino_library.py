@@ -1,0 +1,19 @@
+"""OpenVINO is used without the statistics that it would send over the network."""
+
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = """
+from caffe_gradcam.engines import openvino_library
+openvino = openvino_library.load()
+import openvino.tools.ovc.telemetry_utils as used
+print(used.tm.__name__)
+"""
+
+
+def test_telemetry_is_left_out():
+    pytest.importorskip("openvino", reason="OpenVINO is not installed here")
+    output = subprocess.check_output([sys.executable, "-c", PROGRAM], universal_newlines=True)
+    assert output.strip() == "openvino.tools.ovc.telemetry_stub"
