@@ -3,6 +3,7 @@
 import importlib
 from typing import Any
 
+from caffe_gradcam.engines import openvino_library
 from prototxt_tools.errors import EngineMissing
 
 ADVICE = {
@@ -22,6 +23,8 @@ def load(name: str) -> Any:
     """
     library = name.split(".")[0]
     try:
+        if library == "openvino":
+            openvino_library.load()
         return importlib.import_module(name)
     except ImportError as error:
         raise EngineMissing(f"{library} cannot be imported ({error}); {ADVICE[library]}",
