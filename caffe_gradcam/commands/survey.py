@@ -9,7 +9,7 @@ import sys
 from typing import TYPE_CHECKING, Any, List, Optional
 
 from caffe_gradcam.commands import options as shared
-from prototxt_tools.errors import InputError, QuestionError
+from prototxt_tools.errors import InputError
 
 if TYPE_CHECKING:
     from caffe_gradcam.explaining.recipe import Recipe
@@ -109,19 +109,13 @@ def _recipe(output: "Output", options: argparse.Namespace) -> "Recipe":
     from caffe_gradcam.commands.recipes import import_named_plugins
     from caffe_gradcam.explaining.recipe import Recipe
 
+    source = "the recipe of the batch"
     plugins = import_named_plugins(options)
-    recipe = Recipe.from_dict(output.manifest.get("recipe") or {}, "the recipe of the batch")
-    running = recipe.running
-    # As with a configuration, a file cannot trust code by itself.
-    if running.trust and not options.trust:
-        raise QuestionError("the batch ran code of the net; give --trust if you trust it")
-    missing = sorted(set(running.plugins) - set(plugins))
-    if missing:
-        raise QuestionError(f"the batch used the plugin {missing[0]!r}; give --plugin {missing[0]} "
-                            "if you trust it")
+    recipe = Recipe.from_dict(output.manifest.get("recipe") or {}, source)
+    recipe = recipe.trusted(options.trust, plugins, source)
     return dataclasses.replace(recipe, running=dataclasses.replace(
-        running, engine=options.engine or running.engine, trust=options.trust, plugins=plugins,
-        device=options.device or running.device))
+        recipe.running, engine=options.engine or recipe.running.engine,
+        device=options.device or recipe.running.device))
 
 
 def _write(survey: "Survey", output: "Output", options: argparse.Namespace) -> None:

@@ -162,19 +162,36 @@ class Recipe:
         """
         path, plugins = os.fspath(path), tuple(plugins)
         import_plugins(plugins)
-        recipe = cls.from_dict(_parsed(_text(path), path), path)
-        running = recipe.running
+        return cls.from_dict(_parsed(_text(path), path), path).trusted(trust, plugins, path)
+
+    def trusted(self, trust: bool, plugins: Tuple[str, ...], source: str) -> "Recipe":
+        """This recipe, which comes from a file, with the trust and the plugins of the user.
+
+        Parameters
+        ----------
+        trust : bool
+        plugins : tuple of str
+            As for :meth:`load`; they are imported already.
+        source : str
+            What the recipe comes from, for the messages.
+
+        Raises
+        ------
+        QuestionError
+            It trusts code that the user does not.
+        """
+        running = self.running
         if running.trust and not trust:
             raise QuestionError(
-                f"{path} sets running.trust, but a file cannot trust code by itself; give --trust "
-                "(in Python: trust=True) if you trust this net", path)
+                f"{source} sets running.trust, but a file cannot trust code by itself; give "
+                "--trust (in Python: trust=True) if you trust this net", source)
         for plugin in running.plugins:
             if plugin not in plugins:
                 raise QuestionError(
-                    f"{path} names the plugin {plugin!r}, but a file cannot import code by "
+                    f"{source} names the plugin {plugin!r}, but a file cannot import code by "
                     f"itself; give --plugin {plugin} (in Python: plugins=[{plugin!r}]) if you "
-                    "trust it", path)
-        return dataclasses.replace(recipe, running=dataclasses.replace(
+                    "trust it", source)
+        return dataclasses.replace(self, running=dataclasses.replace(
             running, trust=bool(trust), plugins=plugins))
 
     def save(self, path: "StrPath") -> None:
