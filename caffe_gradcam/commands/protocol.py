@@ -107,12 +107,13 @@ def run(options: argparse.Namespace) -> int:
     numbers = sorted(plan.done().intersection(plan.parts_of(options.worker)))
     protocol_scores.update(
         plan, numbers, Scorer.of(work.protocol, work.data_set, work.classes), work.settings)
-    if not protocol_scores.is_complete(plan, work.settings):
+    scored = protocol_scores.collect(plan, work.settings)
+    if scored is None:
         print(f"caffe-gradcam: {len(plan.done())} of {plan.parts} parts are finished; the table is "
               "made when all of them are" + ("" if summary.complete else "; the same command "
                                               "continues from there"), file=sys.stderr)
         return 0
-    return _conclude(work, plan, protocol_scores.collect(plan, work.settings), options)
+    return _conclude(work, plan, scored, options)
 
 
 def _work(options: argparse.Namespace) -> _Work:

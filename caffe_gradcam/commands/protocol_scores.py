@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Optional, Tuple
 
 from caffe_gradcam.batch.output import checksums, parts
 from caffe_gradcam.batch.output.rows import BAD, Row, to_explanation
@@ -59,22 +59,19 @@ def update(plan: "Plan", numbers: Iterable[int], scorer: "Scorer", settings: str
         plan.folder.write(_name(number), (json.dumps(entries) + "\n").encode("ascii"))
 
 
-def collect(plan: "Plan", settings: str) -> PartScores:
-    """The scores of all parts; of those that other workers are still to score, none."""
+def collect(plan: "Plan", settings: str) -> Optional[PartScores]:
+    """The scores of all parts; None where one is not finished or not scored yet."""
+    if len(plan.done()) < plan.parts:
+        return None
     scores: List[Score] = []
     failures: List[Tuple[str, str]] = []
-    for number in sorted(plan.done()):
-        entries = _stored(plan, number, _origin(plan, number, settings)) or {}
-        scores += [Score(*values) for values in entries.get("scores", ())]
-        failures += [(path, reason) for path, reason in entries.get("failures", ())]
+    for number in range(plan.parts):
+        entries = _stored(plan, number, _origin(plan, number, settings))
+        if entries is None:
+            return None
+        scores += [Score(*values) for values in entries["scores"]]
+        failures += [(path, reason) for path, reason in entries["failures"]]
     return PartScores(tuple(scores), tuple(failures))
-
-
-def is_complete(plan: "Plan", settings: str) -> bool:
-    """Whether all parts are finished and scored."""
-    return len(plan.done()) == plan.parts and all(
-        _stored(plan, number, _origin(plan, number, settings)) is not None
-        for number in range(plan.parts))
 
 
 def _scored(rows: List[Row], scorer: "Scorer") -> PartScores:
