@@ -1,8 +1,4 @@
-"""Every reader reads what a file holds or refuses it: nothing else, whatever the file.
-
-Each test damages valid files. ``read`` fails where a reader raises anything but an InputError of
-one line, takes longer than ``MOST_SECONDS``, or takes more memory than ``MOST_MEMORY``.
-"""
+"""Readers of labels, lists, archives, batches: each reads a file or refuses it, whatever it holds."""
 
 import functools
 import io
@@ -10,18 +6,15 @@ import itertools
 import json
 import os
 import pathlib
-import resource
 import tarfile
-import time
 import zipfile
 
-import definitions
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from harness import EXAMPLES, fuzzed, read
+from hypothesis import given, settings
 from lmdb_reader import lmdb_file, lmdb_images
 from mutations import damaged
-from weight_files import old_net
 
 from caffe_gradcam.batch import sources
 from caffe_gradcam.batch.output import plan as plan_module
@@ -33,150 +26,10 @@ from caffe_gradcam.batch.sources.item import Item
 from caffe_gradcam.batch.storage import open_folder
 from caffe_gradcam.explaining.recipe import Recipe
 from caffe_gradcam.measuring import annotations
-from caffe_gradcam.model import archives, folder, label_files, means, readme, training
-from prototxt_tools import rewrite, shapes, weights
+from caffe_gradcam.model import archives, folder, label_files, readme, training
 from prototxt_tools.errors import InputError
-from prototxt_tools.net import schema
-from prototxt_tools.net.graph import Graph
-from prototxt_tools.net.net import Net
-from prototxt_tools.text.document import Document
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-SMALL_NETS = ROOT / "tests" / "small_nets"
-# The same examples in every run of the suite, so that it never fails by chance; others on request.
-EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", 40))
-MOST_SECONDS = 20
-MOST_MEMORY = 512 << 10  # KiB
-
-fuzzed = settings(
-    max_examples=EXAMPLES, deadline=None, derandomize="FUZZ_EXAMPLES" not in os.environ,
-    database=None, suppress_health_check=list(HealthCheck))
-
-
-def read(reader, path):
-    """Whether a reader accepts a file; raises what it must not raise."""
-    start, before = time.monotonic(), _most_memory()
-    try:
-        reader(str(path))
-        return True
-    except InputError as error:
-        message = str(error).replace(str(path), "FILE")
-        assert message and "\n" not in message and len(message) < 2000, message
-        return False
-    finally:
-        seconds, memory = time.monotonic() - start, _most_memory() - before
-        assert seconds < MOST_SECONDS, f"{seconds:.0f} seconds"
-        assert memory < MOST_MEMORY, f"{memory >> 10} MiB"
-
-
-def _most_memory():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-
-
-@pytest.fixture(scope="module")
-def scratch(tmp_path_factory):
-    """A function that writes a file of that name; each test has one at a time."""
-    base = tmp_path_factory.mktemp("fuzz")
-
-    def write(name, data):
-        path = base / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(data)
-        return path
-
-    return write
-
-
-# Definitions of nets
-
-PROTOTXTS = [
-    definitions.lenet().encode(),
-    (ROOT / "models" / "digits" / "deploy.prototxt").read_bytes(),
-    (SMALL_NETS / "nv_bn.prototxt").read_bytes(),
-    b'name: "v1" input: "data" input_dim: 1 input_dim: 3 input_dim: 8 input_dim: 8 layers { name:'
-    b' "c" type: CONVOLUTION bottom: "data" top: "c" convolution_param { num_output: 4 kernel_size'
-    b': 3 } } layers { name: "p" type: SOFTMAX bottom: "c" top: "p" }',
-    b'input: "data" input_dim: 1 input_dim: 3 input_dim: 8 input_dim: 8 layers { layer { name: "c"'
-    b' type: "conv" num_output: 4 kernelsize: 3 pad: 1 } bottom: "data" top: "c" }',
-]
-
-
-def _prototxt(path):
-    document = Document.load(path)
-    assert document.encode() == pathlib.Path(path).read_bytes()
-    net = Net.parse(document).at("TEST")
-    shapes.infer(net)
-    Graph(net).scores()
-    for change in (rewrite.strip_softmax, rewrite.upgrade, rewrite.stock):
-        try:
-            changed = change(document).document
-        except InputError:
-            continue
-        Net.parse(changed)
-
-
-@fuzzed
-@given(damaged(*PROTOTXTS))
-def test_prototxt(scratch, data):
-    read(_prototxt, scratch("net.prototxt", data))
-
-
-# Weights and means
-
-def _nvidia_weights():
-    net = schema.new("NetParameter")
-    blob = net.layer.add(name="half", type="Convolution").blobs.add()
-    blob.shape.dim.extend([2, 3])
-    data = net.SerializeToString()
-    # raw_data_type and raw_data, which only NVIDIA's schema has.
-    raw = b"\x50\x02\x62\x0c" + np.arange(6, dtype="<f2").tobytes()
-    blob_start = data.index(blob.SerializeToString())
-    blob_bytes = blob.SerializeToString() + raw
-    layer = data[2:blob_start - 2] + b"\x3a" + bytes([len(blob_bytes)]) + blob_bytes
-    return data[:1] + bytes([data[1]]) + bytes([len(layer)]) + layer[1:]
-
-
-CAFFEMODELS = [old_net("V0").SerializeToString(), old_net("V1").SerializeToString(),
-               (SMALL_NETS / "bn0.caffemodel").read_bytes(), _nvidia_weights()]
-
-
-def _weights(path):
-    read_weights = weights.load(path)
-    for arrays in read_weights.values():
-        for array in arrays:
-            np.asarray(array).sum(dtype=np.float64)
-    weights.describe(read_weights)
-
-
-@fuzzed
-@given(damaged(*CAFFEMODELS))
-def test_caffemodel(scratch, data):
-    with np.errstate(all="ignore"):
-        read(_weights, scratch("net.caffemodel", data))
-
-
-@fuzzed
-@given(damaged((SMALL_NETS / "shared.caffemodel.h5").read_bytes()))
-def test_hdf5_weights(scratch, data):
-    pytest.importorskip("h5py", reason="h5py is not installed here")
-    with np.errstate(all="ignore"):
-        read(_weights, scratch("net.caffemodel.h5", data))
-
-
-def _means():
-    blob = schema.new("BlobProto")
-    blob.num, blob.channels, blob.height, blob.width = 1, 3, 2, 2
-    blob.data.extend(range(12))
-    array = io.BytesIO()
-    np.save(array, np.arange(12, dtype=np.float32).reshape(3, 2, 2))
-    return blob.SerializeToString(), array.getvalue()
-
-
-@pytest.mark.parametrize("name", ["mean.binaryproto", "mean.npy"])
-@fuzzed
-@given(data=damaged(*_means()))
-def test_mean(scratch, name, data):
-    read(means.read, scratch(name, data))
 
 
 # What stands beside a model
