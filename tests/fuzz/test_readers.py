@@ -1,4 +1,4 @@
-"""Readers of labels, lists, archives, batches: each reads a file or refuses it, whatever it holds."""
+"""Readers of labels, lists, archives, batches: each reads a file or refuses it, whatever it is."""
 
 import functools
 import io
