@@ -49,6 +49,17 @@ def fail(pipe):
     raise KeyError("x")
 
 
+def leave_an_orphan(pipe):
+    """Fork a process that holds the pipe and the standard error, and die."""
+    orphan = os.fork()
+    if not orphan:
+        time.sleep(60)
+        os._exit(0)
+    pipe.send(orphan)
+    os.write(2, b"the engine is out of order\n")
+    os._exit(3)
+
+
 def lives(pid):
     try:
         with open(f"/proc/{pid}/stat") as file:
@@ -154,6 +165,30 @@ def test_its_last_words_are_told():
         child.pipe.recv()
     assert child.kill() == Death(-signal.SIGABRT, "Caffe stopped: No.")
     assert child.kill() == Death(-signal.SIGABRT, "Caffe stopped: No.")
+
+
+def test_its_pipe_ends_with_it_though_a_process_that_it_forked_lives_on():
+    child = Child("test_child:leave_an_orphan", (), "engine")
+    orphan = child.pipe.recv()
+    try:
+        begin = time.monotonic()
+        with pytest.raises(EOFError):
+            child.pipe.recv()
+        with pytest.raises(OSError):
+            child.pipe.send(bytes(1 << 22))  # More than a pipe holds that nobody reads.
+        assert child.kill() == Death(
+            3, "the engine's process ended with status 3: the engine is out of order")
+        assert lives(orphan) and time.monotonic() - begin < 10
+    finally:
+        os.kill(orphan, signal.SIGKILL)
+
+
+def test_it_ends_when_nothing_refers_to_it_any_more():
+    child = Child("test_child:echo", (), "helper")
+    assert child.pipe.recv() == ()
+    pid = child.pid
+    del child
+    assert ends_within(pid, 2)
 
 
 def test_an_exception_is_told_however_slowly_the_interpreter_ends():

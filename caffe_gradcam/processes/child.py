@@ -1,9 +1,11 @@
 """A process of one's own: a fresh interpreter that never outlives the one that started it."""
 
 import collections
+import contextlib
 import importlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -20,8 +22,8 @@ from caffe_gradcam.processes.child import main
 main({!r}, {}, {})
 """
 _KEPT_LINES = 50
-# Seconds that a process has to end by itself, and so to say why.
-_GRACE = 0.05
+# Seconds that a process has to end by itself, and so to say why; and that its last lines may take.
+_GRACE, _LAST_LINES = 0.05, 0.5
 
 
 class Child:
@@ -30,6 +32,9 @@ class Child:
     It is killed when this process ends, whatever ends it and whatever the child is doing; it
     lives on when the thread that started it ends. A process that was forked from this one must
     leave it alone: there ``kill`` only closes the inherited end of the pipe.
+
+    The pipe ends with the process, once what it sent has been read: also where a library of the
+    child has forked a process that lives on and holds the pipe and the standard error open.
 
     Parameters
     ----------
@@ -66,14 +71,15 @@ class Child:
                 pass_fds=[theirs.fileno(), *descriptors])
         except BaseException:
             self.pipe.close()  # On which the child ends, should there be one.
-            raise
-        finally:
             theirs.close()
+            raise
         self.pid = self._process.pid
         self._lines: Deque[str] = collections.deque(maxlen=_KEPT_LINES)
         self._reader = threading.Thread(
             target=keep_lines, args=(self._process.stderr, self._lines, verbose), daemon=True)
         self._reader.start()
+        self._waiter = threading.Thread(target=_wait, args=(self._process, theirs), daemon=True)
+        self._waiter.start()
         try:
             self.pipe.send(arguments)
         except OSError:
@@ -97,16 +103,23 @@ class Child:
         if not self.is_ours:
             return None
         if self._death is None:
-            try:
-                status = self._process.wait(_GRACE)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                status = self._process.wait()
-            self._reader.join()
-            assert self._process.stderr is not None
-            self._process.stderr.close()
+            self._waiter.join(_GRACE)
+            if self._waiter.is_alive():
+                with contextlib.suppress(ProcessLookupError):  # It may end just now.
+                    self._process.kill()
+                self._waiter.join()
+            # Whoever else holds its standard error keeps it open.
+            self._reader.join(_LAST_LINES)
+            status = self._process.returncode
             self._death = Death(status, last_words(self._lines, status, self._name))
         return self._death
+
+
+def _wait(process: "subprocess.Popen[bytes]", theirs: Connection) -> None:
+    """Wait until a process ends, and end its pipe then, whoever else holds the other end."""
+    process.wait()
+    with theirs, socket.socket(fileno=os.dup(theirs.fileno())) as other_end:
+        other_end.shutdown(socket.SHUT_RDWR)
 
 
 def main(function: str, descriptor: int, parent: int) -> None:

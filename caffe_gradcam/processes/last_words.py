@@ -41,11 +41,12 @@ class Death:
 
 
 def keep_lines(stream: "IO[bytes]", lines: MutableSequence[str], verbose: bool) -> None:
-    """Collect the lines of a stream, and pass them on to stderr if `verbose`."""
-    for line in stream:
-        lines.append(line.decode("utf-8", "replace").rstrip())
-        if verbose:
-            sys.stderr.write(lines[-1] + "\n")
+    """Collect the lines of a stream, and pass them on to stderr if `verbose`; then close it."""
+    with stream:
+        for line in stream:
+            lines.append(line.decode("utf-8", "replace").rstrip())
+            if verbose:
+                sys.stderr.write(lines[-1] + "\n")
 
 
 def last_words(lines: Iterable[str], status: int, name: str = "engine") -> str:

@@ -1,6 +1,7 @@
 """Nets of batch that are the fake engine, in all processes that a run starts.
 
-The engine dies of images whose red is ``ABORTS``, hangs at those of ``HANGS``, does not bear
+The engine dies of images whose red is ``ABORTS``, leaves a process behind when it dies of those of
+``ORPHANS``, hangs at those of ``HANGS``, does not bear
 two of ``LARGE`` at once, refuses those of ``REFUSED`` and fails of ``BREAKS`` with an error of
 its own. After an image of ``STICKS`` it fails of every further one, as CUDA does after some
 errors. All others it explains.
@@ -16,6 +17,7 @@ from caffe_gradcam.processes import child
 from prototxt_tools.errors import EngineError, EngineFailed, OutOfMemory
 
 ABORTS, HANGS, LARGE, REFUSED, BREAKS, STICKS = 200, 210, 220, 230, 240, 250
+ORPHANS, ORPHAN_SECONDS = 190, 30
 _IMPORT = "from caffe_gradcam.processes.child"
 PROGRAM = child._PROGRAM.replace(_IMPORT, "import faulty\nfaulty.install()\n" + _IMPORT)
 # Seconds per batch, for tests that need to find a run at work.
@@ -35,6 +37,11 @@ class FaultyEngine(FakeEngine):
         if ABORTS in reds:
             os.write(2, b"F1121 09:00:00.000000  4242 net.cpp:42] Check failed: red != 200\n"
                         b"*** Check failure stack trace: ***\n")
+            os.abort()
+        if ORPHANS in reds:
+            if not os.fork():  # It holds the pipe of the net's process open.
+                time.sleep(ORPHAN_SECONDS)
+                os._exit(0)
             os.abort()
         if HANGS in reds:
             time.sleep(3600)

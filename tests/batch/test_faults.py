@@ -4,9 +4,10 @@ import os
 import shutil
 import subprocess
 import threading
+import time
 
 import pytest
-from faulty import ABORTS, BREAKS, HANGS, LARGE, REFUSED, STICKS
+from faulty import ABORTS, BREAKS, HANGS, LARGE, ORPHAN_SECONDS, ORPHANS, REFUSED, STICKS
 from processes import command_line, family, kill, wait_for
 from tables import column, explain, picture, pictures, table
 
@@ -32,6 +33,16 @@ def test_only_the_picture_that_a_net_hangs_at_fails(model, tmp_path):
     explain(model, source, tmp_path / "out", timeout=0.5, batch=1)
     assert column(tmp_path / "out", "status") == ["failed", "ok"]
     assert "no answer within 0.5 s" in table(tmp_path / "out")[0]["error"]
+
+
+def test_a_net_that_dies_and_leaves_a_process_with_its_pipe_is_replaced(model, tmp_path):
+    source = pictures(tmp_path / "in", 2)
+    picture(source / "0000.png", red=ORPHANS)
+    begin = time.monotonic()
+    explain(model, source, tmp_path / "out", batch=1)
+    assert time.monotonic() - begin < ORPHAN_SECONDS
+    assert column(tmp_path / "out", "status") == ["failed", "ok"]
+    assert "killed by signal 6" in table(tmp_path / "out")[0]["error"]
 
 
 def test_pictures_that_a_net_refuses_fail_one_by_one_in_one_process(model, tmp_path):
