@@ -46,7 +46,7 @@ setup(
                   "protobuf<3.21; python_version < '3.10'"],
         "torch": ["torch"],
         "onnx": ["onnx", "onnxruntime"],
-        "openvino": ["openvino", "torch"],
+        "openvino": ["onnx", "openvino"],
         "h5": ["h5py"],
         "zoo": ["requests"],
         "batch": ["fsspec", "lmdb", "pyarrow"],

@@ -163,8 +163,8 @@ LAYER = ("draw the map of this layer or blob; commas or repeatable (default: the
 def add_running(group: Group, several_devices: bool = False) -> None:
     """On what to run."""
     group.add_argument("--engine", dest="running.engine", metavar="NAME",
-                       help="caffe, torch, onnx (ONNX Runtime: quick to start), or auto (default): "
-                       "the first of them that is installed")
+                       help="caffe, torch, onnx (ONNX Runtime: quick to start), openvino, or auto "
+                       "(default): the first of them that is installed")
     add_device(group, several_devices)
     group.add_argument("--batch", metavar="N", type=positive, default=8,
                        help="images that go through the net together (default: 8)")

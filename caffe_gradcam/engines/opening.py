@@ -14,9 +14,11 @@ from .running import NetToRun, Running
 # What to do where the library of an engine is missing; "auto" takes the first that is there.
 ADVICE = {"caffe": "pycaffe is not installed; use the image, or the torch engine",
           "torch": "torch is not installed; pip install torch",
-          "onnx": "onnx and onnxruntime are not installed; pip install 'caffe-gradcam[onnx]'"}
+          "onnx": "onnx and onnxruntime are not installed; pip install 'caffe-gradcam[onnx]'",
+          "openvino": "onnx and openvino are not installed; pip install "
+                      "'caffe-gradcam[openvino]'"}
 # What has to be there for an engine, where that is not a library of its name alone.
-_LIBRARIES = {"onnx": ("onnx", "onnxruntime")}
+_LIBRARIES = {"onnx": ("onnx", "onnxruntime"), "openvino": ("onnx", "openvino")}
 _logger = logging.getLogger(__name__)
 
 
@@ -49,17 +51,20 @@ def open_engine(net: NetToRun, running: Running) -> Engine:
         from .caffe.engine import PycaffeEngine
 
         return PycaffeEngine(net, running)
-    if kind == "onnx":
+    if kind in ("onnx", "openvino"):
         from .onnx.engine import OnnxEngine
 
-        return OnnxEngine(net, running)
+        return OnnxEngine(net, running, kind)
     from .torch.engine import TorchEngine
 
     return _told(TorchEngine(net, running), running)
 
 
 def resolve_engine(name: str) -> str:
-    """The engine that runs: "caffe", "torch" or "onnx"; of "auto", the first that is there.
+    """The engine that runs: "caffe", "torch", "onnx" or "openvino".
+
+    Of "auto" it is the first that is installed, and OpenVINO runs the graphs of "onnx" where
+    ONNX Runtime is not installed.
 
     Raises
     ------
@@ -69,9 +74,11 @@ def resolve_engine(name: str) -> str:
     if name == "auto":
         installed = [kind for kind in ADVICE if _has_libraries(kind)]
         if not installed:
-            raise EngineMissing("neither pycaffe nor torch nor onnxruntime is installed; pip "
-                                "install torch")
+            raise EngineMissing("neither pycaffe nor torch nor onnxruntime nor openvino is "
+                                "installed; pip install torch")
         return installed[0]
+    if name == "onnx" and not _has_libraries(name) and _has_libraries("openvino"):
+        return "openvino"
     if not _has_libraries(name):
         raise EngineMissing(ADVICE[name], name)
     return name

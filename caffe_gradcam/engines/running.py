@@ -6,7 +6,7 @@ from typing import Iterable, Optional, Tuple
 
 from prototxt_tools.errors import QuestionError
 
-ENGINES = ("auto", "caffe", "torch", "onnx")
+ENGINES = ("auto", "caffe", "torch", "onnx", "openvino")
 PRECISIONS = ("fp32", "tf32", "bf16", "fp16")
 GRADIENTS = ("post", "pre-relu")
 
@@ -19,7 +19,7 @@ class Running:
     ----------
     engine : str
         "auto" takes Caffe where pycaffe is installed, otherwise torch, otherwise "onnx", which
-        is ONNX Runtime.
+        is ONNX Runtime, or OpenVINO where that is not installed. "openvino" is OpenVINO.
     device : str
         "cpu", "cuda" or "cuda:N".
     precision : str

@@ -9,7 +9,7 @@ import numpy as np
 
 from caffe_gradcam.engines.onnx import libraries
 from caffe_gradcam.engines.onnx.net import Translated
-from caffe_gradcam.engines.onnx.session import Session, is_of_runtime, reason_of
+from caffe_gradcam.engines.onnx.session import GraphFailed, RuntimeSession
 from caffe_gradcam.engines.onnx.writer import FLOAT
 from prototxt_tools import layers
 from prototxt_tools.errors import InputError
@@ -85,12 +85,10 @@ def run_graph(model: bytes, inputs: Mapping[str, np.ndarray],
         It cannot run the graph.
     """
     try:
-        session = Session(model)
+        session = RuntimeSession(model)
         return session.run(inputs, session.outputs if outputs is None else outputs)
-    except Exception as error:
-        if not is_of_runtime(error):
-            raise
-        raise NotProven(f"ONNX Runtime cannot run the graph: {reason_of(error)}") from None
+    except GraphFailed as error:
+        raise NotProven(f"the graph cannot be run by {error}") from None
 
 
 def with_all_blobs(model: Any, translated: Translated) -> bytes:

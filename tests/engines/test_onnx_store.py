@@ -137,3 +137,18 @@ def test_a_folder_that_cannot_be_written_changes_nothing(explained, folder):
 def test_nothing_is_kept_where_plugins_take_part(explained, folder):
     explained(plugins=("json",))
     assert not folder.exists()
+
+
+def test_openvino_compiles_a_graph_once(tmp_path, folder, monkeypatch):
+    openvino = pytest.importorskip("openvino", reason="OpenVINO is not installed here")
+    text = definitions.lenet()
+    caffemodel = definitions.write_model(tmp_path, text)[1]
+    images = definitions.random_input((2, 1, 28, 28))
+
+    def scores():
+        with open_net("openvino", text, caffemodel, ["ip2"], []) as engine:
+            return engine.forward({"data": images}, ["ip2"])["ip2"]
+
+    first = scores()
+    monkeypatch.delattr(openvino.Core, "compile_model")
+    assert_equal([scores()], [first])

@@ -1,6 +1,6 @@
-"""Runs a net in ONNX Runtime: one graph forwards, and ones back from each score."""
+"""Runs a net in ONNX Runtime or OpenVINO: one graph forwards, and ones back from each score."""
 
-from typing import Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
+from typing import Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -11,12 +11,17 @@ from ..running import NetToRun, Running
 from ..subnet import Subnet
 from . import libraries
 from .graphs import SEED, Graphs, Names, WayBack
-from .session import Session, is_of_runtime, reason_of
+from .openvino_session import OpenVinoSession
+from .session import GraphFailed, RuntimeSession, Session
 from .writer import Shape
 
 WAY_OUT = "use --engine torch"
 
 Arrays = Dict[str, np.ndarray]
+
+# Engine -> the library that runs its graphs, and how one is compiled.
+SESSIONS: Dict[str, Tuple[str, Callable[[bytes], Session]]] = {
+    "onnx": ("onnxruntime", RuntimeSession), "openvino": ("openvino", OpenVinoSession)}
 
 
 class OnnxEngine(Engine):
@@ -24,15 +29,24 @@ class OnnxEngine(Engine):
 
     Graphs are made for the sizes of inputs that come, with an open batch where the net has one.
     ``forward_from``, other rules than "gradient" and other weights are left to other engines.
+
+    Parameters
+    ----------
+    net : NetToRun
+    running : Running
+    kind : str
+        "onnx" or "openvino".
     """
 
-    def __init__(self, net: NetToRun, running: Running) -> None:
+    def __init__(self, net: NetToRun, running: Running, kind: str = "onnx") -> None:
         super().__init__()
-        check_precision(running.precision, ("fp32",), "the onnx engine")
+        check_precision(running.precision, ("fp32",), f"the {kind} engine")
         if running.device != "cpu":
-            raise EngineError(f"the onnx engine runs on the processor alone, not on "
+            raise EngineError(f"the {kind} engine runs on the processor alone, not on "
                               f"{running.device}; {WAY_OUT}", running.device)
-        runtime = libraries.load("onnxruntime")
+        library, self._compile = SESSIONS[kind]
+        version = libraries.load(library).__version__
+        self._kind = kind
         self._net, self._running = net, running
         self._subnet = Subnet(net, running)
         self._graphs: Optional[Graphs] = None
@@ -45,7 +59,7 @@ class OnnxEngine(Engine):
         self._sessions: Dict[WayBack, Session] = {}
         self._inputs: Optional[Arrays] = None
         self._last: Arrays = {}
-        self.description = {"engine": "onnx", "version": f"onnxruntime {runtime.__version__}",
+        self.description = {"engine": kind, "version": f"{library} {version}",
                             "device": "cpu", "precision": "fp32"}
         if all(entry.shape for entry in self._subnet.net.inputs):
             self._build({entry.blob: tuple(entry.shape or ())
@@ -66,15 +80,15 @@ class OnnxEngine(Engine):
 
     def forward_from(self, blob: str, value: np.ndarray, keep: Iterable[str],
                      rows: Optional[Sequence[int]] = None) -> Arrays:
-        raise EngineError("the onnx engine cannot begin in the middle of a net, as this method "
-                          f"needs; {WAY_OUT}", blob)
+        raise EngineError(f"the {self._kind} engine cannot begin in the middle of a net, as this "
+                          f"method needs; {WAY_OUT}", blob)
 
     def backward(self, score: str, top_diff: np.ndarray, targets: Iterable[str],
                  rule: str = "gradient") -> Arrays:
         self.check_open()
         check_rule(rule)
         if rule != "gradient":
-            raise EngineError(f"the onnx engine has no rule {rule!r}; {WAY_OUT}", rule)
+            raise EngineError(f"the {self._kind} engine has no rule {rule!r}; {WAY_OUT}", rule)
         targets = list(targets)
         inputs = self._last_inputs("backward", score, targets)
         if score not in self._back:
@@ -95,7 +109,8 @@ class OnnxEngine(Engine):
         return {target: mean[:, :, np.newaxis, np.newaxis] for target, mean in means.items()}
 
     def replace_weights(self, weights: Mapping[str, Sequence[np.ndarray]]) -> None:
-        raise EngineError(f"the onnx engine keeps the weights that it was opened with; {WAY_OUT}")
+        raise EngineError(f"the {self._kind} engine keeps the weights that it was opened with; "
+                          f"{WAY_OUT}")
 
     def _free(self) -> None:
         self._graphs, self._forwards, self._means, self._back = None, {}, {}, {}
@@ -115,7 +130,7 @@ class OnnxEngine(Engine):
         outputs = tuple(sorted({*names, *read}.difference(self._names.inputs)))
         if outputs not in self._forwards:
             assert self._graphs is not None
-            self._forwards[outputs] = Session(self._graphs.forward(outputs))
+            self._forwards[outputs] = self._compile(self._graphs.forward(outputs))
         self._last = dict(_run(self._forwards[outputs], arrays, outputs), **arrays)
 
     def _run_back(self, way: WayBack, score: str, top_diff: np.ndarray, targets: Sequence[str]
@@ -123,7 +138,7 @@ class OnnxEngine(Engine):
         if not targets:
             return {}
         if way not in self._sessions:
-            self._sessions[way] = Session(way.model)
+            self._sessions[way] = self._compile(way.model)
         scores = self._last[self._names.values[score]]
         seed = np.ascontiguousarray(top_diff, np.float32).reshape(scores.shape)
         inputs = dict({name: self._last[name] for name in way.read}, **{SEED: seed})
@@ -154,7 +169,5 @@ class OnnxEngine(Engine):
 def _run(session: Session, inputs: Mapping[str, np.ndarray], outputs: Sequence[str]) -> Arrays:
     try:
         return session.run(inputs, outputs)
-    except Exception as error:
-        if not is_of_runtime(error):
-            raise
-        raise EngineFailed(f"ONNX Runtime failed: {reason_of(error)}") from error
+    except GraphFailed as error:
+        raise EngineFailed(f"the net cannot be run by {error}") from error

@@ -10,10 +10,10 @@ import numpy as np
 
 import caffe_gradcam
 import prototxt_tools
-from caffe_gradcam.engines.onnx import libraries
 from caffe_gradcam.engines.onnx.store import MOST_EACH
 from caffe_gradcam.engines.onnx.writer import IR_VERSION, OPSET, Shape
 from caffe_gradcam.engines.running import NetToRun, Running
+from caffe_gradcam.engines.versions import of_distribution
 
 _PART = 1 << 20
 
@@ -39,7 +39,7 @@ def identity(net: NetToRun, running: Running, sizes: Mapping[str, Shape]) -> Opt
     facts = [net.prototxt, os.path.splitext(net.weights)[1], digest.hexdigest(), net.scores,
              net.targets, net.gradient, sorted(sizes.items()), running.trust,
              running.allow_missing, running.ignore_unknown_fields, OPSET, IR_VERSION,
-             sys.version, np.__version__, libraries.load("onnxruntime").__version__, _modules()]
+             sys.version, np.__version__, of_distribution("onnx"), _modules()]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
