@@ -84,6 +84,22 @@ def test_one_forward_serves_all_classes_and_one_backward_each_rank(model, engine
     assert all(seed.sum() == 3 for seed in engine.seeds)
 
 
+def test_the_net_runs_on_changed_images_once_for_all_questions_about_an_image(model):
+    pictures = [image(blue=200, green=100), image(blue=50, green=200)]
+    explaining = Explaining(("occlusion", "rise"), samples=5)
+    engine = FakeEngine()
+    together = Explainer(model, engine, explaining).explain(pictures, [BLUE, GREEN])
+    alone = [FakeEngine(), FakeEngine()]
+    separate = [Explainer(model, other, explaining).explain(pictures, [question])
+                for other, question in zip(alone, (BLUE, GREEN))]
+    assert sum(engine.batches) == sum(alone[0].batches) == sum(alone[1].batches)
+    for outcome, *others in zip(together, *separate):
+        expected = [explanation.cam for other in others
+                    for explanation in other.unwrap().explanations]
+        maps = [explanation.cam for explanation in outcome.unwrap().explanations]
+        assert np.array_equal(maps, expected)
+
+
 def test_a_image_with_fewer_classes_gets_an_empty_seed(model, engine):
     results = explain(
         model, engine, [image(blue=200), image(green=200)], [Top(1), GREEN]

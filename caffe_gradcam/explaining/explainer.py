@@ -253,6 +253,7 @@ class Explainer:
             self._placements[self.model.score], asked)
             for of_image, image, asked in zip(scores, prepared, questions)]
         seeds = [answer.unwrap().seeds if answer.ok else [] for answer in answers]
+        batch.questions = [of_image for of_image in seeds for _ in range(views)]
         maps = self._maps(batch, seeds, views)
         words = word_relevance.of_questions(batch, seeds, views, self._embedded)
         return [answer.then(self._result, prepared[index], (maps, words), index)

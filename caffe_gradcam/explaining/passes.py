@@ -1,5 +1,6 @@
 """The forward pass of a batch, and what methods compute from it with the engine."""
 
+import hashlib
 import itertools
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple
 
@@ -15,11 +16,15 @@ Seeds = Sequence[Optional[Seed]]
 # The index of a seed, the row of the batch that it belongs to, and the value of a blob there.
 Rerun = Tuple[int, int, np.ndarray]
 Run = Callable[[np.ndarray, List[int]], np.ndarray]
+# A rerun by what it shows: the blob, the row, and the digest of the blob's value there.
+_Key = Tuple[str, int, bytes]
 
 # Rows that go through the net together where a method runs it again, of 3 x 224 x 224 numbers;
 # of smaller rows there are more, up to a limit.
 _ROWS, _MOST_SMALL_ROWS = 16, 256
 _ROW_SIZE = 3 * 224 * 224
+# Reruns whose values are kept for further questions; some 300 bytes each.
+_MOST_ANSWERS = 200000
 
 
 class Pass:
@@ -48,6 +53,9 @@ class Pass:
         N x K [x positions]: what the score blob holds, by the model's layout.
     on_rerun : callable
         Called with the number of rows each time that the net, or a part of it, has run again.
+    questions : list of list of Seed
+        All that will be asked about each row. Methods run the net again on the same values for each
+        question about a row, so where a row has several, the first run answers them all.
     """
 
     def __init__(self, engine: Engine, model: LoadedModel, inputs: Mapping[str, np.ndarray],
@@ -60,6 +68,8 @@ class Pass:
         self.blobs.update(inputs)
         self.scores = model.layout.rows(self.blobs[model.score])
         self.on_rerun: Callable[[int], object] = _ignore
+        self.questions: List[List[Seed]] = []
+        self._answers: Dict[_Key, np.ndarray] = {}
         self._engine_holds_batch = True
         self._gradients: Dict[Any, Tuple[Seeds, Dict[str, np.ndarray]]] = {}
 
@@ -122,7 +132,8 @@ class Pass:
 
     def rerun_net(self, blob: str, seeds: Seeds, reruns: Iterable[Rerun]) -> np.ndarray:
         """Values of seeds where rows of one input are replaced; see ``methods.reruns``."""
-        return self._values(seeds, reruns, lambda value, rows: self._forward({blob: value}, rows))
+        return self._values(blob, seeds, reruns,
+                            lambda value, rows: self._forward({blob: value}, rows))
 
     def rerun_head(self, blob: str, seeds: Seeds, reruns: Iterable[Rerun]) -> np.ndarray:
         """Values of seeds where rows of a blob are replaced, from there on."""
@@ -133,7 +144,7 @@ class Pass:
             self.on_rerun(len(rows))
             return self.model.layout.rows(scores)
 
-        return self._values(seeds, reruns, run)
+        return self._values(blob, seeds, reruns, run)
 
     def _backward(self, scores: np.ndarray, seeds: Seeds, targets: Sequence[str],
                   rule: str) -> Dict[str, np.ndarray]:
@@ -170,12 +181,32 @@ class Pass:
         chosen: np.ndarray = np.take(self.inputs[name], list(rows), axis=axis)
         return chosen
 
-    def _values(self, seeds: Seeds, reruns: Iterable[Rerun], run: Run) -> np.ndarray:
+    def _values(self, blob: str, seeds: Seeds, reruns: Iterable[Rerun], run: Run) -> np.ndarray:
         values: List[np.ndarray] = []
         most = 1 if self._one_by_one else _MOST_SMALL_ROWS
+        several = any(len(questions) > 1 for questions in self.questions)
         for batch in _batches(iter(reruns), most):
-            values += in_parts(lambda part: _measure(part, seeds, run), batch)
+            if several:
+                values.append(self._answered(blob, seeds, batch, run))
+            else:
+                values += in_parts(lambda part: _measure(part, seeds, run), batch)
         return np.concatenate(values) if values else np.zeros(0)
+
+    def _answered(self, blob: str, seeds: Seeds, batch: List[Rerun], run: Run) -> np.ndarray:
+        """The value of each rerun; the net runs only for those that are not answered yet."""
+        keys = [(blob, row, _digest(value)) for _, row, value in batch]
+        answers = {key: self._answers[key] for key in keys if key in self._answers}
+        new = [(key, rerun) for key, rerun in zip(keys, batch) if key not in answers]
+        parts = in_parts(lambda part: _measure_all(part, self.questions, run),
+                         [rerun for _, rerun in new])
+        new_answers = dict(zip((key for key, _ in new), itertools.chain(*parts)))
+        answers.update(new_answers)
+        if len(self._answers) < _MOST_ANSWERS:
+            self._answers.update(new_answers)
+        if len(new) < len(batch):
+            self.on_rerun(len(batch) - len(new))
+        return np.array([answers[key][_rank(seeds[index], self.questions[row])]
+                         for key, (index, row, _) in zip(keys, batch)])
 
 
 def _ignore(count: int) -> None:
@@ -242,3 +273,21 @@ def _measure(part: List[Rerun], seeds: Seeds, run: Run) -> np.ndarray:
         assert seed is not None
         values[position] = seed.values(scores[position:position + 1])[0]
     return values
+
+
+def _measure_all(part: List[Rerun], questions: Sequence[Sequence[Seed]], run: Run
+                 ) -> List[np.ndarray]:
+    """The value of each rerun for each question about its row."""
+    scores = run(np.stack([value for _, _, value in part]).astype(np.float32, copy=False),
+                 [row for _, row, _ in part])
+    return [np.array([seed.values(scores[position:position + 1])[0] for seed in questions[row]])
+            for position, (_, row, _) in enumerate(part)]
+
+
+def _rank(seed: Optional[Seed], questions: Sequence[Seed]) -> int:
+    """Which of the questions about a row a seed is."""
+    return next(rank for rank, question in enumerate(questions) if question is seed)
+
+
+def _digest(value: np.ndarray) -> bytes:
+    return hashlib.blake2b(np.ascontiguousarray(value).tobytes(), digest_size=16).digest()

@@ -2,7 +2,7 @@
 
 import os
 from dataclasses import replace
-from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -198,14 +198,14 @@ class Bench:
         """Metric -> the number of input variants that it needs the values of, and these."""
         heat, steps, seed = entry.heat, self.settings.steps, self.settings.seed
         blob = subject.prepared.blobs[entry.explanation.input][0]
-        plan: Dict[str, Tuple[int, Iterable[np.ndarray]]] = {
-            "deletion": (steps + 1, curves.deletion(blob, heat, steps=steps, seed=seed)),
-            "insertion": (steps + 1, curves.insertion(blob, heat, steps=steps, seed=seed)),
-            "drop": (2, (variant for variant in [blob, masking.shown_through(blob, heat)])),
-            "road": (2 * len(road.FRACTIONS), road.road(blob, heat, seed=seed)),
-            "estimate": (faithfulness.STEPS + 1, faithfulness.without(
+        plan: Dict[str, Tuple[int, Callable[[], Iterable[np.ndarray]]]] = {
+            "deletion": (steps + 1, lambda: curves.deletion(blob, heat, steps=steps, seed=seed)),
+            "insertion": (steps + 1, lambda: curves.insertion(blob, heat, steps=steps, seed=seed)),
+            "drop": (2, lambda: [blob, masking.shown_through(blob, heat)]),
+            "road": (2 * len(road.FRACTIONS), lambda: road.road(blob, heat, seed=seed)),
+            "estimate": (faithfulness.STEPS + 1, lambda: faithfulness.without(
                 blob, faithfulness.steps_of(heat, seed=seed))),
-            "faithful": (faithfulness.RUNS + 1, faithfulness.without(
+            "faithful": (faithfulness.RUNS + 1, lambda: faithfulness.without(
                 blob, faithfulness.subsets_of(heat, seed=seed))),
         }
         metrics = set(self.settings.metrics)
@@ -213,7 +213,8 @@ class Bench:
             metrics.add("drop")
         if "faithfulness" in metrics:
             metrics |= {"estimate", "faithful"}
-        return {name: plan[name] for name in plan if name in metrics}
+        return {name: (count, variants()) for name, (count, variants) in plan.items()
+                if name in metrics}
 
     def _seed(self, explanation: Explanation, scores: np.ndarray) -> Any:
         """What is measured of a class: its probability, or its score where there is none; at the
