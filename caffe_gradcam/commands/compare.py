@@ -127,6 +127,7 @@ def _write(folder: str, sides: "List[Output]", entries: Any, counted: "Compariso
     """Write the report, the numbers and the sheets."""
     from caffe_gradcam.model import images
     from caffe_gradcam.report import page, sheets
+    from caffe_gradcam.report.manifest_sections import sections
     from caffe_gradcam.report.summary import Summary
     from prototxt_tools.files import write_bytes
 
@@ -139,7 +140,8 @@ def _write(folder: str, sides: "List[Output]", entries: Any, counted: "Compariso
     tables = [section for section in counted.sections(report.class_text) if section.facts]
     report = dataclasses.replace(report, highlights=tables[:1], sections=[
         *tables[1:], *(dataclasses.replace(section, heading=f"{side}: {section.heading}")
-          for side, output in zip(("Before", "After"), sides) for section in output.sections())])
+          for side, output in zip(("Before", "After"), sides)
+          for section in sections(output.manifest))])
     write_bytes(os.path.join(folder, "report.html"), page.render(report, entries))
     write_bytes(os.path.join(folder, "compare.json"),
                 (json.dumps(values, indent=2) + "\n").encode("ascii"))

@@ -7,7 +7,7 @@ import re
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, Optional, Tuple
 
 import numpy as np
 
@@ -21,16 +21,14 @@ from caffe_gradcam.batch.storage import TEMPORARY, open_folder
 from caffe_gradcam.explaining.explanation import Explanation
 from caffe_gradcam.measuring.annotations import ClassBoxes, boxes_of, read_boxes
 from caffe_gradcam.model.arrays import Image
-from caffe_gradcam.report import lenient, thumbnails
-from caffe_gradcam.report.entries import Fact, ImageEntry, MapEntry, Report, Section, facts_of
+from caffe_gradcam.report import lenient, map_rows, thumbnails
+from caffe_gradcam.report.entries import ImageEntry, MapEntry, Report
+from caffe_gradcam.report.manifest_sections import sections
 from caffe_gradcam.report.summary import Summary
 from prototxt_tools.errors import ImageError, InputError, QuestionError
 
 _PART = re.compile(r"part-(\d{1,9})\.(parquet|jsonl)$")
-_LARGEST_MAP, _LARGEST_IMAGE = 1 << 22, 1 << 27
 _MAP_COLUMNS = ("cam",)
-_UNUSABLE = (ValueError, TypeError, KeyError, OverflowError, ZeroDivisionError, MemoryError,
-             InputError)
 
 # The kind of each problem, and a sentence.
 _Problems = List[Tuple[str, str]]
@@ -116,17 +114,15 @@ class Output:
                 if row.get("question") is None:
                     continue
                 try:
-                    _check_map(row)
-                    explanation = rows.to_explanation(row)
-                except _UNUSABLE:
-                    self._count("map", f"{lenient.text(row.get('path'))}: a map cannot be read "
-                                "and is left out")
+                    explanation = map_rows.explanation_of(row)
+                except InputError as error:
+                    self._count("map", f"{error} and is left out")
                     continue
                 yield self._entry([row]), explanation
 
-    def images(self, numbers: Iterable[int]) -> Iterator[Tuple[Image, str]]:
-        """Some images at full size, as an Explainer takes them, and the input blob of their maps;
-        images that are gone or have changed are left out."""
+    def images(self, numbers: Iterable[int]) -> Iterator[Tuple[int, Image, str]]:
+        """Some images at full size, as an Explainer takes them, each with its number before it and
+        the input blob of its maps after it; images that are gone or have changed are left out."""
         wanted = set(numbers)
         for number, extension in self._parts:
             try:
@@ -138,7 +134,8 @@ class Output:
                 if row.get("item") in wanted:
                     item = items.get(row["item"]) or Item.of(lenient.text(row.get("path")))
                     try:
-                        yield self._whole_image(item, row), lenient.text(row.get("input"))
+                        image = self._whole_image(item, row)
+                        yield row["item"], image, lenient.text(row.get("input"))
                     except InputError as error:
                         self._count("image", f"{error}; it was not asked about again")
 
@@ -149,7 +146,7 @@ class Output:
                      f"report of caffe-gradcam {__version__}"]
         return Report(title or f"What {model} looked at",
                       " · ".join(str(text) for text in made_from if text), summary,
-                      self.class_names, self.sections(), self.problems)
+                      self.class_names, sections(self.manifest), self.problems)
 
     def files(self) -> Iterator[Tuple[str, bytes]]:
         """The name and the bytes of the manifest, the lists, the parts and their checksums."""
@@ -178,41 +175,6 @@ class Output:
         if isinstance(sizes, list) and all(isinstance(size, int) for size in sizes):
             return sum(sizes[number] for number, _ in self._parts if number < len(sizes))
         return sum(1 for _ in self.entries())
-
-    def sections(self) -> List[Section]:
-        """Tables of what the manifest tells of the model and the runs."""
-        manifest = self.manifest
-        depends = lenient.mapping(manifest, "rows_depend_on")
-        about = lenient.mapping(manifest, "model")
-        origins = {name: str(origin)
-                   for name, origin in lenient.mapping(about, "origins").items()}
-        model = {name: depends.get(name) for name in (
-            "model", "prototxt_sha256", "weights_sha256", "class_names_sha256", "score", "layers")}
-        path = lenient.mapping(lenient.mapping(manifest, "recipe"), "model").get("path")
-        sections = [Section("Model", facts_of({"path": path, **model}, origins))]
-        for name, values in lenient.mapping(depends, "inputs").items():
-            by_field = {**origins, **{field: origins[f"{name}.{field}"] for field in values
-                                      if f"{name}.{field}" in origins}}
-            sections.append(Section(f"Preprocessing of {name}", facts_of(values, by_field)))
-        sections.append(Section("Question and method", facts_of(
-            {**lenient.mapping(depends, "asking"), **lenient.mapping(depends, "explaining")})))
-        sections.append(Section("Output", facts_of(
-            {name: manifest.get(name) for name in (
-                "source", "created", "items", "part_format", "format", "sha256")})))
-        return [section for section in [*sections, *self._run_sections(depends)]
-                if section.facts]
-
-    def _run_sections(self, depends: Mapping[str, Any]) -> Iterator[Section]:
-        runs = self.manifest.get("runs")
-        runs = [run for run in runs if isinstance(run, dict)] if isinstance(runs, list) else []
-        yield Section("Engine", facts_of({name: depends.get(name) for name in (
-            "engine", "precision", "batch", "openvino")}))
-        if runs:
-            yield Section("Versions in the last run",
-                          facts_of(lenient.mapping(runs[-1], "versions")))
-        yield Section("Runs", [Fact(str(run.get("started", "")), " ".join(
-            map(str, run.get("command") or ())), f"{run.get('seconds', '?')} s on "
-            + ", ".join(map(str, run.get("devices") or ["?"]))) for run in runs])
 
     def _read_manifest(self) -> Tuple[bool, Dict[str, Any]]:
         """Whether it is one of this version, and what it holds."""
@@ -286,7 +248,7 @@ class Output:
     def _entry(self, group: List[Row], **fields: Any) -> ImageEntry:
         row = group[0]
         statuses = [str(other.get("status")) for other in group]
-        fields.setdefault("maps", [_map_entry(other) for other in group
+        fields.setdefault("maps", [map_rows.without_heat(other) for other in group
                                    if other.get("question") is not None])
         return ImageEntry(
             lenient.index(row.get("item")) or 0, lenient.text(row.get("id")),
@@ -302,7 +264,7 @@ class Output:
         path = lenient.text(row.get("path"))
         boxes = boxes_of(path, self._boxes)
         fields: Dict[str, Any] = {"boxes": [box for several in boxes.values() for box in several]}
-        fields["maps"] = [_map(other, boxes, problems) for other in group
+        fields["maps"] = [_map_of(other, boxes, problems) for other in group
                           if other.get("question") is not None]
         try:
             image = self._image(item or Item.of(path), row)
@@ -367,31 +329,9 @@ class Output:
         return ((first[group], count) for group, count in totals.items())
 
 
-def _map(row: Row, boxes: ClassBoxes, problems: _Problems) -> MapEntry:
+def _map_of(row: Row, boxes: ClassBoxes, problems: _Problems) -> MapEntry:
     try:
-        _check_map(row)
-        index = lenient.index(row.get("class"))
-        return thumbnails.of_explanation(
-            rows.to_explanation(row), boxes.get(-1 if index is None else index, ()))
-    except _UNUSABLE:
-        problems.append(("map", f"{lenient.text(row.get('path'))}: a map cannot be read and is not "
-                         "shown"))
-        return _map_entry(row)
-
-
-def _check_map(row: Row) -> None:
-    """Raise a ValueError for a map that no engine would make."""
-    size, shape = lenient.image_size(row), row["cam_shape"]
-    if size is None or size[0] * size[1] > _LARGEST_IMAGE or len(shape) != 2 \
-            or not 0 < shape[0] * shape[1] <= _LARGEST_MAP:
-        raise ValueError("not a map on an image")
-
-
-def _map_entry(row: Row) -> MapEntry:
-    return MapEntry(
-        lenient.text(row.get("question")), lenient.index(row.get("class")),
-        lenient.text(row.get("class_name")), lenient.number(row.get("score")),
-        lenient.number(row.get("probability")), lenient.text(row.get("method")),
-        lenient.text(row.get("layer")), lenient.text(row.get("status")),
-        positive_mass=lenient.number(row.get("positive_mass")),
-        negative_mass=lenient.number(row.get("negative_mass")))
+        return map_rows.with_heat(row, boxes)
+    except InputError as error:
+        problems.append(("map", f"{error} and is not shown"))
+        return map_rows.without_heat(row)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from outputs import NAMES, explanation, items, pets, rows_of, write
 
+from caffe_gradcam.report.manifest_sections import sections
 from caffe_gradcam.report.output import Output
 from caffe_gradcam.report.summary import Proportion, Summary
 from prototxt_tools.errors import InputError
@@ -50,11 +51,11 @@ def test_boxes_give_the_share_of_heat_outside(tmp_path):
 
 
 def test_facts_tell_where_a_value_comes_from(tmp_path):
-    sections = {section.heading: section.facts for section in Output(
-        str(pets(tmp_path))).sections()}
-    mean, = sections["Preprocessing of data"]
+    facts = {section.heading: section.facts
+             for section in sections(Output(str(pets(tmp_path))).manifest)}
+    mean, = facts["Preprocessing of data"]
     assert (mean.name, mean.value, mean.source) == ("mean", "104", "readme.md")
-    assert "Versions in the last run" in sections and sections["Runs"][0].source == "1.5 s on cpu"
+    assert "Versions in the last run" in facts and facts["Runs"][0].source == "1.5 s on cpu"
 
 
 def test_a_picture_that_is_gone_is_named(tmp_path):
@@ -118,7 +119,7 @@ def test_without_a_manifest_the_parts_are_read(tmp_path):
     folder = pets(tmp_path)
     (folder / "manifest.json").unlink()
     output = Output(str(folder))
-    assert len(list(output.entries(64))) == 4 and output.sections() == []
+    assert len(list(output.entries(64))) == 4 and sections(output.manifest) == []
     assert output.class_names == {0: "cat", 1: "dog", 2: "owl"}
 
 

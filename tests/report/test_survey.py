@@ -127,7 +127,7 @@ def test_few_images_have_means_and_no_clusters(tmp_path):
                for problem in survey["problems"])
 
 
-def test_virelay_reads_what_is_written_for_it(crowd, tmp_path):
+def test_a_project_has_the_form_that_virelay_reads(crowd, tmp_path):
     h5py = pytest.importorskip("h5py", reason="h5py is not installed here")
     folder = tmp_path / "project"
     assert cli.main(["survey", str(crowd), "-q", "--virelay", str(folder)]) == 0
@@ -144,7 +144,7 @@ def test_virelay_reads_what_is_written_for_it(crowd, tmp_path):
         assert maps["index"][-1] == 29
     with h5py.File(str(folder / project["analyses"][0]["sources"][0]), "r") as analyses:
         group = analyses["0"]
-        assert sorted(np.bincount(group["cluster/kmeans-3"][()])) == [10, 10, 10]
+        assert sorted(np.bincount(group["cluster/spectral"][()])) == [10, 10, 10]
         assert group["embedding/spectral"].shape == (30, 12)
         assert len(group["embedding/spectral"].attrs["eigenvalue"]) == 12
         assert len(group["index"]) == 30

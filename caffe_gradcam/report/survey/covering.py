@@ -77,10 +77,10 @@ class Covering:
             counts += self._count(batch, region)
         return Asked(*map(int, counts))
 
-    def _count(self, batch: List[Tuple[Image, str]], region: Region) -> np.ndarray:
-        whole = self._answers(image for image, _ in batch)
+    def _count(self, batch: List[Tuple[int, Image, str]], region: Region) -> np.ndarray:
+        whole = self._answers(image for _, image, _ in batch)
         without, elsewhere = (
-            self._answers(_covered(image, name, covered) for image, name in batch)
+            self._answers(_covered(image, name, covered) for _, image, name in batch)
             for covered in (region, region.opposite))
         counts = np.zeros(3, int)
         for before, after, other in zip(whole, without, elsewhere):

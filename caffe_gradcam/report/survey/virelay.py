@@ -98,7 +98,8 @@ def _write_clusters(file: Any, classes: Sequence[ClassSurvey], maps: Sequence[Su
         embedding = group.create_dataset("embedding/spectral",
                                          data=of.spectrum.embedding.astype(np.float32))
         embedding.attrs["eigenvalue"] = of.spectrum.eigenvalues.astype(np.float32)
-        clustering = group.create_dataset(f"cluster/kmeans-{len(of.clusters)}",
+        # ViRelAy looks for the names of the first class in all of them.
+        clustering = group.create_dataset("cluster/spectral",
                                           data=np.array(of.cluster_of, np.uint32))
         clustering.attrs["embedding"] = "spectral"
         clustering.attrs["k"] = len(of.clusters)
