@@ -12,6 +12,7 @@ from caffe_gradcam.measuring import bench as evaluate
 from caffe_gradcam.measuring import comparison
 from caffe_gradcam.measuring.bench import Bench
 from caffe_gradcam.measuring.measurement import Settings
+from caffe_gradcam.measuring.randomised import loaded_weights
 from caffe_gradcam.model.model import LoadedModel
 from prototxt_tools.errors import InputError, Outcome
 
@@ -195,7 +196,7 @@ def test_methods_that_read_weights_themselves_take_other_ones_too(torch, models,
 
     model, rng = LoadedModel.load(models / "digits"), np.random.RandomState(0)
     other = {name: shuffled(arrays, rng)
-             for name, arrays in evaluate.loaded_weights(model).items()}
+             for name, arrays in loaded_weights(model).items()}
     weights.save(tmp_path / "other.caffemodel", other)
     picture = rng.randint(0, 256, (96, 96, 3)).astype(np.uint8)
 
@@ -208,7 +209,7 @@ def test_methods_that_read_weights_themselves_take_other_ones_too(torch, models,
         before = cams(explainer)
         explainer.replace_weights(other)
         replaced = cams(explainer)
-        explainer.replace_weights(evaluate.loaded_weights(model))
+        explainer.replace_weights(loaded_weights(model))
         back = cams(explainer)
     with Explainer.open(model, explaining, running) as explainer:
         explainer.replace_weights(other)  # Before FullGrad has opened a net of its own.

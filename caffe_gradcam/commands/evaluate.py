@@ -50,15 +50,15 @@ metrics (+: high is good, -: low is good, 0: near 0 is good; the table has hundr
                 + is how often it rises instead
   road        + the probability with the coldest pixels filled in from their neighbours, minus
                 that with the hottest
-  pointing    + how often the hottest pixel is in a box (with --boxes); energy + is the fraction of
-                the heat there
+  pointing    + with --boxes, how often the hottest pixel is in a box; energy + is the heat in boxes
   sanity      0 rank correlation with the map of the same net with random weights
   stability   - how far invisible noise moves the map: column moved
   objects     + with --objects, mass is the fraction of the heat on the objects of the class, and
                 rank that of the hottest pixels
   removal     + with --objects, cause is how often most heat lies on the object without which the
                 probability falls most; parts is the rank correlation with the effects of parts
-  complexity (sparse), faithfulness (estimate, faithful), logit and adcc: only where they are named
+  complexity (sparse), faithfulness (estimate, faithful), completeness, smooth-mprt, efficient-mprt,
+  logit and adcc: only where they are named
 
 Each number has its 95 % interval over the images. * is the best of a column, = is not
 significantly different from it. Random and centre are baselines that ignore the net.
@@ -184,13 +184,14 @@ def run(options: argparse.Namespace) -> int:
 
 def _open(recipe: "Recipe", model: "LoadedModel") -> "Union[Explainer, DetectionExplainer]":
     """What explains the images: their classes, or the boxes in them."""
-    from caffe_gradcam.commands import detections, recipes
+    from caffe_gradcam.commands import recipes
+    from caffe_gradcam.explaining.box_questions import box_question
     from caffe_gradcam.explaining.detections import DetectionExplainer
 
     if not recipe.asking.detections:
         return recipes.open_explainer(recipe, model)
-    return DetectionExplainer.open(model, recipe.explaining,
-                                   detections.box_question(recipe.asking), recipe.running)
+    return DetectionExplainer.open(model, recipe.explaining, box_question(recipe.asking),
+                                   recipe.running)
 
 
 def _bench(explainer: "Union[Explainer, DetectionExplainer]", settings: "Settings"

@@ -7,12 +7,10 @@ from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Tupl
 import numpy as np
 
 from caffe_gradcam.asking.questions import AtIndex, Class, Question, Top
-from caffe_gradcam.asking.seeds import Linear, Seed, TwoSided
-from caffe_gradcam.engines.subnet import separate, share
 from caffe_gradcam.explaining.explainer import BEST, Explainer
 from caffe_gradcam.explaining.explanation import Explanation, Result
 from caffe_gradcam.explaining.passes import Pass
-from caffe_gradcam.measuring import remade, removal
+from caffe_gradcam.measuring import completeness, remade, removal
 from caffe_gradcam.measuring.annotations import ClassBoxes
 from caffe_gradcam.measuring.maps import (
     MeasuredMap,
@@ -20,6 +18,7 @@ from caffe_gradcam.measuring.maps import (
     class_of,
     heat_on_blob,
     question_of,
+    value_seed,
 )
 from caffe_gradcam.measuring.measurement import BASELINES, Measurement, Settings
 from caffe_gradcam.measuring.metrics import (
@@ -30,20 +29,14 @@ from caffe_gradcam.measuring.metrics import (
     masking,
     pointing,
     road,
-    sanity,
-    similarity,
 )
+from caffe_gradcam.measuring.randomised import Randomisation
 from caffe_gradcam.measuring.scene_objects import SceneObject
 from caffe_gradcam.model.arrays import Image
-from caffe_gradcam.model.layouts import cells_at
 from caffe_gradcam.model.model import LoadedModel
 from caffe_gradcam.model.preprocess import Prepared, prepare
 from prototxt_tools.errors import InputError, Outcome, QuestionError
-from prototxt_tools.net.graph import Graph
-from prototxt_tools.net.net import Net
 
-# Stages in which the weights are randomised; the layers of a deep net are grouped.
-STAGES = 8
 # Without a known shape of the target blob, the random baseline is this coarse.
 _USUAL_CELLS = (7, 7)
 
@@ -75,11 +68,9 @@ class Bench:
         if any(preprocessing.crops > 1 for preprocessing in self.model.inputs.values()):
             raise QuestionError("maps of ten crops cannot be measured, since no single input "
                                 "of the net shows them whole; use one crop")
-        self.stages: List[List[str]] = []
-        self._weights: sanity.Weights = {}
-        if "sanity" in self.settings.metrics:
-            self._weights = loaded_weights(self.model)
-            self.stages = sanity.stages(list(self._weights), STAGES)
+        self._randomisation = Randomisation.of(explainer, self.settings)
+        self.stages: List[List[str]] = (
+            self._randomisation.stages if "sanity" in self.settings.metrics else [])
 
     def measure(self, paths: Sequence[str], images: Sequence["Outcome[Image]"],
                 questions: Sequence[Any] = BEST,
@@ -116,8 +107,8 @@ class Bench:
                 self._subject, path, prepared[index].value, image_boxes,
                 tuple(objects[index]) if objects else ()))
         outcomes = [subject.then(self._measured) for subject in subjects]
-        if self.stages:
-            self._add_sanity(subjects, outcomes)
+        if self._randomisation.metrics:
+            self._add_randomised(subjects, outcomes)
         return outcomes
 
     def _subject(self, result: Result, path: str, prepared: Prepared, boxes: ClassBoxes,
@@ -159,6 +150,8 @@ class Bench:
             columns["moved"] = remade.moved(self.explainer, subject, seed)
         if "logit" in metrics:
             columns["logit"] = remade.other_class_similarities(self.explainer, subject, seed)
+        if "completeness" in metrics:
+            columns["completeness"] = completeness.gaps(self.explainer, subject)
         if "adcc" in metrics:
             columns["adcc"] = remade.adcc(self.explainer, subject, [
                 measurement.values["drop"] for measurement in measurements])
@@ -171,7 +164,8 @@ class Bench:
         plans = [self._variants(subject, entry) for entry in subject.maps]
         batch = Pass(self.explainer.engine, self.model, subject.prepared.blobs, [],
                      one_by_one=self.explainer.one_by_one)
-        seeds = [self._seed(entry.explanation, batch.scores[0]) for entry in subject.maps]
+        seeds = [value_seed(self.model, entry.explanation, batch.scores[0])
+                 for entry in subject.maps]
         values: List[Dict[str, np.ndarray]] = [{} for _ in plans]
         for source in self.model.inputs:
             series = [(index, name, count, blobs) for index, plan in enumerate(plans)
@@ -216,16 +210,6 @@ class Bench:
         return {name: (count, variants()) for name, (count, variants) in plan.items()
                 if name in metrics}
 
-    def _seed(self, explanation: Explanation, scores: np.ndarray) -> Any:
-        """What is measured of a class: its probability, or its score where there is none; at the
-        step that the explanation is about."""
-        class_index = class_of(explanation)
-        cells = cells_at(self.model.layout.positions, scores.shape[1:], explanation.position)
-        seed: Seed = Linear("", class_index, {class_index: 1.0}, cells)
-        if self.model.has_two_sides:
-            seed = TwoSided(seed)
-        return seed if self.model.link == "none" else seed.likelihood(self.model.link)
-
     def _measurement(self, subject: Subject, entry: MeasuredMap,
                      values: Dict[str, np.ndarray]) -> Measurement:
         """The numbers that follow from the values of a map's variants."""
@@ -268,39 +252,23 @@ class Bench:
             numbers.update(removal.object_numbers(subject, entry, seed))
         return numbers
 
-    def _add_sanity(self, subjects: List["Outcome[Subject]"],
-                    outcomes: List["Outcome[List[Measurement]]"]) -> None:
-        """Add to the outcomes how similar each map is to those of random weights."""
+    def _add_randomised(self, subjects: List["Outcome[Subject]"],
+                        outcomes: List["Outcome[List[Measurement]]"]) -> None:
+        """Add to the outcomes how each map compares with those of random weights."""
         good = [index for index, outcome in enumerate(outcomes) if outcome.ok]
         if not good:
             return
-        stages = Outcome.of(self._sanity, [subjects[index].unwrap() for index in good])
+        randomised = Outcome.of(self._randomisation.measure,
+                                [subjects[index].unwrap() for index in good])
         for position, index in enumerate(good):
-            if stages.value is None:
-                outcomes[index] = Outcome(error=stages.error)
+            if randomised.value is None:
+                outcomes[index] = Outcome(error=randomised.error)
                 continue
             outcomes[index] = Outcome([
-                replace(measurement, stages=by_stage,
-                        values=dict(measurement.values, sanity=by_stage[-1][0]))
-                if by_stage else measurement
-                for measurement, by_stage in zip(outcomes[index].unwrap(),
-                                                 stages.value[position])])
-
-    def _sanity(self, subjects: List[Subject]) -> List[List[List[Tuple[float, float]]]]:
-        """For each map of each image, its similarity to those of random weights, by stage."""
-        def look() -> List[List[np.ndarray]]:
-            return remade.heats(self.explainer, [subject.prepared for subject in subjects],
-                               [subject.questions for subject in subjects])
-
-        by_stage = sanity.cascade(self.explainer, self._weights, self.stages, look,
-                                  self.settings.seed)
-        similarities = []
-        for position, subject in enumerate(subjects):
-            of_net = iter(range(len(subject.maps)))
-            similarities.append([
-                _similarities(entry.heat, position, next(of_net), by_stage)
-                if entry.explanation.layer else [] for entry in subject.maps])
-        return similarities
+                replace(measurement, stages=of_map.stages,
+                        values=dict(measurement.values, **of_map.values))
+                for measurement, of_map in zip(outcomes[index].unwrap(),
+                                               randomised.value[position])])
 
 
 def check_questions(questions: Iterable[Any]) -> None:
@@ -311,16 +279,6 @@ def check_questions(questions: Iterable[Any]) -> None:
         if not isinstance(question, (int, Class, Top)):
             raise QuestionError("a map is measured by the value of one class: give a class by "
                                 "number or name, or top:K")
-
-
-def loaded_weights(model: LoadedModel) -> sanity.Weights:
-    """The weights of the layers that the scores depend on, named as in an engine, in order."""
-    separated = separate(model.graph.net.document, model.weights)
-    graph = Graph(Net.parse(separated.document).at("TEST"))
-    needed = graph.ancestors([model.score])
-    weights = share(graph.net, separated.weights)
-    return {layer.name: weights[layer.name] for index, layer in enumerate(graph.net.layers)
-            if index in needed and weights.get(layer.name)}
 
 
 def spread_layers(model: LoadedModel, count: int = 3) -> List[str]:
@@ -341,14 +299,6 @@ def spread_layers(model: LoadedModel, count: int = 3) -> List[str]:
                 blobs.append(blob)
                 area = _area(model.shapes[blob])
     return blobs
-
-
-def _similarities(heat: np.ndarray, image_index: int, map_index: int,
-                  by_stage: List[List[List[np.ndarray]]]) -> List[Tuple[float, float]]:
-    """Rank correlation and structural similarity of a map with that of each stage."""
-    others = [stage[image_index][map_index] for stage in by_stage]
-    return [(similarity.rank_correlation(heat, other), similarity.ssim(heat, other))
-            for other in others]
 
 
 def _area(shape: Optional[Tuple[int, ...]]) -> int:

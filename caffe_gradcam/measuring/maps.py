@@ -6,10 +6,13 @@ from typing import List, Optional, Tuple
 import numpy as np
 
 from caffe_gradcam.asking.questions import AtIndex, Class, Question
+from caffe_gradcam.asking.seeds import Linear, Seed, TwoSided
 from caffe_gradcam.explaining.explanation import Explanation
 from caffe_gradcam.explaining.methods import heatmap
 from caffe_gradcam.measuring.annotations import Box
 from caffe_gradcam.measuring.scene_objects import SceneObject
+from caffe_gradcam.model.layouts import cells_at
+from caffe_gradcam.model.model import LoadedModel
 from caffe_gradcam.model.preprocess import Prepared
 
 
@@ -61,3 +64,25 @@ def about_class(explanation: Explanation, class_index: int) -> Question:
     for axis, index in explanation.position:
         question = AtIndex(question, axis, index)
     return question
+
+
+def score_seed(model: LoadedModel, explanation: Explanation, scores: np.ndarray) -> Seed:
+    """The score of the class of an explanation, at its step.
+
+    Parameters
+    ----------
+    model : LoadedModel
+    explanation : Explanation
+    scores : numpy.ndarray
+        K [x positions], of the image.
+    """
+    class_index = class_of(explanation)
+    cells = cells_at(model.layout.positions, scores.shape[1:], explanation.position)
+    seed = Linear("", class_index, {class_index: 1.0}, cells)
+    return TwoSided(seed) if model.has_two_sides else seed
+
+
+def value_seed(model: LoadedModel, explanation: Explanation, scores: np.ndarray) -> Seed:
+    """The probability of the class of an explanation, or its score where there is none."""
+    seed = score_seed(model, explanation, scores)
+    return seed if model.link == "none" else seed.likelihood(model.link)

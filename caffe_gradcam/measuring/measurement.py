@@ -7,7 +7,8 @@ from caffe_gradcam.measuring.metrics import curves
 
 BASELINES = ("random", "centre")
 USUAL = ("deletion", "insertion", "drop", "road", "pointing", "sanity", "stability")
-METRICS = USUAL + ("objects", "removal", "complexity", "faithfulness", "logit", "adcc")
+METRICS = USUAL + ("objects", "removal", "complexity", "faithfulness", "completeness",
+                   "smooth-mprt", "efficient-mprt", "logit", "adcc")
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,9 @@ COLUMNS = {
     "sparse": Column("complexity", "high", "the Gini index of the heat"),
     "estimate": Column("faithfulness", "high", "the faithfulness estimate"),
     "faithful": Column("faithfulness", "high", "the faithfulness correlation"),
+    "completeness": Column("completeness", "low", "the completeness gap"),
+    "smooth-mprt": Column("smooth-mprt", "zero", "smooth MPRT"),
+    "efficient-mprt": Column("efficient-mprt", "high", "efficient MPRT"),
     "logit": Column("logit", "zero", "the rank correlation with the map of another class"),
     "adcc": Column("adcc", "high", "average drop, coherency and complexity in one"),
 }

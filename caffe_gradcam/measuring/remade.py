@@ -23,13 +23,24 @@ from prototxt_tools.errors import Outcome
 def moved(explainer: Explainer, subject: Subject, seed: int) -> List[Optional[float]]:
     """For each map, how far it moves when the image is slightly noisy; None for baselines."""
     blobs = subject.prepared.blobs
-    copies = {name: stability.noisy(blobs[name][0], seed=seed) for name in explainer.model.inputs}
-    noisy = [_with_blobs(subject.prepared, {
-        name: variants[index:index + 1] for name, variants in copies.items()})
-        for index in range(stability.SAMPLES)]
+    noisy = _copies(subject.prepared, {name: stability.noisy(blobs[name][0], seed=seed)
+                                       for name in explainer.model.inputs})
     of_map = iter(zip(*heats(explainer, noisy, [subject.questions] * len(noisy))))
     return [stability.sensitivity(entry.heat, np.stack(next(of_map))).largest
             if entry.explanation.layer else None for entry in subject.maps]
+
+
+def smooth_heats(explainer: Explainer, subject: Subject, seed: int) -> List[np.ndarray]:
+    """For each map that depends on the net, the heat of its mean over noisy copies of the image."""
+    blobs = subject.prepared.blobs
+    copies = _copies(subject.prepared, {name: sanity.smoothing_copies(blobs[name][0], seed=seed)
+                                        for name in explainer.model.inputs})
+    results = explainer.explain_prepared([Outcome(image) for image in copies],
+                                         [subject.questions] * len(copies))
+    by_map = zip(*(result.unwrap().explanations for result in results))
+    return [heat_on_blob(replace(of_map[0], cam=np.mean(
+        [explanation.cam for explanation in of_map], axis=0)), subject.prepared)
+        for of_map in by_map]
 
 
 def other_class_similarities(explainer: Explainer, subject: Subject, seed: int
@@ -87,6 +98,14 @@ def heats(explainer: Explainer, prepared: List[Prepared], questions: List[Any]
     results = explainer.explain_prepared([Outcome(image) for image in prepared], questions)
     return [[heat_on_blob(explanation, image) for explanation in result.unwrap().explanations]
             for image, result in zip(prepared, results)]
+
+
+def _copies(prepared: Prepared, variants: Dict[str, np.ndarray]) -> List[Prepared]:
+    """An image with its inputs replaced by each of as many variants."""
+    count = len(next(iter(variants.values())))
+    return [_with_blobs(prepared, {name: blobs[index:index + 1]
+                                   for name, blobs in variants.items()})
+            for index in range(count)]
 
 
 def _with_blobs(prepared: Prepared, blobs: Dict[str, np.ndarray]) -> Prepared:

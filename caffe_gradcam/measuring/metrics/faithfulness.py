@@ -134,3 +134,17 @@ def completeness_gap(contributions: np.ndarray, value: float, baseline_value: fl
         0 where the map is complete.
     """
     return float(contributions.sum(dtype=np.float64) - (float(value) - float(baseline_value)))
+
+
+def relative_completeness_gap(contributions: np.ndarray, value: float, baseline_value: float
+                              ) -> float:
+    """The size of :func:`completeness_gap`, relative to the difference that is missed.
+
+    Returns
+    -------
+    float
+        0 where the map is complete, 1 for a map of zeros; NaN where the values do not differ.
+    """
+    difference = abs(float(value) - float(baseline_value))
+    gap = abs(completeness_gap(contributions, value, baseline_value))
+    return gap / difference if difference else float("nan")
