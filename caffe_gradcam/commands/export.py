@@ -9,9 +9,12 @@ from prototxt_tools.errors import QuestionError
 
 if TYPE_CHECKING:
     from caffe_gradcam.export.exporting import Exported, ExportOptions, Picture
+    from caffe_gradcam.export.inputs import Pictures
     from caffe_gradcam.export.source import NetSource
 
 _EXTENSIONS = {"onnx": ".onnx", "openvino": ".xml", "html": ".html"}
+# Of more pictures, these many are taken, spread over all: others hardly change what they show.
+_MOST_PICTURES = 300
 
 DESCRIPTION = """\
 Write a net as an ONNX graph that ONNX Runtime, OpenCV and OpenVINO read. Before anything is
@@ -28,6 +31,9 @@ examples:
       proven on these pictures instead of random numbers
   caffe-gradcam export models/squeezenet -o explain.onnx --explain --heatmap --with-preprocessing
       pictures go in; scores, the best class and its Grad-CAM come out
+  caffe-gradcam export models/squeezenet -o small.xml --format openvino --precision int8 \\
+      --calibrate photos
+      quicker and less exact; the certificate lists what changed on these pictures
   caffe-gradcam export models/squeezenet -o squeezenet.html --format html \\
       --ort-web node_modules/onnxruntime-web
       a page that does the same in a browser, without a server
@@ -58,7 +64,8 @@ def add(commands: Any) -> None:
     proof = parser.add_argument_group("the proof")
     proof.add_argument("--image", dest="images", metavar="FILE", action="append",
                        help="compare on this picture; repeatable (default: on random numbers)")
-    shared.add_running(parser.add_argument_group("the engine to compare with"))
+    _add_precision(parser.add_argument_group("precision"))
+    shared.add_running(parser.add_argument_group("the engine to compare with"), precisions=False)
     shared.add_model(parser.add_argument_group(
         "the model, where its folder does not specify it"))
     parser.add_argument("--config", help=argparse.SUPPRESS, default=None)
@@ -70,8 +77,6 @@ def _add_graph(graph: shared.Group) -> None:
     graph.add_argument("--format", metavar="NAME", choices=sorted(_EXTENSIONS), default="onnx",
                        help="onnx (default); openvino: its .xml and .bin; html: a page that "
                        "explains the pictures that are dropped on it")
-    graph.add_argument("--fp16", action="store_true",
-                       help="openvino: store the weights as fp16")
     graph.add_argument("--ort-web", metavar="DIR",
                        help="html: the folder of the npm package onnxruntime-web")
     graph.add_argument("--output", dest="outputs", metavar="BLOB", action=shared.Names,
@@ -87,6 +92,18 @@ def _add_graph(graph: shared.Group) -> None:
     graph.add_argument("--with-preprocessing", action="store_true",
                        help="read uint8 pictures of any size, height x width x 3, red first, and "
                        "prepare them in the graph")
+
+
+def _add_precision(precision: shared.Group) -> None:
+    precision.add_argument("--fp16", action="store_true",
+                           help="openvino: store the weights as fp16")
+    precision.add_argument("--precision", choices=["fp32", "int8"], default="fp32",
+                           help="int8: let the net compute in 8 bits, after the proof in fp32, and "
+                           "list in the certificate what that changes")
+    precision.add_argument("--calibrate", metavar="SOURCE", action="append",
+                           help="int8: pictures such as the net is made for, a folder or what else "
+                           "`batch` takes; repeatable. The change is measured on those of --image, "
+                           "or without any on these")
 
 
 def _add_explaining(explaining: shared.Group) -> None:
@@ -117,6 +134,8 @@ def run(options: argparse.Namespace) -> int:
     source = NetSource.load(recipe.model)
     exported = export(source, _options(options, source), recipe.running,
                       _pictures(options, source))
+    if options.precision == "int8":
+        exported = _in_int8(exported, source, options)
     certificate = _write(exported, source, options)
     if not options.quiet:
         _report(exported, options.output, certificate)
@@ -132,6 +151,14 @@ def _check(options: argparse.Namespace) -> None:
                             "the npm package onnxruntime-web", "--ort-web")
     if options.fp16 and options.format != "openvino":
         raise QuestionError("--fp16 needs --format openvino", "--fp16")
+    if options.precision == "int8" and not options.calibrate:
+        raise QuestionError("--precision int8 needs pictures such as the net is made for; name a "
+                            "folder of them with --calibrate", "--calibrate")
+    if options.calibrate and options.precision != "int8":
+        raise QuestionError("--calibrate needs --precision int8", "--calibrate")
+    if options.precision == "int8" and (options.fp16 or options.format == "html"):
+        raise QuestionError("--precision int8 goes with --format onnx or openvino, and without "
+                            "--fp16", "--precision")
     if options.cut and options.outputs:
         raise QuestionError("--cut and --output both say where the net ends; give one", "--cut")
 
@@ -151,6 +178,37 @@ def _write(exported: "Exported", source: "NetSource", options: argparse.Namespac
     converted = convert(exported, options.fp16)
     converted.write(path)
     return exported.write_certificate(path)
+
+
+def _in_int8(exported: "Exported", source: "NetSource", options: argparse.Namespace
+             ) -> "Exported":
+    """The graph in int8, compared in the library that will run it."""
+    from caffe_gradcam.engines.onnx.engine import SESSIONS
+    from caffe_gradcam.export.int8 import in_int8
+
+    exported.certificate.check()
+    calibration = _sources(options.calibrate, source)
+    pictures = _sources(options.images, source) if options.images else calibration
+    return in_int8(exported, source, calibration, pictures, SESSIONS[options.format])
+
+
+def _sources(names: List[str], source: "NetSource") -> "Pictures":
+    """The pictures that some sources hold."""
+    from caffe_gradcam.batch.sources import InputColumns, open_source
+    from caffe_gradcam.batch.sources.reading import fetch, read_image
+    from caffe_gradcam.export.inputs import Pictures
+
+    model = source.model
+    if model is None:
+        raise QuestionError(f"{source.name}: how the net reads pictures is not known, so it cannot "
+                            "be calibrated on any", "--calibrate")
+    columns = InputColumns.of(model)
+    items = [item for name in names for item in open_source(name, inputs=columns)]
+    count = min(len(items), _MOST_PICTURES)
+    items = [items[index * len(items) // count] for index in range(count)]
+    return Pictures(
+        items, lambda item: {"file": os.path.basename(item.path), "sha256": fetch(item).sha256},
+        lambda item: read_image(item, model.inputs))
 
 
 def _options(options: argparse.Namespace, source: "NetSource") -> "ExportOptions":
@@ -183,9 +241,12 @@ def _report(exported: "Exported", path: str, certificate_path: str) -> None:
     certificate = exported.certificate
     worst = max([*certificate.blobs, *certificate.outputs], key=lambda entry: entry.error)
     engine = certificate.engine
-    print(f"{path}: {len(exported.model) / 1e6:.1f} MB; {len(certificate.blobs)} blobs agree with "
-          f"{engine['engine']} {engine['version']}, the worst, {worst.name}, up to "
+    exactly = "" if certificate.int8 is None else "in fp32, "
+    print(f"{path}: {len(exported.model) / 1e6:.1f} MB; {exactly}{len(certificate.blobs)} blobs "
+          f"agree with {engine['engine']} {engine['version']}, the worst, {worst.name}, up to "
           f"{worst.error:.1e}")
     for note in certificate.notes:
         print(f"{path}: {note}")
+    for sentence in [] if certificate.int8 is None else certificate.int8.sentences():
+        print(f"{path}: int8: {sentence}")
     print(f"{certificate_path}: the proof")

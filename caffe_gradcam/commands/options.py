@@ -160,16 +160,18 @@ LAYER = ("draw the map of this layer or blob; commas or repeatable (default: the
          "spatial extent before the scores, one for each input)")
 
 
-def add_running(group: Group, several_devices: bool = False) -> None:
-    """On what to run."""
+def add_running(group: Group, several_devices: bool = False, precisions: bool = True) -> None:
+    """On what to run, and in which precision."""
     group.add_argument("--engine", dest="running.engine", metavar="NAME",
                        help="caffe, torch, onnx (ONNX Runtime: quick to start), openvino, or auto "
                        "(default): the first of them that is installed")
     add_device(group, several_devices)
     group.add_argument("--batch", metavar="N", type=positive, default=8,
                        help="images that go through the net together (default: 8)")
-    group.add_argument("--precision", dest="running.precision", metavar="fp32|tf32|bf16|fp16",
-                       help=Rare("of the torch engine (default: fp32, as in Caffe)"))
+    if precisions:
+        group.add_argument("--precision", dest="running.precision",
+                           metavar="fp32|tf32|bf16|fp16",
+                           help=Rare("of the torch engine (default: fp32, as in Caffe)"))
     add_flag(group, "--allow-missing", "running.allow_missing",
              Rare("fill layers that the weights file lacks as Caffe would"))
     add_flag(group, "--ignore-unknown-fields", "running.ignore_unknown_fields",

@@ -1,24 +1,30 @@
-"""OpenVINO without its telemetry."""
+"""OpenVINO and NNCF without their telemetry."""
 
 import sys
 from typing import Any, Dict, Optional
 
 
 def load() -> Any:
-    """The module ``openvino``.
-
-    Its telemetry is left out: it would report each conversion to a server, from a process that it
-    forks while threads run. Such a process can hang for ever, and a batch with it, since it keeps
-    the pipes of the net's process open.
+    """The module ``openvino``, without its telemetry.
 
     Raises
     ------
     ImportError
         OpenVINO is not installed.
     """
-    modules: Dict[str, Optional[Any]] = sys.modules  # type: ignore[assignment]
-    # An import of it then fails, and OpenVINO does without.
-    modules.setdefault("openvino_telemetry", None)
+    leave_telemetry_out()
     import openvino
 
     return openvino
+
+
+def leave_telemetry_out() -> None:
+    """Let OpenVINO and NNCF, which are not imported yet, do without their telemetry.
+
+    It would report each conversion to a server, from a process that it forks while threads run.
+    Such a process can hang for ever, and a batch with it, since it keeps the pipes of the net's
+    process open.
+    """
+    modules: Dict[str, Optional[Any]] = sys.modules  # type: ignore[assignment]
+    # An import of it then fails, which both expect.
+    modules.setdefault("openvino_telemetry", None)

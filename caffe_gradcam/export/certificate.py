@@ -3,10 +3,11 @@
 import hashlib
 import json
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Mapping, Sequence
+from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from caffe_gradcam import __version__
 from caffe_gradcam.engines.onnx import libraries
+from caffe_gradcam.export.change import Change
 from caffe_gradcam.export.proof import Comparison, NotProven
 from prototxt_tools.files import feed
 
@@ -32,6 +33,8 @@ class Certificate:
     blobs, outputs : list of Comparison
     notes : list of str
         What the graph does not leave open, and why.
+    int8 : Change, optional
+        Of a graph in int8, whose blobs are those of the same graph in fp32: what int8 changes.
     """
 
     net: str
@@ -42,6 +45,7 @@ class Certificate:
     blobs: Sequence[Comparison]
     outputs: Sequence[Comparison]
     notes: Sequence[str] = field(default_factory=list)
+    int8: Optional[Change] = None
 
     @property
     def failures(self) -> List[Comparison]:
@@ -67,7 +71,7 @@ class Certificate:
 
     def to_dict(self) -> Dict[str, Any]:
         """The certificate as JSON values."""
-        return {
+        values: Dict[str, Any] = {
             "format": FORMAT, "result": "pass" if self.passes else "fail", "net": self.net,
             "sha256": dict(self.hashes), "versions": dict(self.versions),
             "compared_with": dict(self.engine), "inputs": [dict(entry) for entry in self.inputs],
@@ -75,6 +79,7 @@ class Certificate:
             "blobs": {entry.name: _values(entry) for entry in self.blobs},
             "outputs": {entry.name: _values(entry) for entry in self.outputs},
         }
+        return values if self.int8 is None else dict(values, int8=self.int8.to_dict())
 
     def to_json(self) -> bytes:
         """The certificate as a file holds it."""

@@ -1,7 +1,7 @@
 """What a graph and the engine are run on, so that they can be compared."""
 
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Mapping, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Sequence, Tuple
 
 import numpy as np
 
@@ -19,6 +19,35 @@ Picture = Tuple[Mapping[str, Any], Any]
 _ROWS = 2
 # By how much an open size differs from that of the file, so that it shows whether it is open.
 _MORE_ROWS, _MORE_COLUMNS = 33, 46
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """Pictures that are read one by one, when they are needed.
+
+    Attributes
+    ----------
+    items : sequence
+    describe : callable
+        Item -> what a certificate calls it.
+    read : callable
+        Item -> an image as ``prepare`` takes it.
+    """
+
+    items: Sequence[Any]
+    describe: Callable[[Any], Mapping[str, Any]]
+    read: Callable[[Any], Any]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __iter__(self) -> Iterator[Any]:
+        return map(self.read, self.items)
+
+    @property
+    def descriptions(self) -> List[Mapping[str, Any]]:
+        """What a certificate calls the pictures."""
+        return list(map(self.describe, self.items))
 
 
 @dataclass(frozen=True, eq=False)

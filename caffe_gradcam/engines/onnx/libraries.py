@@ -10,6 +10,8 @@ ADVICE = {
     "onnx": "pip install 'caffe-gradcam[onnx]'",
     "onnxruntime": "pip install 'caffe-gradcam[onnx]'",
     "openvino": "pip install 'caffe-gradcam[openvino]'",
+    "nncf": "pip install 'caffe-gradcam[int8]'",
+    "scipy": "pip install 'caffe-gradcam[int8]'",
 }
 
 
@@ -23,8 +25,7 @@ def load(name: str) -> Any:
     """
     library = name.split(".")[0]
     try:
-        if library == "openvino":
-            openvino_library.load()
+        openvino_library.leave_telemetry_out()
         return importlib.import_module(name)
     except ImportError as error:
         raise EngineMissing(f"{library} cannot be imported ({error}); {ADVICE[library]}",
