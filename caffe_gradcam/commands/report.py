@@ -43,6 +43,8 @@ def add(commands: Any) -> None:
     parser.add_argument("--boxes", metavar="FILE",
                         help="boxes of the objects: .csv with path,class,x,y,width,height, or "
                         ".json")
+    parser.add_argument("--objects", metavar="FILE",
+                        help="masks of the objects: .json, as evaluate --objects reads it")
     parser.add_argument("--on-page", metavar="N", type=shared.positive,
                         help="images of one page (default: 2000)")
     parser.add_argument("--pdf", metavar="FILE", help="also print the page, by Chromium")
@@ -74,7 +76,7 @@ def run(options: argparse.Namespace) -> int:
         raise QuestionError("--pdf prints the page; give its name with -o", "--pdf")
     if options.pdf:
         pdf.find_browser()
-    output = Output(options.output, options.boxes)
+    output = Output(options.output, options.boxes, options.objects)
     _write_tables(output, options)
     if options.file:
         _write_page(output, options)

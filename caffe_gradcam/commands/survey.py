@@ -50,9 +50,11 @@ def add(commands: Any) -> None:
     parser.add_argument("--boxes", metavar="FILE",
                         help="boxes of the objects: .csv with path,class,x,y,width,height, or "
                         ".json")
+    parser.add_argument("--objects", metavar="FILE",
+                        help="masks of the objects: .json, as evaluate --objects reads it")
     parser.add_argument("--virelay", metavar="DIR", help="also write a project for ViRelAy")
     parser.add_argument("--maps-only", action="store_true",
-                        help="do not ask the model again; regions then stay unconfirmed")
+                        help="do not ask the model again, so that regions stay unconfirmed")
     running = parser.add_argument_group("how to ask the model again")
     running.add_argument("--engine", metavar="NAME", help="instead of the engine of the batch")
     running.add_argument("--device", metavar="NAME", help="instead of the device of the batch")
@@ -74,7 +76,7 @@ def run(options: argparse.Namespace) -> int:
         check_name(options.file, "-o")
     page.environment()
     clusters.libraries()
-    output = Output(options.output, options.boxes)
+    output = Output(options.output, options.boxes, options.objects)
     notes: List[str] = []
     with contextlib.ExitStack() as stack:
         covering = _covering(output, options, notes)
@@ -100,19 +102,16 @@ def _covering(output: "Output", options: argparse.Namespace, notes: List[str]
     try:
         return Covering(output, _recipe(output, options))
     except InputError as error:
-        notes.append(f"{error}; the model was not asked again, so that regions are unconfirmed")
+        notes.append(f"{error}; the model could not be asked again, so regions are not confirmed")
         return None
 
 
 def _recipe(output: "Output", options: argparse.Namespace) -> "Recipe":
     """The output's recipe, on what the command line says."""
     from caffe_gradcam.commands.recipes import import_named_plugins
-    from caffe_gradcam.explaining.recipe import Recipe
+    from caffe_gradcam.report import batch_model
 
-    source = "the recipe of the batch"
-    plugins = import_named_plugins(options)
-    recipe = Recipe.from_dict(output.manifest.get("recipe") or {}, source)
-    recipe = recipe.trusted(options.trust, plugins, source)
+    recipe = batch_model.recipe_of(output, options.trust, import_named_plugins(options))
     return dataclasses.replace(recipe, running=dataclasses.replace(
         recipe.running, engine=options.engine or recipe.running.engine,
         device=options.device or recipe.running.device))
@@ -121,7 +120,7 @@ def _recipe(output: "Output", options: argparse.Namespace) -> "Recipe":
 def _write(survey: "Survey", output: "Output", options: argparse.Namespace) -> None:
     """Write the page, the numbers and what ViRelAy reads."""
     from caffe_gradcam import __version__
-    from caffe_gradcam.report import lenient
+    from caffe_gradcam.report import batch_model, lenient
     from caffe_gradcam.report.survey import page, virelay
     from prototxt_tools.files import write_bytes
 
@@ -132,7 +131,9 @@ def _write(survey: "Survey", output: "Output", options: argparse.Namespace) -> N
     if options.virelay:
         method = next(item.shown.method for of in survey.classes for item in of.maps)
         virelay.write(survey, options.virelay, name, method)
-    output.write("survey.json", (json.dumps(survey.to_dict()) + "\n").encode("ascii"))
+    depends = lenient.mapping(output.manifest, "rows_depend_on")
+    values = {**survey.to_dict(), **batch_model.digests_of(depends)}
+    output.write("survey.json", (json.dumps(values) + "\n").encode("ascii"))
     if options.file:
         write_bytes(options.file, data)
     else:
@@ -145,6 +146,6 @@ def _print(survey: "Survey", options: argparse.Namespace) -> None:
     for finding in survey.findings:
         print(finding.sentence)
     if not survey.findings:
-        print("nothing odd was found")
+        print("Nothing odd was found.")
     path = options.file or os.path.join(options.output, "survey.html")
     print(f"{path}: open it in a browser", file=sys.stderr)

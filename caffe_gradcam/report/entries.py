@@ -27,9 +27,15 @@ class MapEntry:
         h x w uint8: the heatmap on the image, 255 at its maximum; None where it is unusable.
     positive_mass, negative_mass : float or None
     outside : float or None
-        The share of the heat outside the boxes of the class, 0 to 1.
+        The share of the heat outside the objects of the class, 0 to 1.
     boxes : list of (float, float, float, float)
-        x, y, width and height in pixels of the image: the objects of the class.
+        x, y, width and height in pixels of the image, around the objects of the class.
+    position : dict
+        Axis -> the step, prior or region of interest that it is about, or None.
+    detected_box : list of float or None
+        x, y, width and height in pixels of the image: the box that a detector found.
+    sentence : str or None
+        The caption of which a word, or the whole, is explained.
     """
 
     question: str
@@ -46,6 +52,9 @@ class MapEntry:
     negative_mass: Optional[float] = None
     outside: Optional[float] = None
     boxes: Sequence[Rectangle] = ()
+    position: Mapping[str, Optional[int]] = field(default_factory=dict)
+    detected_box: Optional[Sequence[float]] = None
+    sentence: Optional[str] = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -48,6 +48,12 @@ def index(value: Any) -> Optional[int]:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
+def numbers(value: Any) -> Optional[List[float]]:
+    """A list of finite numbers, or None for anything else."""
+    values = list(map(number, value)) if isinstance(value, list) else [None]
+    return None if None in values else values  # type: ignore[return-value]
+
+
 def number(value: Any) -> Optional[float]:
     """A finite number, or None for anything else."""
     if isinstance(value, (int, float)) and not isinstance(value, bool) and np.isfinite(value):

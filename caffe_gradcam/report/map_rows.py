@@ -1,11 +1,13 @@
 """From a row of a batch, of any version, to its map."""
 
+from typing import Mapping
+
 from caffe_gradcam.batch.output import rows
 from caffe_gradcam.batch.output.rows import Row
 from caffe_gradcam.explaining.explanation import Explanation
-from caffe_gradcam.measuring.annotations import ClassBoxes
 from caffe_gradcam.report import lenient, thumbnails
 from caffe_gradcam.report.entries import MapEntry
+from caffe_gradcam.report.objects import NO_OBJECTS, Objects
 from prototxt_tools.errors import ImageError, InputError
 
 _LARGEST_MAP, _LARGEST_IMAGE = 1 << 22, 1 << 27
@@ -26,13 +28,13 @@ def explanation_of(row: Row) -> Explanation:
         raise ImageError(f"{path}: a map cannot be read", path) from None
 
 
-def with_heat(row: Row, boxes: ClassBoxes) -> MapEntry:
+def with_heat(row: Row, objects: Mapping[int, Objects]) -> MapEntry:
     """The map of a row with its picture; raises ImageError where it cannot be read."""
     explanation = explanation_of(row)
     index = lenient.index(row.get("class"))
     try:
         return thumbnails.of_explanation(
-            explanation, boxes.get(-1 if index is None else index, ()))
+            explanation, objects.get(-1 if index is None else index, NO_OBJECTS))
     except _UNUSABLE:
         path = lenient.text(row.get("path"))
         raise ImageError(f"{path}: a map cannot be read", path) from None
@@ -46,4 +48,7 @@ def without_heat(row: Row) -> MapEntry:
         lenient.number(row.get("probability")), lenient.text(row.get("method")),
         lenient.text(row.get("layer")), lenient.text(row.get("status")),
         positive_mass=lenient.number(row.get("positive_mass")),
-        negative_mass=lenient.number(row.get("negative_mass")))
+        negative_mass=lenient.number(row.get("negative_mass")),
+        position={axis: lenient.index(row.get(axis)) for axis in rows.POSITIONS},
+        detected_box=lenient.numbers(row.get("detected_box")),
+        sentence=lenient.text_or_none(row.get("sentence")))

@@ -19,11 +19,11 @@ from caffe_gradcam.batch.sources.item import Item
 from caffe_gradcam.batch.sources.reading import decode, fetch
 from caffe_gradcam.batch.storage import TEMPORARY, open_folder
 from caffe_gradcam.explaining.explanation import Explanation
-from caffe_gradcam.measuring.annotations import ClassBoxes, boxes_of, read_boxes
 from caffe_gradcam.model.arrays import Image
 from caffe_gradcam.report import lenient, map_rows, thumbnails
 from caffe_gradcam.report.entries import ImageEntry, MapEntry, Report
 from caffe_gradcam.report.manifest_sections import sections
+from caffe_gradcam.report.objects import Objects, ObjectsOfImages
 from caffe_gradcam.report.summary import Summary
 from prototxt_tools.errors import ImageError, InputError, QuestionError
 
@@ -44,8 +44,8 @@ class Output:
     ----------
     path : str
         A folder or a URL.
-    boxes : str, optional
-        A file of the objects' boxes: see ``caffe_gradcam.measuring.annotations.read_boxes``.
+    boxes, masks : str, optional
+        A file of the objects' boxes, or of their masks: see :class:`ObjectsOfImages`.
 
     Attributes
     ----------
@@ -55,10 +55,12 @@ class Output:
     Raises
     ------
     InputError
-        There is neither a manifest nor a part; or the boxes cannot be read.
+        There is neither a manifest nor a part; or the file of boxes or masks cannot be
+        read.
     """
 
-    def __init__(self, path: str, boxes: Optional[str] = None) -> None:
+    def __init__(self, path: str, boxes: Optional[str] = None,
+                 masks: Optional[str] = None) -> None:
         self._folder = open_folder(path)
         self._sentences: List[str] = []
         self._counted: "Counter[str]" = Counter()
@@ -70,7 +72,7 @@ class Output:
             raise InputError(f"{path}: not the output of a batch; there is no {MANIFEST}, and "
                              "there are no parts", path)
         self.class_names = self._read_class_names()
-        self._boxes = read_boxes(boxes, self._find_class) if boxes else {}
+        self._objects = ObjectsOfImages(boxes, masks, self._find_class)
 
     @property
     def path(self) -> str:
@@ -101,8 +103,11 @@ class Output:
                 continue
             yield from self._of_part(number, part_rows, side)
 
-    def explanations(self) -> Iterator[Tuple[ImageEntry, Explanation]]:
-        """Each map that can be read, at full size, and its image without a picture."""
+    def explanations(self, numbers: Optional[Iterable[int]] = None
+                     ) -> Iterator[Tuple[ImageEntry, Explanation]]:
+        """Each map that can be read, at full size, and its image without a picture; of all images,
+        or of those with these numbers."""
+        wanted = None if numbers is None else set(numbers)
         self._counted.clear()
         for number, extension in self._parts:
             try:
@@ -111,7 +116,8 @@ class Output:
                 self._count("", f"{error}; its maps are left out")
                 continue
             for row in part_rows:
-                if row.get("question") is None:
+                if row.get("question") is None or (
+                        wanted is not None and row.get("item") not in wanted):
                     continue
                 try:
                     explanation = map_rows.explanation_of(row)
@@ -262,9 +268,14 @@ class Output:
                       problems: "_Problems") -> ImageEntry:
         row = group[0]
         path = lenient.text(row.get("path"))
-        boxes = boxes_of(path, self._boxes)
-        fields: Dict[str, Any] = {"boxes": [box for several in boxes.values() for box in several]}
-        fields["maps"] = [_map_of(other, boxes, problems) for other in group
+        objects: Dict[int, Objects] = {}
+        try:
+            objects = self._objects.of(path, lenient.image_size(row))
+        except InputError as error:
+            problems.append(("objects", f"{error}; its objects are not shown"))
+        fields: Dict[str, Any] = {
+            "boxes": [box for several in objects.values() for box in several.boxes]}
+        fields["maps"] = [_map_of(other, objects, problems) for other in group
                           if other.get("question") is not None]
         try:
             image = self._image(item or Item.of(path), row)
@@ -329,9 +340,9 @@ class Output:
         return ((first[group], count) for group, count in totals.items())
 
 
-def _map_of(row: Row, boxes: ClassBoxes, problems: _Problems) -> MapEntry:
+def _map_of(row: Row, objects: Dict[int, Objects], problems: _Problems) -> MapEntry:
     try:
-        return map_rows.with_heat(row, boxes)
+        return map_rows.with_heat(row, objects)
     except InputError as error:
         problems.append(("map", f"{error} and is not shown"))
         return map_rows.without_heat(row)

@@ -119,6 +119,9 @@ def render(report: Report, entries: Optional[Sequence[ImageEntry]],
     style, script = source("base.css", "report.css"), source("heat.js", "report.js")
     failures = [entry for entry in entries or () if entry.status not in ("ok", "empty")]
     values: Dict[str, Any] = {
+        "title": report.title, "made_from": report.made_from, "kind": "report",
+        "problems": report.problems, "first": "summary" if entries is None else "pictures",
+        "first_name": "the summary" if entries is None else "the pictures",
         "report": report, "summary": summary, "version": __version__, "home": home,
         "style": style, "script": script, "policy": policy(style, script),
         "pages": pages, "statuses": [*_STATUSES, *sorted(
@@ -214,7 +217,7 @@ def _choices(report: Report, entries: Sequence[ImageEntry]) -> Dict[str, Any]:
                      default=0),
         "kinds": list(dict.fromkeys(f"{shown.method} at {shown.layer}" for shown in maps)),
         "is_comparison": any(entry.before is not None for entry in entries),
-        "has_boxes": any(shown.outside is not None for shown in maps),
+        "has_objects": any(shown.outside is not None for shown in maps),
         "colormaps": COLORMAPS}
 
 

@@ -1,13 +1,14 @@
 """Small pictures for pages: images as JPEG files, maps as arrays of grey levels."""
 
 import math
-from typing import Optional, Sequence, Tuple
+from typing import Tuple
 
 import numpy as np
 
 from caffe_gradcam.explaining.explanation import Explanation
 from caffe_gradcam.explaining.methods import heatmap
-from caffe_gradcam.report.entries import MapEntry, Rectangle
+from caffe_gradcam.report.entries import MapEntry
+from caffe_gradcam.report.objects import NO_OBJECTS, Objects
 
 # The longer side of a map on the image, in cells, and how many cells of a raw map are listed.
 HEAT_SIDE = 96
@@ -49,14 +50,14 @@ def fitted(height: int, width: int, side: int) -> Tuple[int, int]:
     return max(1, round(height * side / longest)), max(1, round(width * side / longest))
 
 
-def of_explanation(explanation: Explanation, boxes: Sequence[Rectangle] = ()) -> MapEntry:
+def of_explanation(explanation: Explanation, objects: Objects = NO_OBJECTS) -> MapEntry:
     """An explanation as an entry of a report.
 
     Parameters
     ----------
     explanation : Explanation
-    boxes : sequence of (float, float, float, float)
-        x, y, width and height in pixels of the image: objects of its class.
+    objects : Objects
+        Those of its class in the image.
 
     Raises
     ------
@@ -72,7 +73,7 @@ def of_explanation(explanation: Explanation, boxes: Sequence[Rectangle] = ()) ->
         explanation.method, explanation.layer, explanation.status,
         cam if cam.size <= MOST_CELLS else None, np.rint(heat * 255).astype(np.uint8),
         explanation.positive_mass, explanation.negative_mass,
-        share_outside(heat, explanation.geometry.image_size, boxes), boxes)
+        objects.share_outside(heat, explanation.geometry.image_size), objects.boxes)
 
 
 def _heat(explanation: Explanation) -> np.ndarray:
@@ -90,28 +91,3 @@ def _heat(explanation: Explanation) -> np.ndarray:
         (np.arange(rows * finer) + 0.5) * (height / (rows * finer)),
         (np.arange(columns * finer) + 0.5) * (width / (columns * finer)))
     return heatmap(cv2.resize(positive, (columns, rows), interpolation=cv2.INTER_AREA))
-
-
-def share_outside(heat: np.ndarray, size: Tuple[int, int], boxes: Sequence[Rectangle]
-                  ) -> Optional[float]:
-    """The share of a map's heat outside all of the boxes; None without boxes or heat.
-
-    Parameters
-    ----------
-    heat : numpy.ndarray
-        h x w, not negative.
-    size : (int, int)
-        Height and width of the image.
-    boxes : sequence of (float, float, float, float)
-        x, y, width and height in pixels of the image.
-    """
-    total = float(heat.sum(dtype=np.float64))
-    if not boxes or total <= 0:
-        return None
-    rows = (np.arange(heat.shape[0]) + 0.5) * (size[0] / heat.shape[0])
-    columns = (np.arange(heat.shape[1]) + 0.5) * (size[1] / heat.shape[1])
-    inside = np.zeros(heat.shape, bool)
-    for x, y, width, height in boxes:
-        inside |= np.outer((rows >= y) & (rows < y + height),
-                           (columns >= x) & (columns < x + width))
-    return 1 - float(heat[inside].sum(dtype=np.float64)) / total

@@ -10,6 +10,7 @@ from outputs import pets
 
 from caffe_gradcam.commands import cli
 from caffe_gradcam.report import evidence
+from caffe_gradcam.report.evidence import verifying
 from caffe_gradcam.report.output import Output
 from prototxt_tools.errors import InputError
 
@@ -50,10 +51,13 @@ def test_an_archive_holds_everything_and_is_sound(archive):
         pictures = json.loads(opened.read("pictures.json").decode())
         text = opened.read("README.txt").decode()
         environment = json.loads(opened.read("environment.json").decode())
+        software = json.loads(opened.read("sbom.json").decode())
     assert (contents["images"], contents["right"], contents["labelled"]) == (4, 2, 3)
     assert len(pictures["0000.png"]) == 64
     assert "2(e)" in text and "2(g)" in text and "attached/evaluation.json" in text
     assert environment["runs"] == [{"numpy": "2.0"}]
+    assert "numpy" in {component["name"] for component in software["components"]}
+    assert "the engine of the batch was not compared with another one" in text
     assert evidence.verify(str(archive)) == []
 
 
@@ -65,8 +69,35 @@ def test_a_survey_is_part_of_it_if_made(tmp_path):
     with zipfile.ZipFile(str(tmp_path / "evidence.zip")) as opened:
         assert opened.read("survey.json") == (out / "survey.json").read_bytes()
         assert opened.read("survey.html") == (out / "survey.html").read_bytes()
-        assert "survey.html, survey.json\n      Shows:" in opened.read("README.txt").decode()
+        assert "survey.json, survey.html\n      Shows:" in opened.read("README.txt").decode()
     assert evidence.verify(str(tmp_path / "evidence.zip")) == []
+
+
+def test_an_evaluation_beside_the_batch_is_part_of_it(tmp_path):
+    out = pets(tmp_path)
+    (out / "evaluate.json").write_text(json.dumps({"prototxt_sha256": "a" * 64}))
+    (out / "deletion.png").write_bytes(b"curves")
+    (out / "protocol.json").write_text("{}")
+    path = str(tmp_path / "evidence.zip")
+    problems = evidence.write(Output(str(out)), path)
+    assert not any("left out" in problem for problem in problems)
+    with zipfile.ZipFile(path) as opened:
+        assert {"evaluate.json", "deletion.png", "protocol.json"} <= set(opened.namelist())
+        assert "evaluate.json, deletion.png\n      Shows:" in opened.read("README.txt").decode()
+    assert evidence.verify(path) == []
+
+
+@pytest.mark.parametrize("text, problem", [
+    (json.dumps({"prototxt_sha256": "b" * 64}), "is about another model (prototxt_sha256 differs)"),
+    ("[]", "holds no results"), ("[" * 5000, "cannot be read as JSON")])
+def test_results_that_are_not_of_the_batch_are_left_out_and_named(tmp_path, text, problem):
+    out = pets(tmp_path)
+    (out / "evaluate.json").write_text(text)
+    path = str(tmp_path / "evidence.zip")
+    assert f"evaluate.json: {problem}; it is left out" in evidence.write(Output(str(out)), path)
+    with zipfile.ZipFile(path) as opened:
+        assert "evaluate.json" not in opened.namelist()
+        assert problem in opened.read("README.txt").decode()
 
 
 def test_the_sums_are_those_of_sha256sum(archive, tmp_path):
@@ -126,7 +157,7 @@ def test_another_archive_is_refused(tmp_path):
 
 
 def test_an_archive_that_would_fill_the_disk_is_refused(archive, monkeypatch):
-    monkeypatch.setattr(evidence, "_MOST_BYTES", 1000)
+    monkeypatch.setattr(verifying, "_MOST_BYTES", 1000)
     with pytest.raises(InputError, match="holds more"):
         evidence.verify(str(archive))
 

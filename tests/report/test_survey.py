@@ -2,6 +2,7 @@
 
 import json
 
+import cv2
 import numpy as np
 import pytest
 
@@ -49,7 +50,7 @@ def test_nothing_is_odd_about_a_net_without_a_shortcut(tmp_path, torch, drawn, c
     table = shortcuts.write_scenes(tmp_path / "scenes", shortcut, (28, 14), 0, drawn)
     survey = surveyed(tmp_path, shortcuts.clean(), table)
     assert survey["findings"] == [] and survey["maps"] >= 140
-    assert "nothing odd was found" in capsys.readouterr().out
+    assert "Nothing odd was found" in capsys.readouterr().out
 
 
 HOSTILE = "<script>alert('x')</script>=\"&{{ 7 * 7 }}"
@@ -78,8 +79,8 @@ def test_clusters_and_means_are_those_of_the_maps(crowd, capsys):
     assert sorted(cluster["maps"] for cluster in of_class["clusters"]) == [10, 10, 10]
     assert all(len({int(path[-8:-4]) % 3 for path in cluster["images"]}) == 1
                for cluster in of_class["clusters"])
-    assert any("the model was not asked again" in problem for problem in survey["problems"])
-    assert any("without another class to compare with" in problem
+    assert any("the model could not be asked again" in problem for problem in survey["problems"])
+    assert any("there is no other class to compare with" in problem
                for problem in survey["problems"])
 
 
@@ -100,10 +101,28 @@ def test_heat_is_also_shown_around_boxes(crowd, tmp_path):
     assert of_class["inside"] == pytest.approx(0.88, abs=0.01)
     middle = np.array(of_class["mean_object_map"])[4:12, 4:12]
     assert middle.sum() == pytest.approx(0.88, abs=0.02)
-    assert "mean around the boxes" in (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "mean around the objects" in (tmp_path / "page.html").read_text(encoding="utf-8")
+
+
+def test_heat_is_also_measured_inside_masks(crowd, tmp_path):
+    mask = np.zeros((60, 80), np.uint8)
+    mask[:20, :20] = 255
+    assert cv2.imwrite(str(tmp_path / "mask.png"), mask)
+    assert cv2.imwrite(str(tmp_path / "other.png"), mask[:10])
+    masks = {f"{number:04d}.png": [{"class": 0, "mask": "mask.png" if number else "other.png"}]
+             for number in range(0, 30, 3)}
+    (tmp_path / "masks.json").write_text(json.dumps(masks))
+    assert cli.main(["survey", str(crowd), "-q", "--objects", str(tmp_path / "masks.json")]) == 0
+    survey = json.loads((crowd / "survey.json").read_text())
+    of_class, = survey["classes"]
+    assert of_class["inside"] == pytest.approx(0.88, abs=0.01)
+    assert np.array(of_class["mean_object_map"])[4:12, 4:12].sum() == pytest.approx(0.88, abs=0.02)
+    assert any("other.png: is 10x80, and its image is 60x80" in problem
+               for problem in survey["problems"])
 
 
 @pytest.mark.parametrize("options, message", [
+    (["--boxes", "a.csv", "--objects", "b.json"], "give one of them"),
     (["-o", "page.txt"], "a report is an .html file"),
     (["--boxes", "none.csv"], "none.csv")])
 def test_what_cannot_be_used_is_refused(crowd, capsys, options, message):
@@ -116,7 +135,7 @@ def test_an_output_without_maps_of_answers_is_refused(tmp_path, capsys):
     out = write(tmp_path / "out", several, [rows_of(several[0], predicted=0, explanations=[
         explanation(1)])])
     assert cli.main(["survey", str(out)]) == 2
-    assert "there is nothing to survey" in capsys.readouterr().err
+    assert "survey needs maps of the classes that the net predicts" in capsys.readouterr().err
 
 
 def test_few_images_have_means_and_no_clusters(tmp_path):

@@ -37,7 +37,7 @@ def test_clusters_stand_with_their_pictures(opened):
     assert len(opened.find_elements("css selector", ".cluster")) == 2
     assert len(opened.find_elements("css selector", ".cluster .strip img")) == 12
     assert opened.execute_script(BROKEN) == 0
-    assert "mean around the boxes" in opened.find_element("tag name", "main").text
+    assert "mean around the objects" in opened.find_element("tag name", "main").text
 
 
 def test_names_are_texts(opened):

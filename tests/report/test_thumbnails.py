@@ -6,6 +6,7 @@ import pytest
 from outputs import explanation
 
 from caffe_gradcam.report import thumbnails
+from caffe_gradcam.report.objects import Objects
 
 
 def test_a_small_heatmap_is_the_large_one_reduced():
@@ -29,11 +30,18 @@ def test_a_map_finer_than_the_page_is_averaged():
 def test_the_share_outside_is_that_of_the_heat(boxes, share):
     heat = np.zeros((6, 8))
     heat[:2, :2] = 1  # of 10 x 10 pixels each
-    assert thumbnails.share_outside(heat, (60, 80), boxes) == share
+    assert Objects(boxes).share_outside(heat, (60, 80)) == share
 
 
 def test_a_map_without_heat_lies_nowhere():
-    assert thumbnails.share_outside(np.zeros((6, 8)), (60, 80), [(0, 0, 9, 9)]) is None
+    assert Objects([(0, 0, 9, 9)]).share_outside(np.zeros((6, 8)), (60, 80)) is None
+
+
+def test_a_mask_counts_by_the_share_of_each_cell():
+    heat, mask = np.zeros((6, 8)), np.zeros((60, 80), bool)
+    heat[:2, :2] = 1  # of 10 x 10 pixels each
+    mask[:10, 5:20] = True
+    assert Objects([(5, 0, 15, 10)], mask).share_outside(heat, (60, 80)) == pytest.approx(0.625)
 
 
 def test_a_picture_is_reduced_and_never_enlarged():

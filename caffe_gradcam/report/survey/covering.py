@@ -6,16 +6,12 @@ from typing import TYPE_CHECKING, Dict, Iterable, List, Optional, Sequence, Tupl
 
 import numpy as np
 
-from caffe_gradcam.asking.context import ranking
-from caffe_gradcam.batch.dependencies import resolved, rows_depend_on
-from caffe_gradcam.batch.options import Pipeline
 from caffe_gradcam.explaining.explainer import Explainer
 from caffe_gradcam.explaining.settings import Explaining
 from caffe_gradcam.model.arrays import Image
-from caffe_gradcam.report import lenient
+from caffe_gradcam.report import batch_model
 from caffe_gradcam.report.survey.regions import Region
 from caffe_gradcam.report.survey.results import Asked
-from prototxt_tools.errors import ModelError
 
 if TYPE_CHECKING:
     from caffe_gradcam.explaining.recipe import Recipe
@@ -46,12 +42,7 @@ class Covering:
     def __init__(self, output: "Output", recipe: "Recipe") -> None:
         self._output = output
         plain = dataclasses.replace(recipe, explaining=Explaining(layers=recipe.explaining.layers))
-        model = plain.model.load()
-        now = rows_depend_on(resolved(plain), model, None, Pipeline())
-        before = lenient.mapping(output.manifest, "rows_depend_on")
-        for name in ("prototxt_sha256", "weights_sha256"):
-            if now[name] != before.get(name):
-                raise ModelError(f"{model.path}: the model has changed since the batch", model.path)
+        batch_model.check_unchanged(output, plain)
         self._explainer: Explainer = plain.open()
 
     def __enter__(self) -> "Covering":
@@ -90,7 +81,7 @@ class Covering:
 
     def _answers(self, images: Iterable[Image]) -> List[Optional[int]]:
         """The predicted class of each image; None where it cannot be explained."""
-        return [int(ranking(outcome.unwrap().scores)[0]) if outcome.ok else None
+        return [outcome.unwrap().predicted if outcome.ok else None
                 for outcome in self._explainer.explain(list(images))]
 
 

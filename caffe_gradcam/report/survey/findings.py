@@ -2,8 +2,8 @@
 
 A region is where a cluster has more heat than the other maps. It is odd if it attracts the maps of
 one class much more often than those of all others, if these maps are nearly the same there, and if
-the answers change without it. Where most of their heat lies inside the boxes of the class, the net
-looks at its object there, and nothing is odd.
+the answers change without it. Where most of their heat lies inside the objects of the class, the
+net looks at its object there, and nothing is odd.
 """
 
 import dataclasses
@@ -31,7 +31,7 @@ _CORE, _WHOLE = 0.5, 0.8
 _CHANCE, _TIMES = 1e-3, 3
 # The share of answers that change without the region.
 CHANGED = 0.2
-# Shares of heat at the border and outside boxes that are named, and the maps this needs.
+# Shares of heat at the border and outside objects that are named, and the maps this needs.
 _BORDER, _OUTSIDE, _FEWEST_IN_CLASS = 0.5, 0.5, 10
 
 
@@ -142,7 +142,7 @@ def _are_alike(maps: np.ndarray, region: Region) -> bool:
 
 
 def _is_object(maps: Sequence[SurveyedMap], members: np.ndarray) -> bool:
-    """Whether most of the heat of these maps lies in the boxes of their class."""
+    """Whether most of the heat of these maps lies in the objects of their class."""
     inside = mean(item.inside for item, is_member in zip(maps, members) if is_member)
     return inside is not None and inside >= 0.5
 
@@ -159,13 +159,14 @@ def _sentence(finding: Finding, of: ClassSurvey) -> str:
             f"{finding.region.words}")
     asked = finding.asked
     if asked is None:
-        return text + "; the model was not asked without it"
+        return text + "; the model was not asked again without it"
     whom = "of them" if asked.images == len(finding.maps) else f"of {asked.images} that were asked"
-    return f"{text}, and without it {asked.changed} {whom} change their answer"
+    changes = "changes its answer" if asked.changed == 1 else "change their answer"
+    return f"{text}, and without it {asked.changed} {whom} {changes}"
 
 
 def _shares(of: ClassSurvey) -> Iterator[Finding]:
-    """Classes whose heat lies mostly at the border, or outside the boxes."""
+    """Classes whose heat lies mostly at the border, or outside the objects."""
     if len(of.maps) < _FEWEST_IN_CLASS:
         return
     if of.border > _BORDER:
@@ -173,6 +174,6 @@ def _shares(of: ClassSurvey) -> Iterator[Finding]:
                       "maps lies at the border of the image", of.maps)
     if of.inside is not None and 1 - of.inside > _OUTSIDE:
         yield Finding("outside", of.index, f"{100 * (1 - of.inside):.0f} % of the heat of "
-                      f"'{of.name}' maps lies outside the boxes of their class", sorted(
+                      f"'{of.name}' maps lies outside the objects of their class", sorted(
                           (item for item in of.maps if item.inside is not None),
                           key=lambda item: item.inside or 0.0))

@@ -36,7 +36,7 @@ class SurveyedMap:
 
     @property
     def inside(self) -> Optional[float]:
-        """The share of the heat inside the boxes of the class; None without boxes."""
+        """The share of the heat inside the objects of the class; None without objects."""
         return None if self.shown.outside is None else 1 - self.shown.outside
 
 

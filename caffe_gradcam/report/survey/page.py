@@ -37,11 +37,13 @@ def render_page(survey: Survey, title: str, made_from: str) -> bytes:
     shown = survey.classes[:_MOST_CLASSES]
     values: Dict[str, Any] = {
         "title": title, "made_from": made_from, "version": __version__, "style": style,
+        "kind": "survey", "problems": survey.problems, "first": "odd",
+        "first_name": "what is odd",
         "policy": page.policy(style, ""), "survey": survey,
         "maps": sum(len(of.maps) for of in survey.classes),
         "findings": [_finding(finding) for finding in survey.findings],
         "classes": [_class(of) for of in shown], "left_out": len(survey.classes) - len(shown),
-        "has_boxes": any(of.inside is not None for of in survey.classes)}
+        "has_objects": any(of.inside is not None for of in survey.classes)}
     return environment.get_template("survey.html").render(values).encode("utf-8", "replace")
 
 

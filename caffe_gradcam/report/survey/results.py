@@ -49,7 +49,7 @@ class ClassSurvey:
     border : float
         The mean share of the heat in the outermost cells.
     inside : float or None
-        The mean share of the heat inside the boxes of the class.
+        The mean share of the heat inside the objects of the class.
     clusters : list of Cluster
         The largest first; none where there are too few maps.
     spectrum : Spectrum or None

@@ -37,8 +37,8 @@ def survey(entries: Iterable[ImageEntry], class_text: Callable[[int], str],
     for item in collect(entries):
         by_class.setdefault(item.entry.predicted or 0, []).append(item)
     if not by_class:
-        raise InputError("there is nothing to survey: no image has a map with heat about the class "
-                         "that the net gives it, as --class top:1 makes")
+        raise InputError("survey needs maps of the classes that the net predicts, and there are "
+                         "none with heat; run batch with --class top:1, which is its default")
     classes = [_class(index, class_text(index), maps) for index, maps in sorted(
         by_class.items(), key=lambda entry: (-len(entry[1]), entry[0]))]
     return Survey(classes, findings.find(classes, covering), _problems(classes))
@@ -46,15 +46,15 @@ def survey(entries: Iterable[ImageEntry], class_text: Callable[[int], str],
 
 def _problems(classes: Sequence[ClassSurvey]) -> List[str]:
     """What was not looked at."""
-    problems = [f"of {len(of.maps)} maps of '{of.name}', {len(of.clustered)} were clustered"
+    problems = [f"'{of.name}': only {len(of.clustered)} of its {len(of.maps)} maps were clustered"
                 for of in classes if 0 < len(of.clustered) < len(of.maps)]
     small = sum(not len(of.clustered) for of in classes)
     if small:
         problems.append(f"{small} of {len(classes)} classes have fewer than {clusters.FEWEST} "
-                        "maps: no clusters and no shortcuts were looked for in them")
+                        "maps, too few to look for clusters and shortcuts")
     if len(classes) == 1:
-        problems.append("all images have the same answer: without another class to compare with, "
-                        "no shortcut can be named")
+        problems.append("the net gives all images the same answer, so that there is no other "
+                        "class to compare with, and shortcuts cannot be found")
     return problems
 
 

@@ -205,7 +205,7 @@ function listNumbers(entry, map) {
       ["Probability", map.probability === null ? null : percent(map.probability)],
       ["Score", number(map.score)],
       ["Method", map.method], ["Layer", map.layer],
-      ["Heat outside the boxes", map.outside === null ? null : percent(map.outside)],
+      ["Heat outside the objects", map.outside === null ? null : percent(map.outside)],
       ["Sum of positive cells", number(map.positive_mass)],
       ["Sum of negative cells", number(map.negative_mass)],
     ] : []),
