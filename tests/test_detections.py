@@ -9,7 +9,8 @@ from definitions import Builder, write_model
 from detectors import mobilenet_ssd, vgg_ssd
 
 from caffe_gradcam import Model
-from caffe_gradcam.explaining.detections import BoxQuestion, DetectionExplainer
+from caffe_gradcam.explaining.box_questions import BoxQuestion
+from caffe_gradcam.explaining.detections import DetectionExplainer
 from caffe_gradcam.explaining.detectors import detector_of
 from caffe_gradcam.explaining.detectors.detection import Candidates, Detection
 from caffe_gradcam.explaining.detectors.similarity import largest_similarity

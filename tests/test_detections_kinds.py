@@ -9,7 +9,8 @@ pytest.importorskip("torch")
 from caffe_gradcam.engines.detection import clusters, grids, regions  # noqa: E402
 from caffe_gradcam.engines.opening import open_engine  # noqa: E402
 from caffe_gradcam.engines.running import NetToRun, Running  # noqa: E402
-from caffe_gradcam.explaining.detections import BoxQuestion, DetectionExplainer  # noqa: E402
+from caffe_gradcam.explaining.box_questions import BoxQuestion  # noqa: E402
+from caffe_gradcam.explaining.detections import DetectionExplainer  # noqa: E402
 from caffe_gradcam.explaining.settings import Explaining  # noqa: E402
 from caffe_gradcam.model.model import LoadedModel  # noqa: E402
 from prototxt_tools import rewrite, weights  # noqa: E402

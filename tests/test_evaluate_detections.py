@@ -10,7 +10,8 @@ from detectors import mobilenet_ssd
 pytest.importorskip("torch")
 
 from caffe_gradcam.engines.running import Running  # noqa: E402
-from caffe_gradcam.explaining.detections import BoxQuestion, DetectionExplainer  # noqa: E402
+from caffe_gradcam.explaining.box_questions import BoxQuestion  # noqa: E402
+from caffe_gradcam.explaining.detections import DetectionExplainer  # noqa: E402
 from caffe_gradcam.explaining.settings import Explaining  # noqa: E402
 from caffe_gradcam.measuring import box_bench  # noqa: E402
 from caffe_gradcam.measuring.measurement import Settings  # noqa: E402

@@ -117,12 +117,12 @@ class Asker:
     def __init__(self, asking: Asking, model: "LoadedModel",
                  score_blob: Optional[ScoreBlob] = None) -> None:
         if asking.is_caption:
-            raise QuestionError("the words of a caption are explained by `caffe-gradcam explain` "
-                                "or Model.caption, image by image", "--caption")
+            raise QuestionError("the words of a caption are explained by `caffe-gradcam explain`, "
+                                "`caffe-gradcam batch` or Model.caption", "--caption")
         if asking.detections:
-            raise QuestionError("boxes are explained by `caffe-gradcam explain --detections` or "
-                                "Model.detect, and measured by `caffe-gradcam evaluate "
-                                "--detections`", "--detections")
+            raise QuestionError("boxes are explained by `caffe-gradcam explain --detections`, "
+                                "`caffe-gradcam batch --detections` or Model.detect, and measured "
+                                "by `caffe-gradcam evaluate --detections`", "--detections")
         self._asking, self._model = asking, model
         self._region: Optional[Region] = None
         if asking.at is not None:

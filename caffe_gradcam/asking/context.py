@@ -216,6 +216,8 @@ def check_index(axis: str, index: int, sizes: Mapping[str, int]) -> None:
                             f"{plural}, 0 to {size - 1}")
 
 
-def ranking(scores: np.ndarray) -> List[int]:
-    """All classes, the highest score first; of equal scores, the lower index first."""
-    return [int(index) for index in np.argsort(-scores, kind="mergesort")]
+def ranking(scores: np.ndarray, background: Optional[int] = None) -> List[int]:
+    """All classes but a detector's background, the highest score first; of equal scores, the
+    lower index first."""
+    order = [int(index) for index in np.argsort(-scores, kind="mergesort")]
+    return [index for index in order if index != background or len(order) == 1]

@@ -67,7 +67,8 @@ class Weighted(Question):
         link = "softmax" if context.link == "none" else context.link
         probabilities = to_probabilities(scores, link)
         assert probabilities is not None
-        weights = {index: float(probabilities[index]) for index in ranking(scores)[:self.count]}
+        likeliest = ranking(scores, context.layout.background)[:self.count]
+        weights = {index: float(probabilities[index]) for index in likeliest}
         return [context.seed(f"top {len(weights)} weighted", None, weights)]
 
 

@@ -56,6 +56,9 @@ def rows_depend_on(recipe: Recipe, model: LoadedModel, heat_boxes: Optional[floa
         "inputs": {name: _described(values) for name, values in model.inputs.items()},
         "arrays": {blob: None if spec.default is None else _digest(spec.default.tobytes())
                    for blob, spec in model.arrays.items()},
+        "words": {blob: _digest(json.dumps(spec.words.words).encode("ascii"))
+                  for blob, spec in model.arrays.items() if spec.words is not None},
+        "caption": _of_captions(recipe, model),
         "class_names_sha256": None if model.class_names is None else _digest(
             json.dumps(list(model.class_names)).encode("ascii")),
         "score": model.score, "layers": list(model.layers),
@@ -73,6 +76,16 @@ def rows_depend_on(recipe: Recipe, model: LoadedModel, heat_boxes: Optional[floa
 
 def about(model: LoadedModel) -> Dict[str, Any]:
     """What reports tell of a model: its class names, and where its values come from."""
+def _of_captions(recipe: Recipe, model: LoadedModel) -> Dict[str, Optional[str]]:
+    """The files of the net that describes images, where that is asked for."""
+    if not recipe.asking.is_caption or model.caption_files is None:
+        return {}
+    files = model.caption_files
+    return {"net": files.net and _digest_of_file(files.net),
+            "weights": files.weights and _digest_of_file(files.weights),
+            "words": files.words and _digest_of_file(files.words), "features": files.features}
+
+
     names = model.class_names
     return {"class_names": None if names is None else [str(name) for name in names],
             "origins": {str(name): str(origin) for name, origin in model.origins.items()}}

@@ -20,7 +20,7 @@ from typing import (
 
 import numpy as np
 
-from caffe_gradcam.asking.asker import Asker, Asking
+from caffe_gradcam.asking.asker import Asking
 from caffe_gradcam.batch.options import Pipeline
 from caffe_gradcam.batch.output import parts
 from caffe_gradcam.batch.output.blocks import to_columns
@@ -30,6 +30,8 @@ from caffe_gradcam.batch.pipeline.lane import Lane
 from caffe_gradcam.batch.sources.item import InputColumns, Item, from_columns
 from caffe_gradcam.batch.sources.item_blocks import ItemBlock
 from caffe_gradcam.engines.running import Running
+from caffe_gradcam.explaining.asked_batches import checked
+from caffe_gradcam.explaining.methods import usual_method
 from caffe_gradcam.explaining.recipe import ModelChoice, Recipe
 from caffe_gradcam.explaining.settings import Explaining
 from caffe_gradcam.model import choices, fields
@@ -76,7 +78,14 @@ def explain_batch(
     counterfactual: bool = False,
     step: Optional[int] = None,
     prior: Optional[int] = None,
-    method: "Names" = "grad-cam",
+    text: Optional[str] = None,
+    detections: bool = False,
+    min_score: Optional[float] = None,
+    edge: Optional[str] = None,
+    caption: bool = False,
+    sentence: Optional[str] = None,
+    beam: Optional[int] = None,
+    method: "Optional[Names]" = None,
     layers: "Names" = (),
     fuse: Optional[str] = None,
     gradient: str = "post",
@@ -117,8 +126,11 @@ def explain_batch(
     model, weights, size, channel_order, mean, scale, resize, crop, crops, value_range, score,
     labels, outputs
         See ``Model.load``.
-    classes, at, mask, like, cosine, probability, counterfactual, step, prior
+    classes, at, mask, like, cosine, probability, counterfactual, step, prior, detections,
+    min_score, edge, caption, sentence, beam
         See ``caffe_gradcam.asking.asker.Asking``.
+    text : str, optional
+        The question that the net reads beside each image.
     method, layers, fuse, gradient, placement, samples, batch_statistics
         See ``caffe_gradcam.explaining.settings.Explaining``.
     engine, device, precision, trust, allow_missing, ignore_unknown_fields, verbose, plugins
@@ -151,11 +163,12 @@ def explain_batch(
         ModelChoice(os.fspath(model), None if weights is None else os.fspath(weights), {
             "size": size, "channel_order": channel_order, "mean": mean, "scale": scale,
             "resize": resize, "crop": crop, "crops": crops,
-            "value_range": value_range, "score": score, "labels": labels, "outputs": outputs}),
-        Asking(_texts(classes), at, mask, like, cosine, probability, counterfactual,
-               step=step, prior=prior),
-        Explaining(_texts(method), _texts(layers), fuse, gradient, placement, samples,
-                   batch_statistics),
+            "value_range": value_range, "score": score, "labels": labels, "outputs": outputs,
+            "text": text}),
+        Asking(_texts(classes), at, mask, like, cosine, probability, counterfactual, caption,
+               sentence, detections, min_score, edge, beam, step, prior),
+        Explaining(_texts(method or usual_method(detections)), _texts(layers), fuse, gradient,
+                   placement, samples, batch_statistics),
         Running(engine, device, precision, trust, allow_missing, ignore_unknown_fields,
                 verbose=verbose, plugins=_texts(plugins)))
     reading = _Reading(color, None if value_range is None else _checked(value_range))
@@ -179,8 +192,7 @@ class _Kept:
         key = json.dumps([os.getpid(), recipe.to_dict(), dataclasses.asdict(pipeline)])
         if self.lane is None or self._key != key:
             self.close()
-            model = recipe.model.load()
-            Asker(recipe.asking, model)
+            model = checked(recipe, recipe.model.load())
             self.lane, self._key = Lane(recipe, model, pipeline), key
         return self.lane
 

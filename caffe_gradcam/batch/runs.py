@@ -9,7 +9,6 @@ import time
 from dataclasses import dataclass
 from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence
 
-from caffe_gradcam.asking.asker import Asker
 from caffe_gradcam.batch import dependencies, sources, storage
 from caffe_gradcam.batch.options import Options
 from caffe_gradcam.batch.output import checksums, lists, lock, parts, plan, status
@@ -19,6 +18,7 @@ from caffe_gradcam.batch.progress import Progress
 from caffe_gradcam.batch.sources.item import Item
 from caffe_gradcam.batch.storage import Folder
 from caffe_gradcam.batch.versions import versions
+from caffe_gradcam.explaining.asked_batches import checked
 from caffe_gradcam.explaining.recipe import Recipe
 from caffe_gradcam.model.model import LoadedModel
 from prototxt_tools.errors import QuestionError
@@ -77,8 +77,8 @@ def run(recipe: Recipe, source: str, output: str, options: Options = _OPTIONS,
     """
     started = time.time()
     recipe = dependencies.resolved(recipe)
-    model = model or recipe.model.load()
-    Asker(recipe.asking, model)  # Questions without an answer are refused now.
+    # Questions without an answer are refused now.
+    model = checked(recipe, model or recipe.model.load())
     devices = options.pipeline.devices or (recipe.running.device,)
     options = dataclasses.replace(
         options, pipeline=dataclasses.replace(options.pipeline, devices=devices))

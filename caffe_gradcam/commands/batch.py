@@ -60,8 +60,8 @@ def add(commands: Any) -> None:
     parser.add_argument("-o", dest="output", metavar="OUT", help="a folder or a URL")
     asking = parser.add_argument_group("what to explain")
     shared.add_questions(asking)
-    for name in ("detections", "caption"):  # Known, so that the error tells who explains these.
-        shared.add_flag(asking, f"--{name}", f"asking.{name}", argparse.SUPPRESS)
+    shared.add_detections(asking, "every box that a detector finds")
+    shared.add_words(asking)
     explaining = parser.add_argument_group("how to explain it")
     shared.add_methods(explaining, "grad-cam (default) or another, see explain --help-all; commas "
                        "or repeatable", shared.LAYER)

@@ -9,10 +9,10 @@ import numpy as np
 from caffe_gradcam.batch.sources.reading import read_image
 from caffe_gradcam.commands.requests import Request
 from caffe_gradcam.commands.writing import Row, sentence_about, write_with_its_score
-from caffe_gradcam.explaining.captions import Caption, Captioner
+from caffe_gradcam.explaining.captions import Caption, Captioner, check_asking
 from caffe_gradcam.explaining.provenance import Provenance
 from caffe_gradcam.pictures import figures, outputs, strips
-from prototxt_tools.errors import Outcome, QuestionError
+from prototxt_tools.errors import Outcome
 
 if TYPE_CHECKING:
     from caffe_gradcam.explaining.explanation import Explanation
@@ -43,13 +43,7 @@ class CaptionWriter:
 
     def __init__(self, folder: str, recipe: "Recipe", options: "FigureOptions",
                  npz: bool = False, quiet: bool = False) -> None:
-        asking = recipe.asking
-        if asking.classes or asking.at or asking.mask or asking.like or asking.counterfactual:
-            raise QuestionError("a caption is explained word by word; give no classes or regions "
-                                "with it", "--caption")
-        if asking.beam is not None and (asking.beam < 1 or asking.sentence is not None):
-            raise QuestionError("--beam N needs a net that writes the sentence, and N of at "
-                                "least 1", "--beam")
+        check_asking(recipe.asking)
         self._folder, self._recipe, self._options = folder, recipe, options
         self._npz, self._quiet = npz, quiet
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Dict, List, Sequence
 from caffe_gradcam.batch.sources.reading import read_image
 from caffe_gradcam.commands.requests import Request
 from caffe_gradcam.commands.writing import Row, sentence_about, write_with_its_score
-from caffe_gradcam.explaining.detections import BoxQuestion, DetectionExplainer
+from caffe_gradcam.explaining.box_questions import box_question
+from caffe_gradcam.explaining.detections import DetectionExplainer
 from caffe_gradcam.explaining.provenance import Provenance
 from caffe_gradcam.pictures import figures, outputs
-from prototxt_tools.errors import Outcome, QuestionError
+from prototxt_tools.errors import Outcome
 
 if TYPE_CHECKING:
-    from caffe_gradcam.asking.asker import Asking
     from caffe_gradcam.explaining.explanation import Explanation
     from caffe_gradcam.explaining.recipe import Recipe
     from caffe_gradcam.model.arrays import Image
@@ -96,23 +96,6 @@ class DetectionWriter:
                       "more")
             for detection in row["detections"]:
                 print(f"{row['path']}: {_described(detection)}")
-
-
-def box_question(asking: "Asking") -> BoxQuestion:
-    """Which boxes a recipe asks about, and what of each.
-
-    Raises
-    ------
-    QuestionError
-        The recipe also asks about classes, or a score out of range.
-    """
-    others = (asking.classes, asking.at, asking.mask, asking.step, asking.prior, asking.like,
-              asking.counterfactual, asking.probability)
-    if any(other for other in others if other is not None) or asking.is_caption:
-        raise QuestionError("every box is explained for its own class; give no classes, regions "
-                            "or priors with it", "--detections")
-    least = 0.5 if asking.min_score is None else asking.min_score
-    return BoxQuestion(least, asking.edge or "confidence")
 
 
 def explain_all(explainer: DetectionExplainer, images: "Sequence[Outcome[Image]]"

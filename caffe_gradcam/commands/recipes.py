@@ -20,9 +20,6 @@ Sections = Dict[str, Dict[str, Any]]
 _SECTIONS = ("model", "overrides", "asking", "explaining", "running")
 _MODEL_FILES = (".prototxt", ".pbtxt", ".prototxt.txt", ".pt")
 
-# Without --method, what explains boxes.
-BOX_METHOD = "odam"
-
 _logger = logging.getLogger(__name__)
 
 
@@ -90,6 +87,7 @@ def import_named_plugins(options: argparse.Namespace) -> Tuple[str, ...]:
 def _given(options: argparse.Namespace) -> Sections:
     """The values on the command line, by section of the recipe."""
     from caffe_gradcam.asking.grammar import parse_region
+    from caffe_gradcam.explaining.methods import usual_method
 
     given: Sections = {name: {} for name in _SECTIONS}
     for dest, value in vars(options).items():
@@ -101,7 +99,7 @@ def _given(options: argparse.Namespace) -> Sections:
     if "device" in given["running"]:
         given["running"]["device"] = devices(given["running"]["device"])[0]
     if given["asking"].get("detections") and not options.config:
-        given["explaining"].setdefault("methods", (BOX_METHOD,))
+        given["explaining"].setdefault("methods", (usual_method(of_boxes=True),))
     if options.verbose:
         given["running"]["verbose"] = True
     return given

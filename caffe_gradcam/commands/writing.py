@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
 
 import numpy as np
 
-from caffe_gradcam.asking.context import ranking
 from caffe_gradcam.commands.requests import Answer, Request
 from caffe_gradcam.explaining.provenance import Provenance
 from caffe_gradcam.pictures import boxes, figures, outputs
@@ -165,6 +164,5 @@ def _subject(request: Request, answer: Answer, model: "LoadedModel") -> figures.
         index = model.find_class(str(label))
     except QuestionError:
         return figures.Subject(request.name, str(label))
-    predicted = int(ranking(answer.results[-1].scores)[0])
     return figures.Subject(request.name, model.class_name(index) or f"class {index}",
-                           index != predicted)
+                           index != answer.results[-1].predicted)

@@ -175,19 +175,19 @@ class BatchExplainer:
                     for position, asked in enumerate(questions)]
         lists: List[List[Union[int, Question]]] = [
             list(asked.value or ()) for asked in questions]
-        results, note = _with_note(lambda: self._explainer.explain_prepared(prepared, lists))
+        results, note = with_note(lambda: self._explainer.explain_prepared(prepared, lists))
         return columns.of_results(results, note)
 
     def _in_parts(self, images: ImagesOfBatch) -> BatchExplanation:
         """The explanations of a batch that does not fit the memory as a whole."""
-        answers, note = _with_note(lambda: in_parts(
+        answers, note = with_note(lambda: in_parts(
             lambda part: self._of_part(images, part[0], part[-1] + 1),
             list(range(len(images)))))
         complete = [answer for answer in answers if answer is not None]
         if len(complete) < len(answers):
             return self._separately(images, None)
         return BatchExplanation(np.concatenate([predicted for predicted, _ in complete]),
-                                [group for _, groups in complete for group in groups], {}, note)
+                                [group for _, groups in complete for group in groups], note=note)
 
     def _of_part(self, images: ImagesOfBatch, start: int, stop: int) -> Optional[_Answer]:
         part = images.part(start, stop)
@@ -329,7 +329,7 @@ def _map(name: str, activations: np.ndarray, gradients: np.ndarray) -> np.ndarra
     return checked.astype(np.float32, copy=False)
 
 
-def _with_note(function: Callable[[], Value]) -> Tuple[Value, Optional[str]]:
+def with_note(function: Callable[[], Value]) -> Tuple[Value, Optional[str]]:
     """What a function gives, and a note if it had to divide a batch."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", SmallerBatch)

@@ -10,6 +10,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
+from caffe_gradcam.asking.asker import Asking
 from caffe_gradcam.engines.opening import open_engine
 from caffe_gradcam.engines.running import NetToRun, Running
 from caffe_gradcam.explaining import chain as chains
@@ -127,7 +128,7 @@ class Captioner:
             self._image.close()
             raise
         self._feature_shapes: Dict[str, Tuple[int, ...]] = {}
-        self.description = self._image.description
+        self.engine, self.description = self._image, self._image.description
 
     def __enter__(self) -> "Captioner":
         return self
@@ -168,8 +169,13 @@ class Captioner:
         ImageError
             The image does not fit the net.
         """
+        return self.caption_prepared(prepare(image, self.model.inputs), beam, sentence)
+
+    def caption_prepared(self, prepared: Prepared, beam: int = 1, sentence: Optional[str] = None
+                         ) -> Caption:
+        """As :meth:`caption`, for an image that was prepared elsewhere."""
         numbers = None if sentence is None else self._parsed(sentence)
-        prepared = self._prepared(image)
+        self._check_crops(prepared)
         features, activations = self._look(prepared)
         if numbers is None:
             numbers = self._decoded(features, beam)
@@ -184,12 +190,10 @@ class Captioner:
                                 f"most {self.longest}", sentence)
         return numbers
 
-    def _prepared(self, image: Any) -> Prepared:
-        prepared = prepare(image, self.model.inputs)
+    def _check_crops(self, prepared: Prepared) -> None:
         if len(prepared.geometries[self.model.input]) > 1:
             raise QuestionError("captions are written of one crop of an image, not of ten",
                                 "--crops")
-        return prepared
 
     def _look(self, prepared: Prepared) -> Tuple[Dict[str, np.ndarray], Dict[str, np.ndarray]]:
         """One pass through the image net: what the language net reads, and the layers."""
@@ -242,6 +246,7 @@ class Captioner:
     def _explained(self, numbers: List[int], is_complete: bool, scores: np.ndarray,
                    prepared: Prepared, activations: Mapping[str, np.ndarray]) -> Caption:
         vocabulary = self.chain.vocabulary
+        text = vocabulary.sentence(numbers[:-1] if is_complete else numbers)
         words, whole = [], np.zeros_like(scores)
         rows = scores.reshape(len(scores), -1)
         total = 0.0
@@ -256,13 +261,13 @@ class Captioner:
             probability = float(np.exp(chances[number]))
             name = vocabulary.name(number)
             words.append(Word(name, number, step, float(rows[step, number]), probability, [
-                self._drawn(f"word {step + 1} {name}", method, layer, cam, prepared,
-                            (number, name, float(rows[step, number]), probability))
+                self._drawn(f"word {step + 1} {name}", (method, layer, cam), prepared,
+                            (number, name, float(rows[step, number]), probability),
+                            sentence=text, position=(("step", step),))
                 for method, layer, cam in self._maps(diff.reshape(scores.shape), activations)]))
-        text = vocabulary.sentence(word.number for word in words)
         return Caption(text, words, is_complete, total, [
-            self._drawn("the whole sentence", method, layer, cam, prepared,
-                        (None, None, total, float(np.exp(total))))
+            self._drawn("the whole sentence", (method, layer, cam), prepared,
+                        (None, None, total, float(np.exp(total))), sentence=text)
             for method, layer, cam in self._maps(whole, activations)])
 
     def _maps(self, diff: np.ndarray, activations: Mapping[str, np.ndarray]
@@ -284,9 +289,10 @@ class Captioner:
                 sums[layer] = sums[layer] + value if layer in sums else value
         return sums
 
-    def _drawn(self, question: str, method: str, layer: str, cam: np.ndarray, prepared: Prepared,
-               answer: Tuple[Optional[int], Optional[str], float, float]) -> Explanation:
-        number, name, score, probability = answer
+    def _drawn(self, question: str, of_layer: Tuple[str, str, np.ndarray], prepared: Prepared,
+               answer: Tuple[Optional[int], Optional[str], float, float], **about: Any
+               ) -> Explanation:
+        (method, layer, cam), (number, name, score, probability) = of_layer, answer
         if not np.isfinite(cam).all():
             raise QuestionError(f"the map of {question} at {layer} by {method} holds NaN or "
                                 "infinity", method)
@@ -295,7 +301,19 @@ class Captioner:
             question=question, class_index=number, class_name=name, score=score,
             probability=probability, method=method, layer=layer, cam=np.array(cam, np.float32),
             geometry=prepared.geometries[source][0], placement=self._placements[layer],
-            input=source)
+            input=source, **about)
+
+
+def check_asking(asking: Asking) -> None:
+    """Raise a QuestionError for a caption that is asked about in other ways too."""
+    others = (asking.classes, asking.at, asking.mask, asking.step, asking.prior, asking.like,
+              asking.counterfactual, asking.probability)
+    if any(other or other == 0 and other is not False for other in others):
+        raise QuestionError("a caption is explained word by word; give no classes, regions or "
+                            "steps with it", "--caption")
+    if asking.beam is not None and (asking.beam < 1 or asking.sentence is not None):
+        raise QuestionError("--beam N needs a net that writes the sentence, and N of at least 1",
+                            "--beam")
 
 
 def _with_image(explanations: List[Explanation], image: np.ndarray) -> List[Explanation]:

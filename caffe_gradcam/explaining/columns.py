@@ -1,11 +1,12 @@
 """Explanations of a batch as columns: arrays over the images, instead of an object for each."""
 
 from dataclasses import dataclass, field, replace
-from typing import Dict, Iterable, List, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
 
 import numpy as np
 
 from caffe_gradcam.explaining.explanation import Explanation, Result
+from caffe_gradcam.explaining.word_relevance import WordRelevance
 from caffe_gradcam.model.geometry import Geometry, Placement
 from prototxt_tools.errors import InputError, Outcome
 
@@ -21,14 +22,17 @@ class AskedClass:
     class_index : int or None
         The one class that it is about.
     class_name : str or None
-    position : tuple of (str, int)
-        As in ``Explanation.position``.
+    position, box, sentence, words
+        As in ``Explanation``.
     """
 
     text: str
     class_index: Optional[int]
     class_name: Optional[str]
     position: Tuple[Tuple[str, int], ...] = ()
+    box: Optional[Tuple[float, float, float, float]] = None
+    sentence: Optional[str] = None
+    words: Tuple[WordRelevance, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,6 +97,8 @@ class BatchExplanation:
         An image's explanations, in the order of the groups, are those of its ``Result``.
     errors : dict
         Position -> why that image cannot be explained.
+    nothing : dict
+        Position -> why that image has no explanations, although nothing is wrong with it.
     note : str or None
         Of a batch that was smaller than usual, on which the last bits depend.
     """
@@ -100,6 +106,7 @@ class BatchExplanation:
     predicted: np.ndarray
     groups: List[Explanations]
     errors: Dict[int, InputError] = field(default_factory=dict)
+    nothing: Dict[int, str] = field(default_factory=dict)
     note: Optional[str] = None
 
 
@@ -142,21 +149,28 @@ def group_key(group: Explanations) -> Tuple[object, ...]:
 def of_results(results: Sequence["Outcome[Result]"], note: Optional[str] = None
                ) -> BatchExplanation:
     """The answers about single images as those about a batch."""
-    predicted = np.full(len(results), -1, np.int32)
-    errors: Dict[int, InputError] = {}
+    predicted = [result.unwrap().predicted if result.ok else -1 for result in results]
+    return BatchExplanation(
+        np.array(predicted, np.int32),
+        in_groups([result.unwrap().explanations if result.ok else () for result in results]),
+        errors_of(results), note=note)
+
+
+def errors_of(outcomes: "Sequence[Outcome[Any]]") -> Dict[int, InputError]:
+    """Position -> the error, of those outcomes that hold one."""
+    return {position: outcome.error for position, outcome in enumerate(outcomes)
+            if outcome.error is not None}
+
+
+def in_groups(explanations: Sequence[Sequence[Explanation]]) -> List[Explanations]:
+    """The explanations of each image as groups; those of an image stay in their order."""
     ranks: List[Dict[Tuple[object, ...], List[Tuple[int, Explanation]]]] = []
-    for position, outcome in enumerate(results):
-        if outcome.error is not None:
-            errors[position] = outcome.error
-            continue
-        result = outcome.unwrap()
-        predicted[position] = result.predicted
-        for rank, explanation in enumerate(result.explanations):
+    for position, of_image in enumerate(explanations):
+        for rank, explanation in enumerate(of_image):
             if rank == len(ranks):
                 ranks.append({})
             ranks[rank].setdefault(_key(explanation), []).append((position, explanation))
-    groups = [_group(entries) for by_key in ranks for entries in by_key.values()]
-    return BatchExplanation(predicted, groups, errors, note)
+    return [_group(entries) for by_key in ranks for entries in by_key.values()]
 
 
 def _key(explanation: Explanation) -> Tuple[object, ...]:
@@ -170,7 +184,8 @@ def _group(entries: Sequence[Tuple[int, Explanation]]) -> Explanations:
     first = explanations[0]
     asked, codes = _coded(
         AskedClass(explanation.question, explanation.class_index, explanation.class_name,
-                   explanation.position) for explanation in explanations)
+                   explanation.position, explanation.box, explanation.sentence,
+                   explanation.words) for explanation in explanations)
     return Explanations(
         first.method, first.layer, first.input, first.placement, asked,
         np.array([position for position, _ in entries], np.int32), codes,

@@ -5,8 +5,6 @@ Detection", ICLR 2023): the gradient of a number that belongs to one box, its co
 its edges, with respect to the layer that the box was read from.
 """
 
-import logging
-from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 import numpy as np
@@ -14,59 +12,29 @@ import numpy as np
 from caffe_gradcam.engines.contract import Engine
 from caffe_gradcam.engines.opening import open_engine
 from caffe_gradcam.engines.running import NetToRun, Running
-from caffe_gradcam.explaining.detectors import ASPECTS, Detection, Detector, detector_of
+from caffe_gradcam.explaining.box_questions import BoxQuestion, wired
+from caffe_gradcam.explaining.detectors import Detection, Detector
 from caffe_gradcam.explaining.detectors.similarity import Similarity
 from caffe_gradcam.explaining.explanation import Explanation
 from caffe_gradcam.explaining.memory import in_parts
-from caffe_gradcam.explaining.methods import BOX_METHODS, METHODS, Method, checked_maps
+from caffe_gradcam.explaining.methods import (
+    BOX_METHODS,
+    METHODS,
+    Method,
+    checked_maps,
+    usual_method,
+)
 from caffe_gradcam.explaining.rounds import Job, Window, in_rounds, window_of
 from caffe_gradcam.explaining.settings import Explaining
-from caffe_gradcam.model import choices
-from caffe_gradcam.model.folder import README
 from caffe_gradcam.model.geometry import Geometry
-from caffe_gradcam.model.given import GIVEN
 from caffe_gradcam.model.model import LoadedModel
 from caffe_gradcam.model.preprocess import Prepared, prepare
 from prototxt_tools.errors import Outcome, QuestionError
 
 Image = Union[np.ndarray, Mapping[str, np.ndarray]]
 
-_logger = logging.getLogger(__name__)
-
-USUAL_METHOD = "odam"
-_EXPLAINING, _RUNNING = Explaining((USUAL_METHOD,)), Running()
+_EXPLAINING, _RUNNING = Explaining((usual_method(of_boxes=True),)), Running()
 _METHODS: Dict[str, Method] = dict(METHODS, **BOX_METHODS)
-# What a method may need here: all of it is at hand for each box.
-_NEEDS = {"activations", "gradients", "inputs", "similarities"}
-
-
-@dataclass(frozen=True)
-class BoxQuestion:
-    """Which boxes are explained, and what of each.
-
-    Attributes
-    ----------
-    min_score : float
-        How sure the net has to be of a box, 0 to 1.
-    aspect : str
-        "confidence", or the edge whose position is explained: "left", "top", "right", "bottom".
-
-    Raises
-    ------
-    QuestionError
-        A score out of range, or no such aspect.
-    """
-
-    min_score: float = 0.5
-    aspect: str = "confidence"
-
-    def __post_init__(self) -> None:
-        if isinstance(self.min_score, bool) or not 0 <= self.min_score <= 1:
-            raise QuestionError(f"the least score of a box must be between 0 and 1, not "
-                                f"{self.min_score!r}", "min_score")
-        choices.check([self.aspect], ASPECTS, "aspect of a box")
-
-
 _QUESTION = BoxQuestion()
 
 
@@ -82,7 +50,7 @@ class DetectionExplainer:
     question : BoxQuestion
     detector : Detector
     sources : dict
-        See :func:`sources_of`.
+        Head -> the layers at which its boxes are explained.
     """
 
     def __init__(self, model: LoadedModel, engine: Engine, explaining: Explaining,
@@ -113,14 +81,7 @@ class DetectionExplainer:
         ModelError, WeightsError, EngineError
             See ``open_engine``.
         """
-        check_methods(explaining)
-        if any(preprocessing.crops > 1 for preprocessing in model.inputs.values()):
-            raise QuestionError("boxes are found in one crop, not in ten; use one crop", "crops")
-        detector = detector_of(model.graph, model.shapes, model.input)
-        if not detector.heads_of(question.aspect):
-            raise QuestionError("the net moves no boxes, so their edges cannot be explained",
-                                question.aspect)
-        sources = sources_of(model, detector.heads_of(question.aspect), explaining)
+        detector, sources = wired(model, explaining, question)
         targets = tuple(dict.fromkeys(
             layer for several in sources.values() for layer in several))
         engine = open_engine(
@@ -341,7 +302,7 @@ class DetectionExplainer:
             probability=detection.score, method=method, layer=layer, cam=np.array(cam, np.float32),
             geometry=geometry,
             placement=None if _METHODS[method].at_input else self._placements.get(layer),
-            input=source, box=rectangle)
+            input=source, box=rectangle, position=((self.detector.axis, detection.prior),))
 
 
 def on_image(box: np.ndarray, geometry: Geometry) -> Tuple[float, float, float, float]:
@@ -359,41 +320,3 @@ def on_image(box: np.ndarray, geometry: Geometry) -> Tuple[float, float, float, 
     left, right = sorted(np.clip(x0 + box[[0, 2]] * (x1 - x0), 0, width).tolist())
     top, bottom = np.clip(y0 + box[[1, 3]] * (y1 - y0), 0, height).tolist()
     return left, top, right - left, bottom - top
-
-
-def sources_of(model: LoadedModel, heads: Sequence[str], explaining: Explaining
-               ) -> Dict[str, Tuple[str, ...]]:
-    """Head -> the layers at which its boxes are explained.
-
-    Those that are named, here or by the model's readme.md, where the head depends on them;
-    otherwise the last layer with spatial extent before the head.
-
-    Raises
-    ------
-    QuestionError
-        A layer is unknown, or has no spatial extent.
-    """
-    sources: Dict[str, Tuple[str, ...]] = {}
-    named = model.layers if model.origins["layers"] in (README, GIVEN) else ()
-    if explaining.layers:
-        named = model.with_layers(explaining.layers).layers
-    for head in heads:
-        reached = model.graph.ancestors([head])
-        usable = tuple(layer for layer in named
-                       if reached.intersection(model.graph.final_readers(layer)))
-        sources[head] = usable or (model.graph.targets(head, model.shapes)[0].blob,)
-        if named and not usable:
-            _logger.warning(f"{head} does not depend on {', '.join(named)}; boxes that are read "
-                            f"from it are explained at {sources[head][0]}")
-    return sources
-
-
-def check_methods(explaining: Explaining) -> None:
-    """Raise a QuestionError for a method that does not explain boxes, or for fused maps."""
-    for name in explaining.methods:
-        if not set(_METHODS[name].needs) <= _NEEDS:
-            usable = ", ".join(other for other, method in _METHODS.items()
-                               if set(method.needs) <= _NEEDS)
-            raise QuestionError(f"method {name} does not explain boxes; use one of {usable}", name)
-    if explaining.fuse is not None:
-        raise QuestionError("--fuse: the maps of boxes are not fused; name one layer", "--fuse")

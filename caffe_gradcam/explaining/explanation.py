@@ -67,6 +67,8 @@ class Explanation:
         H x W x 3 uint8, blue first, where it was kept (by ``Model.explain``) to be drawn on.
     position : tuple of (str, int)
         The step, prior or region of interest that the question is about: (("step", 3),).
+    sentence : str or None
+        The caption of which a word, or the whole, is explained.
     words : tuple of WordRelevance
         How much each word mattered that the net read beside the image.
     """
@@ -85,6 +87,7 @@ class Explanation:
     image: Optional[np.ndarray] = None
     box: Optional[Tuple[float, float, float, float]] = None
     position: Tuple[Tuple[str, int], ...] = ()
+    sentence: Optional[str] = None
     words: "Tuple[WordRelevance, ...]" = ()
 
     @property

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, Mapping, Option
 from caffe_gradcam.asking.asker import Asker, Asking
 from caffe_gradcam.engines.running import Running
 from caffe_gradcam.explaining.explainer import Explainer
+from caffe_gradcam.explaining.methods import usual_method
 from caffe_gradcam.explaining.settings import Explaining
 from caffe_gradcam.model import choices
 from caffe_gradcam.model.fields import READERS
@@ -132,6 +133,8 @@ class Recipe:
             raise QuestionError(f"{source}: model.path is missing", source)
         read = {name: _section(name, _mapping(sections.get(name, {}), source, name), source)
                 for name in _READERS}
+        read["explaining"].setdefault(
+            "methods", (usual_method(read["asking"].get("detections", False)),))
         try:
             return cls(ModelChoice(**read["model"]), Asking(**read["asking"]),
                        Explaining(**read["explaining"]), Running(**read["running"]))

@@ -15,10 +15,12 @@ from caffe_gradcam.asking.grammar import questions_of
 from caffe_gradcam.asking.questions import Question, Top
 from caffe_gradcam.engines.opening import resolve_engine
 from caffe_gradcam.engines.running import Running
+from caffe_gradcam.explaining.box_questions import BoxQuestion
 from caffe_gradcam.explaining.describing import Describing, names
-from caffe_gradcam.explaining.detections import USUAL_METHOD, BoxQuestion, DetectionExplainer
+from caffe_gradcam.explaining.detections import DetectionExplainer
 from caffe_gradcam.explaining.explainer import Explainer
 from caffe_gradcam.explaining.explanation import Explanation, Result
+from caffe_gradcam.explaining.methods import usual_method
 from caffe_gradcam.explaining.settings import Explaining
 from caffe_gradcam.model import choices
 from caffe_gradcam.model.arrays import Image, as_images, numbers_of
@@ -183,7 +185,7 @@ class Model(Describing):
         self,
         images: Any,
         min_score: float = 0.5,
-        method: Union[str, Iterable[str]] = USUAL_METHOD,
+        method: Union[str, Iterable[str]] = usual_method(of_boxes=True),
         layers: Union[None, str, Iterable[str]] = None,
         *,
         explained: str = "confidence",

@@ -218,7 +218,7 @@ def find(graph: Graph, score: str, shapes: Shapes, link: str,
     if class_axis is not None and not words[class_axis]:
         words[class_axis] = "class"
     _name_positions(words, shape, graph, score)
-    background = _background(graph) if "prior" in words and kind == CLASSES else None
+    background = _background(graph, words, shapes, score) if kind == CLASSES else None
     return ScoreLayout(tuple(words), kind, background, origin)
 
 
@@ -325,8 +325,16 @@ def _is_regression(graph: Graph, score: str) -> bool:
     return any(layer.type in _REGRESSION_LOSSES for layer in readers)
 
 
-def _background(graph: Graph) -> Optional[int]:
-    """The class that a detector's last layer takes for the background."""
+def _background(graph: Graph, words: Sequence[str], shapes: Shapes, score: str) -> Optional[int]:
+    """The class that a detector takes for the background: what its last layer says, or the first
+    one, as in py-faster-rcnn where a second output moves the box of each class."""
+    if "roi" in words and "class" in words:
+        count = shapes[score][words.index("class")]
+        moves = any(tuple(shapes.get(blob, ()))[1:2] in ((4 * count,), (8,))
+                    for blob in graph.net.outputs())
+        return 0 if moves else None
+    if "prior" not in words:
+        return None
     for layer in graph.net.layers:
         if layer.type == "DetectionOutput":
             return int(layer.message.detection_output_param.background_label_id)

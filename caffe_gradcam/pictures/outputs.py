@@ -116,7 +116,7 @@ def encode_arrays(explanation: "Explanation", scores: np.ndarray, text: str = ""
 def image_row(path: str, result: "Result", model: "LoadedModel") -> Dict[str, Any]:
     """The report's entry for an image, without its explanations."""
     top = []
-    for index in ranking(result.scores)[:_TOP_CLASSES]:
+    for index in ranking(result.scores, model.layout.background)[:_TOP_CLASSES]:
         probabilities = result.probabilities
         top.append({
             "class": index,

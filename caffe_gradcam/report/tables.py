@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional, Tuple
 
 import numpy as np
 
+from caffe_gradcam.batch.output.rows import POSITIONS
 from caffe_gradcam.pictures import boxes
 from caffe_gradcam.report.entries import ImageEntry, MapEntry
 from prototxt_tools.errors import InputError, QuestionError
@@ -15,9 +16,11 @@ if TYPE_CHECKING:
     from caffe_gradcam.explaining.explanation import Explanation
     from caffe_gradcam.report.output import Output
 
-COLUMNS = ("item", "id", "path", "sha256", "status", "error", "true_label", "predicted",
-           "question", "class", "class_name", "score", "probability", "method", "layer",
-           "positive_mass", "negative_mass")
+COLUMNS = ("item", "id", "path", "sha256", "status", "error", "note", "true_label", "predicted",
+           "question", "class", "class_name", *POSITIONS, "score", "probability", "method",
+           "layer", "positive_mass", "negative_mass", "x", "y", "width", "height", "sentence")
+# Of the box that a detector found.
+_BOX = ("x", "y", "width", "height")
 SEGMENTS = ("polygons", "masks")
 # Spreadsheets take cells that begin like this for formulas, and run them.
 _FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n")
@@ -34,14 +37,16 @@ def _row(entry: ImageEntry, shown: Optional[MapEntry]) -> Dict[str, Any]:
     row = dict.fromkeys(COLUMNS)
     row.update({
         "item": entry.number, "id": entry.id, "path": entry.path, "sha256": entry.sha256,
-        "status": entry.status, "error": entry.error, "true_label": entry.true_label,
-        "predicted": entry.predicted})
+        "status": entry.status, "error": entry.error, "note": entry.note,
+        "true_label": entry.true_label, "predicted": entry.predicted})
     if shown is not None:
         row.update({
             "question": shown.question, "class": shown.class_index, "score": shown.score,
             "class_name": shown.class_name or None, "probability": shown.probability,
             "method": shown.method, "layer": shown.layer, "status": shown.status,
-            "positive_mass": shown.positive_mass, "negative_mass": shown.negative_mass})
+            "positive_mass": shown.positive_mass, "negative_mass": shown.negative_mass,
+            "sentence": shown.sentence, **shown.position,
+            **dict(zip(_BOX, shown.detected_box or ()))})
     return row
 
 
@@ -78,7 +83,8 @@ def to_frame(output: "Output") -> Any:
     except ImportError:
         raise InputError("to_frame needs pandas; run: pip install pandas", "pandas") from None
     frame = pandas.DataFrame(list(rows(output)), columns=list(COLUMNS))
-    return frame.astype({name: "Int64" for name in ("item", "true_label", "predicted", "class")})
+    return frame.astype({name: "Int64" for name in (
+        "item", "true_label", "predicted", "class", *POSITIONS)})
 
 
 def to_coco(output: "Output", threshold: float = boxes.THRESHOLD, segments: str = "polygons"

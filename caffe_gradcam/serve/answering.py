@@ -108,7 +108,8 @@ class Answering:
         return {
             "model": self.model.name, "size": [height, width], "crop": asked.crop,
             "picture": base64.b64encode(picture).decode("ascii"),
-            "top": [self._class(index, result) for index in ranking(result.scores)[:_TOP]],
+            "top": [self._class(index, result) for index
+                    in ranking(result.scores, self.model.layout.background)[:_TOP]],
             "maps": [dict(map_data(thumbnails.of_explanation(explanation)),
                           class_name=explanation.class_name)
                      for explanation in result.explanations],

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from caffe_gradcam.engines.running import Running
-from caffe_gradcam.explaining.detections import BoxQuestion, DetectionExplainer
+from caffe_gradcam.explaining.box_questions import BoxQuestion
+from caffe_gradcam.explaining.detections import DetectionExplainer
 from caffe_gradcam.explaining.settings import Explaining
 from caffe_gradcam.measuring.box_bench import target_box
 from caffe_gradcam.measuring.metrics import pointing

@@ -24,6 +24,7 @@ from caffe_gradcam.batch.output.rows import (
 )
 from caffe_gradcam.batch.sources.item_blocks import ItemBlock, ItemColumns
 from caffe_gradcam.explaining.columns import (
+    AskedClass,
     Explanations,
     geometry_of,
     group_key,
@@ -45,10 +46,11 @@ class Block:
     sha256 : numpy.ndarray
         N of "S64": of the bytes of each image, empty where they could not be read.
     true_labels : list of (int or None)
-    errors : dict
-        Position -> "unreadable" or "failed", and the reason; these have no explanations.
+    without : dict
+        Position -> status and error, of images without explanations: "unreadable" or "failed";
+        or "empty" and None where there is nothing to explain, which a note tells.
     predicted : numpy.ndarray
-        N int32; -1 where there is an error.
+        N int32; -1 where there is none.
     groups : list of Explanations
     notes : dict
         Position -> note of a batch that was smaller than usual.
@@ -57,7 +59,7 @@ class Block:
     items: ItemBlock
     sha256: np.ndarray
     true_labels: Sequence[Optional[int]]
-    errors: Dict[int, Tuple[str, str]]
+    without: Dict[int, Tuple[str, Optional[str]]]
     predicted: np.ndarray
     groups: List[Explanations] = field(default_factory=list)
     notes: Dict[int, str] = field(default_factory=dict)
@@ -65,13 +67,13 @@ class Block:
     def statuses(self) -> Dict[str, int]:
         """Status -> images; one with several rows counts as ok if one of them is."""
         counts = dict.fromkeys(STATUSES, 0)
-        for status, _ in self.errors.values():
+        for status, _ in self.without.values():
             counts[status] += 1
         is_ok = np.zeros(len(self.items), bool)
         for group in self.groups:
             is_ok[group.images[group.is_ok]] = True
         counts["ok"] = int(is_ok.sum())
-        counts["empty"] = len(self.items) - len(self.errors) - counts["ok"]
+        counts["empty"] += len(self.items) - len(self.without) - counts["ok"]
         return counts
 
 
@@ -94,14 +96,14 @@ def to_columns(items: ItemColumns, blocks: Sequence[Block],
     """
     starts = np.cumsum([0] + [len(block.items) for block in blocks])
     failed = np.array([start + position for start, block in zip(starts, blocks)
-                       for position in sorted(block.errors)], np.int64)
+                       for position in sorted(block.without)], np.int64)
     groups = _groups(starts, blocks)
     images = np.concatenate([group.images for group in groups] + [failed]).astype(np.int64)
     order = np.argsort(images, kind="mergesort")
     columns: Dict[str, Column] = _of_explanations(groups, len(failed))
     columns["heat_boxes"] = _heat_boxes(groups, len(failed), heat_boxes)
-    reasons = [printable(block.errors[position][1]) for block in blocks
-               for position in sorted(block.errors)]
+    reasons = [_printable(block.without[position][1]) for block in blocks
+               for position in sorted(block.without)]
     columns["error"] = Texts([None, *reasons], np.concatenate([
         np.zeros(len(images) - len(failed), np.int32), np.arange(1, len(failed) + 1)]))
     columns["status"] = _statuses(blocks, groups)
@@ -161,8 +163,14 @@ def _of_explanations(groups: Sequence[Explanations], failed: int) -> Dict[str, C
             printable(asked.text) for asked in group.asked], lambda group: group.codes),
         "class": Numbers(classes, classes == _NO_CLASS),
         "class_name": _texts(groups, failed, lambda group: [
-            None if asked.class_name is None else printable(asked.class_name)
-            for asked in group.asked], lambda group: group.codes),
+            _printable(asked.class_name) for asked in group.asked], lambda group: group.codes),
+        "sentence": _texts(groups, failed, lambda group: [
+            _printable(asked.sentence) for asked in group.asked], lambda group: group.codes),
+        "detected_box": _of_asked(groups, failed, lambda asked: asked.box and list(asked.box)),
+        "words": _of_asked(groups, failed, lambda asked: [
+            printable(word.text) for word in asked.words] or None),
+        "word_relevances": _of_asked(groups, failed, lambda asked: [
+            word.relevance for word in asked.words] or None),
         "score": Numbers(*_and_missing(groups, failed, _floats(
             groups, failed, lambda group: group.scores).astype(np.float32))),
         "probability": Numbers(probabilities.astype(np.float32), np.isnan(probabilities)),
@@ -181,8 +189,8 @@ def _of_explanations(groups: Sequence[Explanations], failed: int) -> Dict[str, C
 def _statuses(blocks: Sequence[Block], groups: Sequence[Explanations]) -> Texts:
     ok, empty = STATUSES.index("ok"), STATUSES.index("empty")
     codes = [np.where(group.is_ok, ok, empty) for group in groups]
-    codes.append(np.array([STATUSES.index(block.errors[position][0]) for block in blocks
-                           for position in sorted(block.errors)], np.int64))
+    codes.append(np.array([STATUSES.index(block.without[position][0]) for block in blocks
+                           for position in sorted(block.without)], np.int64))
     return Texts(STATUSES, np.concatenate(codes).astype(np.int32))
 
 
@@ -234,8 +242,18 @@ def _explanations(group: Explanations) -> List[Explanation]:
         score=float(group.scores[index]), probability=None, method=group.method,
         layer=group.layer, cam=group.cams[index],
         geometry=geometry_of(group.geometries[index]), placement=group.placement,
-        input=group.input)
+        input=group.input, box=asked.box)
         for index, asked in enumerate(group.asked[code] for code in group.codes.tolist())]
+
+
+def _of_asked(groups: Sequence[Explanations], failed: int,
+              value: Callable[[AskedClass], Optional[List[Any]]]) -> Values:
+    """A list of values for each question; None where it has none."""
+    values: List[Any] = []
+    for group in groups:
+        different = list(map(value, group.asked))
+        values += [different[code] for code in group.codes.tolist()]
+    return Values(values + [None] * failed)
 
 
 def _indices(groups: Sequence[Explanations], failed: int, axis: str) -> Numbers:
@@ -263,6 +281,10 @@ def _and_missing(groups: Sequence[Explanations], failed: int, values: np.ndarray
     if not failed:
         return values, None
     return values, np.arange(len(values)) >= len(values) - failed
+
+
+def _printable(text: Optional[str]) -> Optional[str]:
+    return None if text is None else printable(text)
 
 
 def _texts(groups: Sequence[Explanations], failed: int,

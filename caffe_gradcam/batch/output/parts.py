@@ -111,7 +111,9 @@ def _schema() -> Any:
 
     kinds = {"list<int32>": pyarrow.list_(pyarrow.int32()),
              "list<list<int32>>": pyarrow.list_(pyarrow.list_(pyarrow.int32())),
-             "list<float64>": pyarrow.list_(pyarrow.float64())}
+             "list<float32>": pyarrow.list_(pyarrow.float32()),
+             "list<float64>": pyarrow.list_(pyarrow.float64()),
+             "list<string>": pyarrow.list_(pyarrow.string())}
     return pyarrow.schema([
         (name, kinds.get(kind) or pyarrow.type_for_alias(kind)) for name, kind in COLUMNS.items()])
 

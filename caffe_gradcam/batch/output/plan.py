@@ -16,7 +16,7 @@ from caffe_gradcam.batch.storage import Folder
 from prototxt_tools.errors import InputError, shortened
 
 MANIFEST = "manifest.json"
-FORMAT = 3
+FORMAT = 4
 MOST_PARTS = 1 << 31
 PARTS, OVERLAYS = "parts", "overlays"
 _PART = re.compile(r"part-(\d+)\.(parquet|jsonl)$")

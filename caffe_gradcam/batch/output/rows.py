@@ -6,6 +6,7 @@ from typing import Any, Dict, Sequence, Tuple
 import numpy as np
 
 from caffe_gradcam.explaining.explanation import Explanation
+from caffe_gradcam.explaining.word_relevance import WordRelevance
 from caffe_gradcam.model.geometry import Geometry, Placement
 
 Row = Dict[str, Any]
@@ -22,6 +23,8 @@ COLUMNS = {
     "positive_mass": "float64", "negative_mass": "float64",
     "input": "string", "image_size": "list<int32>", "rectangle": "list<float64>",
     "placement": "list<float64>", "box": "list<float64>", "heat_boxes": "list<list<int32>>",
+    "detected_box": "list<float64>", "sentence": "string",
+    "words": "list<string>", "word_relevances": "list<float32>",
 }
 # The columns of axes along which a question picks one index.
 POSITIONS = ("step", "prior", "roi")
@@ -73,7 +76,11 @@ def to_explanation(row: Row) -> Explanation:
         layer=row["layer"], cam=unpack(row),
         geometry=Geometry((height, width), tuple(row["rectangle"])), placement=placement,
         input=row["input"], position=tuple(
-            (axis, row[axis]) for axis in POSITIONS if row[axis] is not None))
+            (axis, row[axis]) for axis in POSITIONS if row[axis] is not None),
+        box=None if row["detected_box"] is None else tuple(row["detected_box"]),
+        sentence=row["sentence"], words=tuple(
+            WordRelevance(text, position, relevance) for position, (text, relevance)
+            in enumerate(zip(row["words"] or (), row["word_relevances"] or ()))))
 
 
 def printable(text: str) -> str:

@@ -81,10 +81,10 @@ def _of_part(rows: List[Row], items: List[Item]) -> Iterator[str]:
         row_name = f"row of image {row['item']}"
         if set(row) != set(COLUMNS) or row["status"] not in STATUSES:
             yield f"{row_name}: not a row of this version"
-        elif row["status"] in ("ok", "empty"):
+        elif row["question"] is not None:
             for problem in _of_map(row):
                 yield f"{row_name}: {problem}"
-        elif not row["error"]:
+        elif not row["note" if row["status"] == "empty" else "error"]:
             yield f"{row_name}: {row['status']} without a reason"
 
 

@@ -246,7 +246,7 @@ class _BatchInFlight(Generic[Tag]):
         count = len(items)
         self._sha256 = np.zeros(count, "S64")
         self._labels: List[Optional[int]] = [None] * count
-        self._errors: Dict[int, Tuple[str, str]] = {}
+        self._without: Dict[int, Tuple[str, Optional[str]]] = {}
         self._predicted = np.full(count, -1, np.int32)
         self._groups: List[Explanations] = []
         self._notes: Dict[int, str] = {}
@@ -259,7 +259,7 @@ class _BatchInFlight(Generic[Tag]):
 
     def block(self) -> Block:
         """What became of the images."""
-        return Block(self._items, self._sha256, self._labels, self._errors, self._predicted,
+        return Block(self._items, self._sha256, self._labels, self._without, self._predicted,
                      self._groups, self._notes)
 
     def receiver(self, start: int, items: ItemBlock) -> "Callable[[Outcome[Decoded]], None]":
@@ -268,7 +268,7 @@ class _BatchInFlight(Generic[Tag]):
         def receive(outcome: "Outcome[Decoded]") -> None:
             if outcome.error is not None:
                 for position in range(start, start + len(items)):
-                    self._errors[position] = "unreadable", str(outcome.error)
+                    self._without[position] = "unreadable", str(outcome.error)
             else:
                 self._take(start, outcome.unwrap())
             self._undecoded -= len(items)
@@ -283,18 +283,18 @@ class _BatchInFlight(Generic[Tag]):
         count = len(decoded.labels)
         self._sha256[start:start + count] = decoded.sha256
         for position, reason in decoded.errors.items():
-            self._errors[start + position] = "unreadable", reason
+            self._without[start + position] = "unreadable", reason
         for position, label in enumerate(decoded.labels):
             try:
                 self._labels[start + position] = self._true_label(label)
             except InputError as error:
-                self._errors[start + position] = "failed", str(error)
+                self._without[start + position] = "failed", str(error)
         self._decoded[start] = decoded
 
     def _send(self) -> None:
         """Send the images that could be read to a net."""
         count = len(self._items)
-        self._unexplained -= len(self._errors)
+        self._unexplained -= len(self._without)
         if not self._unexplained:
             return
         parts = [self._decoded[start] for start in sorted(self._decoded)]
@@ -307,10 +307,10 @@ class _BatchInFlight(Generic[Tag]):
         asked, others = ({start + position: entry for start, part in zip(starts, parts)
                           for position, entry in entries(part).items()}
                          for entries in (_asked, _others))
-        if self._errors or len(geometries[next(iter(geometries))]) < count:
+        if self._without or len(geometries[next(iter(geometries))]) < count:
             read = np.concatenate([np.arange(start, start + len(part.labels))
                                    for start, part in zip(starts, parts)])
-            is_good = ~np.isin(read, list(self._errors))
+            is_good = ~np.isin(read, list(self._without))
             positions = read[is_good].astype(np.int32)
             geometries = {name: rows[is_good] for name, rows in geometries.items()}
             asked, others = ({index: entries[position] for index, position
@@ -325,18 +325,21 @@ class _BatchInFlight(Generic[Tag]):
         self._unexplained -= len(positions)
         if outcome.error is not None:
             for position in positions.tolist():
-                self._errors[position] = "failed", str(outcome.error)
+                self._without[position] = "failed", str(outcome.error)
             return
         answer = outcome.unwrap()
         self._predicted[positions] = answer.predicted
         self._groups += answer.groups if len(positions) == len(self._items) else [
             group.at(positions) for group in answer.groups]
         for index, error in answer.errors.items():
-            self._errors[int(positions[index])] = "failed", str(error)
-        notes = [text for text in (note, answer.note) if text is not None]
-        if notes:
-            self._notes.update((position, "; ".join(notes)) for position in positions.tolist()
-                               if position not in self._errors)
+            self._without[int(positions[index])] = "failed", str(error)
+        for index in answer.nothing:
+            self._without[int(positions[index])] = "empty", None
+        for index, position in enumerate(positions.tolist()):
+            notes = [text for text in (answer.nothing.get(index), note, answer.note)
+                     if text is not None]
+            if notes and index not in answer.errors:
+                self._notes[position] = "; ".join(notes)
 
 
 def _asked(decoded: Decoded) -> Dict[int, Any]:

@@ -3,13 +3,12 @@
 import time
 from collections import deque
 from multiprocessing.connection import Connection
-from typing import Any, Callable, Deque, List, Optional, Tuple
+from typing import Any, Callable, Deque, Tuple
 
-from caffe_gradcam.asking.asker import Asker
-from caffe_gradcam.asking.questions import Question
 from caffe_gradcam.batch.pipeline.batch_memory import BatchMemory, Layout
 from caffe_gradcam.batch.pipeline.net import NetInput
-from caffe_gradcam.explaining.batches import BatchExplainer, ImagesOfBatch, PendingExplanation
+from caffe_gradcam.explaining.asked_batches import AskedBatches, asked_batches
+from caffe_gradcam.explaining.batches import ImagesOfBatch, PendingExplanation
 from caffe_gradcam.explaining.recipe import Recipe
 from prototxt_tools.errors import EngineError, EngineFailed, InputError, Outcome
 
@@ -24,15 +23,14 @@ def serve(pipe: Connection, memory: Tuple[Layout, int, int], recipe: Recipe, bat
     """
     started = time.perf_counter()
     try:
-        explainer = recipe.open()
+        explainer = asked_batches(recipe)
         explainer.engine.settle(batch)
-        asker = Asker(recipe.asking, explainer.model, explainer.score_blob)
     except InputError as error:
         pipe.send(("refused", error, 0.0))
         return
     slots = BatchMemory(*memory)
     explainer.engine.expect(slots.array)
-    net = _Net(slots, asker, BatchExplainer(explainer, asker.questions()))
+    net = _Net(slots, explainer)
     # torch's version is an object of torch, which would import torch in the other process.
     description = {name: str(value) for name, value in explainer.engine.description.items()}
     pipe.send(("open", description, time.perf_counter() - started))
@@ -71,8 +69,8 @@ def attempt(function: "Callable[..., Any]", *arguments: Any) -> "Outcome[Any]":
 class _Net:
     """What explains the batches in a memory."""
 
-    def __init__(self, memory: BatchMemory, asker: Asker, explainer: BatchExplainer) -> None:
-        self._memory, self._asker, self._explainer = memory, asker, explainer
+    def __init__(self, memory: BatchMemory, explainer: AskedBatches) -> None:
+        self._memory, self._explainer = memory, explainer
 
     def begin(self, images: NetInput) -> PendingExplanation:
         """Begin to explain a batch."""
@@ -82,12 +80,4 @@ class _Net:
         chosen = slice(first, stop) if stop - first == len(positions) else positions
         blobs = {name: view[chosen] for name, view in self._memory.images(images.slot).items()}
         return self._explainer.begin(ImagesOfBatch(blobs, images.geometries, images.others),
-                                     self._questions(images))
-
-    def _questions(self, images: NetInput) -> "Optional[List[Outcome[List[Question]]]]":
-        """The questions about each image, where some have their own."""
-        if not images.asked:
-            return None
-        none: Tuple[Tuple[str, ...], Optional[Tuple[float, ...]]] = ((), None)
-        return [Outcome.of(self._asker.questions, *images.asked.get(index, none))
-                for index in range(len(images.positions))]
+                                     images.asked)

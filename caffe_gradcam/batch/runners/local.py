@@ -9,6 +9,7 @@ from caffe_gradcam.batch.pipeline.lane import Lane
 from caffe_gradcam.batch.pipeline.part_writing import explain_parts
 from caffe_gradcam.batch.progress import Progress
 from caffe_gradcam.engines.contract import precision_note
+from caffe_gradcam.explaining.asked_batches import checked
 from caffe_gradcam.explaining.recipe import Recipe
 
 
@@ -37,7 +38,7 @@ def run(plan: Plan, recipe: Recipe, options: Options, numbers: Sequence[int], pr
     InputError
         See ``explain_parts``.
     """
-    model = recipe.model.load()
+    model = checked(recipe, recipe.model.load())
     with Lane(recipe, model, options.pipeline, progress.gauges) as lane:
         explain_parts(plan, lane, _until_stopped(numbers, progress.stop), options.drawing,
                       progress.warn)

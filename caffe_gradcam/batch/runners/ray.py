@@ -21,6 +21,7 @@ from caffe_gradcam.batch.pipeline.part_writing import explain_parts
 from caffe_gradcam.batch.progress import Progress
 from caffe_gradcam.batch.storage import is_url, open_folder
 from caffe_gradcam.engines.contract import precision_note
+from caffe_gradcam.explaining.asked_batches import checked
 from caffe_gradcam.explaining.recipe import Recipe
 from caffe_gradcam.model.limits import Limits
 from prototxt_tools.errors import EngineError, EngineMissing, InputError
@@ -118,7 +119,8 @@ class PartExplainer:
         try:
             if self._lane is None:
                 pipeline: Pipeline = self._options.pipeline
-                self._lane = Lane(self._recipe, self._recipe.model.load(), pipeline)
+                model = checked(self._recipe, self._recipe.model.load())
+                self._lane = Lane(self._recipe, model, pipeline)
             gauges = self._lane.gauges
             before = dict(gauges.counts)
             explain_parts(

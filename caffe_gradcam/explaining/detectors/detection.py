@@ -92,6 +92,8 @@ class Detector:
         Further blobs that an engine has to give.
     one_by_one : bool
         Whether rows of the heads are regions, so that images go one by one.
+    axis : str
+        What ``Detection.prior`` counts: "prior" or "roi".
     note : str
         What is done natively in place of a layer that runs code; empty if nothing is.
     """
@@ -100,6 +102,7 @@ class Detector:
     location_heads: Tuple[str, ...]
     kept: Tuple[str, ...] = ()
     one_by_one: bool = False
+    axis: str = "prior"
     note: str = ""
 
     @property

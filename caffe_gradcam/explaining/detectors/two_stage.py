@@ -45,6 +45,7 @@ class TwoStage(Detector):
     """
 
     one_by_one = True
+    axis = "roi"
 
     def __init__(self, graph: Graph, size: Tuple[int, int], pooling: Layer) -> None:
         self._size, self._regions = size, pooling.bottoms[1]

@@ -126,6 +126,11 @@ BOX_METHODS: Dict[str, Method] = {
 }
 
 
+def usual_method(of_boxes: bool = False) -> str:
+    """What explains classes, or the boxes of a detector, where no method is named."""
+    return "odam" if of_boxes else "grad-cam"
+
+
 def checked_maps(name: str, maps: Any, shape: Tuple[int, int, int]) -> np.ndarray:
     """What a method returned, if it is a map for each row.
 

@@ -1,0 +1,167 @@
+"""Rows of the boxes that a detector finds, and of the words that a net writes of images."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from tables import column, table
+
+from caffe_gradcam import Model, explain_batch
+from caffe_gradcam.batch.output.rows import to_explanation
+from caffe_gradcam.commands.cli import main
+from caffe_gradcam.explaining.recipe import Recipe
+
+MODELS = os.path.join(os.path.dirname(__file__), "..", "..", "models")
+DETECTOR, CAPTION, QUESTION = (
+    os.path.join(MODELS, f"digits-{name}") for name in ("detector", "caption", "question"))
+OPTIONS = ("-q", "--engine", "torch", "--threads", "1", "--decoders", "1", "--batch", "2")
+
+
+def scene(model, name):
+    return os.path.join(model, "scenes", name)
+
+
+@pytest.fixture
+def images(tmp_path):
+    """A scene, an empty sheet of paper, a file that is no image, and another scene."""
+    import cv2
+
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for source, name in (("6-5.png", "a.png"), ("7-7-8.png", "d.png")):
+        with open(scene(DETECTOR, source), "rb") as file:
+            (folder / name).write_bytes(file.read())
+    cv2.imwrite(str(folder / "b.png"), np.full((96, 96), 255, np.uint8))
+    (folder / "c.png").write_bytes(b"not an image")
+    return folder
+
+
+def command(model, source, output, *options):
+    return [sys.executable, "-m", "caffe_gradcam", "batch", model, str(source), "-o", str(output),
+            "--part-size", "2", *OPTIONS, *options]
+
+
+def test_there_is_a_row_for_each_box(images, tmp_path, torch, capsys):
+    code = main(command(DETECTOR, images, tmp_path / "out", "--detections", "--min-score", "0.9",
+                        "--overlays", "all")[3:])
+    assert code == 1  # one file is not an image
+    rows = table(tmp_path / "out")
+    assert [(row["item"], row["status"], row["class_name"]) for row in rows] == [
+        (0, "ok", "six"), (0, "ok", "five"), (1, "empty", None), (2, "unreadable", None),
+        (3, "ok", "eight"), (3, "ok", "seven"), (3, "ok", "seven")]
+    assert rows[2]["note"] == "there is no box with a score of 0.9 or more"
+    assert rows[2]["error"] is None and "not an image" in rows[3]["error"]
+    boxes, = Model.load(DETECTOR).detect(str(images / "a.png"), 0.9, engine="torch")
+    for row, explanation in zip(rows, boxes):
+        assert row["detected_box"] == pytest.approx(explanation.box, abs=1e-3)
+        assert row["probability"] == pytest.approx(explanation.probability, abs=1e-6)
+        assert row["score"] == pytest.approx(explanation.score, abs=1e-4)
+        assert ("prior", row["prior"]) == explanation.position[0] and row["method"] == "odam"
+        again = to_explanation(row)
+        assert again.box == pytest.approx(explanation.box, abs=1e-3)
+        assert np.abs(again.heatmap - explanation.heatmap).max() < 2e-3
+    assert {row["predicted"] for row in rows[:2]} == {rows[0]["class"]}
+    drawn = [path.name for path in (tmp_path / "out" / "overlays").rglob("*.png")]
+    assert len(drawn) == 5 and any("seven-at_box_3" in name for name in drawn)
+    assert main(["batch", "verify", str(tmp_path / "out")]) == 0
+    _check_report(tmp_path)
+
+
+def _check_report(tmp_path):
+    assert main(["report", str(tmp_path / "out"), "-o", str(tmp_path / "page.html"), "-q",
+                 "--csv", str(tmp_path / "rows.csv")]) == 0
+    lines = (tmp_path / "rows.csv").read_text().splitlines()
+    names = lines[0].split(",")
+    first, empty = (dict(zip(names, lines[number].split(","))) for number in (1, 3))
+    assert (first["class_name"], first["prior"], round(float(first["x"]), 3)) == (
+        "six", "185", 0.475)
+    assert empty["note"] == "there is no box with a score of 0.9 or more"
+
+
+@pytest.mark.parametrize("model, options", [
+    (DETECTOR, ("--detections", "--edge", "left")), (CAPTION, ("--caption",))])
+def test_a_run_that_is_killed_goes_on_to_the_same_rows(model, options, images, tmp_path, torch):
+    assert subprocess.call(command(model, images, tmp_path / "reference", *options)) == 1
+    process = subprocess.Popen(command(model, images, tmp_path / "out", *options),
+                               start_new_session=True)
+    parts, deadline = tmp_path / "out" / "parts", time.monotonic() + 60
+    while time.monotonic() < deadline and not (
+            parts.is_dir() and any(name[0] != "." for name in os.listdir(str(parts)))):
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert subprocess.call(command(model, images, tmp_path / "out", *options)) == 1
+    assert table(tmp_path / "out") == table(tmp_path / "reference")
+
+
+def test_there_is_a_row_for_each_word_and_one_for_the_sentence(torch):
+    path = scene(CAPTION, "3-2.png")
+    rows = explain_batch([
+        path, {"path": path, "question": "a two"}, {"path": path, "class": "cat"}],
+        CAPTION, caption=True, beam=2, engine="torch")
+    with Model.load(CAPTION) as model:
+        own, given = (model.caption(path, engine="torch", **options)
+                      for options in ({"beam": 2}, {"sentence": "a two"}))
+    of_image = [[row for row in rows if row["item"] == number] for number in range(3)]
+    for entries, caption in zip(of_image, (own, given)):
+        assert [entry["class_name"] for entry in entries] == [
+            word.text for word in caption.words] + [None]
+        assert [entry["step"] for entry in entries[:-1]] == list(range(len(caption.words)))
+        assert {entry["sentence"] for entry in entries} == {caption.text}
+        assert [entry["probability"] for entry in entries] == pytest.approx(
+            [word.probability for word in caption.words] + [caption.probability], rel=1e-3)
+        assert entries[-1]["question"] == "the whole sentence"
+    failed, = of_image[2]
+    assert failed["status"] == "failed" and "'cat'" in failed["error"]
+
+
+def test_rows_hold_how_much_each_word_of_a_question_mattered(torch):
+    text = "what is left of the two?"
+    row, = explain_batch([scene(QUESTION, "6-5-2.png")], QUESTION, text=text, engine="torch")
+    explanation, = Model.load(QUESTION).explain(
+        {"data": scene(QUESTION, "6-5-2.png"), "words": text}, engine="torch")
+    assert row["words"] == [word.text for word in explanation.words]
+    assert row["word_relevances"] == pytest.approx(
+        [word.relevance for word in explanation.words], abs=1e-4)
+    assert [word.text for word in to_explanation(row).words] == row["words"]
+
+
+@pytest.mark.parametrize("model, asking, text", [
+    (DETECTOR, {"detections": True, "classes": "3"}, "every box is explained for its own class"),
+    (DETECTOR, {"detections": True, "prior": 0}, "every box is explained for its own class"),
+    (DETECTOR, {"detections": True, "min_score": 2}, "must be between 0 and 1"),
+    (QUESTION, {"detections": True}, "the net lists no boxes"),
+    (DETECTOR, {"detections": True, "method": "score-cam"}, "does not explain boxes"),
+    (DETECTOR, {"caption": True}, "the net reads no words"),
+    (CAPTION, {"sentence": "a cat"}, "does not know the word 'cat'"),
+    (CAPTION, {"caption": True, "step": 0}, "explained word by word"),
+    (CAPTION, {"caption": True, "method": "score-cam"}, "captions are explained by methods"),
+])
+def test_what_cannot_be_asked_is_refused_before_a_net_opens(model, asking, text):
+    with pytest.raises(Exception, match=text) as caught:
+        explain_batch([np.zeros((96, 96, 3), np.uint8)], model, engine="torch", **asking)
+    assert str(caught.value).count("\n") == 0
+
+
+def test_a_configuration_that_asks_for_boxes_explains_them_by_odam():
+    recipe = Recipe.from_dict({"model": {"path": DETECTOR}, "asking": {"detections": True}})
+    assert recipe.explaining.methods == ("odam",)
+    assert Recipe.from_dict(json.loads(json.dumps(recipe.to_dict()))) == recipe
+
+
+def test_another_language_net_is_not_mixed_with_rows_of_the_first(tmp_path, torch):
+    import shutil
+
+    folder = tmp_path / "model"
+    shutil.copytree(CAPTION, str(folder))
+    path = scene(CAPTION, "3-2.png")
+    assert main(command(str(folder), path, tmp_path / "out", "--caption")[3:]) == 0
+    assert column(tmp_path / "out", "class_name")[0] == "a"
+    words = (folder / "words.txt").read_text().splitlines()
+    (folder / "words.txt").write_text("\n".join(["end", "one", *words[2:]]) + "\n")
+    assert main(command(str(folder), path, tmp_path / "out", "--caption")[3:]) == 2
