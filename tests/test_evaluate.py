@@ -77,6 +77,19 @@ def test_pointing_wants_boxes_of_the_class_in_question(bench):
     assert measure(bench("pointing"), boxes={1: [(0, 0, 4, 4)]})["grad-cam"].values == {}
 
 
+@pytest.mark.parametrize("box", [(8, 0, 4, 4), (0, 9, 1, 1), (-4, 0, 4, 8), (0, -3, 8, 2)])
+def test_a_box_outside_the_image_is_an_error(bench, box):
+    outcome, = bench("pointing").measure(["a.png"], [Outcome(blue_corner())], [0], [{0: [box]}])
+    assert str(outcome.error) == (
+        "a.png: the box at {:g}, {:g} of {:g} x {:g} pixels lies outside the image, which has "
+        "8 x 8".format(*box))
+
+
+def test_a_box_that_reaches_beyond_the_image_ends_with_it(bench):
+    values = measure(bench("pointing"), boxes={0: [(-4, -1e300, 1e300, 1e301)]})["grad-cam"].values
+    assert values == {"pointing": 1, "energy": pytest.approx(1)}
+
+
 def test_baselines_are_measured_beside_the_methods(bench):
     found = measure(bench("deletion"))
     assert list(found) == ["grad-cam", "random", "centre"]

@@ -71,6 +71,11 @@ def test_a_table_that_makes_no_sense_is_refused_by_its_line(tmp_path, text, expe
     ('{"a.jpg": [{"class": 0, "box": [1, 2, 3]}]}', "a.jpg: a box needs four numbers"),
     ('{"a.jpg": [{"class": 0, "box": 7}]}', "a.jpg: a box needs four numbers"),
     ('{"a.jpg": [{"class": "cow", "box": [1, 2, 3, 4]}]}', "a.jpg: no class 'cow'"),
+    ('{"a.jpg": [{"class": 0, "box": "1234"}]}', "a.jpg: a box needs four numbers"),
+    ('{"a.jpg": [{"class": 0, "box": [true, true, true, true]}]}', "a.jpg: a box needs four"),
+    ('{"a.jpg": [{"class": 0, "box": [1, 2, 3, 1' + "0" * 400 + "]}]}", "a.jpg: a box needs four"),
+    ('{"a.jpg": [{"class": 0, "box": [1, 2, 3, NaN]}]}', "all four numbers finite"),
+    ("[" * 100000, "boxes.json: not a JSON file"),
 ])
 def test_json_that_makes_no_sense_is_refused_by_its_image(tmp_path, document, expected):
     with pytest.raises(InputError) as caught:

@@ -145,6 +145,15 @@ def test_an_entry_that_is_no_object_is_refused(truth, entry, message):
         read_object_files(truth(entry), find_class)
 
 
+@pytest.mark.parametrize("text, message", [
+    ("[" * 100000, "not a JSON file"), ("{}", "holds no objects"),
+    ('{"a.png": []}', "holds no objects"), ("[1]", "must hold a JSON object")])
+def test_a_file_without_objects_is_refused(tmp_path, text, message):
+    (tmp_path / "objects.json").write_text(text)
+    with pytest.raises(InputError, match=message):
+        read_object_files(str(tmp_path / "objects.json"), find_class)
+
+
 def test_a_black_mask_marks_no_object(truth, tmp_path):
     cv2.imwrite(str(tmp_path / "black.png"), np.zeros((8, 8), np.uint8))
     files, = read_object_files(truth({"class": "blue", "mask": "black.png"}),

@@ -105,6 +105,9 @@ def test_ilsvrc_follows_its_list_of_images_where_there_is_one(tmp_path):
 @pytest.mark.parametrize("text, message", [
     ("", "not XML"), ("<annotation>", "not XML"), ("<html/>", "<html>, not <annotation>"),
     (BOMB, "has a document type"),
+    ('<?xml version="1.0" encoding="utf-7"?><annotation/>', "height must be a number"),
+    ('<?xml version="1.0" encoding="zlib"?><annotation/>', "height must be a number"),
+    ("<annotation>" + "<a>" * 140000 + "</a>" * 140000 + "</annotation>", "height must be"),
     ('<!DOCTYPE annotation SYSTEM "file:///etc/passwd"><annotation/>', "has a document type"),
     ("<annotation/>", "height must be a number, not missing"),
     (f"<annotation>{SIZE.replace('8', '0')}</annotation>", "no image has 0x0 pixels"),
@@ -112,6 +115,10 @@ def test_ilsvrc_follows_its_list_of_images_where_there_is_one(tmp_path):
     (f"<annotation>{SIZE}{OBJECT.replace('5', 'x')}</annotation>", "object 1: xmax must be a"),
     (f"<annotation>{SIZE}{OBJECT.replace('5', '0')}</annotation>", "ends before it begins"),
     (f"<annotation>{SIZE}{OBJECT.replace('5', '1e300')}</annotation>", "beyond any image"),
+    (f"<annotation>{SIZE}{OBJECT.replace('1', '70').replace('5', '90')}</annotation>",
+     "object 1: its box lies outside the image of 8x8 pixels"),
+    (f"<annotation>{SIZE}{OBJECT.replace('1', '-9').replace('5', '-2')}</annotation>",
+     "object 1: its box lies outside the image"),
 ])
 def test_unusable_xml_is_explained_in_one_sentence(tmp_path, text, message):
     path = tmp_path / "a.xml"
@@ -146,6 +153,11 @@ def test_a_name_that_leads_out_of_the_folder_is_refused(tmp_path):
      "an entry's width must be a whole number, not 'wide'"),
     (lambda document: document["images"][0].update(height=0), "no image has 0x64 pixels"),
     (lambda document: document["images"][0].update(file_name="../x.jpg"), "not the plain name"),
+    (lambda document: document["images"][0].update(id=99), "images: the id 99 comes twice"),
+    (lambda document: document["images"][0].update(
+        file_name=document["images"][1]["file_name"]), "000000000002 twice"),
+    (lambda document: document["categories"][1].update(
+        id=document["categories"][0]["id"]), "categories: the id 88 comes twice"),
     (lambda document: document["annotations"][0].update(category_id=999), "no category 999"),
     (lambda document: document["annotations"][0].update(segmentation=[[1, 2]]), "must be outlines"),
     (lambda document: document["annotations"][0].update(segmentation=[[1e9, 2, 3, 4, 5, 6]]),
@@ -163,6 +175,23 @@ def test_unusable_json_of_coco_is_explained_in_one_sentence(tmp_path, change, me
     path.write_text(json.dumps(document))
     sentence = refusal(coco.read, str(tmp_path))
     assert message in sentence and sentence.startswith(str(path))
+
+
+@pytest.mark.parametrize("text, message", [
+    ("[" * 100000, "not a JSON file"),
+    ("{", "not a JSON file"), ("[]", "must hold a JSON object, with images")])
+def test_json_of_coco_that_is_broken_is_explained_in_one_sentence(tmp_path, text, message):
+    protocol_sets.make_coco(tmp_path)
+    path = tmp_path / "annotations" / "instances_val2014.json"
+    path.write_text(text)
+    sentence = refusal(coco.read, str(tmp_path))
+    assert message in sentence and sentence.startswith(str(path))
+
+
+def test_an_image_that_is_listed_twice_is_refused(tmp_path):
+    base = protocol_sets.make_voc(tmp_path)
+    (base / "ImageSets/Main/test.txt").write_text("000001\n000002\n000001\n")
+    assert "test.txt: lists the image 000001 twice" in refusal(voc.read, str(tmp_path))
 
 
 @pytest.mark.parametrize("reader, message", [

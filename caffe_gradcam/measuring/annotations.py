@@ -43,11 +43,7 @@ def read_boxes(
         The file cannot be read, or a row is not a box; the message names the line.
     """
     path = os.fspath(path)
-    try:
-        text = read_bytes(path, MOST_BYTES).decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise InputError(f"{path}: not a text file in UTF-8", path) from None
-    rows = _json_rows(text, path) if path.lower().endswith(".json") else _csv_rows(text, path)
+    rows = _json_rows(path) if path.lower().endswith(".json") else _csv_rows(path)
     boxes: Dict[str, ClassBoxes] = {}
     for position, image, class_text, numbers in rows:
         try:
@@ -61,6 +57,31 @@ def read_boxes(
     return boxes
 
 
+def read_json_object(path: str, content: str, most_bytes: int = MOST_BYTES) -> Dict[str, Any]:
+    """The JSON object in a file.
+
+    Parameters
+    ----------
+    path : str
+    content : str
+        What the object must hold, for the message about a file that holds something else.
+    most_bytes : int
+        A larger file is not read.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, or holds something else.
+    """
+    try:
+        document = json.loads(_text(path, most_bytes))
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: not a JSON file: {str(error)[:200]}", path) from None
+    if not isinstance(document, dict):
+        raise InputError(f"{path}: must hold a JSON object, {content}", path)
+    return document
+
+
 def boxes_of(path: str, boxes: Dict[str, ClassBoxes]) -> ClassBoxes:
     """The boxes of an image: by its path, otherwise by its file name; {} where there are none."""
     by_name = {os.path.basename(image): image_boxes for image, image_boxes in boxes.items()}
@@ -70,7 +91,7 @@ def boxes_of(path: str, boxes: Dict[str, ClassBoxes]) -> ClassBoxes:
 def _box(numbers: Any, position: str) -> Box:
     try:
         x, y, width, height = (float(number) for number in numbers)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise InputError(f"{position}: a box needs four numbers: x, y, width and height") from None
     if not (width > 0 and height > 0 and all(map(_is_finite, (x, y, width, height)))):
         raise InputError(f"{position}: the width and height of a box must be above 0, "
@@ -78,9 +99,16 @@ def _box(numbers: Any, position: str) -> Box:
     return x, y, width, height
 
 
-def _csv_rows(text: str, path: str) -> Iterator[_Row]:
+def _text(path: str, most_bytes: int) -> str:
     try:
-        yield from _rows_of_table(text, path)
+        return read_bytes(path, most_bytes).decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: not a text file in UTF-8", path) from None
+
+
+def _csv_rows(path: str) -> Iterator[_Row]:
+    try:
+        yield from _rows_of_table(_text(path, MOST_BYTES), path)
     except csv.Error as error:
         raise InputError(f"{path}: not a table: {error}", path) from None
 
@@ -96,20 +124,17 @@ def _rows_of_table(text: str, path: str) -> Iterator[_Row]:
                [row[name] for name in _COLUMNS[2:]])
 
 
-def _json_rows(text: str, path: str) -> Iterator[_Row]:
-    try:
-        document = json.loads(text)
-    except ValueError as error:
-        raise InputError(f"{path}: not a JSON file: {error}", path) from None
-    if not isinstance(document, dict):
-        raise InputError(f"{path}: must hold a JSON object, image -> list of boxes", path)
-    for image, entries in document.items():
+def _json_rows(path: str) -> Iterator[_Row]:
+    for image, entries in read_json_object(path, "image -> list of boxes").items():
         position = f"{path}: {image}"
         for entry in entries if isinstance(entries, list) else [None]:
             if not isinstance(entry, dict) or "class" not in entry or "box" not in entry:
                 raise InputError(f'{position}: must be a list of objects {{"class": ..., '
                                  '"box": [x, y, width, height]}', path)
-            yield position, image, entry["class"], entry["box"]
+            numbers = entry["box"]
+            is_box = isinstance(numbers, list) and not any(
+                isinstance(number, (bool, str)) for number in numbers)
+            yield position, image, entry["class"], numbers if is_box else None
 
 
 def _is_finite(number: float) -> bool:

@@ -15,6 +15,7 @@ from caffe_gradcam.measuring.annotations import ClassBoxes
 from caffe_gradcam.measuring.maps import (
     MeasuredMap,
     Subject,
+    check_boxes,
     class_of,
     heat_on_blob,
     question_of,
@@ -122,7 +123,7 @@ class Bench:
             explanations += of_question + self._baselines(of_question[0], prepared, path)
         return Subject(path, prepared, questions, [
             MeasuredMap(explanation, heat_on_blob(explanation, prepared),
-                 boxes.get(class_of(explanation)))
+                        boxes.get(class_of(explanation)))
             for explanation in explanations], objects)
 
     def _baselines(self, explanation: Explanation, prepared: Prepared,
@@ -143,6 +144,8 @@ class Bench:
     def _measured(self, subject: Subject) -> List[Measurement]:
         if subject.objects:
             removal.check_sizes(subject, subject.maps[0].explanation.heatmap.shape)
+        if "pointing" in self.settings.metrics:
+            check_boxes(subject)
         measurements = self._faithfulness(subject)
         metrics, seed = self.settings.metrics, self.settings.seed
         columns: Dict[str, List[Optional[float]]] = {}

@@ -14,6 +14,7 @@ from caffe_gradcam.measuring.scene_objects import SceneObject
 from caffe_gradcam.model.layouts import cells_at
 from caffe_gradcam.model.model import LoadedModel
 from caffe_gradcam.model.preprocess import Prepared
+from prototxt_tools.errors import InputError
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +46,18 @@ def heat_on_blob(explanation: Explanation, prepared: Prepared) -> np.ndarray:
     return heatmap(explanation.geometry.sample(
         np.maximum(explanation.cam, 0) * (explanation.status == "ok"), explanation.placement,
         rows, columns))
+
+
+def check_boxes(subject: Subject) -> None:
+    """Raise an InputError for a box that lies outside the image, which no map could hit."""
+    for entry in subject.maps:
+        height, width = entry.explanation.geometry.image_size
+        for box in entry.boxes or ():
+            if not (box[0] < width and box[1] < height and box[0] + box[2] > 0
+                    and box[1] + box[3] > 0):
+                raise InputError("{}: the box at {:g}, {:g} of {:g} x {:g} pixels lies outside "
+                                 "the image, which has {} x {}".format(
+                                     subject.path, *box, width, height), subject.path)
 
 
 def class_of(explanation: Explanation) -> int:

@@ -1,17 +1,15 @@
 """The objects in an image: their pixels, their parts, and the image without them."""
 
-import json
 import os
 from dataclasses import dataclass
 from typing import Any, Callable, Dict, List, Optional, Tuple, Union
 
 import numpy as np
 
-from caffe_gradcam.measuring.annotations import MOST_BYTES
+from caffe_gradcam.measuring.annotations import read_json_object
 from caffe_gradcam.model import images
 from caffe_gradcam.model.arrays import Image
 from prototxt_tools.errors import InputError
-from prototxt_tools.files import read_bytes
 
 StrPath = Union[str, "os.PathLike[str]"]
 
@@ -101,12 +99,9 @@ def read_object_files(path: StrPath, find_class: Callable[[str], int]
         The file cannot be read, or an entry is not an object.
     """
     path = os.fspath(path)
-    try:
-        document = json.loads(read_bytes(path, MOST_BYTES).decode("utf-8-sig"))
-    except ValueError as error:
-        raise InputError(f"{path}: not a JSON file: {error}", path) from None
-    if not isinstance(document, dict) or not document:
-        raise InputError(f"{path}: must hold a JSON object, image -> list of objects", path)
+    document = read_json_object(path, "image -> list of objects")
+    if not any(document.values()):
+        raise InputError(f"{path}: the file holds no objects", path)
     return {image: [_object_files(entry, f"{path}: {image}", path, find_class)
                     for entry in (entries if isinstance(entries, list) else [None])]
             for image, entries in document.items()}

@@ -1,10 +1,10 @@
 """MS COCO 2014, the validation images, with outlines of objects."""
 
-import json
 import math
 import os
 from typing import Any, Dict, List, Optional
 
+from caffe_gradcam.measuring.annotations import read_json_object
 from caffe_gradcam.measuring.protocols import difficulty, layout
 from caffe_gradcam.measuring.protocols.subjects import (
     DataSet,
@@ -16,7 +16,6 @@ from caffe_gradcam.measuring.protocols.subjects import (
     Target,
 )
 from prototxt_tools.errors import InputError
-from prototxt_tools.files import read_bytes
 
 MOST_BYTES = 1 << 30
 _FILE = os.path.join("annotations", "instances_val2014.json")
@@ -47,16 +46,16 @@ def read(data: str, flags: Optional[difficulty.Flags] = None, limit: Optional[in
     root = layout.root(data, ("coco", "coco2014"), _FILE)
     images = layout.folder(os.path.join(root, _IMAGES), "a .jpg for each image")
     path = os.path.join(root, _FILE)
-    document = _document(path)
-    categories = sorted(_entries(document, "categories", path), key=lambda entry: _id(entry, path))
+    document = read_json_object(path, "with images, annotations and categories", MOST_BYTES)
+    categories = _by_id(document, "categories", path)
     indices = {_id(entry, path): index for index, entry in enumerate(categories)}
     by_image: Dict[int, List[Entry]] = {}
     for entry in _entries(document, "annotations", path):
         by_image.setdefault(_id(entry, path, "image_id"), []).append(entry)
     subjects = []
-    ordered = sorted(_entries(document, "images", path), key=lambda entry: _id(entry, path))
-    for image in ordered[:limit]:
+    for image in _by_id(document, "images", path)[:limit]:
         subjects.append(_subject(image, by_image.get(_id(image, path), []), indices, path))
+    layout.check_unique([subject.name for subject in subjects], path)
     return DataSet(
         tuple(str(entry.get("name", "")) for entry in categories),
         tuple(_finished(subject, images, flags) for subject in subjects if subject.targets))
@@ -111,21 +110,19 @@ def _shape(entry: Entry, size: Size, position: str) -> Shape:
     return Polygons(outlines)
 
 
-def _document(path: str) -> Entry:
-    try:
-        document = json.loads(read_bytes(path, MOST_BYTES).decode("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not a JSON file: {str(error)[:200]}", path) from None
-    if not isinstance(document, dict):
-        raise InputError(f"{path}: must hold a JSON object with images, annotations and "
-                         "categories", path)
-    return document
-
-
 def _entries(document: Entry, name: str, path: str) -> List[Entry]:
     entries = document.get(name)
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise InputError(f"{path}: {name} must be a list of objects", path)
+    return entries
+
+
+def _by_id(document: Entry, name: str, path: str) -> List[Entry]:
+    """Entries in the order of their numbers, each of which may come only once."""
+    entries = sorted(_entries(document, name, path), key=lambda entry: _id(entry, path))
+    for entry, following in zip(entries, entries[1:]):
+        if entry["id"] == following["id"]:
+            raise InputError(f"{path}: {name}: the id {entry['id']} comes twice", path)
     return entries
 
 

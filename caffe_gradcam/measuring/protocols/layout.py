@@ -2,7 +2,7 @@
 
 import os
 import re
-from typing import List, Optional, Sequence, Tuple
+from typing import List, Optional, Sequence, Set, Tuple
 
 from prototxt_tools.errors import InputError
 from prototxt_tools.files import read_bytes
@@ -65,8 +65,20 @@ def lines(path: str) -> List[Tuple[str, str]]:
 
 
 def names(path: str) -> List[str]:
-    """The first words of a file's lines; raises InputError as :func:`lines` does."""
-    return [name for name, _ in lines(path)]
+    """The first words of a file's lines, each of which may come only once; raises InputError as
+    :func:`lines` does."""
+    names_of_images = [name for name, _ in lines(path)]
+    check_unique(names_of_images, path)
+    return names_of_images
+
+
+def check_unique(image_names: Sequence[str], path: str) -> None:
+    """Raise an InputError for an image that a file lists twice, and that would count twice."""
+    seen: Set[str] = set()
+    for name in image_names:
+        if name in seen:
+            raise InputError(f"{path}: lists the image {name} twice", path)
+        seen.add(name)
 
 
 def plain_name(name: str, position: str) -> str:

@@ -1,7 +1,7 @@
 """The XML of VOC and of ILSVRC: which objects an image shows, and where.
 
-Such files are data of strangers: they are small, and a document type, with which entities could
-be defined, is refused.
+Such files are data of strangers: they are small and in UTF-8, whatever encoding they name, and a
+document type, with which entities could be defined, is refused.
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from typing import Any, Optional, Tuple
 from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
 
-from caffe_gradcam.measuring.protocols.subjects import Box
+from caffe_gradcam.measuring.protocols.subjects import Box, Size
 from prototxt_tools.errors import InputError
 from prototxt_tools.files import read_bytes
 
@@ -78,12 +78,12 @@ def read(path: str) -> Annotation:
     height, width = (_number(size, name, f"{path}: size") for name in ("height", "width"))
     if not (0 < height <= _MOST_PIXELS and 0 < width <= _MOST_PIXELS):
         raise InputError(f"{path}: no image has {height}x{width} pixels", path)
-    objects = [_marked(element, f"{path}: object {number}")
+    objects = [_marked(element, f"{path}: object {number}", (height, width))
                for number, element in enumerate(root.findall("object"), 1)]
     return Annotation((height, width), tuple(objects))
 
 
-def _marked(element: Element, position: str) -> Marked:
+def _marked(element: Element, position: str, size: Size) -> Marked:
     name = (element.findtext("name") or "").strip()
     if not name:
         raise InputError(f"{position} has no name")
@@ -91,6 +91,9 @@ def _marked(element: Element, position: str) -> Marked:
     left, top, right, bottom = (_number(box, edge, position) for edge in _EDGES)
     if right < left or bottom < top:
         raise InputError(f"{position}: its box ends before it begins")
+    if left > size[1] or top > size[0] or right < 0 or bottom < 0:
+        raise InputError("{}: its box lies outside the image of {}x{} pixels".format(
+            position, *size))
     difficult = (element.findtext("difficult") or "0").strip()
     return Marked(name, (left, top, right, bottom), difficult not in ("", "0"))
 
@@ -108,7 +111,7 @@ def _number(parent: Optional[Element], name: str, position: str) -> int:
 
 
 def _parsed(data: bytes, path: str) -> Element:
-    builder, parser = TreeBuilder(), expat.ParserCreate()
+    builder, parser = TreeBuilder(), expat.ParserCreate("utf-8")
     parser.StartElementHandler = builder.start
     parser.EndElementHandler = builder.end
     parser.CharacterDataHandler = builder.data
