@@ -19,11 +19,9 @@ from caffe_gradcam.model.model import LoadedModel
 
 WEIGHTS = pathlib.Path(__file__).resolve().parent / "golden" / "digits-shuffled.caffemodel"
 SCENES = 20  # with fewer, the bootstrap finds differences where there are none
-# Those that run the net for more than one pass. Occlusion takes some hundred for each map, which
-# scripts/evaluate-digits does.
-SLOW = tuple(name for name, method in METHODS.items()
-             if method.cost == "net" and name != "occlusion")
-FAST = tuple(name for name in METHODS if name not in SLOW + ("random", "occlusion"))
+# Those that run the net for more than one pass.
+SLOW = tuple(name for name, method in METHODS.items() if method.cost == "net")
+FAST = tuple(name for name in METHODS if name not in SLOW + ("random",))
 SAMPLES = 4
 
 

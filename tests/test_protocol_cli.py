@@ -1,13 +1,23 @@
 """Dry runs of every protocol on ten made-up pictures: caffe-gradcam evaluate --protocol."""
 
+import dataclasses
 import json
 import os
 
+import cv2
 import definitions
+import numpy as np
 import protocol_sets
 import pytest
+from explaining import open_explainer
+from test_protocol_rules import plain_localisation
 
+from caffe_gradcam.asking.grammar import parse
+from caffe_gradcam.asking.questions import Top
 from caffe_gradcam.commands import cli
+from caffe_gradcam.measuring.protocols import voc
+from caffe_gradcam.measuring.protocols.subjects import Box
+from caffe_gradcam.model.model import LoadedModel
 from prototxt_tools import weights
 
 NET = """
@@ -78,6 +88,66 @@ def test_voc_in_two_workers_and_again(place, capsys):
     assert cell["low"] <= cell["mean"] <= cell["high"]
     assert before == {name: os.stat(os.path.join("out", "parts", name)).st_mtime_ns
                       for name in os.listdir("out/parts")}
+
+
+def heats_of(explainer, path, question):
+    """The classes and heatmaps of a picture, as a batch keeps them: of maps in half precision."""
+    outcome, = explainer.explain([cv2.imread(str(path))], [question])
+    return [(explanation.class_index, dataclasses.replace(
+        explanation, cam=explanation.cam.astype(np.float16).astype(np.float32)).heatmap)
+        for explanation in outcome.unwrap().explanations]
+
+
+def plain_hit(heat, boxes):
+    """Whether the hottest pixel is less than 15 pixels from a pixel of a box, counted from 1."""
+    row, column = divmod(int(heat.argmax()), heat.shape[1])
+    return any((x - 1 - column) ** 2 + (y - 1 - row) ** 2 < 15 ** 2
+               for left, top, right, bottom in boxes
+               for x in range(left, right + 1) for y in range(top, bottom + 1))
+
+
+def test_voc_gives_the_accuracy_of_a_plain_implementation(place, capsys):
+    base = protocol_sets.make_voc(place / "data")
+    write_net(place / "net", 20, WINDOWS, "kernel_size: 7 stride: 7")
+    assert evaluate("torchray-voc07", "--json") == 0
+    cell = json.loads(capsys.readouterr().out)["rows"][0]["cells"]["all"]
+    hits = {}
+    model = LoadedModel.load("net", resize=224, crop="none")
+    with open_explainer(model, "onnx", placement="stretch") as explainer:
+        for index in range(protocol_sets.COUNT):
+            objects = {}
+            for name, *edges, difficult in protocol_sets.voc_objects(index):
+                objects.setdefault(voc.CLASSES.index(name), []).append((edges, difficult))
+            for class_index, marked in objects.items():
+                if all(difficult for _, difficult in marked):
+                    continue
+                (_, heat), = heats_of(explainer, base / "JPEGImages" / f"{index + 1:06d}.jpg",
+                                      parse(f"{class_index} at its peak", int))
+                hits.setdefault(class_index, []).append(plain_hit(heat, [
+                    edges for edges, _ in marked]))
+    expected = 100 * np.mean([np.mean(of_class) for of_class in hits.values()])
+    assert cell["mean"] == pytest.approx(expected)
+    assert 0 < expected < 100
+
+
+def test_ilsvrc_gives_the_errors_of_a_plain_implementation(place, capsys):
+    base = protocol_sets.make_ilsvrc(place / "data")
+    write_net(place / "net", 20)
+    assert evaluate("gradcam-ilsvrc", "--json") == 0
+    cells = json.loads(capsys.readouterr().out)["rows"][0]["cells"]
+    wrong = {"top-1": [], "top-5": []}
+    model = LoadedModel.load("net", resize=(32, 32), crop="none")
+    with open_explainer(model, "onnx", placement="stretch") as explainer:
+        for index in range(protocol_sets.COUNT):
+            truths = [Box(*edges) for _, *edges, _ in protocol_sets.ilsvrc_objects(index)]
+            guesses = heats_of(
+                explainer, base / f"Data/CLS-LOC/val/ILSVRC2012_val_{index + 1:08d}.JPEG", Top(5))
+            right = [class_index == index and plain_localisation(heat, truths)
+                     for class_index, heat in guesses]
+            wrong["top-1"].append(not right[0])
+            wrong["top-5"].append(not any(right))
+    assert {name: cells[name]["mean"] for name in wrong} == {
+        name: pytest.approx(100 * np.mean(errors)) for name, errors in wrong.items()}
 
 
 def test_coco_with_the_list_of_difficult_images(place, capsys):
