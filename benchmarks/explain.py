@@ -30,6 +30,7 @@ from nets import NETS, operations  # noqa: E402
 IMAGE = """source {root}/scripts/lib.sh; find_engine
 run_in_image test --volume {root}:{root} --workdir {root} -- "$@" """
 WORKER = "benchmarks/explain_worker.py"
+WORKERS = ["torch", "library", "accelerated", "onnx", "graphs", "caffe"]
 COSTS = "benchmarks/explain_costs.py"
 # OpenBLAS's, OpenMP's and OpenVINO's threads wait busily for a while, on the cores of the next way.
 SETTLE = 0.15
@@ -45,6 +46,8 @@ WAYS = {
     "library": ("library", "library"),
     "openvino forward": ("accelerated", "forward"), "openvino": ("accelerated", "explain"),
     "openvino five": ("accelerated", "five"),
+    "onnx forward": ("onnx", "forward"), "onnx": ("onnx", "explain"),
+    "graphs forward": ("graphs", "forward"), "graphs": ("graphs", "explain"),
 }
 # (title, way, other way): how many times longer the first takes.
 RATIOS = [
@@ -62,6 +65,11 @@ RATIOS = [
     ("openvino: five classes / one", "openvino five", "openvino"),
     ("caffe / openvino", "caffe", "openvino"),
     ("blog script / openvino", "blog", "openvino"),
+    ("--engine onnx: explain / forward", "onnx", "onnx forward"),
+    ("--engine openvino: explain / forward", "graphs", "graphs forward"),
+    ("caffe / --engine onnx", "caffe", "onnx"),
+    ("caffe / --engine openvino", "caffe", "graphs"),
+    ("caffe: forward / --engine openvino: explain", "caffe forward", "graphs"),
 ]
 
 
@@ -87,7 +95,8 @@ class Worker:
 
 def main():
     options = parse()
-    started = commands(options)
+    started = {kind: command for kind, command in commands(options).items()
+               if kind in options.workers}
     workers = {kind: Worker(kind, command, options.busy) for kind, command in started.items()}
     columns, profiles, peak = {}, {}, workers["torch"].ask("peak")
     for name in options.nets:
@@ -99,18 +108,19 @@ def main():
                 way: round(1000 * statistics.median(times), 1)
                 for way, times in seconds.items()}), file=sys.stderr, flush=True)
         for kind in ("caffe", "torch"):
-            if kind in workers:
+            if kind in workers and not options.ratios_only:
                 profiles[f"{name}, {kind}"] = workers[kind].ask("profile")
     for worker in workers.values():
         worker.close()
-    report = "\n\n".join(
-        [f"A 2048 x 2048 matrix product reaches {peak / 1e9:.0f} GFLOP/s here."]
-        + [f"Batch of {batch}:\n\n" + table(
-            {name: cells for (name, one), cells in columns.items() if one == batch})
-           for batch in options.batches]
-        + [f"Forward pass by type of layer, batch of {options.batches[-1]}:\n\n" + table(
+    parts = [f"A 2048 x 2048 matrix product reaches {peak / 1e9:.0f} GFLOP/s here."]
+    parts += [f"Batch of {batch}:\n\n" + table(
+        {name: cells for (name, one), cells in columns.items() if one == batch})
+        for batch in options.batches]
+    if not options.ratios_only:
+        parts += [f"Forward pass by type of layer, batch of {options.batches[-1]}:\n\n" + table(
             {title: shares(taken) for title, taken in profiles.items()}),
-           "Start-up, loading and memory:\n\n" + table(costs(options, started))])
+            "Start-up, loading and memory:\n\n" + table(costs(options, started))]
+    report = "\n\n".join(parts)
     print(report)
     if options.write:
         write(options.write, report)
@@ -120,7 +130,8 @@ def commands(options):
     """Kind of worker -> the command that runs Python for it."""
     threads = ["env", "GLOG_minloglevel=2"] + ONE_THREAD * options.busy
     started = {"torch": threads + [sys.executable]}
-    for kind, module in (("library", "pytorch_grad_cam"), ("accelerated", "openvino")):
+    for kind, module in (("library", "pytorch_grad_cam"), ("accelerated", "openvino"),
+                         ("onnx", "onnxruntime"), ("graphs", "openvino")):
         if importlib.util.find_spec(module):
             started[kind] = started["torch"]
     if options.caffe == "image":
@@ -137,6 +148,10 @@ def parse():
     parser.add_argument("--caffe", metavar="image|PREFIX", help="where pycaffe is (default: none)")
     parser.add_argument("--nets", nargs="+", choices=list(NETS), default=list(NETS))
     parser.add_argument("--batches", nargs="+", type=int, default=[1, 8])
+    parser.add_argument("--workers", nargs="+", choices=WORKERS, default=WORKERS,
+                        help="leave the others out; without torch there is no product to compare "
+                        "with")
+    parser.add_argument("--ratios-only", action="store_true", help="no profiles, and no start-up")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--write", metavar="FILE", type=pathlib.Path, help="put the tables between "
                         "the two comments in this file that name this program")

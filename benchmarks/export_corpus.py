@@ -10,6 +10,7 @@ is 1 if a net that was exported differs by more than 1e-5 (relative L2 distance)
 """
 
 import collections
+import contextlib
 import csv
 import os
 import pathlib
@@ -50,12 +51,13 @@ def source_of(path, folder):
     document = Document.load(str(path))
     if Net.parse(document).form in ("V0", "mixed"):
         document = rewrite.upgrade(document).document
+    with contextlib.suppress(InputError):
+        document = rewrite.batch_size(document, 1).document
     text = document.text()
     weights_path = os.path.join(folder, "weights.caffemodel")
     weights.save(weights_path, _scaled(Net.parse(text).at("TEST"),
                                        definitions.random_weights(text) or {"none": []}))
     return NetSource(path.name, text, weights_path, None, {})
-
 
 
 def _scaled(net, blobs):

@@ -1,14 +1,16 @@
 """Explanations of a batch as columns: arrays over the images, instead of an object for each."""
 
 from dataclasses import dataclass, field, replace
-from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Optional, Sequence, Tuple
 
 import numpy as np
 
 from caffe_gradcam.explaining.explanation import Explanation, Result
-from caffe_gradcam.explaining.word_relevance import WordRelevance
 from caffe_gradcam.model.geometry import Geometry, Placement
 from prototxt_tools.errors import InputError, Outcome
+
+if TYPE_CHECKING:
+    from caffe_gradcam.explaining.word_relevance import WordRelevance
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class AskedClass:
     position: Tuple[Tuple[str, int], ...] = ()
     box: Optional[Tuple[float, float, float, float]] = None
     sentence: Optional[str] = None
-    words: Tuple[WordRelevance, ...] = ()
+    words: "Tuple[WordRelevance, ...]" = ()
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,7 @@
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any, List, Optional, Sequence, Set, Tuple
+from typing import TYPE_CHECKING, Any, List, Optional, Sequence, Set, Tuple
 
 import numpy as np
 
@@ -10,8 +10,11 @@ from caffe_gradcam.model import words
 from caffe_gradcam.model.words import Vocabulary
 from prototxt_tools import layers
 from prototxt_tools.errors import ImageError, shortened
-from prototxt_tools.net.graph import Graph
-from prototxt_tools.net.net import Input, Layer
+
+if TYPE_CHECKING:
+    # Decoders need neither, nor Caffe's messages, which come with them.
+    from prototxt_tools.net.graph import Graph
+    from prototxt_tools.net.net import Input, Layer
 
 RECURRENT = ("LSTM", "RNN")
 # Layers behind which the first two axes of a sequence are still time and item.
@@ -63,7 +66,7 @@ class ArrayInput:
         return self if self.default is not None else dataclasses.replace(self, default=zeros)
 
 
-def described(graph: Graph, entry: Input, images: int) -> ArrayInput:
+def described(graph: "Graph", entry: "Input", images: int) -> ArrayInput:
     """The description of an input, without a default.
 
     Parameters
@@ -142,7 +145,7 @@ def _misfit(spec: ArrayInput, name: str, problem: str) -> ImageError:
     return ImageError(f"{source}input {spec.blob} takes {sizes} ({use}), {problem}", spec.blob)
 
 
-def _word_count(graph: Graph, blob: str) -> Optional[int]:
+def _word_count(graph: "Graph", blob: str) -> Optional[int]:
     """How many words the Embed layer knows that reads a blob; None where none does."""
     for index in graph.readers(blob):
         layer = graph.net.layers[index]
@@ -151,7 +154,7 @@ def _word_count(graph: Graph, blob: str) -> Optional[int]:
     return None
 
 
-def _use(graph: Graph, blob: str) -> str:
+def _use(graph: "Graph", blob: str) -> str:
     readers = [graph.net.layers[index] for index in graph.readers(blob)]
     texts = [f"{layer.type} {layer.name}" for layer in readers[:_MOST_READERS]]
     if len(readers) > _MOST_READERS:
@@ -159,7 +162,7 @@ def _use(graph: Graph, blob: str) -> str:
     return " and ".join(texts) + (" reads it" if len(texts) == 1 else " read it")
 
 
-def _item_axis(graph: Graph, blob: str, shape: Shape, images: int) -> Optional[int]:
+def _item_axis(graph: "Graph", blob: str, shape: Shape, images: int) -> Optional[int]:
     if len(shape) > 1 and is_sequence(graph, blob):
         return 1
     for index in graph.readers(blob):
@@ -170,12 +173,12 @@ def _item_axis(graph: Graph, blob: str, shape: Shape, images: int) -> Optional[i
     return 0 if shape and shape[0] in (1, images) else None
 
 
-def is_sequence(graph: Graph, blob: str) -> bool:
+def is_sequence(graph: "Graph", blob: str) -> bool:
     """Whether a blob is T x N [x D], since a recurrent layer reads it."""
     return _leads_to_recurrence(graph, blob, set())
 
 
-def _leads_to_recurrence(graph: Graph, blob: str, seen: Set[str]) -> bool:
+def _leads_to_recurrence(graph: "Graph", blob: str, seen: Set[str]) -> bool:
     if blob in seen:
         return False
     seen.add(blob)
@@ -185,11 +188,11 @@ def _leads_to_recurrence(graph: Graph, blob: str, seen: Set[str]) -> bool:
         for layer in readers)
 
 
-def _begins_recurrence(layer: Layer, blob: str) -> bool:
+def _begins_recurrence(layer: "Layer", blob: str) -> bool:
     return layer.type in RECURRENT and blob in layer.bottoms[:2]
 
 
-def _keeps_time(layer: Layer) -> bool:
+def _keeps_time(layer: "Layer") -> bool:
     if layer.type == "InnerProduct":
         return bool(layer.message.inner_product_param.axis == 2)
     return layer.type in _KEEPING or layers.of(layer.type).role in ("activation", "rectifier")
