@@ -45,6 +45,7 @@ setup(
                   "numpy<2; python_version < '3.10'",
                   "protobuf<3.21; python_version < '3.10'"],
         "torch": ["torch"],
+        "jpeg": ["torch", "torchvision"],
         "onnx": ["onnx", "onnxruntime"],
         "openvino": ["onnx", "openvino"],
         "int8": ["nncf", "onnx", "onnxruntime", "scipy"],

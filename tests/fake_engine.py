@@ -63,6 +63,21 @@ class FakeEngine:
     def expect(self, array):
         pass
 
+    def expect_pictures(self, preprocessing):
+        self.preprocessing = preprocessing
+
+    def read_pictures(self, places, sizes):
+        from caffe_gradcam.engines.on_device import OnDevice
+        from caffe_gradcam.model.images import decode
+        from caffe_gradcam.model.preprocess import to_blobs
+
+        blob = np.array(places)
+        for place, values, size in zip(places, blob, sizes):
+            if size:
+                file = place.reshape(-1).view(np.uint8)[:size].tobytes()
+                values[...] = to_blobs(decode(file, "a picture"), self.preprocessing)[0][0]
+        return OnDevice(blob)
+
     def forward(self, inputs, keep):
         data = inputs["data"][:, :2]
         count = len(data)

@@ -99,6 +99,9 @@ def _speed(is_dry: bool) -> List[Check]:
         Check("goal", "gpu_checks.goal:goal", 30, True, {
             "name": "googlenet" if is_dry else "resnet50", "precisions": few},
             ("googlenet" if is_dry else "resnet50",)),
+        Check("decoding", "gpu_checks.decoding:decoding", 25, True, {
+            "name": "googlenet" if is_dry else "resnet50"},
+            ("googlenet" if is_dry else "resnet50",), _without_torchvision),
         Check("pipeline", "gpu_checks.pipeline:pipeline", 50, True, {"runs": runs},
               tuple(run[0] for run in runs)),
         Check("profile", module + ":profile", 25, True, {"precisions": few}, ("resnet50",)),
@@ -132,6 +135,10 @@ def _without_library(setting: Setting) -> Optional[str]:
     if importlib.util.find_spec("pytorch_grad_cam"):
         return None
     return "pytorch-grad-cam is not installed"
+
+
+def _without_torchvision(setting: Setting) -> Optional[str]:
+    return None if importlib.util.find_spec("torchvision") else "torchvision is not installed"
 
 
 def _without_torch(setting: Setting) -> Optional[str]:

@@ -13,7 +13,7 @@ from gpu_checks.report import Failed, Report
 from gpu_checks.setting import Setting
 
 TITLE = "JPEGs of 500 x 375 in a tar to Parquet by `batch`"
-COLUMNS = ["net", "precision", "batch", "images", "images per second", "net busy, %",
+COLUMNS = ["net", "precision", "batch", "images", "decoded by", "images per second", "net busy, %",
            "decoders busy, %", "writer busy, %", "seconds with start"]
 # Different images; the tar repeats them.
 IMAGES = 64
@@ -48,7 +48,9 @@ def pipeline(setting: Setting, report: Report, runs: List[Tuple[str, str, int, i
         if process.returncode != 0 or not ended or ended[-1]["counts"].get("ok", 0) != count:
             raise Failed(f"the batch ended with status {process.returncode}: "
                          f"{process.stderr.strip().splitlines()[-1:]}")
-        report.row(TITLE, COLUMNS, [name, precision, batch, count] + _rates(
+        with open(os.path.join(output, "manifest.json"), encoding="utf-8") as file:
+            decode = json.load(file)["rows_depend_on"]["decode"]
+        report.row(TITLE, COLUMNS, [name, precision, batch, count, decode] + _rates(
             output, count, part_size, events[0], ended[-1]) + [seconds])
 
 

@@ -36,8 +36,8 @@ def rows_depend_on(recipe: Recipe, model: LoadedModel, heat_boxes: Optional[floa
         The recipe's.
     heat_boxes : float or None
     pipeline : Pipeline
-        Of which the images that go through the net together and the threads of a net count: on
-        both depend the last bits of the numbers.
+        Of which the images that go through the net together and the threads of a net count, on
+        which the last bits of the numbers depend, and what decodes JPEGs.
 
     Raises
     ------
@@ -67,6 +67,7 @@ def rows_depend_on(recipe: Recipe, model: LoadedModel, heat_boxes: Optional[floa
         "explaining": dataclasses.asdict(recipe.explaining),
         "engine": recipe.running.engine, "precision": recipe.running.precision,
         "heat_boxes": heat_boxes, "batch": pipeline.batch, "threads": pipeline.threads,
+        "decode": pipeline.decode,
         # With it, the layers below the target run as OpenVINO compiles them.
         "openvino": of_distribution("openvino") if recipe.running.engine == "torch" else None,
     }

@@ -11,6 +11,7 @@ from prototxt_tools.errors import QuestionError
 PART_SIZE = 1000
 MOST_IMAGES, MOST_DECODERS, MOST_THREADS, MOST_SECONDS = 4096, 256, 1024, 1e6
 RUNNERS = ("local", "ray")
+AUTO, FULL, REDUCED, CARD = DECODINGS = "auto", "cpu", "reduced", "cuda"
 OVERLAYS = ("none", "all", "wrong")
 KINDS, FORMATS = ("side-by-side", "overlay"), ("png", "jpg", "webp")
 
@@ -85,11 +86,15 @@ class Pipeline:
     ray : Ray
     threads : int, optional
         Threads with which each net computes; without it, those that are fastest with its engine.
+    decode : str
+        What decodes JPEGs: "cpu", OpenCV; "reduced", OpenCV, at a half, a quarter or an eighth
+        of their size where the net needs no more; "cuda", the card on which the net runs;
+        "auto", the card where it can, otherwise "cpu".
 
     Raises
     ------
     QuestionError
-        No such runner or device, or a number beyond its limit.
+        No such runner, device or way to decode, or a number beyond its limit.
     """
 
     batch: int = 8
@@ -99,9 +104,11 @@ class Pipeline:
     runner: str = "local"
     ray: Ray = Ray()
     threads: Optional[int] = None
+    decode: str = AUTO
 
     def __post_init__(self) -> None:
         choices.check([self.runner], RUNNERS, "runner")
+        choices.check([self.decode], DECODINGS, "way to decode")
         for device in self.devices:
             device_index(device)
         if not 1 <= self.batch <= MOST_IMAGES:

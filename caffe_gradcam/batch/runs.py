@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence
 
 from caffe_gradcam.batch import dependencies, sources, storage
-from caffe_gradcam.batch.options import Options
+from caffe_gradcam.batch.options import AUTO, FULL, Options, Pipeline
 from caffe_gradcam.batch.output import checksums, lists, lock, parts, plan, status
 from caffe_gradcam.batch.output.plan import Content, Plan
-from caffe_gradcam.batch.pipeline import sizes
+from caffe_gradcam.batch.pipeline import decoding, sizes
 from caffe_gradcam.batch.progress import Progress
 from caffe_gradcam.batch.sources.item import Item
 from caffe_gradcam.batch.storage import Folder
@@ -85,9 +85,8 @@ def run(recipe: Recipe, source: str, output: str, options: Options = _OPTIONS,
     folder = storage.open_folder(output)
     folder.make()
     opened = _open(folder, _content(recipe, model, source, options), options, model)
-    options = dataclasses.replace(options, pipeline=sizes.chosen(
-        options.pipeline, opened.manifest["rows_depend_on"]["threads"],
-        -(-opened.manifest["items"] // options.pipeline.batch)))
+    options = dataclasses.replace(
+        options, pipeline=_settled(options.pipeline, opened, recipe, model))
     numbers = opened.parts_of(options.parts.worker)
     with lock.parts(folder, numbers, options.pipeline.runner == "ray") as opened.claim:
         todo = _todo(opened, numbers, options.parts.retry_failed)
@@ -110,6 +109,14 @@ def run(recipe: Recipe, source: str, output: str, options: Options = _OPTIONS,
                        gauges.seconds, output)
 
 
+def _settled(pipeline: Pipeline, opened: Plan, recipe: Recipe, model: LoadedModel) -> Pipeline:
+    """The pipeline with a value for all that was left open, those of the output among them."""
+    rows_depend_on, items = opened.manifest["rows_depend_on"], opened.manifest["items"]
+    pipeline = dataclasses.replace(pipeline, decode=rows_depend_on.get("decode", FULL))
+    decoding.chosen(pipeline, recipe.running.engine, model)  # Refuses what cannot be done here.
+    return sizes.chosen(pipeline, rows_depend_on["threads"], -(-items // pipeline.batch))
+
+
 def _content(recipe: Recipe, model: LoadedModel, source: str, options: Options) -> Content:
     if source != "-" and not storage.is_url(source):
         source = os.path.abspath(source)
@@ -117,6 +124,8 @@ def _content(recipe: Recipe, model: LoadedModel, source: str, options: Options) 
     if pipeline.threads is None:
         pipeline = dataclasses.replace(pipeline, threads=sizes.default_threads(
             pipeline.devices, os.path.getsize(model.weights)))
+    pipeline = dataclasses.replace(pipeline, decode=decoding.chosen(
+        pipeline, recipe.running.engine, model))
     return Content(
         source, recipe.to_dict(),
         dependencies.rows_depend_on(recipe, model, options.drawing.figures.heat_boxes, pipeline),
@@ -136,11 +145,10 @@ def _open(folder: Folder, content: Content, options: Options, model: LoadedModel
         if not folder.exists(plan.MANIFEST):
             return Plan.make(folder, items(), content, parts.preferred_format())
         opened = Plan.open(folder)
-        if options.pipeline.threads is None:
-            # This machine may have chosen others, but the last bits of rows depend on them.
-            content = dataclasses.replace(content, rows_depend_on=dict(
-                content.rows_depend_on,
-                threads=opened.manifest["rows_depend_on"].get("threads")))
+        # This machine may have chosen otherwise, but rows depend on it.
+        content = dataclasses.replace(content, rows_depend_on=dict(
+            content.rows_depend_on, **{name: opened.manifest["rows_depend_on"].get(name)
+                                       for name in _left_open(options.pipeline)}))
         if not opened.done() and opened.manifest["rows_depend_on"] != content.rows_depend_on:
             # No row was written yet, so this run may ask something else.
             with lock.parts(folder, range(opened.parts)):
@@ -154,6 +162,12 @@ def _open(folder: Folder, content: Content, options: Options, model: LoadedModel
             raise QuestionError("--add needs a source that can be read again, not standard input",
                                 "--add")
     return opened
+
+
+def _left_open(pipeline: Pipeline) -> List[str]:
+    """What rows depend on that the user leaves to the run."""
+    is_open = {"threads": pipeline.threads is None, "decode": pipeline.decode == AUTO}
+    return [name for name, left_open in is_open.items() if left_open]
 
 
 def _clear(folder: Folder) -> None:

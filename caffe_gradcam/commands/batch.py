@@ -110,6 +110,10 @@ def _add_running(group: shared.Group) -> None:
     group.add_argument("--threads", metavar="N", type=shared.positive,
                        help=Rare("threads of each net on a CPU; there are as many nets as there "
                                  "are cores for (default: by the engine)"))
+    group.add_argument("--decode", metavar="auto|cpu|reduced|cuda", default="auto",
+                       help=Rare("what decodes JPEGs: OpenCV on the CPU, in full or at a reduced "
+                                 "size that is enough for the net, or the card (default: auto, "
+                                 "the card where it can, otherwise cpu)"))
     group.add_argument("--timeout", metavar="SECONDS", type=float, default=600.0,
                        help=Rare("for one batch; then the net is stopped (default: 600)"))
     group.add_argument("--runner", metavar="local|ray", default="local",
@@ -181,7 +185,7 @@ def _options(options: argparse.Namespace) -> "Options":
         batch.Pipeline(options.batch, recipes.devices_of(options), options.decoders,
                        options.timeout, options.runner,
                        batch.Ray(options.ray_actors, options.ray_gpus, options.ray_cpus),
-                       options.threads),
+                       options.threads, options.decode),
         batch.Drawing(options.overlays, recipes.figure_options(options)),
         batch.Reporting(options.quiet, options.log_json, options.metrics, tuple(sys.argv)))
 

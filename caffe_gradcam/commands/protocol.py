@@ -185,7 +185,7 @@ def _batch_options(options: argparse.Namespace) -> Any:
 
     return batch.Options(
         batch.Parts(options.part_size, options.worker),
-        batch.Pipeline(options.batch, recipes.devices_of(options)),
+        batch.Pipeline(options.batch, recipes.devices_of(options), decode="cpu"),
         reporting=batch.Reporting(options.quiet or options.json, command=tuple(sys.argv)))
 
 

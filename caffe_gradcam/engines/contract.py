@@ -1,7 +1,7 @@
 """The contract of the engines, and what they share before they run."""
 
 import os
-from typing import TYPE_CHECKING, Any, Dict, Iterable, Mapping, Optional, Sequence
+from typing import TYPE_CHECKING, Any, Dict, Iterable, Mapping, Optional, Sequence, Union
 
 from prototxt_tools import layers
 from prototxt_tools.errors import EngineError, QuestionError
@@ -9,9 +9,11 @@ from prototxt_tools.errors import EngineError, QuestionError
 if TYPE_CHECKING:
     import numpy as np
 
+    from caffe_gradcam.model.preprocess import Preprocessing
     from prototxt_tools.net.net import Layer
 
     from .class_maps import MapRequest, PendingMaps
+    from .on_device import OnDevice
 
 RULES = ("gradient", "guided", "deconvnet")
 
@@ -116,8 +118,8 @@ class Engine:
         """
         raise NotImplementedError
 
-    def begin_maps(self, inputs: "Mapping[str, np.ndarray]", request: "MapRequest"
-                   ) -> "Optional[PendingMaps]":
+    def begin_maps(self, inputs: "Mapping[str, Union[np.ndarray, OnDevice]]",
+                   request: "MapRequest") -> "Optional[PendingMaps]":
         """Begin to make maps of classes where the net runs, so that no blob has to leave it.
 
         Parameters
@@ -141,6 +143,40 @@ class Engine:
 
     def expect(self, array: "np.ndarray") -> None:
         """Inputs will lie in this array, which stays where it is: a device may read it itself."""
+
+    def expect_pictures(self, preprocessing: "Preprocessing") -> None:
+        """Have JPEGs decoded and prepared for an input where the net runs.
+
+        Raises
+        ------
+        EngineError
+            The engine cannot, or its decoder gives other pictures than OpenCV's.
+        """
+        raise EngineError(f"the {self.description.get('engine')} engine decodes no JPEGs; use "
+                          "--decode cpu")
+
+    def read_pictures(self, places: "np.ndarray", sizes: "np.ndarray") -> "OnDevice":
+        """Decode and prepare JPEGs, after :meth:`expect_pictures`.
+
+        Parameters
+        ----------
+        places : array
+            N x C x h x w float32: of each image what the net reads, or the bytes of a JPEG at the
+            beginning of its place. They must not change before the net has run.
+        sizes : array
+            N whole numbers: bytes of each JPEG, 0 for an image that is prepared.
+
+        Returns
+        -------
+        OnDevice
+            What :meth:`begin_maps` takes for the input.
+
+        Raises
+        ------
+        ImageError
+            Neither the device nor OpenCV can decode one of them.
+        """
+        raise NotImplementedError
 
     def backward(self, score: str, top_diff: "np.ndarray", targets: Iterable[str],
                  rule: str = "gradient") -> "Dict[str, np.ndarray]":

@@ -22,6 +22,7 @@ from prototxt_tools.reports.audit import audit
 from prototxt_tools.reports.forks import fork_of
 from prototxt_tools.text.document import Document
 
+from .on_device import OnDevice
 from .running import NetToRun, Running
 
 _logger = logging.getLogger(__name__)
@@ -153,13 +154,16 @@ class Subnet:
                     "does not understand; run the net in that Caffe, or without the field with "
                     "--ignore-unknown-fields", layer.name)
 
-    def check_inputs(self, inputs: Mapping[str, np.ndarray]) -> Dict[str, np.ndarray]:
-        """The inputs as contiguous float32 arrays, with shapes the net can take."""
+    def check_inputs(self, inputs: Mapping[str, Any]) -> Dict[str, Any]:
+        """The inputs as contiguous float32 arrays, with shapes the net can take; what is on the
+        device already stays there."""
         arrays = {}
         for entry in self.net.inputs:
             if entry.blob not in inputs:
                 raise ImageError(f"input blob {entry.blob!r} is missing", entry.blob)
-            arrays[entry.blob] = np.ascontiguousarray(inputs[entry.blob], dtype=np.float32)
+            value = inputs[entry.blob]
+            arrays[entry.blob] = value if isinstance(value, OnDevice) else np.ascontiguousarray(
+                value, dtype=np.float32)
         self._check_shapes({name: array.shape for name, array in arrays.items()})
         return arrays
 

@@ -20,6 +20,7 @@ from caffe_gradcam.asking.questions import Class, Question, Top
 from caffe_gradcam.asking.seeds import to_probabilities
 from caffe_gradcam.engines.class_maps import ClassMaps, MapRequest, MapsAtHand, PendingMaps
 from caffe_gradcam.engines.contract import Engine
+from caffe_gradcam.engines.on_device import OnDevice
 from caffe_gradcam.explaining import columns, word_relevance
 from caffe_gradcam.explaining.answering import ask
 from caffe_gradcam.explaining.columns import AskedClass, BatchExplanation, Explanations
@@ -49,11 +50,14 @@ class ImagesOfBatch:
         Input blob -> N x V x 6 float64, see ``columns.geometry_row``.
     others : dict
         Position -> an image that does not lie among them.
+    on_device : OnDevice, optional
+        The only input of the net, where its images lie on the engine's device instead.
     """
 
     blobs: Mapping[str, np.ndarray]
     geometries: Mapping[str, np.ndarray]
     others: Mapping[int, Prepared] = field(default_factory=dict)
+    on_device: Optional[OnDevice] = None
 
     def __len__(self) -> int:
         return len(next(iter(self.blobs.values())))
@@ -61,14 +65,19 @@ class ImagesOfBatch:
     def part(self, start: int, stop: int) -> "ImagesOfBatch":
         """The images from one position up to another, of which none lies elsewhere."""
         return ImagesOfBatch({name: values[start:stop] for name, values in self.blobs.items()},
-                             {name: rows[start:stop] for name, rows in self.geometries.items()})
+                             {name: rows[start:stop] for name, rows in self.geometries.items()},
+                             on_device=self.on_device and self.on_device.part(start, stop))
 
     def prepared(self, position: int) -> Prepared:
         """One image."""
         if position in self.others:
             return self.others[position]
+        values_of = {blob: values[position] for blob, values in self.blobs.items()}
+        if self.on_device is not None:
+            values_of = dict.fromkeys(
+                self.blobs, self.on_device.part(position, position + 1).array())
         return Prepared(
-            {blob: values[position] for blob, values in self.blobs.items()},
+            values_of,
             {blob: list(map(columns.geometry_of, rows[position]))
              for blob, rows in self.geometries.items()})
 
@@ -195,6 +204,10 @@ class BatchExplainer:
 
     def _begun(self, images: ImagesOfBatch) -> PendingMaps:
         engine = self._explainer.engine
+        if images.on_device is not None:
+            sent = dict.fromkeys(images.blobs, images.on_device)
+            return engine.begin_maps(sent, self._request) or MapsAtHand(_made_here(
+                engine, {name: value.array() for name, value in sent.items()}, self._request))
         inputs = self._explainer.model.net_inputs(
             {name: values[:, 0] for name, values in images.blobs.items()})
         return engine.begin_maps(inputs, self._request) or MapsAtHand(

@@ -91,6 +91,12 @@ class Geometry:
         return dataclasses.replace(self, image_size=image_size,
                                    rectangle=(x0 + x, y0 + y, x1 + x, y1 + y))
 
+    def enlarged(self, factor: float) -> "Geometry":
+        """The geometry on the same image with so many times its height and width."""
+        height, width = self.image_size
+        x0, y0, x1, y1 = (factor * edge for edge in self.rectangle)
+        return Geometry((int(height * factor), int(width * factor)), (x0, y0, x1, y1))
+
     def to_image(self, cells: np.ndarray, placement: Optional[Placement] = None) -> np.ndarray:
         """Lay a map over the image.
 

@@ -13,7 +13,7 @@ MOST_PIXELS = 1 << 27
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG = b"\xff\xd8\xff"
 _TIFF = {b"II*\0": "<", b"MM\0*": ">"}
-_MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd9])")
+_MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd9])")
 # Start of frame: C0 to CF without DHT, JPG and DAC.
 _FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _TIFF_WIDTH, _TIFF_HEIGHT = 256, 257

@@ -24,7 +24,7 @@ _ARRAY_STARTS = (b"\x93NUMPY", b"PK\x03\x04", b"\x89HDF\r\n\x1a\n")
 _JPEG_START = b"\xff\xd8\xff"
 _PNG_START = b"\x89PNG\r\n\x1a\n"
 # FF00 and the restart markers D0..D7 are part of the entropy-coded data.
-_JPEG_MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])")
+_JPEG_MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])")
 _JPEG_STANDALONE = (0x01, 0xD8)
 _JPEG_END = 0xD9
 # Encoders write ten or so where they write an image progressively.
@@ -59,7 +59,7 @@ def read(path: "StrPath", value_range: Optional[Range] = None) -> np.ndarray:
 
 
 def decode(data: bytes, path: str, upright: bool = True,
-           value_range: Optional[Range] = None) -> np.ndarray:
+           value_range: Optional[Range] = None, factor: int = 1) -> np.ndarray:
     """Decode the bytes of an image file, or of a file with an array.
 
     The EXIF orientation is applied, grey becomes three equal channels, other values than 8-bit
@@ -75,11 +75,13 @@ def decode(data: bytes, path: str, upright: bool = True,
         Whether to apply the EXIF orientation.
     value_range : (float, float), optional
         The values of an image of more than 8 bits that become 0 and 255.
+    factor : int
+        1, or 2, 4 or 8 for a JPEG at a part of its size.
 
     Returns
     -------
     numpy.ndarray
-        H x W x 3 uint8, blue first.
+        H x W x 3 uint8, blue first; divided by the factor and rounded up.
 
     Raises
     ------
@@ -89,19 +91,11 @@ def decode(data: bytes, path: str, upright: bool = True,
     """
     import cv2
 
-    if not data:
-        raise ImageError(f"{path}: the file is empty (0 bytes)", path)
     if data.startswith(_ARRAY_STARTS):
         return _from_array(array_files.decode(data, path), path, value_range)
-    image_sizes.check(data, path)
-    # These two bytes stand nowhere else in a JPEG but in the thumbnails of its notes.
-    if data.startswith(_JPEG_START) and data.count(b"\xff\xda") > _MOST_SCANS:
-        raise ImageError(f"{path}: a JPEG of more than {_MOST_SCANS} scans, made to keep decoders "
-                         "busy", path)
-    # OpenCV 4 paints the missing part of a JPEG grey without reporting it.
-    if not is_complete(data):
-        raise ImageError(f"{path}: the image is cut short; copy or download it again", path)
-    flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
+    check(data, path)
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH if factor == 1 else getattr(
+        cv2, f"IMREAD_REDUCED_COLOR_{factor}")
     try:
         image = cv2.imdecode(
             np.frombuffer(data, np.uint8),
@@ -115,6 +109,20 @@ def decode(data: bytes, path: str, upright: bool = True,
     if image is None:
         raise ImageError(f"{path}: not an image that OpenCV can read, or a damaged one", path)
     return image_values.to_uint8(image, path, value_range)
+
+
+def check(data: bytes, path: str) -> None:
+    """Raise an ImageError for a file that is empty, cut short or made to keep decoders busy."""
+    if not data:
+        raise ImageError(f"{path}: the file is empty (0 bytes)", path)
+    image_sizes.check(data, path)
+    # These two bytes stand nowhere else in a JPEG but in the thumbnails of its notes.
+    if data.startswith(_JPEG_START) and data.count(b"\xff\xda") > _MOST_SCANS:
+        raise ImageError(f"{path}: a JPEG of more than {_MOST_SCANS} scans, made to keep decoders "
+                         "busy", path)
+    # OpenCV 4 paints the missing part of a JPEG grey without reporting it.
+    if not is_complete(data):
+        raise ImageError(f"{path}: the image is cut short; copy or download it again", path)
 
 
 def write(path: "StrPath", image: np.ndarray) -> None:

@@ -171,7 +171,41 @@ def to_blobs(image: np.ndarray, preprocessing: Preprocessing
     shown = [_view(pixels, frame, view, preprocessing) for view in views]
     image_size = (image.shape[0], image.shape[1])
     geometries = [Geometry(image_size, rectangle) for _, rectangle in shown]
-    return np.stack([blob for blob, _ in shown]), geometries
+    blobs = shown[0][0][np.newaxis] if len(shown) == 1 else np.stack([blob for blob, _ in shown])
+    return blobs, geometries
+
+
+@dataclass(frozen=True)
+class Placed:
+    """How an image becomes a blob, which its size alone tells.
+
+    Attributes
+    ----------
+    resized : (int, int)
+        Height and width to which it is warped.
+    view : (int, int, int, int, bool)
+        Top, left, height and width of the crop, and whether it is mirrored.
+    geometry : Geometry
+    """
+
+    resized: Size
+    view: _View
+    geometry: Geometry
+
+
+def placed(size: Size, preprocessing: Preprocessing) -> Placed:
+    """How an image of a height and width becomes a blob, of one crop and without a letterbox.
+
+    Raises
+    ------
+    ImageError
+        As :func:`to_blobs`.
+    """
+    resized = _resized_size(size, preprocessing.resize)
+    frame = _frame(size, resized)
+    view = _views(resized, preprocessing.crop or resized, 1)[0]
+    _check_view(view, preprocessing)
+    return Placed(resized, view, Geometry(size, _edges(frame, view)))
 
 
 def _check_image(image: np.ndarray, preprocessing: Preprocessing) -> None:
@@ -188,21 +222,32 @@ def _view(pixels: np.ndarray, frame: _Frame, view: _View, preprocessing: Preproc
           ) -> Tuple[np.ndarray, Tuple[float, float, float, float]]:
     """The blob of one crop, and its rectangle on the image."""
     top, left, rows, columns, mirrored = view
-    height, width = preprocessing.size
+    _check_view(view, preprocessing)
+    part = np.asarray(pixels[top:top + rows, left:left + columns], np.float32)
+    # Arithmetic in the order of the net's channels, and in place, takes a fifth of the time.
+    blob = np.array(_to_channels(part, preprocessing.channel_order), np.float32, order="C")
+    if preprocessing.mean is not None:
+        blob -= mean_of(preprocessing, pixels.shape[:2], view)
+    if preprocessing.scale != 1:
+        blob *= np.float32(preprocessing.scale)
+    if mirrored:
+        blob = blob[:, :, ::-1]
+    return np.ascontiguousarray(blob, np.float32), _edges(frame, view)
+
+
+def _check_view(view: _View, preprocessing: Preprocessing) -> None:
+    (rows, columns), (height, width) = view[2:4], preprocessing.size
     if (rows, columns) != (height, width) and not preprocessing.any_size:
         noun = "signal" if preprocessing.is_signal else "image"
         raise ImageError(f"the {noun} is {rows}x{columns} after resize and crop, but the net's "
                          f"input is {height}x{width}")
-    part = np.asarray(pixels[top:top + rows, left:left + columns], np.float32)
-    blob = _to_channels(part, preprocessing.channel_order)
-    if preprocessing.mean is not None:
-        blob = blob - _mean_for(preprocessing, pixels.shape[:2], view)
-    blob = blob * np.float32(preprocessing.scale)
-    x0, y0, x, y = frame
+
+
+def _edges(frame: _Frame, view: _View) -> Tuple[float, float, float, float]:
+    """The rectangle of a crop on the image."""
+    (x0, y0, x, y), (top, left, rows, columns, mirrored) = frame, view
     edges = (x0 + left * x, y0 + top * y, x0 + (left + columns) * x, y0 + (top + rows) * y)
-    if mirrored:
-        blob, edges = blob[:, :, ::-1], (edges[2], edges[1], edges[0], edges[3])
-    return np.ascontiguousarray(blob, np.float32), edges
+    return (edges[2], edges[1], edges[0], edges[3]) if mirrored else edges
 
 
 def _resized(image: np.ndarray, preprocessing: Preprocessing) -> Tuple[np.ndarray, _Frame]:
@@ -210,12 +255,17 @@ def _resized(image: np.ndarray, preprocessing: Preprocessing) -> Tuple[np.ndarra
     height, width = image.shape[:2]
     if preprocessing.resize == LETTERBOX:
         return _letterboxed(image, preprocessing)
-    rows, columns = _resized_size((height, width), preprocessing.resize)
+    size = _resized_size((height, width), preprocessing.resize)
+    return _warped(image, size), _frame((height, width), size)
+
+
+def _frame(size: Size, resized: Size) -> _Frame:
+    """The frame of an image that is warped as a whole; raises ImageError for too many pixels."""
+    (height, width), (rows, columns) = size, resized
     if rows * columns > pixel_limit(_MOST_PIXELS):
         raise ImageError(f"the image of {height}x{width} is too long and thin: resized, it would "
                          f"be {rows}x{columns}")
-    frame = 0.0, 0.0, width / float(columns), height / float(rows)
-    return _warped(image, (rows, columns)), frame
+    return 0.0, 0.0, width / float(columns), height / float(rows)
 
 
 def _warped(image: np.ndarray, size: Size) -> np.ndarray:
@@ -265,6 +315,16 @@ def _views(size: Size, crop: Size, crops: int) -> List[_View]:
     return [view + (mirrored,) for mirrored in (False, True) for view in corners + [middle]]
 
 
+def warped_size(size: Size, preprocessing: Preprocessing) -> Optional[Size]:
+    """Height and width to which an image of this size is warped before the crop.
+
+    None where it is not warped, or keeps its proportions in a letterbox.
+    """
+    if preprocessing.resize is None or preprocessing.resize == LETTERBOX:
+        return None
+    return _resized_size(size, preprocessing.resize)
+
+
 def _resized_size(size: Size, resize: Union[None, Size, int, str]) -> Size:
     if resize is None:
         return size
@@ -296,8 +356,18 @@ def _to_channels(pixels: np.ndarray, channel_order: str) -> np.ndarray:
     return pixels.transpose(2, 0, 1)
 
 
-def _mean_for(preprocessing: Preprocessing, resized: Tuple[int, ...], view: _View) -> np.ndarray:
-    """The mean in a shape that can be subtracted from the C x h x w blob of a view."""
+def mean_of(preprocessing: Preprocessing, resized: Tuple[int, ...], view: _View) -> np.ndarray:
+    """The mean in a shape that can be subtracted from the C x h x w blob of a view.
+
+    Parameters
+    ----------
+    preprocessing : Preprocessing
+        It has a mean.
+    resized : (int, int)
+        Height and width of the image before the crop.
+    view : tuple
+        As in :class:`Placed`.
+    """
     import cv2
 
     mean = np.asarray(preprocessing.mean, np.float32)

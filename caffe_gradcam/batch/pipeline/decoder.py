@@ -6,23 +6,26 @@ import logging
 import time
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Mapping, Optional, Tuple
 
 import numpy as np
 
+from caffe_gradcam.batch.options import CARD, REDUCED
 from caffe_gradcam.batch.pipeline.batch_memory import BatchMemory, Layout
-from caffe_gradcam.batch.pipeline.figures import Figures
-from caffe_gradcam.batch.pipeline.figures import draw as draw_figures
 from caffe_gradcam.batch.sources import reading
 from caffe_gradcam.batch.sources.item import Item, Label
 from caffe_gradcam.batch.sources.item_blocks import ItemBlock
 from caffe_gradcam.batch.storage import open_folder
 from caffe_gradcam.explaining.columns import geometry_row
+from caffe_gradcam.model import images, jpegs, reduced
 from caffe_gradcam.model.array_inputs import ArrayInput
-from caffe_gradcam.model.preprocess import Prepared, Preprocessing
+from caffe_gradcam.model.preprocess import Prepared, Preprocessing, placed
 from caffe_gradcam.model.preprocess import prepare as prepare_image
 from caffe_gradcam.processes.memory import SharedMemory
 from prototxt_tools.errors import ImageError, Outcome
+
+if TYPE_CHECKING:
+    from caffe_gradcam.batch.pipeline.figures import Figures
 
 # What a decoder's mark holds while it is at no image.
 IDLE = -1
@@ -75,6 +78,8 @@ class Decoded:
     others : dict
         Position -> the prepared image itself, where it does not have the size of a place in the
         slot, or the net reads arrays besides pictures.
+    sizes : numpy.ndarray
+        N int32: bytes of the JPEG that lies in an image's place for the card to decode, or 0.
     warnings : list of str
         What was logged about them.
     """
@@ -85,6 +90,7 @@ class Decoded:
     errors: Dict[int, str]
     asked: Dict[int, Tuple[Tuple[str, ...], Optional[Tuple[float, ...]]]]
     others: Dict[int, Prepared]
+    sizes: np.ndarray
     warnings: List[str]
 
 
@@ -99,15 +105,19 @@ class Desk:
         The model's.
     mark : numpy.ndarray
         One number that the coordinator sees too: the position of the image at work.
+    decode : str
+        As of ``Pipeline``.
     """
 
     def __init__(self, memory: Optional[BatchMemory], inputs: Inputs, arrays: Arrays,
-                 mark: np.ndarray) -> None:
+                 mark: np.ndarray, decode: str) -> None:
         self.memory, self.inputs, self.arrays, self.mark = memory, inputs, arrays, mark
+        self.decode = decode
 
 
 def serve(pipe: Connection, memory: Optional[Tuple[Layout, int, int]],
-          marks: Tuple[int, int, int, int], inputs: Inputs, arrays: Arrays) -> None:
+          marks: Tuple[int, int, int, int], inputs: Inputs, arrays: Arrays, decode: str
+          ) -> None:
     """Answer each (action, argument) with an outcome and the seconds that it took.
 
     ``marks`` are count, size and descriptor of the memory of all marks, and this decoder's index.
@@ -117,7 +127,7 @@ def serve(pipe: Connection, memory: Optional[Tuple[Layout, int, int]],
     cv2.setNumThreads(1)
     count, size, descriptor, index = marks
     desk = Desk(None if memory is None else BatchMemory(*memory), inputs, arrays,
-                mark_of(SharedMemory(count, size, descriptor), index))
+                mark_of(SharedMemory(count, size, descriptor), index), decode)
     while True:
         name, argument = pipe.recv()
         started = time.perf_counter()
@@ -149,7 +159,7 @@ def prepare(desk: Desk, task: Preparation) -> Decoded:
         {name: np.zeros((len(items), view.shape[1], 6)) for name, view in views.items()},
         dict(task.refused),
         {position: (item.questions, item.box) for position, item in enumerate(items)
-         if item.questions or item.box is not None}, {}, [])
+         if item.questions or item.box is not None}, {}, np.zeros(len(items), np.int32), [])
     with _collected(decoded.warnings):
         for position, item in enumerate(items):
             if position in task.refused:
@@ -171,6 +181,8 @@ def _put(desk: Desk, item: Item, box: Optional[Tuple[float, ...]],
     decoded.sha256[position] = fetched.sha256
     if decoded.labels[position] is None:
         decoded.labels[position] = fetched.true_label
+    if desk.decode == CARD and box is None and _is_left_encoded(desk, item, fetched, target):
+        return
     prepared = _prepared(desk, item, fetched, box)
     if {name: blob.shape for name, blob in prepared.blobs.items()} != {
             name: array.shape for name, array in arrays.items()}:
@@ -179,6 +191,23 @@ def _put(desk: Desk, item: Item, box: Optional[Tuple[float, ...]],
     for name, array in arrays.items():
         array[...] = prepared.blobs[name]
         decoded.geometries[name][position] = list(map(geometry_row, prepared.geometries[name]))
+
+
+def _is_left_encoded(desk: Desk, item: Item, fetched: reading.Fetched,
+                     target: Tuple[Decoded, int, Dict[str, np.ndarray]]) -> bool:
+    """Put a JPEG into its place as it is, if the card can decode it; whether that was done."""
+    decoded, position, arrays = target
+    (name, array), = arrays.items()
+    data = fetched.file
+    header = None if data is None or len(data) > array.nbytes else jpegs.header(data)
+    if data is None or header is None or not header.is_simple:
+        return False
+    images.check(data, item.path)
+    geometry = placed(header.size, desk.inputs[name]).geometry
+    array.reshape(-1).view(np.uint8)[:len(data)] = np.frombuffer(data, np.uint8)
+    decoded.geometries[name][position] = [geometry_row(geometry)]
+    decoded.sizes[position] = len(data)
+    return True
 
 
 @contextlib.contextmanager
@@ -197,6 +226,10 @@ def _collected(warnings: List[str]) -> Iterator[None]:
 def _prepared(desk: Desk, item: Item, fetched: reading.Fetched,
               box: Optional[Tuple[float, ...]]) -> Prepared:
     inputs, arrays = desk.inputs, desk.arrays
+    if desk.decode == REDUCED and box is None and fetched.file is not None:
+        prepared = reduced.prepared(fetched.file, item.path, inputs, arrays)
+        if prepared is not None:
+            return prepared
     image = reading.decode(item, fetched, inputs)
     if len(inputs) > 1 and not isinstance(image, dict):
         raise ImageError(f"{item.path}: the net needs an image for each input: "
@@ -215,8 +248,11 @@ def _moved(prepared: Prepared, size: Tuple[int, int],
     return dataclasses.replace(prepared, geometries=geometries)
 
 
-def draw(desk: Desk, figures: Figures) -> None:
+def draw(desk: Desk, figures: "Figures") -> None:
     """Draw and write figures of one image; raises InputError where it has changed."""
+    # Only a decoder that draws needs what draws.
+    from caffe_gradcam.batch.pipeline.figures import draw as draw_figures
+
     item = figures.item
     fetched = reading.fetch(item)
     if fetched.sha256 != figures.sha256:

@@ -13,6 +13,7 @@ from typing import Any, Callable, Counter, Deque, Dict, List, Optional
 
 import numpy as np
 
+from caffe_gradcam.batch.options import FULL
 from caffe_gradcam.batch.pipeline.batch_memory import BatchMemory
 from caffe_gradcam.batch.pipeline.decoder import IDLE, Preparation, mark_of
 from caffe_gradcam.batch.sources.reading import MOST_PIXELS
@@ -72,17 +73,20 @@ class Decoders:
         Pass on what the image libraries write to standard error.
     busy : callable
         Called with the seconds that each task took.
+    decode : str
+        As of ``Pipeline``.
     """
 
     def __init__(self, count: int, model: Optional[LoadedModel],
                  memory: Optional[BatchMemory], verbose: bool = False,
-                 busy: Callable[[float], None] = lambda seconds: None) -> None:
+                 busy: Callable[[float], None] = lambda seconds: None,
+                 decode: str = FULL) -> None:
         self._inputs: Dict[str, Any] = {} if model is None else dict(model.inputs)
         self._arrays: Dict[str, Any] = {} if model is None else dict(model.arrays)
         self._memory = memory
         # What each decoder is at: an image that ends its process is known by it.
         self._marks = SharedMemory(count, 8)
-        self._verbose, self._busy = verbose, busy
+        self._verbose, self._busy, self._decode = verbose, busy, decode
         self._images: Deque[Task] = deque()
         self._figures: Deque[Task] = deque()
         self._is_figures_turn = False
@@ -147,7 +151,8 @@ class Decoders:
         return Child(
             "caffe_gradcam.batch.pipeline.decoder:serve",
             (None if self._memory is None else self._memory.arguments,
-             (marks.count, marks.size, marks.descriptor, index), self._inputs, self._arrays),
+             (marks.count, marks.size, marks.descriptor, index), self._inputs, self._arrays,
+             self._decode),
             "decoder",
             descriptors=descriptors,
             environment={LIMIT: os.environ.get(LIMIT, str(MOST_PIXELS)), **threads.variables(1)},

@@ -94,7 +94,7 @@ class Lane:
         self._nets = [Net(resolved(recipe, device), self._memory, pipeline, busy, self._waiting)
                       for device in devices]
         self._decoders = Decoders(decoders, model, self._memory, recipe.running.verbose,
-                                  self.gauges.stage("decode", decoders))
+                                  self.gauges.stage("decode", decoders), pipeline.decode)
 
     @property
     def model(self) -> LoadedModel:
@@ -304,6 +304,7 @@ class _BatchInFlight(Generic[Tag]):
             name: rows if len(parts) == 1 else np.concatenate(
                 [part.geometries[name] for part in parts])
             for name, rows in parts[0].geometries.items()}
+        sizes = np.concatenate([part.sizes for part in parts])
         asked, others = ({start + position: entry for start, part in zip(starts, parts)
                           for position, entry in entries(part).items()}
                          for entries in (_asked, _others))
@@ -313,11 +314,12 @@ class _BatchInFlight(Generic[Tag]):
             is_good = ~np.isin(read, list(self._without))
             positions = read[is_good].astype(np.int32)
             geometries = {name: rows[is_good] for name, rows in geometries.items()}
+            sizes = sizes[is_good]
             asked, others = ({index: entries[position] for index, position
                               in enumerate(positions.tolist()) if position in entries}
                              for entries in (asked, others))
         self._decoded = {}
-        self.to_nets(Batch(NetInput(self.slot, positions, geometries, asked, others),
+        self.to_nets(Batch(NetInput(self.slot, positions, geometries, asked, others, sizes),
                            self._explained))
 
     def _explained(self, positions: np.ndarray, outcome: "Outcome[BatchExplanation]",

@@ -46,6 +46,8 @@ class NetInput:
         Index -> questions and box of those images that have any of their own.
     others : dict
         Index -> the prepared image, of those that do not lie in the slot.
+    sizes : numpy.ndarray
+        N int32: bytes of the JPEG that lies in an image's place for the card to decode, or 0.
     """
 
     slot: int
@@ -53,6 +55,7 @@ class NetInput:
     geometries: Dict[str, np.ndarray]
     asked: Dict[int, Tuple[Tuple[str, ...], Optional[Tuple[float, ...]]]]
     others: Dict[int, Prepared]
+    sizes: np.ndarray
 
     def part(self, start: int, stop: int) -> "NetInput":
         """The images from one index up to another."""
@@ -62,7 +65,7 @@ class NetInput:
 
         return NetInput(self.slot, self.positions[start:stop],
                         {name: rows[start:stop] for name, rows in self.geometries.items()},
-                        of_part(self.asked), of_part(self.others))
+                        of_part(self.asked), of_part(self.others), self.sizes[start:stop])
 
 
 Done = Callable[[np.ndarray, "Outcome[BatchExplanation]", Optional[str]], None]
@@ -211,7 +214,7 @@ class Net:
         count = self._pipeline.threads
         return Child(
             "caffe_gradcam.batch.pipeline.net_process:serve",
-            (memory.arguments, self._recipe, self._pipeline.batch), "net",
+            (memory.arguments, self._recipe, self._pipeline.batch, self._pipeline.decode), "net",
             descriptors=[memory.descriptor],
             environment={"GLOG_minloglevel": "0" if verbose else "2",
                          # Threads that spin between two layers would take the decoders' cores.

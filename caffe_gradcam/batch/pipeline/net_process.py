@@ -3,10 +3,14 @@
 import time
 from collections import deque
 from multiprocessing.connection import Connection
-from typing import Any, Callable, Deque, Tuple
+from typing import Any, Callable, Deque, Dict, Optional, Tuple
 
+import numpy as np
+
+from caffe_gradcam.batch.options import CARD
 from caffe_gradcam.batch.pipeline.batch_memory import BatchMemory, Layout
 from caffe_gradcam.batch.pipeline.net import NetInput
+from caffe_gradcam.engines.on_device import OnDevice
 from caffe_gradcam.explaining.asked_batches import AskedBatches, asked_batches
 from caffe_gradcam.explaining.batches import ImagesOfBatch, PendingExplanation
 from caffe_gradcam.explaining.recipe import Recipe
@@ -16,7 +20,8 @@ from prototxt_tools.errors import EngineError, EngineFailed, InputError, Outcome
 _BEGUN = 1
 
 
-def serve(pipe: Connection, memory: Tuple[Layout, int, int], recipe: Recipe, batch: int) -> None:
+def serve(pipe: Connection, memory: Tuple[Layout, int, int], recipe: Recipe, batch: int,
+          decode: str) -> None:
     """Answer each ``NetInput`` with an outcome of its explanations.
 
     An engine that can run nothing more ends the process, and another one takes its place.
@@ -25,6 +30,9 @@ def serve(pipe: Connection, memory: Tuple[Layout, int, int], recipe: Recipe, bat
     try:
         explainer = asked_batches(recipe)
         explainer.engine.settle(batch)
+        if decode == CARD:
+            preprocessing, = recipe.model.load().inputs.values()
+            explainer.engine.expect_pictures(preprocessing)
     except InputError as error:
         pipe.send(("refused", error, 0.0))
         return
@@ -79,5 +87,13 @@ class _Net:
         # Without a gap they need not be copied.
         chosen = slice(first, stop) if stop - first == len(positions) else positions
         blobs = {name: view[chosen] for name, view in self._memory.images(images.slot).items()}
-        return self._explainer.begin(ImagesOfBatch(blobs, images.geometries, images.others),
-                                     images.asked)
+        return self._explainer.begin(
+            ImagesOfBatch(blobs, images.geometries, images.others, self._pictures(images, blobs)),
+            images.asked)
+
+    def _pictures(self, images: NetInput, blobs: Dict[str, np.ndarray]) -> Optional[OnDevice]:
+        """The input blob on the device, where JPEGs lie in the places of some images."""
+        if not images.sizes.any():
+            return None
+        places, = blobs.values()
+        return self._explainer.engine.read_pictures(places[:, 0], images.sizes)

@@ -4,13 +4,15 @@ import dataclasses
 import os
 from typing import Sequence
 
-from caffe_gradcam.batch.options import Pipeline
+from caffe_gradcam.batch.options import CARD, REDUCED, Pipeline
 
 # Threads of the process that feeds a GPU.
 _FEEDING = 4
 # A net takes its weights and their copies in the forms that libraries compute with, blobs, and
 # the libraries.
 _COPIES, _LIBRARIES = 3, 1 << 29
+_DECODING = {REDUCED: "; JPEGs are decoded at reduced size",
+             CARD: "; JPEGs are decoded on the card"}
 
 
 def cores() -> int:
@@ -68,7 +70,7 @@ def sentence(pipeline: Pipeline) -> str:
     devices = list(dict.fromkeys(pipeline.devices))
     return (f"running {_counted(len(pipeline.devices), 'net')} on {', '.join(devices)} with "
             f"{_counted(pipeline.threads or 1, 'thread')} each and "
-            f"{_counted(pipeline.decoders or 1, 'decoder')}")
+            f"{_counted(pipeline.decoders or 1, 'decoder')}" + _DECODING.get(pipeline.decode, ""))
 
 
 def _most_nets(weights_size: int) -> int:

@@ -46,6 +46,11 @@ class Fetched:
     true_label: Optional[int] = None
     is_datum: bool = False
 
+    @property
+    def file(self) -> Optional[bytes]:
+        """The bytes of an image file that is to be shown upright, if the data are that."""
+        return self.data if isinstance(self.data, bytes) and not self.is_datum else None
+
 
 def read_image(item: Item, inputs: Inputs = None) -> Image:
     """An item's image, H x W x 3 uint8 with blue first, or one for each input; raises

@@ -12,11 +12,13 @@ from typing import (
     Optional,
     Sequence,
     Tuple,
+    Union,
 )
 
 import numpy as np
 import torch
 
+from caffe_gradcam.model.preprocess import Preprocessing
 from prototxt_tools import rewrite
 from prototxt_tools.errors import EngineError, EngineFailed, OutOfMemory
 from prototxt_tools.net.net import Layer
@@ -25,6 +27,7 @@ from ..class_maps import MapRequest, PendingMaps
 from ..contract import Engine, check_rule, rectifies
 from ..fillers import fill
 from ..head import Head
+from ..on_device import OnDevice
 from ..running import NetToRun, Running
 from ..subnet import Subnet
 from . import (  # noqa: F401  (families registers)
@@ -34,6 +37,7 @@ from . import (  # noqa: F401  (families registers)
     maps,
     means,
     memory,
+    pictures,
     schedule,
     sending,
     trunk,
@@ -81,6 +85,7 @@ class TorchEngine(Engine):
         self.description = {"engine": "torch", "version": str(torch.__version__),
                             "device": running.device, "precision": self._precision}
         self._sender = sending.Sender(self._device)
+        self._pictures: Optional[pictures.Pictures] = None
         self._graphs = graphs.Graphs(self._device)
         self._trunk = self._accelerated()
 
@@ -99,7 +104,7 @@ class TorchEngine(Engine):
         with self._translated_errors():
             return self._forward(arrays, keep)
 
-    def begin_maps(self, inputs: Mapping[str, np.ndarray], request: MapRequest
+    def begin_maps(self, inputs: Mapping[str, Union[np.ndarray, OnDevice]], request: MapRequest
                    ) -> Optional[PendingMaps]:
         self.check_open()
         if not set(request.methods) <= set(maps.METHODS):
@@ -123,6 +128,15 @@ class TorchEngine(Engine):
 
     def expect(self, array: np.ndarray) -> None:
         self._sender.expect(array)
+
+    def expect_pictures(self, preprocessing: Preprocessing) -> None:
+        self._pictures = pictures.Pictures(self._sender, preprocessing)
+
+    def read_pictures(self, places: np.ndarray, sizes: np.ndarray) -> OnDevice:
+        self.check_open()
+        assert self._pictures is not None  # expect_pictures comes first
+        with self._translated_errors():
+            return self._pictures.read(places, sizes)
 
     def forward_from(self, blob: str, value: np.ndarray, keep: Iterable[str],
                      rows: Optional[Sequence[int]] = None) -> Dict[str, np.ndarray]:

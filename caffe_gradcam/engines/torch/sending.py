@@ -1,9 +1,11 @@
 """Inputs on their way to the device."""
 
-from typing import Any
+from typing import Any, Callable, Union
 
 import numpy as np
 import torch
+
+from ..on_device import OnDevice
 
 
 class Sender:
@@ -15,7 +17,7 @@ class Sender:
     """
 
     def __init__(self, device: torch.device) -> None:
-        self._device = device
+        self.device = device
         # Copies have a stream of their own, so that they hide behind the batch before.
         self._stream: Any = torch.cuda.Stream(device) if device.type == "cuda" else None
 
@@ -26,20 +28,31 @@ class Sender:
         driver refuses, arrays are copied into pinned memory first, as all others are.
         """
         if self._stream is not None:
-            with torch.cuda.device(self._device):
+            with torch.cuda.device(self.device):
                 torch.cuda.cudart().cudaHostRegister(array.ctypes.data, array.nbytes, 0)
 
-    def send(self, array: np.ndarray) -> torch.Tensor:
+    def send(self, array: Union[np.ndarray, OnDevice]) -> torch.Tensor:
         """The array on the device, on its way while this process goes on."""
-        tensor = torch.from_numpy(array)
+        if isinstance(array, OnDevice):
+            tensor: torch.Tensor = array.value
+            return tensor
+        return self.made(lambda: self._sent(torch.from_numpy(array)))
+
+    def made(self, function: Callable[[], torch.Tensor]) -> torch.Tensor:
+        """What a function makes on the device, beside what that computes meanwhile."""
+        if self._stream is None:
+            return function()
+        # Otherwise the memory is pinned for the first card, which takes half a gigabyte of it.
+        with torch.cuda.device(self.device), torch.cuda.stream(self._stream):
+            made = function()
+        current = torch.cuda.current_stream(self.device)
+        current.wait_stream(self._stream)
+        made.record_stream(current)
+        return made
+
+    def _sent(self, tensor: torch.Tensor) -> torch.Tensor:
         if self._stream is None:
             return tensor
-        # Otherwise the memory is pinned for the first card, which takes half a gigabyte of it.
-        with torch.cuda.device(self._device), torch.cuda.stream(self._stream):
-            if not tensor.is_pinned():
-                tensor = tensor.pin_memory()
-            sent = tensor.to(self._device, non_blocking=True)
-        current = torch.cuda.current_stream(self._device)
-        current.wait_stream(self._stream)
-        sent.record_stream(current)
-        return sent
+        if not tensor.is_pinned():
+            tensor = tensor.pin_memory()
+        return tensor.to(self.device, non_blocking=True)
