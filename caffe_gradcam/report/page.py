@@ -27,6 +27,8 @@ COLORMAPS = ("jet", "viridis", "inferno", "bone")
 _TEMPLATES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "templates")
 _STATUSES = {"ok": "Explained", "empty": "Without heat", "unreadable": "Unreadable",
              "failed": "Failed"}
+# Characters that turn the order of the letters around them, so that a name looks like another one.
+_REORDERING = re.compile("[\u202a-\u202e\u2066-\u2069]")
 _MOST_FAILURES = 200
 _MOST_CLASSES = 1000
 
@@ -146,7 +148,9 @@ def environment() -> Any:
         raise InputError("reports need Jinja2; run: pip install 'caffe-gradcam[report]'",
                          "jinja2") from None
     made = jinja2.Environment(loader=jinja2.FileSystemLoader(_TEMPLATES), autoescape=True,
-                              undefined=jinja2.StrictUndefined)
+                              undefined=jinja2.StrictUndefined,
+                              finalize=lambda value: _in_order(value) if type(value) is str
+                              else value)
     made.filters.update(share=_share, interval=_interval, ends=_ends)
     return made
 
@@ -177,10 +181,25 @@ def _script_json(values: Any) -> Any:
     """JSON that is safe within a script element, whatever its texts hold."""
     import markupsafe
 
-    text = json.dumps(values, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    text = json.dumps(_all_in_order(values), ensure_ascii=True, allow_nan=False,
+                      separators=(",", ":"))
     for letter in "<>&'":
         text = text.replace(letter, f"\\u{ord(letter):04x}")
     return markupsafe.Markup(text)
+
+
+def _all_in_order(values: Any) -> Any:
+    """JSON values with the texts as :func:`_in_order` gives them."""
+    if isinstance(values, dict):
+        return {name: _all_in_order(value) for name, value in values.items()}
+    if isinstance(values, (list, tuple)):
+        return list(map(_all_in_order, values))
+    return _in_order(values) if isinstance(values, str) else values
+
+
+def _in_order(text: str) -> str:
+    """A text with the characters that reorder others as escapes such as ``\\u202e``."""
+    return _REORDERING.sub(lambda match: f"\\u{ord(match.group()):04x}", text)
 
 
 def _pages(first: List[ImageEntry], rest: Iterator[ImageEntry], size: int

@@ -2,12 +2,18 @@
 
 import json
 import os
+import pathlib
+import subprocess
+import sys
 
 import cv2
 import pytest
 from outputs import pets
 
 from caffe_gradcam.commands import cli
+
+PYTHON = os.environ.get("FIFTYONE_PYTHON", sys.executable)
+READER = pathlib.Path(__file__).with_name("read_by_fiftyone.py")
 
 
 @pytest.fixture
@@ -51,3 +57,16 @@ def test_heatmaps_lie_where_fiftyone_looks_for_them(dataset, samples):
     assert heatmap["map_path"] == "fields/heatmap/000000.png"
     levels = cv2.imread(str(dataset / heatmap["map_path"]), -1)
     assert levels.shape == (60, 80) and levels.max() == 255
+
+
+def test_fiftyone_reads_the_samples(dataset, tmp_path):
+    if subprocess.run([PYTHON, "-c", "import fiftyone"], stderr=subprocess.DEVNULL).returncode:
+        pytest.skip("FiftyOne is not installed here, nor named by FIFTYONE_PYTHON")
+    result = subprocess.run([PYTHON, str(READER), str(dataset)], check=True,
+                            stdout=subprocess.PIPE)
+    first, _, third = json.loads(result.stdout.decode().splitlines()[-1])
+    assert first["filepath"] == str(tmp_path / "pictures" / "0000.png")
+    assert (first["prediction"], first["truth"], first["tags"]) == (["cat", 0.9], "cat", [])
+    assert (third["prediction"], third["truth"], third["tags"]) == (["dog", 0.6], "owl", ["wrong"])
+    assert [label for label, _ in first["heat"]] == ["cat", "dog"]
+    assert (first["heatmap"], first["hottest"]) == ([60, 80], 255)

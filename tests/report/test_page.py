@@ -83,6 +83,16 @@ def test_names_stay_texts_whatever_they_hold(tmp_path):
     assert data["class_names"]["0"] == HOSTILE
 
 
+def test_characters_that_reorder_a_name_are_shown_as_what_they_are(tmp_path):
+    several = items(tmp_path / "pictures", 1)
+    rows = [rows_of(several[0], "failed", 0, error="bad", path="\u202egnp.exe")]
+    written(write(tmp_path / "out", several, rows, class_names=("\u2067a", "b")),
+            tmp_path / "report.html")
+    assert data_of(tmp_path / "report.html")["entries"][0]["path"] == "\\u202egnp.exe"
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "<td>\\u202egnp.exe</td>" in text and "\u2067" not in text
+
+
 def test_the_policy_of_the_page_allows_its_own_script_alone(tmp_path):
     written(pets(tmp_path), tmp_path / "report.html")
     elements = Elements((tmp_path / "report.html").read_text(encoding="utf-8"))
