@@ -55,10 +55,11 @@ class Collector:
     def _report(self, summary: "Summary") -> Report:
         model = self._model
         recipe = self._recipe.to_dict()
+        asking = {name: value for name, value in recipe["asking"].items() if value is not False}
         sections = [
             Section("Model", [Fact("prototxt", str(model.path))]
                     + [Fact(*row) for row in model_rows(model)]),
-            Section("Question and method", facts_of({**recipe["asking"], **recipe["explaining"]})),
+            Section("Question and method", facts_of({**asking, **recipe["explaining"]})),
             Section("Engine", facts_of(self._engine))]
         names = {} if model.class_names is None else dict(enumerate(map(str, model.class_names)))
         return Report(f"What {model.name} looked at", f"report of caffe-gradcam {__version__}",

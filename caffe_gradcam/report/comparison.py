@@ -157,7 +157,9 @@ class Comparison:
               if self.labelled else []),
             Fact("answers that changed", _percent(Proportion(self.changed, self.answered)),
                  _ends(self.changed, self.answered)),
-            Fact("similarity of maps", f"{values['similarity']:.3f}", "mean cosine of the heat")]
+            Fact("similarity of maps", f"{values['similarity']:.3f}", "mean cosine of the heat")
+            if self._likeness else
+            Fact("similarity of maps", "–", "no two maps are about one class by one method")]
         by_class = [Fact(class_text(index), f"{sum(alike) / len(alike):.3f}",
                          f"{len(alike)} images") for index, alike in sorted(
                              self._likeness.items(), key=lambda item: sum(item[1]) / len(item[1]))]
@@ -169,10 +171,11 @@ class Comparison:
 
     def problems(self) -> List[str]:
         """What could not be compared."""
-        sentences = ((self.lone_before, "images only the first has"),
-                     (self.lone_after, "images only the second has"),
-                     (self.different, "images have changed between both"))
-        return [f"{count} {words}; they are not compared" for count, words in sentences if count]
+        sentences = ((self.lone_before, "only in the first"),
+                     (self.lone_after, "only in the second"),
+                     (self.different, "not the same file in both"))
+        return [f"{count} of the images {'is' if count == 1 else 'are'} {words}, and not compared"
+                for count, words in sentences if count]
 
 
 def paired(first: Iterable[ImageEntry], second: Iterable[ImageEntry], comparison: Comparison

@@ -179,6 +179,8 @@ def facts_of(values: Mapping[str, Any], sources: Optional[Mapping[str, str]] = N
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, (list, tuple)):
         return ", ".join(map(_text, value))
     return f"{value:g}" if isinstance(value, float) else str(value)

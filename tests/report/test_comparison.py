@@ -77,8 +77,9 @@ def test_images_are_matched_by_name_in_any_order():
     after = [entry(number, number % 2, 0) for number in (3, 1, 4, 0, 7)]
     comparison, _ = compared(before, after)
     assert (comparison.pairs, comparison.lone_before, comparison.lone_after) == (4, 1, 1)
-    assert comparison.problems() == ["1 images only the first has; they are not compared",
-                                     "1 images only the second has; they are not compared"]
+    assert comparison.sections(str)[0].facts[-1].value == "–"  # No map beside another.
+    assert comparison.problems() == ["1 of the images is only in the first, and not compared",
+                                     "1 of the images is only in the second, and not compared"]
 
 
 def test_names_that_come_twice_are_matched_in_order():
