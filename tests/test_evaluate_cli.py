@@ -79,6 +79,7 @@ def test_a_folder_gets_the_report_and_the_curves(place, capsys):
     with open("out/evaluate.json") as file:
         printed = json.load(file)
     assert printed["verdict"]["text"] in capsys.readouterr().out
+    assert len(printed["prototxt_sha256"]) == len(printed["weights_sha256"]) == 64
     assert cv2.imread("out/deletion.png").shape[2] == 3
 
 

@@ -152,6 +152,7 @@ def run(options: argparse.Namespace) -> int:
     from caffe_gradcam.commands import recipes
     from caffe_gradcam.measuring import comparison
     from caffe_gradcam.measuring.measurement import Settings
+    from caffe_gradcam.report.batch_model import digests
 
     if options.protocol:
         return protocol.run(options)
@@ -172,7 +173,7 @@ def run(options: argparse.Namespace) -> int:
     rows = comparison.rows(measurements, options.seed)
     verdict = comparison.verdict(rows, measurements, options.seed)
     report = {"model": model.name, "engine": engine["engine"], "device": engine["device"],
-              "recipe": recipe.to_dict(),
+              **digests(model), "recipe": recipe.to_dict(),
               **comparison.report(rows, verdict, settings, bench.stages)}
     report["images"] = [_image_entry(subject.item.path, outcome)
                         for subject, outcome in zip(subjects, outcomes)]

@@ -2,10 +2,9 @@
 
 from typing import TYPE_CHECKING, Dict, Mapping, Optional, Tuple
 
-from caffe_gradcam.batch.dependencies import resolved, rows_depend_on
-from caffe_gradcam.batch.options import Pipeline
 from caffe_gradcam.explaining.recipe import Recipe
 from caffe_gradcam.report import lenient
+from caffe_gradcam.zoo import hashes
 from prototxt_tools.errors import ModelError
 
 if TYPE_CHECKING:
@@ -36,10 +35,14 @@ def recipe_of(output: "Output", trust: bool = False, plugins: Tuple[str, ...] = 
     return recipe.trusted(trust, plugins, _SOURCE)
 
 
-def digests(recipe: Recipe, model: "LoadedModel") -> Dict[str, str]:
-    """The SHA-256 of the prototxt and of the weights; raises InputError where one is gone."""
-    values = rows_depend_on(resolved(recipe), model, None, Pipeline())
-    return {name: values[name] for name in DIGESTS}
+def digests(model: "LoadedModel") -> Dict[str, str]:
+    """The SHA-256 of the prototxt and of the weights; raises ModelError where one is gone."""
+    try:
+        return {name: hashes.digests(path, ("sha256",))["sha256"]
+                for name, path in zip(DIGESTS, (model.path, model.weights))}
+    except OSError as error:
+        raise ModelError(f"{error.filename}: cannot be read: {error.strerror}",
+                         model.path) from None
 
 
 def digests_of(values: Mapping[str, object]) -> Dict[str, Optional[str]]:
@@ -50,5 +53,5 @@ def digests_of(values: Mapping[str, object]) -> Dict[str, Optional[str]]:
 def check_unchanged(output: "Output", recipe: Recipe) -> None:
     """Raise ModelError where a recipe's model is not the one that the batch used."""
     model = recipe.model.load()
-    if digests(recipe, model) != digests_of(lenient.mapping(output.manifest, "rows_depend_on")):
+    if digests(model) != digests_of(lenient.mapping(output.manifest, "rows_depend_on")):
         raise ModelError(f"{model.path}: the model has changed since the batch", model.path)
