@@ -30,7 +30,7 @@ def digits(models, tmp_path_factory):
 def test_the_certificate_tells_what_changed(digits):
     certificate, _, _ = digits
     change = certificate["int8"]
-    assert change["pictures"] == 6 and change["best_class_changed"] <= 1
+    assert change["pictures"] == 6 and change["outputs"]["class"]["best_class_changed"] <= 1
     assert 0 < change["outputs"]["score"]["relative_error"]["median"] < 0.2
     assert 0 < change["outputs"]["probability"]["largest_difference"] < 0.5
     assert 0.9 < change["outputs"]["cam"]["rank_correlation"]["worst"] < 1
@@ -76,7 +76,7 @@ def test_openvino_files_hold_what_was_compared_in_openvino(models, tmp_path, cap
                      "--format", "openvino", "--engine", "torch", "--precision", "int8",
                      "--calibrate", scenes])
     assert code == 0
-    assert "int8: the best class is another one for 0 of 1 pictures" in capsys.readouterr().out
+    assert "the best class of prob is another one for 0 of 1 pictures" in capsys.readouterr().out
     certificate = json.loads((tmp_path / "digits.certificate.json").read_text())
     assert certificate["int8"]["library"] == "openvino"
     assert "i8" in (tmp_path / "digits.xml").read_text()
@@ -126,7 +126,7 @@ def test_maps_of_different_classes_are_not_compared():
     comparing.add(outputs([3, 4], [[1, 2], [3, 4]]), outputs([3, 4], [[1, 2], [4, 3]]))
     comparing.add(outputs([0, 2], [[1, 2], [3, 4]]), outputs([2, 0], [[4, 3], [2, 1]]))
     change = comparing.change("onnxruntime", [], [{}, {}])
-    assert change.changed == 1
+    assert change.changed == {"class": 1} and change.resized == {}
     assert change.correlations["cam"] == Spread(pytest.approx(0.8), pytest.approx(0.8))
     assert change.errors["score"].worst == pytest.approx(2 ** 0.5)
     assert change.errors["cam"].worst == pytest.approx(2 ** 0.5 / 30 ** 0.5)
@@ -140,11 +140,29 @@ def test_constant_maps_have_no_ranks():
     assert comparing.change("onnxruntime", [], [{}]).correlations == {}
 
 
-def test_a_net_without_one_row_of_scores_has_no_best_class():
+def test_each_head_has_a_best_class_of_its_own():
+    comparing = Comparing(explains=False)
+    comparing.add({"a": np.float32([[1, 2]]), "b": np.float32([[[[1]], [[2]]]])},
+                  {"a": np.float32([[1, 2]]), "b": np.float32([[[[2]], [[1]]]])})
+    change = comparing.change("onnxruntime", [], [{}])
+    assert change.changed == {"a": 0, "b": 1}
+    assert change.sentences()[1] == "the best class of b is another one for 1 of 1 pictures"
+
+
+def test_lists_of_another_length_are_counted():
+    comparing = Comparing(explains=False)
+    comparing.add({"detections": np.ones((1, 1, 3, 7))}, {"detections": np.ones((1, 1, 2, 7))})
+    comparing.add({"detections": np.ones((1, 1, 3, 7))}, {"detections": np.ones((1, 1, 3, 7))})
+    change = comparing.change("onnxruntime", [], [{}, {}])
+    assert change.resized == {"detections": 1} and change.errors == {"detections": Spread(0, 0)}
+    json.dumps(change.to_dict(), allow_nan=False)
+
+
+def test_a_net_without_a_score_per_class_has_no_best_class():
     comparing = Comparing(explains=False)
     comparing.add({"map": np.ones((1, 2, 3, 3))}, {"map": np.ones((1, 2, 3, 3))})
     change = comparing.change("onnxruntime", [], [{}])
-    assert change.changed is None and change.errors == {"map": Spread(0, 0)}
+    assert change.changed == {} and change.errors == {"map": Spread(0, 0)}
 
 
 def test_a_picture_that_cannot_be_read_is_named(models, tmp_path, capsys):
