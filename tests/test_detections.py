@@ -258,12 +258,25 @@ def test_an_image_whose_numbers_are_not_finite_fails_alone(model):
         np.testing.assert_allclose(explanations[0].cam, expected[0].cam, atol=1e-6)
 
 
-def test_a_batch_names_the_commands_that_explain_boxes(tmp_path, paths, capsys):
-    from caffe_gradcam.commands import cli
+def test_an_image_of_another_size_than_the_priors_fails_alone(paths):
+    model = LoadedModel.load(*paths, resize="none", **READING)
+    height, width = model.inputs["data"].size
+    fitting = np.resize(PIXELS, (height, width, 3))
+    with DetectionExplainer.open(model, Explaining(("odam",)), BoxQuestion(0),
+                                 Running("torch")) as explainer:
+        first, second = explainer.explain([fitting, PIXELS])
+    assert first.ok
+    assert str(second.error) == (
+        "the image is 90x70 after resize and crop, and boxes are found in "
+        f"{height}x{width} only; leave --resize out")
 
-    (tmp_path / "pictures").mkdir()
-    assert cli.main(["batch", paths[0], str(tmp_path / "pictures"), "-o", str(tmp_path / "out"),
-                     "--weights", paths[1], "--detections"]) == 2
-    assert capsys.readouterr().err.splitlines()[-1] == (
-        "caffe-gradcam: boxes are explained by `caffe-gradcam explain --detections` or "
-        "Model.detect, and measured by `caffe-gradcam evaluate --detections`")
+
+def test_the_background_is_not_listed_among_the_classes(model):
+    from caffe_gradcam.explaining.explainer import Explainer
+    from caffe_gradcam.pictures.outputs import image_row
+
+    assert model.layout.background == 0
+    with Explainer.open(model, running=Running("torch")) as explainer:
+        result = explainer.explain([PIXELS])[0].unwrap()
+    listed_classes = [entry["class"] for entry in image_row("a.png", result, model)["top"]]
+    assert 0 not in listed_classes and listed_classes[0] == result.predicted

@@ -63,6 +63,11 @@ def test_inputs_that_are_no_pictures_are_described_with_what_reads_them():
     assert net("frcnn").arrays["rois"].item_axis is None
 
 
+def test_regions_whose_boxes_are_moved_have_a_background():
+    assert net("frcnn").layout.background == 0
+    assert net("rois").layout.background is None
+
+
 def test_pictures_that_are_stacked_in_one_blob_are_named_after_their_slices():
     model = net("pair")
     assert list(model.inputs) == ["data", "data_p"]

@@ -221,3 +221,14 @@ def ranking(scores: np.ndarray, background: Optional[int] = None) -> List[int]:
     lower index first."""
     order = [int(index) for index in np.argsort(-scores, kind="mergesort")]
     return [index for index in order if index != background or len(order) == 1]
+
+
+def likeliest(scores: np.ndarray, probabilities: Optional[np.ndarray], layout: ScoreLayout
+              ) -> List[int]:
+    """The classes of a ``Result`` in the order in which they are listed.
+
+    By score; but scores at different steps, priors or regions cannot be compared, so by probability
+    where each class has its own. A detector's background is left out.
+    """
+    merits = scores if probabilities is None or not layout.indexed else probabilities
+    return ranking(merits, layout.background)

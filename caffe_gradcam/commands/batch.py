@@ -54,14 +54,14 @@ def add(commands: Any) -> None:
               "       caffe-gradcam batch status OUT [--json]\n"
               "       caffe-gradcam batch verify OUT")
     parser.add_argument("model.path", metavar="MODEL",
-                        help="a model folder, a prototxt, or the name of a public model")
+                        help="a model folder, a prototxt, or a public model's name")
     parser.add_argument("images", metavar="SOURCE", nargs="?",
                         help="a folder, list, table or archive of images; see --help-all")
     parser.add_argument("-o", dest="output", metavar="OUT", help="a folder or a URL")
     asking = parser.add_argument_group("what to explain")
     shared.add_questions(asking)
     shared.add_detections(asking, "every box that a detector finds")
-    shared.add_words(asking)
+    shared.add_words(asking, "every word of the caption that the net writes")
     explaining = parser.add_argument_group("how to explain it")
     shared.add_methods(explaining, "grad-cam (default) or another, see explain --help-all; commas "
                        "or repeatable", shared.LAYER)
@@ -83,7 +83,7 @@ def add(commands: Any) -> None:
 
 def add_look(group: shared.Group) -> None:
     """How figures look: options of batch and of render."""
-    shared.add_look(group, "side-by-side (default) or overlay (without the image beside it)",
+    shared.add_look(group, "side-by-side (default) or overlay, without the image",
                     "png (default), jpg or webp")
 
 
@@ -95,7 +95,7 @@ def _add_parts(group: shared.Group) -> None:
     group.add_argument("--part-size", metavar="N", type=shared.positive,
                        help="images of one part (default: 1000)")
     group.add_argument("--root", metavar="DIR",
-                       help="the folder that relative paths start from (default: the list's)")
+                       help="the start of relative paths (default: the list's folder)")
     group.add_argument("--no-resume", dest="resume", action="store_false",
                        help="remove what is in OUT, and start over")
     group.add_argument("--add", action="store_true",

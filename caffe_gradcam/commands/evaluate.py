@@ -209,6 +209,7 @@ def _bench(explainer: "Union[Explainer, DetectionExplainer]", settings: "Setting
 def _recipe(options: argparse.Namespace) -> "Tuple[Recipe, LoadedModel]":
     """The recipe with the methods and layers to compare, and its model."""
     from caffe_gradcam.commands import recipes
+    from caffe_gradcam.explaining.settings import refuse_clips
     from caffe_gradcam.measuring.bench import spread_layers
 
     names: Optional[List[str]] = getattr(options, "explaining.methods")
@@ -219,6 +220,7 @@ def _recipe(options: argparse.Namespace) -> "Tuple[Recipe, LoadedModel]":
     if not options.images:
         raise QuestionError("there is no image to measure; give at least one")
     model = recipes.load_model(recipe, options)
+    refuse_clips(model)
     methods = recipe.explaining.methods
     if names == [ALL]:
         methods = (usual + ("eigen-cam", "d-rise") if recipe.asking.detections

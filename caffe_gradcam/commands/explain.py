@@ -76,7 +76,8 @@ def add(commands: Any) -> None:
     shared.add_questions(asking)
     asking.add_argument("--crop", metavar="X,Y,W,H",
                         help="ask about this part of the image, and show both")
-    shared.add_words(asking)
+    shared.add_words(asking, "let the net describe the image in words, and show where it looks "
+                     "for each")
     shared.add_detections(asking, "list the boxes that a detector finds, and show where it looks "
                           "for each")
     explaining = parser.add_argument_group("how to explain it")

@@ -84,10 +84,9 @@ def add_positions(group: Group) -> None:
                        help=Rare("the same for a prior of a detector, or a region of interest"))
 
 
-def add_words(group: Group) -> None:
-    """Sentences about images."""
-    add_flag(group, "--caption", "asking.caption",
-             "let the net describe the image in words, and show where it looks for each")
+def add_words(group: Group, text: str) -> None:
+    """Sentences about images; the text is the help of ``--caption``."""
+    add_flag(group, "--caption", "asking.caption", text)
     group.add_argument("--sentence", dest="asking.sentence", metavar="TEXT",
                        help=Rare("the same for a sentence of your own"))
     group.add_argument("--beam", dest="asking.beam", metavar="N", type=positive,
@@ -98,7 +97,7 @@ def add_detections(group: Group, text: str) -> None:
     """The boxes that a detector finds; the text is the help of ``--detections``."""
     add_flag(group, "--detections", "asking.detections", text)
     group.add_argument("--min-score", dest="asking.min_score", metavar="X", type=_fraction,
-                       help="how sure the net has to be of a box, 0 to 1 (default: 0.5)")
+                       help="how sure it has to be of a box, 0 to 1 (default: 0.5)")
     group.add_argument("--edge", dest="asking.edge", metavar="left|top|right|bottom",
                        choices=("left", "top", "right", "bottom"),
                        help=Rare("explain where this edge of each box lies, instead of how sure "
@@ -119,8 +118,7 @@ def _fraction(text: str) -> float:
 def add_text(group: Group) -> None:
     """``--ask-text``."""
     group.add_argument("--ask-text", dest="overrides.text", metavar="TEXT",
-                       help="the question that the net reads beside the image: \"what is left of "
-                       "the five?\"")
+                       help="the question that the net reads beside the image")
 
 
 def add_classes(group: Group, text: str) -> None:
@@ -236,9 +234,9 @@ def add_model(group: Group, several_scores: bool = False) -> None:
 def add_config(group: Group) -> None:
     """Recipes from files, and to files."""
     group.add_argument("--config", metavar="FILE",
-                       help="take the model and these options from a file; those given here win")
+                       help="a file of the model and of options; those given here win")
     group.add_argument("--save-config", metavar="FILE",
-                       help="write the options of this run to a file (.yaml or .json)")
+                       help="write these options to a .yaml or .json file")
 
 
 def add_look(group: Group, kinds: str, formats: str) -> None:

@@ -22,6 +22,7 @@ from caffe_gradcam.explaining.columns import BatchExplanation
 from caffe_gradcam.explaining.detections import DetectionExplainer
 from caffe_gradcam.explaining.explanation import Explanation
 from caffe_gradcam.explaining.recipe import Recipe
+from caffe_gradcam.explaining.settings import refuse_clips
 from caffe_gradcam.model.model import LoadedModel
 from caffe_gradcam.model.preprocess import Prepared
 from prototxt_tools.errors import EngineError, Outcome, QuestionError
@@ -154,9 +155,10 @@ def checked(recipe: Recipe, model: LoadedModel) -> LoadedModel:
     QuestionError
         There is no such class or word, the net lists no boxes, or a method does not explain them.
     ModelError
-        The net writes no words.
+        The net writes no words, or takes clips.
     """
     asking, explaining = recipe.asking, recipe.explaining
+    refuse_clips(model)
     if asking.is_caption:
         captions.check_asking(asking)
         single_pass.check_methods(explaining.methods, "captions")

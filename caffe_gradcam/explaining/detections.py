@@ -29,7 +29,7 @@ from caffe_gradcam.explaining.settings import Explaining
 from caffe_gradcam.model.geometry import Geometry
 from caffe_gradcam.model.model import LoadedModel
 from caffe_gradcam.model.preprocess import Prepared, prepare
-from prototxt_tools.errors import Outcome, QuestionError
+from prototxt_tools.errors import ImageError, Outcome, QuestionError
 
 Image = Union[np.ndarray, Mapping[str, np.ndarray]]
 
@@ -124,6 +124,7 @@ class DetectionExplainer:
     def explain_prepared(self, prepared: Sequence[Outcome[Prepared]]
                          ) -> List[Outcome[List[Explanation]]]:
         """As :meth:`explain`, for images that were prepared elsewhere."""
+        prepared = [image.then(self._of_the_nets_size) for image in prepared]
         outcomes: List[Outcome[List[Explanation]]] = [
             Outcome(error=image.error) for image in prepared]
         good = [index for index, image in enumerate(prepared) if image.ok]
@@ -153,6 +154,16 @@ class DetectionExplainer:
     def _one_by_one(self) -> bool:
         return self.detector.one_by_one or (
             self.model.depends_on_batch and not self.explaining.batch_statistics)
+
+    def _of_the_nets_size(self, image: Prepared) -> Prepared:
+        """The image; an ImageError for another size than the one that the priors were made for."""
+        for name, preprocessing in self.model.inputs.items():
+            size = image.blobs[name].shape[2:]
+            if size != tuple(preprocessing.size):
+                raise ImageError(
+                    "the image is {}x{} after resize and crop, and boxes are found in {}x{} only; "
+                    "leave --resize out".format(*size, *preprocessing.size), name)
+        return image
 
     def _explain(self, prepared: List[Prepared]) -> List[Outcome[List[Explanation]]]:
         inputs = {name: np.concatenate([image.blobs[name] for image in prepared])

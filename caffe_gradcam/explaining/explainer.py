@@ -22,7 +22,7 @@ from caffe_gradcam.explaining.grouping import Questions, groups, per_image, stac
 from caffe_gradcam.explaining.memory import in_parts
 from caffe_gradcam.explaining.methods import COSTS, METHODS, Method, checked_maps
 from caffe_gradcam.explaining.passes import Pass, Seeds
-from caffe_gradcam.explaining.settings import Explaining, refuse_box_methods
+from caffe_gradcam.explaining.settings import Explaining, refuse_box_methods, refuse_clips
 from caffe_gradcam.explaining.word_relevance import Words
 from caffe_gradcam.model.geometry import Placement
 from caffe_gradcam.model.model import LoadedModel
@@ -31,7 +31,6 @@ from prototxt_tools.errors import (
     EngineFailed,
     ImageError,
     InputError,
-    ModelError,
     Outcome,
     OutOfMemory,
     QuestionError,
@@ -76,9 +75,7 @@ class Explainer:
 
     def __init__(self, model: LoadedModel, engine: Engine, explaining: Explaining = _EXPLAINING,
                  open_another: Optional[OpenEngine] = None) -> None:
-        if model.clips:
-            raise ModelError(f"{model.path}: the net takes clips; `caffe-gradcam explain` and "
-                             "Model.explain_clip explain them, one by one", model.path)
+        refuse_clips(model)
         self.model, self.engine, self.explaining = model, engine, explaining
         self.one_by_one = not model.items_share or (
             model.depends_on_batch and not explaining.batch_statistics)

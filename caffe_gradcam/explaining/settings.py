@@ -1,14 +1,17 @@
 """How images are explained: the values that an Explainer is opened with."""
 
 from dataclasses import dataclass
-from typing import Iterable, Optional, Tuple
+from typing import TYPE_CHECKING, Iterable, Optional, Tuple
 
 import numpy as np
 
 from caffe_gradcam.explaining.combine import FUSIONS
 from caffe_gradcam.explaining.methods import BOX_METHODS, METHODS
 from caffe_gradcam.model import choices
-from prototxt_tools.errors import QuestionError
+from prototxt_tools.errors import ModelError, QuestionError
+
+if TYPE_CHECKING:
+    from caffe_gradcam.model.model import LoadedModel
 
 GRADIENTS = ("post", "pre-relu", "positive")
 PLACEMENTS = ("centres", "stretch")
@@ -78,6 +81,13 @@ def refuse_box_methods(explaining: Explaining) -> None:
         if name not in METHODS:
             raise QuestionError(f"method {name} explains the boxes of a detector; ask for them "
                                 "with --detections (in Python: Model.detect)", name)
+
+
+def refuse_clips(model: "LoadedModel") -> None:
+    """Raise a ModelError for a net whose images are the frames of clips."""
+    if model.clips:
+        raise ModelError(f"{model.path}: the net takes clips; `caffe-gradcam explain` and "
+                         "Model.explain_clip explain them, one by one", model.path)
 
 
 def _names(names: Iterable[str]) -> Tuple[str, ...]:

@@ -202,5 +202,7 @@ def missing(specs: Sequence[ArrayInput]) -> ImageError:
     """The error for array inputs that are needed and not given."""
     texts: List[str] = [f"{spec.blob} ({spec.takes})" for spec in specs]
     noun = "input" if len(specs) == 1 else "inputs"
-    return ImageError(f"nothing is given for {noun} {', '.join(texts)}; give {specs[0].blob}=FILE "
-                      f"or {specs[0].blob}=NUMBER", specs[0].blob)
+    first = specs[0]
+    ways = f"{first.blob}=FILE or {first.blob}=NUMBER" if first.words is None else (
+        f"--ask-text TEXT, {first.blob}=FILE or {first.blob}=NUMBER")
+    return ImageError(f"nothing is given for {noun} {', '.join(texts)}; give {ways}", first.blob)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Optional, Sequence
 
 import numpy as np
 
-from caffe_gradcam.asking.context import ranking
+from caffe_gradcam.asking.context import likeliest
 from caffe_gradcam.model import labels
 from caffe_gradcam.pictures import metadata, render
 
@@ -116,7 +116,7 @@ def encode_arrays(explanation: "Explanation", scores: np.ndarray, text: str = ""
 def image_row(path: str, result: "Result", model: "LoadedModel") -> Dict[str, Any]:
     """The report's entry for an image, without its explanations."""
     top = []
-    for index in ranking(result.scores, model.layout.background)[:_TOP_CLASSES]:
+    for index in likeliest(result.scores, result.probabilities, model.layout)[:_TOP_CLASSES]:
         probabilities = result.probabilities
         top.append({
             "class": index,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Dict, Tuple
 
 import numpy as np
 
-from caffe_gradcam.asking.context import ranking
+from caffe_gradcam.asking.context import likeliest
 from caffe_gradcam.explaining.explainer import Explainer
 from caffe_gradcam.explaining.methods import METHODS
 from caffe_gradcam.explaining.settings import Explaining
@@ -108,8 +108,8 @@ class Answering:
         return {
             "model": self.model.name, "size": [height, width], "crop": asked.crop,
             "picture": base64.b64encode(picture).decode("ascii"),
-            "top": [self._class(index, result) for index
-                    in ranking(result.scores, self.model.layout.background)[:_TOP]],
+            "top": [self._class(index, result) for index in likeliest(
+                result.scores, result.probabilities, self.model.layout)[:_TOP]],
             "maps": [dict(map_data(thumbnails.of_explanation(explanation)),
                           class_name=explanation.class_name)
                      for explanation in result.explanations],
