@@ -146,7 +146,7 @@ class Bench:
             removal.check_sizes(subject, subject.maps[0].explanation.heatmap.shape)
         if "pointing" in self.settings.metrics:
             check_boxes(subject)
-        measurements = self._faithfulness(subject)
+        measurements = self._measure_maps(subject)
         metrics, seed = self.settings.metrics, self.settings.seed
         columns: Dict[str, List[Optional[float]]] = {}
         if "stability" in metrics:
@@ -162,13 +162,13 @@ class Bench:
             name: numbers[index] for name, numbers in columns.items()
             if numbers[index] is not None})) for index, measurement in enumerate(measurements)]
 
-    def _faithfulness(self, subject: Subject) -> List[Measurement]:
+    def _measure_maps(self, subject: Subject) -> List[Measurement]:
         """Everything that follows from the maps and the net with its own weights."""
-        plans = [self._variants(subject, entry) for entry in subject.maps]
+        plans = [self._variants(subject, measured_map) for measured_map in subject.maps]
         batch = Pass(self.explainer.engine, self.model, subject.prepared.blobs, [],
                      one_by_one=self.explainer.one_by_one)
-        seeds = [value_seed(self.model, entry.explanation, batch.scores[0])
-                 for entry in subject.maps]
+        seeds = [value_seed(self.model, measured_map.explanation, batch.scores[0])
+                 for measured_map in subject.maps]
         values: List[Dict[str, np.ndarray]] = [{} for _ in plans]
         for source in self.model.inputs:
             series = [(index, name, count, blobs) for index, plan in enumerate(plans)
@@ -182,8 +182,8 @@ class Bench:
             ends = np.cumsum([count for _, _, count, _ in series])[:-1]
             for (index, name, _, _), part in zip(series, np.split(measured, ends)):
                 values[index][name] = part
-        measurements = [self._measurement(subject, entry, map_values)
-                        for entry, map_values in zip(subject.maps, values)]
+        measurements = [self._measurement(subject, measured_map, map_values)
+                        for measured_map, map_values in zip(subject.maps, values)]
         if "removal" not in self.settings.metrics or not subject.objects:
             return measurements
         numbers = removal.removal_numbers(self.explainer, subject, seeds)
@@ -191,10 +191,10 @@ class Bench:
                 for measurement, of_map in zip(measurements, numbers)]
 
     def _variants(self, subject: Subject,
-                  entry: MeasuredMap) -> Dict[str, Tuple[int, Iterable[np.ndarray]]]:
+                  measured_map: MeasuredMap) -> Dict[str, Tuple[int, Iterable[np.ndarray]]]:
         """Metric -> the number of input variants that it needs the values of, and these."""
-        heat, steps, seed = entry.heat, self.settings.steps, self.settings.seed
-        blob = subject.prepared.blobs[entry.explanation.input][0]
+        heat, steps, seed = measured_map.heat, self.settings.steps, self.settings.seed
+        blob = subject.prepared.blobs[measured_map.explanation.input][0]
         plan: Dict[str, Tuple[int, Callable[[], Iterable[np.ndarray]]]] = {
             "deletion": (steps + 1, lambda: curves.deletion(blob, heat, steps=steps, seed=seed)),
             "insertion": (steps + 1, lambda: curves.insertion(blob, heat, steps=steps, seed=seed)),
@@ -213,15 +213,15 @@ class Bench:
         return {name: (count, variants()) for name, (count, variants) in plan.items()
                 if name in metrics}
 
-    def _measurement(self, subject: Subject, entry: MeasuredMap,
+    def _measurement(self, subject: Subject, measured_map: MeasuredMap,
                      values: Dict[str, np.ndarray]) -> Measurement:
         """The numbers that follow from the values of a map's variants."""
-        explanation = entry.explanation
-        drawn: Dict[str, np.ndarray] = {
+        explanation = measured_map.explanation
+        value_curves: Dict[str, np.ndarray] = {
             name: values[name] for name in ("deletion", "insertion") if name in values}
         numbers: Dict[str, float] = {
-            name: curves.area(curve) for name, curve in drawn.items()}
-        if len(drawn) == 2:
+            name: curves.area(curve) for name, curve in value_curves.items()}
+        if len(value_curves) == 2:
             numbers["gap"] = numbers["insertion"] - numbers["deletion"]
         if "drop" in values:
             before, after = values["drop"][:1], values["drop"][1:]
@@ -229,21 +229,21 @@ class Bench:
             numbers["increase"] = float(masking.increases(before, after)[0])
         if "road" in values:
             numbers["road"] = road.gap(values["road"])
-        if "pointing" in self.settings.metrics and entry.boxes:
+        if "pointing" in self.settings.metrics and measured_map.boxes:
             heat = explanation.heatmap
             numbers["pointing"] = float(
-                pointing.hits(heat, entry.boxes, self.settings.tolerance))
-            numbers["energy"] = pointing.energy_inside(heat, entry.boxes)
-        numbers.update(self._numbers_of_map(subject, entry, values))
+                pointing.hits(heat, measured_map.boxes, self.settings.tolerance))
+            numbers["energy"] = pointing.energy_inside(heat, measured_map.boxes)
+        numbers.update(self._numbers_of_map(subject, measured_map, values))
         return Measurement(subject.path, class_of(explanation), explanation.method,
                            explanation.layer or None, numbers,
-                           {name: curve.tolist() for name, curve in drawn.items()})
+                           {name: curve.tolist() for name, curve in value_curves.items()})
 
-    def _numbers_of_map(self, subject: Subject, entry: MeasuredMap,
+    def _numbers_of_map(self, subject: Subject, measured_map: MeasuredMap,
                         values: Dict[str, np.ndarray]) -> Dict[str, float]:
         """What the heat itself says, on its own and with the values without groups of pixels."""
         numbers: Dict[str, float] = {}
-        seed, heat = self.settings.seed, entry.heat
+        seed, heat = self.settings.seed, measured_map.heat
         if "estimate" in values:
             numbers["estimate"] = faithfulness.agreement(
                 heat, faithfulness.steps_of(heat, seed=seed), values["estimate"])
@@ -252,18 +252,18 @@ class Bench:
         if "complexity" in self.settings.metrics:
             numbers["sparse"] = complexity.sparseness(heat)
         if "objects" in self.settings.metrics:
-            numbers.update(removal.object_numbers(subject, entry, seed))
+            numbers.update(removal.object_numbers(subject, measured_map, seed))
         return numbers
 
     def _add_randomised(self, subjects: List["Outcome[Subject]"],
                         outcomes: List["Outcome[List[Measurement]]"]) -> None:
         """Add to the outcomes how each map compares with those of random weights."""
-        good = [index for index, outcome in enumerate(outcomes) if outcome.ok]
-        if not good:
+        measured = [index for index, outcome in enumerate(outcomes) if outcome.ok]
+        if not measured:
             return
         randomised = Outcome.of(self._randomisation.measure,
-                                [subjects[index].unwrap() for index in good])
-        for position, index in enumerate(good):
+                                [subjects[index].unwrap() for index in measured])
+        for position, index in enumerate(measured):
             if randomised.value is None:
                 outcomes[index] = Outcome(error=randomised.error)
                 continue

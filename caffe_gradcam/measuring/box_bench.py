@@ -23,7 +23,7 @@ from prototxt_tools.errors import InputError, Outcome
 METRICS = ("deletion", "insertion", "pointing")
 # What stands for the layer where each box is explained at the one that it was read from.
 SOURCES = "each box's own layer"
-# From this overlap on, a box that was drawn is the one that was found.
+# From this overlap on, an annotated box is the detected one.
 _SAME_BOX = 0.5
 _BASELINE_CELLS = (7, 7)
 
@@ -74,8 +74,8 @@ class BoxBench:
             Every box is asked about its own class, so these do not count.
         boxes : list of dict, optional
             For each image, class index -> boxes as people drew them: pointing is then measured
-            in the one that a found box overlaps most, by half at least. Without them it is
-            measured in the found box itself.
+            in the one that a detected box overlaps most, by half at least. Without them it is
+            measured in the detected box itself.
 
         Returns
         -------
@@ -86,7 +86,7 @@ class BoxBench:
         return [image.then(self._measured, path, boxes[index] if boxes else {})
                 for index, (path, image) in enumerate(zip(paths, images))]
 
-    def _measured(self, image: Image, path: str, drawn: ClassBoxes) -> List[Measurement]:
+    def _measured(self, image: Image, path: str, annotated: ClassBoxes) -> List[Measurement]:
         prepared = prepare(image, self.model.inputs, self.model.arrays)
         detections = self.explainer.find(prepared.blobs)[0]
         if not detections:
@@ -96,8 +96,8 @@ class BoxBench:
         explanations = self.explainer.explain_prepared([Outcome(prepared)])[0].unwrap()
         maps = self._maps(explanations, prepared, path)
         values = self._values(maps, detections, prepared)
-        return [self._measurement(path, entry, map_values, drawn)
-                for entry, map_values in zip(maps, values)]
+        return [self._measurement(path, measured_map, map_values, annotated)
+                for measured_map, map_values in zip(maps, values)]
 
     def _maps(self, explanations: List[Explanation], prepared: Prepared, path: str
               ) -> List[_Map]:
@@ -126,32 +126,35 @@ class BoxBench:
                 ) -> List[Dict[str, np.ndarray]]:
         """The similarity of each map's box in the images that each metric makes of the map."""
         similarity = Similarity(self.explainer, prepared.blobs, detections)
-        plans = [self._variants(entry, prepared) for entry in maps]
+        plans = [self._variants(measured_map, prepared) for measured_map in maps]
         # All variants go through the net in one stream, so that it runs in full batches.
         measured = similarity.values(blob for plan in plans for _, blobs in plan for blob in blobs)
         values: List[Dict[str, np.ndarray]] = []
         start, steps = 0, self.settings.steps + 1
-        for entry, plan in zip(maps, plans):
-            values.append({name: measured[start + index * steps:start + (index + 1) * steps,
-                                          entry.rank] for index, (name, _) in enumerate(plan)})
-            start += len(plan) * steps
+        for measured_map, plan in zip(maps, plans):
+            of_map: Dict[str, np.ndarray] = {}
+            for name, _ in plan:
+                of_map[name] = measured[start:start + steps, measured_map.rank]
+                start += steps
+            values.append(of_map)
         return values
 
-    def _variants(self, entry: _Map, prepared: Prepared
+    def _variants(self, measured_map: _Map, prepared: Prepared
                   ) -> List[Tuple[str, Iterator[np.ndarray]]]:
         """Metric -> the changed images that it needs."""
-        blob = prepared.blobs[entry.explanation.input][0]
-        made = {"deletion": curves.deletion, "insertion": curves.insertion}
-        return [(name, make(blob, entry.heat, steps=self.settings.steps, seed=self.settings.seed))
-                for name, make in made.items() if name in self.settings.metrics]
+        blob = prepared.blobs[measured_map.explanation.input][0]
+        settings = self.settings
+        series = {"deletion": curves.deletion, "insertion": curves.insertion}
+        return [(name, variants(blob, measured_map.heat, steps=settings.steps, seed=settings.seed))
+                for name, variants in series.items() if name in settings.metrics]
 
-    def _measurement(self, path: str, entry: _Map, values: Dict[str, np.ndarray],
-                     drawn: ClassBoxes) -> Measurement:
-        explanation = entry.explanation
+    def _measurement(self, path: str, measured_map: _Map, values: Dict[str, np.ndarray],
+                     annotated: ClassBoxes) -> Measurement:
+        explanation = measured_map.explanation
         numbers = {name: curves.area(curve) for name, curve in values.items()}
         if len(values) == 2:
             numbers["gap"] = numbers["insertion"] - numbers["deletion"]
-        box = target_box(explanation, drawn)
+        box = target_box(explanation, annotated)
         if "pointing" in self.settings.metrics and box is not None:
             heat = explanation.heatmap
             numbers["pointing"] = float(pointing.hits(heat, [box], self.settings.tolerance))
@@ -162,23 +165,23 @@ class BoxBench:
         assert explanation.class_index is not None
         return Measurement(path, explanation.class_index, explanation.method, layer or None,
                            numbers, {name: curve.tolist() for name, curve in values.items()},
-                           rank=entry.rank)
+                           rank=measured_map.rank)
 
 
-def target_box(explanation: Explanation, drawn: ClassBoxes) -> Optional[Box]:
+def target_box(explanation: Explanation, annotated: ClassBoxes) -> Optional[Box]:
     """The box that a map should point at.
 
-    The found one; or, where people drew some, the one of its class that it overlaps most.
+    The detected one; or, where people drew some, the one of its class that it overlaps most.
 
     Returns
     -------
     (float, float, float, float) or None
-        x, y, width and height; None where no drawn box is the found one.
+        x, y, width and height; None where no annotated box is the detected one.
     """
     assert explanation.box is not None and explanation.class_index is not None
-    if not drawn:
+    if not annotated:
         return explanation.box
-    of_class = drawn.get(explanation.class_index, [])
+    of_class = annotated.get(explanation.class_index, [])
     if not of_class:
         return None
     overlap = overlaps(_edges(explanation.box), np.stack([_edges(box) for box in of_class]))

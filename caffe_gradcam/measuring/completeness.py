@@ -19,12 +19,13 @@ def gaps(explainer: Explainer, subject: Subject) -> List[Optional[float]]:
     model = explainer.model
     batch = Pass(explainer.engine, model, subject.prepared.blobs, [],
                  one_by_one=explainer.one_by_one)
-    seeds = [score_seed(model, entry.explanation, batch.scores[0]) for entry in subject.maps]
+    seeds = [score_seed(model, measured_map.explanation, batch.scores[0])
+             for measured_map in subject.maps]
     numbers: List[Optional[float]] = [None] * len(subject.maps)
     for source in model.inputs:
         image = subject.prepared.blobs[source][0]
-        indices = [index for index, entry in enumerate(subject.maps)
-                   if entry.explanation.layer and entry.explanation.input == source]
+        indices = [index for index, measured_map in enumerate(subject.maps)
+                   if measured_map.explanation.layer and measured_map.explanation.input == source]
         reruns: List[Tuple[int, int, np.ndarray]] = [
             (index, 0, blob) for index in indices for blob in (image, np.zeros_like(image))]
         values = batch.rerun_net(source, seeds, reruns).reshape(-1, 2)

@@ -50,9 +50,9 @@ def heat_on_blob(explanation: Explanation, prepared: Prepared) -> np.ndarray:
 
 def check_boxes(subject: Subject) -> None:
     """Raise an InputError for a box that lies outside the image, which no map could hit."""
-    for entry in subject.maps:
-        height, width = entry.explanation.geometry.image_size
-        for box in entry.boxes or ():
+    for measured_map in subject.maps:
+        height, width = measured_map.explanation.geometry.image_size
+        for box in measured_map.boxes or ():
             if not (box[0] < width and box[1] < height and box[0] + box[2] > 0
                     and box[1] + box[3] > 0):
                 raise InputError("{}: the box at {:g}, {:g} of {:g} x {:g} pixels lies outside "

@@ -137,12 +137,12 @@ def loaded_weights(model: LoadedModel) -> sanity.Weights:
 
 def _heats_of_net(subject: Subject) -> List[np.ndarray]:
     """The heats that depend on the net."""
-    return [entry.heat for entry in subject.maps if entry.explanation.layer]
+    return [measured_map.heat for measured_map in subject.maps if measured_map.explanation.layer]
 
 
 def _with_baselines(subject: Subject, numbers: List[RandomisedNumbers]
                     ) -> List[RandomisedNumbers]:
     """Numbers of all maps: none of the baselines, which do not depend on the net."""
     of_net = iter(numbers)
-    return [next(of_net) if entry.explanation.layer else RandomisedNumbers()
-            for entry in subject.maps]
+    return [next(of_net) if measured_map.explanation.layer else RandomisedNumbers()
+            for measured_map in subject.maps]

@@ -26,8 +26,8 @@ def moved(explainer: Explainer, subject: Subject, seed: int) -> List[Optional[fl
     noisy = _copies(subject.prepared, {name: stability.noisy(blobs[name][0], seed=seed)
                                        for name in explainer.model.inputs})
     of_map = iter(zip(*heats(explainer, noisy, [subject.questions] * len(noisy))))
-    return [stability.sensitivity(entry.heat, np.stack(next(of_map))).largest
-            if entry.explanation.layer else None for entry in subject.maps]
+    return [stability.sensitivity(measured_map.heat, np.stack(next(of_map))).largest
+            if measured_map.explanation.layer else None for measured_map in subject.maps]
 
 
 def smooth_heats(explainer: Explainer, subject: Subject, seed: int) -> List[np.ndarray]:
@@ -35,8 +35,8 @@ def smooth_heats(explainer: Explainer, subject: Subject, seed: int) -> List[np.n
     blobs = subject.prepared.blobs
     copies = _copies(subject.prepared, {name: sanity.smoothing_copies(blobs[name][0], seed=seed)
                                         for name in explainer.model.inputs})
-    results = explainer.explain_prepared([Outcome(image) for image in copies],
-                                         [subject.questions] * len(copies))
+    questions: List[Any] = [subject.questions] * len(copies)
+    results = explainer.explain_prepared([Outcome(image) for image in copies], questions)
     by_map = zip(*(result.unwrap().explanations for result in results))
     return [heat_on_blob(replace(of_map[0], cam=np.mean(
         [explanation.cam for explanation in of_map], axis=0)), subject.prepared)
@@ -50,15 +50,15 @@ def other_class_similarities(explainer: Explainer, subject: Subject, seed: int
     if count is None or count < 2:
         return [None] * len(subject.maps)
     others: Dict[str, Question] = {}
-    for entry in subject.maps:
-        class_index = class_of(entry.explanation)
+    for measured_map in subject.maps:
+        class_index = class_of(measured_map.explanation)
         rng = np.random.RandomState([seed, class_index])
-        others.setdefault(entry.explanation.question, about_class(
-            entry.explanation, sanity.other_class(class_index, count, rng)))
+        others.setdefault(measured_map.explanation.question, about_class(
+            measured_map.explanation, sanity.other_class(class_index, count, rng)))
     numbers: List[Optional[float]] = [None] * len(subject.maps)
     for text, question in others.items():
-        indices = [index for index, entry in enumerate(subject.maps)
-                   if entry.explanation.layer and entry.explanation.question == text]
+        indices = [index for index, measured_map in enumerate(subject.maps)
+                   if measured_map.explanation.layer and measured_map.explanation.question == text]
         of_other, = heats(explainer, [subject.prepared], [[question]])
         for index, heat in zip(indices, of_other):
             numbers[index] = similarity.rank_correlation(subject.maps[index].heat, heat)
@@ -69,26 +69,26 @@ def adcc(explainer: Explainer, subject: Subject, drops: List[float]) -> List[Opt
     """For each map, average drop, coherency and complexity in one number; None for baselines."""
     numbers: List[Optional[float]] = [None] * len(subject.maps)
     for method in explainer.explaining.methods:
-        indices = [index for index, entry in enumerate(subject.maps)
-                   if entry.explanation.layer and entry.explanation.method == method]
+        indices = [index for index, measured_map in enumerate(subject.maps)
+                   if measured_map.explanation.layer and measured_map.explanation.method == method]
         maps = [subject.maps[index] for index in indices]
-        shown = [_shown(subject, entry) for entry in maps]
-        questions: List[Any] = [[question_of(entry.explanation)] for entry in maps]
+        shown = [_shown(subject, measured_map) for measured_map in maps]
+        questions: List[Any] = [[question_of(measured_map.explanation)] for measured_map in maps]
         results = explainer.only(method).explain_prepared(
             [Outcome(image) for image in shown], questions)
-        for index, entry, image, result in zip(indices, maps, shown, results):
+        for index, measured_map, image, result in zip(indices, maps, shown, results):
             heat = next(heat_on_blob(explanation, image)
                         for explanation in result.unwrap().explanations
                         if (explanation.layer, explanation.input)
-                        == (entry.explanation.layer, entry.explanation.input))
-            numbers[index] = masking.adcc(entry.heat, heat, drops[index])
+                        == (measured_map.explanation.layer, measured_map.explanation.input))
+            numbers[index] = masking.adcc(measured_map.heat, heat, drops[index])
     return numbers
 
 
-def _shown(subject: Subject, entry: MeasuredMap) -> Prepared:
+def _shown(subject: Subject, measured_map: MeasuredMap) -> Prepared:
     """The image where the map is hot, as the net reads it."""
-    name = entry.explanation.input
-    blob = masking.shown_through(subject.prepared.blobs[name][0], entry.heat)
+    name = measured_map.explanation.input
+    blob = masking.shown_through(subject.prepared.blobs[name][0], measured_map.heat)
     return _with_blobs(subject.prepared, {name: blob[np.newaxis]})
 
 

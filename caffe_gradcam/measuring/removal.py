@@ -14,13 +14,13 @@ from caffe_gradcam.model.preprocess import prepare
 from prototxt_tools.errors import InputError
 
 
-def object_numbers(subject: Subject, entry: MeasuredMap, seed: int) -> Dict[str, float]:
+def object_numbers(subject: Subject, measured_map: MeasuredMap, seed: int) -> Dict[str, float]:
     """Relevance mass and rank accuracy of a map, on all the objects of its class."""
     masks = [scene_object.whole.mask for scene_object in subject.objects
-             if scene_object.class_index == class_of(entry.explanation)]
+             if scene_object.class_index == class_of(measured_map.explanation)]
     if not masks:
         return {}
-    heat, mask = entry.explanation.heatmap, np.logical_or.reduce(masks)
+    heat, mask = measured_map.explanation.heatmap, np.logical_or.reduce(masks)
     return {"mass": metric.mass_accuracy(heat, mask),
             "rank": metric.rank_accuracy(heat, mask, seed)}
 
@@ -51,15 +51,15 @@ def removal_numbers(explainer: Explainer, subject: Subject, seeds: List[Seed]
     parts = [part for scene_object in subject.objects for part in scene_object.parts]
     if any(part.without is None for part in objects + parts):
         return [{} for _ in subject.maps]
-    first_of = {entry.explanation.question: index
-                for index, entry in reversed(list(enumerate(subject.maps)))}
+    first_of = {measured_map.explanation.question: index
+                for index, measured_map in reversed(list(enumerate(subject.maps)))}
     effects = {question: _effects(explainer, subject, seeds[index], objects + parts)
                for question, index in first_of.items()}
     numbers = []
-    for entry in subject.maps:
-        heats = metric.heat_inside(entry.explanation.heatmap,
+    for measured_map in subject.maps:
+        heats = metric.heat_inside(measured_map.explanation.heatmap,
                                    [part.mask for part in objects + parts])
-        of_question = effects[entry.explanation.question]
+        of_question = effects[measured_map.explanation.question]
         count = len(objects)
         numbers.append({
             "cause": metric.finds_cause(heats[:count], of_question[:count]),
