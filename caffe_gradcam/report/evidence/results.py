@@ -39,7 +39,8 @@ class Results:
 
 def find(output: "Output") -> Results:
     """The results beside a batch that are about its model."""
-    files, problems = {}, []
+    files: Dict[Tuple[str, ...], List[str]] = {}
+    problems: List[str] = []
     for kind in (SURVEY, EVALUATION, PROTOCOL):
         if not output.has(kind[0]):
             continue
