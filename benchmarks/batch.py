@@ -188,7 +188,8 @@ def sample(pid: int, samples: List[Event], over: threading.Event) -> None:
             role = "main" if member == pid else role_of(member)
             cpu[role] += seconds_of(member)
             memory[role] += resident(member)
-        if cpu["net"]:
+        # At the end processes go one by one, while rows are still counted.
+        if cpu["net"] and all(memory.values()):
             samples.append({"time": time.time(), "cpu": cpu, "memory": memory})
 
 

@@ -102,7 +102,8 @@ def explained(options: argparse.Namespace, model: str, folder: Path, name: str
     report = measured(command, options.images, output)
     shutil.rmtree(str(output))
     assert report["code"] == 0 and report["counts"]["ok"] == options.images, report
-    return {"rate": report["rate"], "ms": sum(report["cpu_seconds_per_1000"].values())}
+    spent = report["cpu_seconds_per_1000"]
+    return dict(spent, rate=report["rate"], ms=sum(spent.values()))
 
 
 def summary(rounds: List[Dict[str, Dict[str, float]]]) -> Dict[str, Any]:

@@ -11,7 +11,7 @@ from caffe_gradcam.batch.output.rows import Row
 from caffe_gradcam.batch.output.where import Where
 from caffe_gradcam.batch.pipeline.decoders import Decoders, Task
 from caffe_gradcam.batch.pipeline.figures import Artist, Figures
-from caffe_gradcam.batch.pipeline.sizes import default_decoders
+from caffe_gradcam.batch.pipeline.sizes import cores
 from caffe_gradcam.batch.storage import Folder
 from prototxt_tools.errors import Outcome
 
@@ -43,7 +43,7 @@ def redraw(plan: Plan, where: Optional[Where], folder: Folder, drawing: Drawing,
     problems : list of str
         A sentence for each image that could not be drawn.
     """
-    count = decoders or default_decoders(["cuda"])
+    count = decoders or cores()
     folder.make()
     with _Pool(count) as pool:
         for figures in itertools.islice(_figures(plan, where, folder, drawing), limit):

@@ -39,24 +39,26 @@ def pictures(folder, count):
     return folder
 
 
-def recipe(model, classes=(), methods=("grad-cam",), **running):
-    """A recipe for the fake engine."""
+def recipe(model, classes=(), methods=("grad-cam",), engine="torch", **running):
+    """A recipe for the fake engine, which stands in for any."""
     return Recipe(ModelChoice(str(model)), Asking(tuple(classes)), Explaining(tuple(methods)),
-                  Running(engine="torch", **running))
+                  Running(engine=engine, **running))
 
 
 def explain(model, source, output, classes=(), methods=("grad-cam",), **fields):
     """Run a batch with the fake engine, batches of four, parts of six.
 
-    The other keywords are fields of Parts (``part_size`` is its ``size``), Pipeline, Drawing and
-    Reporting.
+    The other keywords are the engine that it stands in for, and fields of Parts (``part_size`` is
+    its ``size``), Pipeline, Drawing and Reporting.
     """
+    engine = fields.pop("engine", "torch")
     if "part_size" in fields:
         fields["size"] = fields.pop("part_size")
     options = Options(*(_with(value, fields) for value in (
         _PARTS, _PIPELINE, Drawing(), Reporting())))
     assert not fields, fields
-    return batch.run(recipe(model, classes, methods), str(source), str(output), options)
+    return batch.run(
+        recipe(model, classes, methods, engine), str(source), str(output), options)
 
 
 def _with(value, fields):

@@ -41,19 +41,24 @@ def devices_of(output):
             for engine in entry["engines"]]
 
 
-def test_one_run_has_a_process_on_each_of_its_devices(model, tmp_path, monkeypatch):
+@pytest.mark.parametrize("engine", ["torch", "caffe"])
+def test_one_run_has_a_process_on_each_of_its_devices(engine, model, tmp_path, monkeypatch):
     source = pictures(tmp_path / "in", 40)
     explain(model, source, tmp_path / "reference")
     devices, start = [], Child.__init__
 
     def remember(self, function, arguments, *others, **options):
         if function.endswith("net_process:serve"):
-            devices.append(arguments[1].running.device)
+            running = arguments[1].running
+            devices.append((running.engine, running.device))
         start(self, function, arguments, *others, **options)
 
     monkeypatch.setattr(Child, "__init__", remember)
-    explain(model, source, tmp_path / "out", devices=("cuda:0", "cuda:1", "cuda:2"), part_size=20)
-    assert devices == ["cuda:0", "cuda:1", "cuda:2"]
+    cards = ["cuda:0", "cuda:1", "cuda:2"]
+    explain(model, source, tmp_path / "out", devices=cards, part_size=20, engine=engine)
+    assert devices == [(engine, card) for card in cards]
+    run, = plan_of(tmp_path / "out").manifest["runs"]
+    assert run["devices"] == cards
     assert [row["cam"] for row in table(tmp_path / "out")] == [
         row["cam"] for row in table(tmp_path / "reference")]
 

@@ -24,12 +24,19 @@ def machine(monkeypatch):
     return pretend
 
 
-def test_each_core_has_a_net_with_one_thread_and_all_share_a_decoder(machine):
+def test_each_core_has_a_net_with_one_thread_and_a_decoder(machine):
     machine(cores=2)
     pipeline = sizes.chosen(Pipeline(devices=CPU), sizes.default_threads(CPU, 1 << 20), PLENTY)
-    assert (pipeline.devices, pipeline.threads, pipeline.decoders) == (("cpu", "cpu"), 1, 1)
+    assert (pipeline.devices, pipeline.threads, pipeline.decoders) == (("cpu", "cpu"), 1, 2)
     assert sizes.sentence(pipeline) == (
-        "running 2 nets on cpu with 1 thread each and 1 decoder")
+        "running 2 nets on cpu with 1 thread each and 2 decoders")
+
+
+def test_the_actors_of_a_ray_cluster_have_decoders_of_their_own(machine):
+    machine(cores=64)
+    pipeline = sizes.chosen(Pipeline(devices=("cuda",), runner="ray"), 4, PLENTY)
+    assert pipeline.decoders is None
+    assert sizes.sentence(pipeline) == "running nets with 4 threads each on Ray"
 
 
 def test_nets_for_which_the_memory_has_no_room_leave_their_cores_to_the_others(machine):

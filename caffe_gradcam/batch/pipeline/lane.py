@@ -337,6 +337,8 @@ class _BatchInFlight(Generic[Tag]):
             self._without[int(positions[index])] = "failed", str(error)
         for index in answer.nothing:
             self._without[int(positions[index])] = "empty", None
+        if not (answer.nothing or note or answer.note):
+            return
         for index, position in enumerate(positions.tolist()):
             notes = [text for text in (answer.nothing.get(index), note, answer.note)
                      if text is not None]

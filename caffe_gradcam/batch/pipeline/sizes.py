@@ -20,12 +20,6 @@ def cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def default_decoders(devices: Sequence[str]) -> int:
-    """Decoders for all devices: the cores, less one for each net on the CPU."""
-    on_cpu = sum(device == "cpu" for device in devices)
-    return max(1, cores() - on_cpu)
-
-
 def default_threads(devices: Sequence[str], weights_size: int) -> int:
     """Threads of each net, in which no two nets compete for a core.
 
@@ -48,6 +42,10 @@ def default_threads(devices: Sequence[str], weights_size: int) -> int:
 def chosen(pipeline: Pipeline, threads: int, batches: int) -> Pipeline:
     """The pipeline with numbers for all that it leaves open.
 
+    There are as many decoders as cores, beside nets on the CPU too: a decoder that is ahead waits,
+    and one alone would keep quick nets waiting where the images are large. The actors of a Ray
+    cluster have theirs of the runner.
+
     Parameters
     ----------
     pipeline : Pipeline
@@ -60,16 +58,18 @@ def chosen(pipeline: Pipeline, threads: int, batches: int) -> Pipeline:
     devices = pipeline.devices
     if tuple(devices) == ("cpu",):
         devices = ("cpu",) * max(1, min(cores() // threads, batches))
-    return dataclasses.replace(
-        pipeline, devices=devices, threads=threads,
-        decoders=pipeline.decoders or default_decoders(devices))
+    decoders = pipeline.decoders or (None if pipeline.runner == "ray" else cores())
+    return dataclasses.replace(pipeline, devices=devices, threads=threads, decoders=decoders)
 
 
 def sentence(pipeline: Pipeline) -> str:
     """What was chosen, in words."""
+    threads = _counted(pipeline.threads or 1, "thread")
+    if pipeline.runner == "ray":
+        return f"running nets with {threads} each on Ray" + _DECODING.get(pipeline.decode, "")
     devices = list(dict.fromkeys(pipeline.devices))
     return (f"running {_counted(len(pipeline.devices), 'net')} on {', '.join(devices)} with "
-            f"{_counted(pipeline.threads or 1, 'thread')} each and "
+            f"{threads} each and "
             f"{_counted(pipeline.decoders or 1, 'decoder')}" + _DECODING.get(pipeline.decode, ""))
 
 

@@ -98,12 +98,12 @@ class Pictures:
         groups: Dict[Tuple[int, ...], List[Tuple[int, Tensor]]] = {}
         for index, picture in zip(encoded.tolist(), self._decoded(files)):
             groups.setdefault(tuple(picture.shape), []).append((index, picture))
-        # Pictures of one size go the rest of the way together.
-        for (_, height, width), entries in groups.items():
-            positions = torch.tensor([index for index, _ in entries], device=device)
-            blob[positions] = self._prepared(
-                torch.stack([picture for _, picture in entries]),
-                placed((height, width), self._preprocessing))
+        # Pictures of one size go the rest of the way together; the device is waited for only once.
+        rows = [self._prepared(torch.stack([picture for _, picture in entries]),
+                               placed((height, width), self._preprocessing))
+                for (_, height, width), entries in groups.items()]
+        order = [index for entries in groups.values() for index, _ in entries]
+        blob[torch.tensor(order, device=device)] = torch.cat(rows)
         return blob
 
     def _decoded(self, files: List[Tensor]) -> List[Tensor]:
@@ -132,8 +132,7 @@ class Pictures:
         values = values[:, :, top:top + rows, left:left + columns]
         order = self._preprocessing.channel_order
         if order == "GRAY":
-            shares = torch.tensor(_GREY, device=values.device)[:, None, None]
-            values = (values * shares).sum(1, keepdim=True)
+            values = sum(share * values[:, index:index + 1] for index, share in enumerate(_GREY))
         elif order == "BGR":
             values = values.flip(1)
         if self._preprocessing.mean is not None:
