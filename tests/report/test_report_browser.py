@@ -195,6 +195,18 @@ def test_two_thousand_pictures_open_within_two_seconds(browser, tmp_path):
     assert min(seconds) < 2 * max(1, load), seconds
 
 
+def test_the_keys_for_printing_draw_all_pictures_first(browser, tmp_path):
+    several = items(tmp_path / "pictures", 40)
+    output = Output(str(write(tmp_path / "out", several, [rows_of(item) for item in several])))
+    page.write(str(tmp_path / "report.html"), output.report, output.entries(64))
+    open_page(browser, tmp_path / "report.html")
+    canvases = "document.querySelectorAll('.tile canvas').length"
+    browser.execute_script(
+        f"window.print = () => {{ window.drawn = {canvases}; }};"
+        "document.dispatchEvent(new KeyboardEvent('keydown', {key: 'p', ctrlKey: true}));")
+    wait(browser, "window.drawn === 40")
+
+
 def test_a_page_is_printed_with_all_pictures(browser, report_of_pets, tmp_path):
     pdf.write(str(report_of_pets), str(tmp_path / "report.pdf"))
     data = (tmp_path / "report.pdf").read_bytes()

@@ -254,6 +254,11 @@ async function drawAll() {
   }
 }
 
+async function printAll() {
+  await drawAll();
+  window.print();
+}
+
 function connect() {
   for (const id of ["show", "true", "answer", "sort", "search"]) {
     byId(id).addEventListener("input", showSheet);
@@ -261,7 +266,12 @@ function connect() {
   for (const id of ["rank", "kind", "opacity", "colormap"]) byId(id).addEventListener("input", redraw);
   byId("controls").addEventListener("submit", (event) => event.preventDefault());
   byId("clear").addEventListener("click", () => { byId("controls").reset(); showSheet(); });
-  byId("print").addEventListener("click", async () => { await drawAll(); window.print(); });
+  byId("print").addEventListener("click", printAll);
+  document.addEventListener("keydown", (event) => {
+    if (!(event.ctrlKey || event.metaKey) || event.key.toLowerCase() !== "p") return;
+    event.preventDefault();  // The browser would print what was never on the screen blank.
+    printAll();
+  });
   byId("sheet").addEventListener("keydown", moveFocus);
   byId("sheet").addEventListener("click", (event) => {
     const tile = event.target.closest(".tile");
