@@ -130,10 +130,7 @@ def _report(output: "Output") -> Iterator[Tuple[str, bytes]]:
 def _text(contents: Dict[str, Any], attached: Sequence[str], beside: Results,
           parity: Optional[Parity]) -> bytes:
     """What each file shows, and what it does not."""
-    import jinja2
-
-    environment = page.environment().overlay(
-        autoescape=False, trim_blocks=True, keep_trailing_newline=True)
+    environment = page.environment().overlay(autoescape=False, trim_blocks=True)
     reference = "" if parity is None else ", ".join(
         f"{name} {value}" for name, value in parity.reference.items())
     values = {
@@ -142,8 +139,8 @@ def _text(contents: Dict[str, Any], attached: Sequence[str], beside: Results,
         "evaluation": beside.files.get(results.EVALUATION),
         "protocol": beside.files.get(results.PROTOCOL),
         "attached": [os.path.basename(name) for name in attached]}
-    template: jinja2.Template = environment.get_template("evidence.txt")
-    return template.render(values).encode("utf-8", "replace")
+    text: str = environment.get_template("evidence.txt").render(values) + "\n"
+    return text.encode("utf-8", "replace")
 
 
 def _json(value: Any) -> bytes:
