@@ -68,6 +68,11 @@ def test_regions_whose_boxes_are_moved_have_a_background():
     assert net("rois").layout.background is None
 
 
+def test_python_finds_boxes_in_regions_that_are_given_by_name(torch):
+    boxes, = Model.load(path_of("frcnn")).detect([item("frcnn")], 0, engine="torch")
+    assert boxes and {axis for box in boxes for axis, _ in box.position} == {"roi"}
+
+
 def test_pictures_that_are_stacked_in_one_blob_are_named_after_their_slices():
     model = net("pair")
     assert list(model.inputs) == ["data", "data_p"]

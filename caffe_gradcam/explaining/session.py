@@ -235,7 +235,8 @@ class Model(Describing):
         with DetectionExplainer.open(self, explaining, question,
                                      Running(engine, device)) as explainer:
             for part in _batches(as_images(
-                    images, color, tuple(self.inputs), self.preprocessing.value_range), batch):
+                    images, color, (*self.inputs, *self.arrays), self.preprocessing.value_range,
+                    numbers_of(self)), batch):
                 for image, outcome in zip(part, explainer.explain(part)):
                     found.append(Explanations(_with_image(outcome.unwrap(), image)))
         return found
