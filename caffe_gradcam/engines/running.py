@@ -63,6 +63,9 @@ class Running:
 
     def __post_init__(self) -> None:
         _check("engine", self.engine, ENGINES)
+        if self.precision == "int8":
+            raise QuestionError("int8 is a precision of exported graphs alone: caffe-gradcam "
+                                "export --precision int8", self.precision)
         _check("precision", self.precision, PRECISIONS)
         device_index(self.device)
 

@@ -174,3 +174,9 @@ def test_a_picture_that_cannot_be_read_is_named(models, tmp_path, capsys):
     assert code == 2
     assert "broken.png" in capsys.readouterr().err
     assert not (tmp_path / "digits.onnx").exists()
+
+
+def test_other_commands_name_the_one_that_has_int8(models, tmp_path, capsys):
+    assert cli.main(["explain", str(models / "digits"), "3.png", "-o", str(tmp_path),
+                     "--precision", "int8"]) == 2
+    assert "caffe-gradcam export --precision int8" in capsys.readouterr().err

@@ -12,9 +12,6 @@ from caffe_gradcam.engines.onnx.session import Arrays, GraphFailed, Session, thr
 from caffe_gradcam.engines.onnx.store import Store
 from caffe_gradcam.model import user_folder
 
-# It would otherwise compute in bf16 on processors that have it.
-_EXACT = "f32"
-
 
 class OpenVinoSession(Session):
     """A graph in OpenVINO, which computes in f32.
@@ -53,15 +50,9 @@ class OpenVinoSession(Session):
         return {name: np.array(results[self._ports[name]]) for name in outputs}
 
 
-def configuration(precision: str = _EXACT) -> Dict[str, Any]:
-    """How OpenVINO is told to compile a graph.
-
-    Parameters
-    ----------
-    precision : str
-        "f32" or "bf16".
-    """
-    values: Dict[str, Any] = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY"}
+def _configuration() -> Dict[str, Any]:
+    """How OpenVINO is told to compile: without the hint, in bf16 on processors that have it."""
+    values: Dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
     if thread_count() is not None:
         values["INFERENCE_NUM_THREADS"] = thread_count()
     return values
@@ -69,7 +60,7 @@ def configuration(precision: str = _EXACT) -> Dict[str, Any]:
 
 def _compiled(openvino: Any, model: bytes) -> Any:
     """The compiled graph, from disk where it was compiled before."""
-    core, settings = openvino.Core(), configuration()
+    core, settings = openvino.Core(), _configuration()
     store = Store(os.path.join(user_folder.path(), "graphs"))
     processor = core.get_property("CPU", "FULL_DEVICE_NAME")
     abilities = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
