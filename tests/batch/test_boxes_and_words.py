@@ -1,16 +1,30 @@
 """Rows of the boxes that a detector finds, and of the words that a net writes of images."""
 
+import dataclasses
 import json
 import os
+import shutil
 
 import numpy as np
 import pytest
-from tables import column, table
+from tables import table
 
 from caffe_gradcam import Model, explain_batch
+from caffe_gradcam.asking.asker import Asking
+from caffe_gradcam.batch import Pipeline
+from caffe_gradcam.batch.dependencies import rows_depend_on
+from caffe_gradcam.batch.output.blocks import Block, to_columns
+from caffe_gradcam.batch.output.columns import to_rows
 from caffe_gradcam.batch.output.rows import to_explanation
+from caffe_gradcam.batch.sources.item import Item
+from caffe_gradcam.batch.sources.item_blocks import ItemBlock
 from caffe_gradcam.commands.cli import main
-from caffe_gradcam.explaining.recipe import Recipe
+from caffe_gradcam.engines.running import Running
+from caffe_gradcam.explaining.asked_batches import asked_batches, checked
+from caffe_gradcam.explaining.batches import ImagesOfBatch
+from caffe_gradcam.explaining.recipe import ModelChoice, Recipe
+from caffe_gradcam.model import images
+from caffe_gradcam.model.preprocess import prepare
 
 MODELS = os.path.join(os.path.dirname(__file__), "..", "..", "models")
 DETECTOR, CAPTION, QUESTION = (
@@ -23,7 +37,7 @@ def scene(model, name):
 
 
 @pytest.fixture
-def images(tmp_path):
+def folder(tmp_path):
     """A scene, an empty sheet of paper, a file that is no image, and another scene."""
     import cv2
 
@@ -41,8 +55,8 @@ def command(model, source, output, *options):
     return ["batch", model, str(source), "-o", str(output), "--part-size", "2", *OPTIONS, *options]
 
 
-def test_there_is_a_row_for_each_box(images, tmp_path, torch, capsys):
-    arguments = command(DETECTOR, images, tmp_path / "out", "--detections", "--min-score", "0.9",
+def test_there_is_a_row_for_each_box(folder, tmp_path, torch, capsys):
+    arguments = command(DETECTOR, folder, tmp_path / "out", "--detections", "--min-score", "0.9",
                         "--overlays", "all")
     assert main(arguments) == 1  # one file is not an image
     rows = table(tmp_path / "out")
@@ -51,7 +65,7 @@ def test_there_is_a_row_for_each_box(images, tmp_path, torch, capsys):
         (3, "ok", "eight"), (3, "ok", "seven"), (3, "ok", "seven")]
     assert rows[2]["note"] == "there is no box with a score of 0.9 or more"
     assert rows[2]["error"] is None and "not an image" in rows[3]["error"]
-    boxes, = Model.load(DETECTOR).detect(str(images / "a.png"), 0.9, engine="torch")
+    boxes, = Model.load(DETECTOR).detect(str(folder / "a.png"), 0.9, engine="torch")
     for row, explanation in zip(rows, boxes):
         assert row["detected_box"] == pytest.approx(explanation.box, abs=1e-3)
         assert row["probability"] == pytest.approx(explanation.probability, abs=1e-6)
@@ -82,13 +96,31 @@ def _check_report(tmp_path):
     assert empty["note"] == "there is no box with a score of 0.9 or more"
 
 
+def rows_of(recipe, arrays, own):
+    """The rows of a batch of one array or dict each, explained in this process."""
+    model = recipe.model.load()
+    batches, inputs = asked_batches(recipe), checked(recipe, model)
+    prepared = [prepare(array, inputs.inputs, inputs.arrays) for array in arrays]
+    blobs = {name: np.stack([image.blobs[name] for image in prepared]) for name in inputs.inputs}
+    answer = batches.begin(ImagesOfBatch(blobs, {}, dict(enumerate(prepared))), own).result()
+    items = ItemBlock(given=[dataclasses.replace(Item.of("a"), number=number)
+                             for number in range(len(arrays))])
+    errors = {position: ("failed", str(error)) for position, error in answer.errors.items()}
+    return to_rows(to_columns(items.columns(), [Block(
+        items, np.zeros(len(arrays), "S64"), [None] * len(arrays), errors, answer.predicted,
+        answer.groups)]))
+
+
+def recipe_of(model, asking, **overrides):
+    return Recipe(ModelChoice(model, None, overrides), asking, running=Running("torch"))
+
+
 def test_there_is_a_row_for_each_word_and_one_for_the_sentence(torch):
-    path = scene(CAPTION, "3-2.png")
-    rows = explain_batch([
-        path, {"path": path, "question": "a two"}, {"path": path, "class": "cat"}],
-        CAPTION, caption=True, beam=2, engine="torch")
+    pixels = images.read(scene(CAPTION, "3-2.png"))
+    rows = rows_of(recipe_of(CAPTION, Asking(caption=True, beam=2)), [pixels] * 3,
+                   {1: (("a two",), None), 2: (("cat",), None)})
     with Model.load(CAPTION) as model:
-        own, given = (model.caption(path, engine="torch", **options)
+        own, given = (model.caption(pixels, engine="torch", **options)
                       for options in ({"beam": 2}, {"sentence": "a two"}))
     of_image = [[row for row in rows if row["item"] == number] for number in range(3)]
     for entries, caption in zip(of_image, (own, given)):
@@ -104,10 +136,10 @@ def test_there_is_a_row_for_each_word_and_one_for_the_sentence(torch):
 
 
 def test_rows_hold_how_much_each_word_of_a_question_mattered(torch):
-    text = "what is left of the two?"
-    row, = explain_batch([scene(QUESTION, "6-5-2.png")], QUESTION, text=text, engine="torch")
-    explanation, = Model.load(QUESTION).explain(
-        {"data": scene(QUESTION, "6-5-2.png"), "words": text}, engine="torch")
+    text, pixels = "what is left of the two?", images.read(scene(QUESTION, "6-5-2.png"))
+    row, = rows_of(recipe_of(QUESTION, Asking(), text=text), [pixels], {})
+    with Model.load(QUESTION) as model:
+        explanation, = model.explain({"data": pixels, "words": text}, engine="torch")
     assert row["words"] == [word.text for word in explanation.words]
     assert row["word_relevances"] == pytest.approx(
         [word.relevance for word in explanation.words], abs=1e-4)
@@ -121,6 +153,7 @@ def test_rows_hold_how_much_each_word_of_a_question_mattered(torch):
     (QUESTION, {"detections": True}, "the net lists no boxes"),
     (DETECTOR, {"detections": True, "method": "score-cam"}, "does not explain boxes"),
     (DETECTOR, {"caption": True}, "the net reads no words"),
+    (QUESTION, {"text": "what is left of the fox?"}, "does not know the word 'fox'"),
     (CAPTION, {"sentence": "a cat"}, "does not know the word 'cat'"),
     (CAPTION, {"caption": True, "step": 0}, "explained word by word"),
     (CAPTION, {"caption": True, "method": "score-cam"}, "captions are explained by methods"),
@@ -137,14 +170,13 @@ def test_a_configuration_that_asks_for_boxes_explains_them_by_odam():
     assert Recipe.from_dict(json.loads(json.dumps(recipe.to_dict()))) == recipe
 
 
-def test_another_language_net_is_not_mixed_with_rows_of_the_first(tmp_path, torch):
-    import shutil
-
+def test_rows_depend_on_the_files_of_the_language_net(tmp_path):
     folder = tmp_path / "model"
     shutil.copytree(CAPTION, str(folder))
-    path = scene(CAPTION, "3-2.png")
-    assert main(command(str(folder), path, tmp_path / "out", "--caption")) == 0
-    assert column(tmp_path / "out", "class_name")[0] == "a"
+    recipe = recipe_of(str(folder), Asking(caption=True))
+    before = rows_depend_on(recipe, recipe.model.load(), None, Pipeline())
     words = (folder / "words.txt").read_text().splitlines()
     (folder / "words.txt").write_text("\n".join(["end", "one", *words[2:]]) + "\n")
-    assert main(command(str(folder), path, tmp_path / "out", "--caption")) == 2
+    after = rows_depend_on(recipe, recipe.model.load(), None, Pipeline())
+    assert before["caption"]["net"] == after["caption"]["net"]
+    assert before["caption"]["words"] != after["caption"]["words"]
