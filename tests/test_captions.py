@@ -7,9 +7,12 @@ import pytest
 from definitions import random_weights
 from opened import open_net
 
+from caffe_gradcam.asking.asker import Asking
 from caffe_gradcam.commands.cli import main
 from caffe_gradcam.engines import Running
+from caffe_gradcam.explaining.asked_batches import checked
 from caffe_gradcam.explaining.captions import Captioner
+from caffe_gradcam.explaining.recipe import ModelChoice, Recipe
 from caffe_gradcam.explaining.settings import Explaining
 from caffe_gradcam.model.model import LoadedModel
 from prototxt_tools import weights
@@ -233,13 +236,10 @@ def test_the_command_writes_a_strip_and_a_figure_for_each_word(torch, chain, tmp
         + [f"word_{step}_{word}" for step, word in enumerate(SENTENCE.split(), 1)])
 
 
-def test_a_batch_refuses_a_recipe_for_captions(torch, chain, tmp_path, capsys):
-    config = tmp_path / "c.yaml"
-    config.write_text(f"model: {{path: {json.dumps(str(chain))}}}\nasking: {{caption: true}}\n")
-    (tmp_path / "pics").mkdir()
-    assert main(["batch", "--config", str(config), str(tmp_path / "pics"), "-o",
-                 str(tmp_path / "out")]) == 2
-    assert "are explained by `caffe-gradcam explain`" in capsys.readouterr().err
+def test_a_batch_reads_nothing_but_images_for_captions(whole):
+    recipe = Recipe(ModelChoice(str(whole)), Asking(caption=True))
+    model = recipe.model.load()
+    assert model.arrays and not checked(recipe, model).arrays
 
 
 def test_one_net_needs_nothing_but_the_image_for_a_caption(torch, whole, tmp_path):
