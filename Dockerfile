@@ -2,12 +2,11 @@
 #   cpu    real Caffe, CPU: what scripts/caffe-gradcam runs
 #   cuda   real Caffe on NVIDIA cards
 #   torch  the torch engine: on NVIDIA cards, or with --build-arg TORCH=cpu without any
-#   test   Debian 11's own package of Caffe, of which the golden numbers were made, its torch, test tools
+#   test   both engines in one Python, and what tests them
 # caffe-wheel and caffe-wheel-cuda hold real Caffe as a wheel and nothing else (scripts/build-caffe-wheel).
 # Every input is pinned: the base by digest (docs/images.md says where it was read), Debian packages
 # by version, wheels and Caffe's source by hash (images/*.lock, written by scripts/lock-images).
 ARG BASE=debian:bookworm-20260824-slim@sha256:88200866dfff7ea7f5cbcb6ec7c8a701889efe6fe859fe64d6990e4b07ea4171
-ARG DEBIAN11_BASE=debian:bullseye-20260824-slim@sha256:e5b6442dd2e9684cf5e87d8338b5968f3b348636fc0be6d7850a381e3731a2bd
 # Where the archive of snapshots stands still; empty for the mirror of the day.
 ARG SNAPSHOT=20261001T000000Z
 # 2026-10-01 00:00:00 UTC
@@ -155,29 +154,17 @@ RUN /images/bundle /parts
 FROM scratch AS bundle
 COPY --from=bundle-parts /parts /
 
-FROM ${DEBIAN11_BASE} AS debian11-base
-
-FROM debian11-base AS debian11
-ARG SNAPSHOT
-COPY images/install images/debian11.lock /images/
-RUN /images/install /images/debian11.lock
-
-FROM debian11 AS debian11-project
-ARG SNAPSHOT SOURCE_DATE_EPOCH
-COPY images/debian11-pip.lock /images/
-RUN /images/install /images/debian11-pip.lock
-COPY --from=source /source /source
-RUN chmod -R u=rwX,go=rX /source \
- && pip wheel --no-deps --no-build-isolation --no-index --wheel-dir /wheel /source \
- && pip install --no-deps --no-index --no-compile --root /install /wheel/*.whl \
- && mkdir -p /install/opt/caffe-gradcam && cp -r /source/models /install/opt/caffe-gradcam/
+FROM libraries AS test-libraries
+COPY images/test.lock /images/
+RUN --mount=type=bind,from=wheels,target=/wheels /images/install-wheels /images/test.lock
+COPY --from=wheel-cpu /wheel /wheel
+COPY --from=project /wheel /wheel
+RUN python3 -m pip install --break-system-packages --no-compile --no-deps --no-index /wheel/*.whl
 
 # Here Caffe must be found, never skipped. The repository is mounted read-only.
-FROM debian11 AS test
-ARG SNAPSHOT
-COPY images/debian11-test.lock /images/
-RUN /images/install /images/debian11-test.lock
-COPY --from=debian11-project /install /
+FROM python AS test
+COPY --from=test-libraries /usr/local /usr/local
+COPY --from=project /opt /opt
 ENV CAFFE_GRADCAM_REQUIRE_CAFFE=1 \
     GLOG_minloglevel=2 \
     HOME=/tmp \

@@ -33,10 +33,16 @@ WITH_THE_DEFAULT_ENGINE = {"test_digits_model.py", "test_explain_cli.py", "test_
 def pytest_addoption(parser):
     parser.addoption("--only-caffe", action="store_true",
                      help="run only the tests in which real Caffe takes part")
+    parser.addoption("--long", action="store_true",
+                     help="run also the tests that take minutes, as scripts/test --all does")
 
 
 def pytest_collection_modifyitems(config, items):
     """With --only-caffe, deselect what gives the same result with Caffe and without."""
+    if not config.getoption("--long"):
+        for item in items:
+            if item.get_closest_marker("long"):
+                item.add_marker(pytest.mark.skip(reason="takes minutes; --long runs it"))
     if not config.getoption("--only-caffe"):
         return
     chosen = [item for item in items if _takes_caffe(item)]
@@ -88,17 +94,3 @@ def caffe():
 def torch():
     """torch, or a skip."""
     return pytest.importorskip("torch", reason="torch is not installed here")
-
-
-def pytest_sessionfinish(session, exitstatus):
-    session.config.exit_status = int(exitstatus)
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_unconfigure(config):
-    """Leave at once: Debian 11's torch 1.7 hangs or aborts at exit after any backward pass."""
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.__version__.startswith("1.7") and hasattr(config, "exit_status"):
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(config.exit_status)

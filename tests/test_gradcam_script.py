@@ -40,10 +40,13 @@ def write_script(prototxt, tmp_path, *options):
 
 def run_script(script, *arguments):
     """What the script prints, in an environment that does not find this project."""
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    folders = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    elsewhere = [folder for folder in folders
+                 if folder and not os.path.isdir(os.path.join(folder, "caffe_gradcam"))]
     result = subprocess.run(
         [sys.executable, str(script)] + [str(argument) for argument in arguments],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=str(script.parent), env=environment)
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=str(script.parent),
+        env=dict(os.environ, PYTHONPATH=os.pathsep.join(elsewhere)))
     assert result.returncode == 0, result.stderr.decode()
     return result.stdout.decode()
 

@@ -86,7 +86,7 @@ def test_a_rewrite_gives_a_net_and_nothing_new_the_second_time(shared):
     assert max(count for name, count in refused.items() if name != "deploy") < 60
 
 
-@pytest.mark.parametrize("half", range(2))
+@pytest.mark.parametrize("half", [0, pytest.param(1, marks=pytest.mark.long)])
 def test_a_stock_net_that_caffe_loads_still_loads_after_all_rewrites(caffe, shared, half):
     def loads(document):
         return stock_caffe.build(document).refusal is None
