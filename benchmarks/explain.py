@@ -101,14 +101,14 @@ def main():
     columns, profiles, peak = {}, {}, workers["torch"].ask("peak")
     for name in options.nets:
         for batch in options.batches:
-            ways = chosen(workers, name, batch, options.busy)
+            ways = chosen(workers, name, batch, options)
             seconds = measure(workers, ways, name, batch, options.rounds)
             columns[name, batch] = column(name, batch, seconds, peak)
             print("{}, {}: {}".format(name, batch, {
                 way: round(1000 * statistics.median(times), 1)
                 for way, times in seconds.items()}), file=sys.stderr, flush=True)
         for kind in ("caffe", "torch"):
-            if kind in workers and not options.ratios_only:
+            if kind in workers and not options.brief:
                 profiles[f"{name}, {kind}"] = workers[kind].ask("profile")
     for worker in workers.values():
         worker.close()
@@ -116,7 +116,7 @@ def main():
     parts += [f"Batch of {batch}:\n\n" + table(
         {name: cells for (name, one), cells in columns.items() if one == batch})
         for batch in options.batches]
-    if not options.ratios_only:
+    if not options.brief:
         parts += [f"Forward pass by type of layer, batch of {options.batches[-1]}:\n\n" + table(
             {title: shares(taken) for title, taken in profiles.items()}),
             "Start-up, loading and memory:\n\n" + table(costs(options, started))]
@@ -151,7 +151,8 @@ def parse():
     parser.add_argument("--workers", nargs="+", choices=WORKERS, default=WORKERS,
                         help="leave the others out; without torch there is no product to compare "
                         "with")
-    parser.add_argument("--ratios-only", action="store_true", help="no profiles, and no start-up")
+    parser.add_argument("--brief", action="store_true", help="forward passes and explanations of "
+                        "one class alone; no profiles, and no start-up")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--write", metavar="FILE", type=pathlib.Path, help="put the tables between "
                         "the two comments in this file that name this program")
@@ -163,14 +164,15 @@ def parse():
     return options
 
 
-def chosen(workers, name, batch, busy):
+def chosen(workers, name, batch, options):
     """The ways that can be measured, and those that mean something for this net and batch."""
     ways = {way: place for way, place in WAYS.items() if place[0] in workers}
-    for way in list(ways):
+    for way, (_, action) in list(ways.items()):
         if (way.endswith("five") and batch > 1
                 or way.endswith("folded") and name != "ResNet-50"
                 # Another process's time is not counted.
-                or way.endswith("isolated") and busy):
+                or way.endswith("isolated") and options.busy
+                or options.brief and action not in ("forward", "explain")):
             del ways[way]
     return ways
 

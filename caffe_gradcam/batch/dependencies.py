@@ -68,15 +68,14 @@ def rows_depend_on(recipe: Recipe, model: LoadedModel, heat_boxes: Optional[floa
         "engine": recipe.running.engine, "precision": recipe.running.precision,
         "heat_boxes": heat_boxes, "batch": pipeline.batch, "threads": pipeline.threads,
         "decode": pipeline.decode,
-        # With it, the layers below the target run as OpenVINO compiles them.
-        "openvino": of_distribution("openvino") if recipe.running.engine == "torch" else None,
+        # With torch, the layers below the target run as OpenVINO compiles them.
+        "openvino": of_distribution("openvino") if recipe.running.engine in (
+            "torch", "openvino") else None,
     }
     plain: Dict[str, Any] = json.loads(json.dumps(values))
     return plain
 
 
-def about(model: LoadedModel) -> Dict[str, Any]:
-    """What reports tell of a model: its class names, and where its values come from."""
 def _of_captions(recipe: Recipe, model: LoadedModel) -> Dict[str, Optional[str]]:
     """The files of the net that describes images, where that is asked for."""
     if not recipe.asking.is_caption or model.caption_files is None:
@@ -87,6 +86,8 @@ def _of_captions(recipe: Recipe, model: LoadedModel) -> Dict[str, Optional[str]]
             "words": files.words and _digest_of_file(files.words), "features": files.features}
 
 
+def about(model: LoadedModel) -> Dict[str, Any]:
+    """What reports tell of a model: its class names, and where its values come from."""
     names = model.class_names
     return {"class_names": None if names is None else [str(name) for name in names],
             "origins": {str(name): str(origin) for name, origin in model.origins.items()}}
