@@ -256,7 +256,8 @@ def _resized(image: np.ndarray, preprocessing: Preprocessing) -> Tuple[np.ndarra
     if preprocessing.resize == LETTERBOX:
         return _letterboxed(image, preprocessing)
     size = _resized_size((height, width), preprocessing.resize)
-    return _warped(image, size), _frame((height, width), size)
+    frame = _frame((height, width), size)  # Refuses a size that would fill the memory.
+    return _warped(image, size), frame
 
 
 def _frame(size: Size, resized: Size) -> _Frame:
