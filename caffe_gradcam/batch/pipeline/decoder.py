@@ -253,7 +253,7 @@ def draw(desk: Desk, figures: "Figures") -> None:
     # Only a decoder that draws needs what draws.
     from caffe_gradcam.batch.pipeline.figures import draw as draw_figures
 
-    item = figures.item
+    desk.mark[0], item = 0, figures.item
     fetched = reading.fetch(item)
     if fetched.sha256 != figures.sha256:
         raise ImageError(f"{item.path}: has changed since it was explained", item.path)

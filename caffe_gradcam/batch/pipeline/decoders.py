@@ -28,8 +28,8 @@ from prototxt_tools.errors import ImageError, Outcome
 _AT_HAND = 2
 # A process may be killed from outside; an image that ends two processes is the cause.
 _ATTEMPTS = 2
-# Seconds that one image may take.
-TIMEOUT = 60.0
+# Seconds that one image may take; and a process until it is at its first one.
+TIMEOUT, _STARTING = 60.0, 600.0
 
 
 class Task:
@@ -122,6 +122,7 @@ class Decoders:
             self._replace(decoder, death.words if death else "its process ended")
             return
         self._busy(seconds)
+        decoder.has_started = True
         decoder.tasks.popleft().done(outcome)
         decoder.since = time.monotonic()
 
@@ -131,11 +132,13 @@ class Decoders:
         for decoder in self._decoders:
             if decoder.mark[0] != decoder.seen_mark:
                 decoder.seen_mark, decoder.since = int(decoder.mark[0]), now
-            if decoder.tasks and now - decoder.since > TIMEOUT:
+                decoder.has_started = True
+            limit = TIMEOUT if decoder.has_started else _STARTING
+            if decoder.tasks and now - decoder.since > limit:
                 position = decoder.position
                 decoder.tasks[0].deaths[position] = _ATTEMPTS
                 decoder.child.kill()
-                self._replace(decoder, f"it took more than {TIMEOUT:g} s")
+                self._replace(decoder, f"it took more than {limit:g} s")
 
     def close(self) -> None:
         """End all processes."""
@@ -176,7 +179,8 @@ class Decoders:
     def _replace(self, decoder: "_Decoder", reason: str) -> None:
         position = decoder.position
         tasks, decoder.tasks = decoder.tasks, deque()
-        decoder.child = self._start(decoder.index)
+        decoder.child, decoder.has_started = self._start(decoder.index), False
+        decoder.seen_mark, decoder.since = IDLE, time.monotonic()
         if tasks:
             tasks[0].deaths[position] += 1
             if tasks[0].deaths[position] >= _ATTEMPTS and not tasks[0].refuse(
@@ -192,7 +196,7 @@ class _Decoder:
     def __init__(self, index: int, child: Child, mark: "np.ndarray") -> None:
         self.index, self.child, self.mark = index, child, mark
         self.tasks: Deque[Task] = deque()
-        self.since, self.seen_mark = time.monotonic(), IDLE
+        self.since, self.seen_mark, self.has_started = time.monotonic(), IDLE, False
 
     @property
     def position(self) -> int:
