@@ -127,7 +127,7 @@ def test_caffe_gradcam_refuses_it(command, make, tmp_path, capsys):
     code, output = outcome(gradcam.main, command, make, tmp_path, capsys)
     assert code in (1, 2) and "Traceback" not in output
     assert ("BAD" in output or "1 images: 1 unreadable" in output
-            or "neither pycaffe nor torch nor onnxruntime is installed" in output)
+            or "none of pycaffe, torch, onnxruntime and openvino is installed" in output)
 
 
 @pytest.mark.parametrize("command, make", cases(TOOLS))

@@ -74,7 +74,7 @@ def resolve_engine(name: str) -> str:
     if name == "auto":
         installed = [kind for kind in ADVICE if _has_libraries(kind)]
         if not installed:
-            raise EngineMissing("neither pycaffe nor torch nor onnxruntime nor openvino is "
+            raise EngineMissing("none of pycaffe, torch, onnxruntime and openvino is "
                                 "installed; pip install torch")
         return installed[0]
     if name == "onnx" and not _has_libraries(name) and _has_libraries("openvino"):

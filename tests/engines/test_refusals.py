@@ -167,7 +167,7 @@ def test_auto_takes_caffe_where_it_is_and_else_torch(only):
 
 def test_an_engine_whose_library_is_missing_is_named(only):
     only()
-    for engine, words in (("auto", "neither pycaffe nor torch nor onnxruntime is installed"),
+    for engine, words in (("auto", "none of pycaffe, torch, onnxruntime and openvino is installed"),
                           ("caffe", "pycaffe is not installed"),
                           ("torch", "^torch is not installed; pip install torch$")):
         with pytest.raises(EngineMissing, match=words):
