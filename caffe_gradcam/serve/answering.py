@@ -3,7 +3,7 @@
 import base64
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Dict, Tuple
 
 import numpy as np
@@ -17,6 +17,7 @@ from caffe_gradcam.pictures import figures, outputs
 from caffe_gradcam.pictures.render import Look
 from caffe_gradcam.report import thumbnails
 from caffe_gradcam.report.page import map_data
+from caffe_gradcam.serve import lanes
 from caffe_gradcam.serve.asked import Asked
 from prototxt_tools.errors import ImageError, QuestionError
 
@@ -135,6 +136,8 @@ class Answering:
     def description(self) -> Dict[str, Any]:
         """What a page needs to know of the model, as JSON values."""
         model = self.model
+        net_layers = model.graph.net.layers
+        crossings = iter(lanes.arrange(lanes.reads_of(net_layers)))
         return {
             "name": model.name, "score": model.score, "layers": list(model.layers),
             "class_names": None if model.class_names is None else list(model.class_names),
@@ -143,8 +146,9 @@ class Answering:
                         for name, method in METHODS.items()],
             "net": [{"name": layer.name, "type": layer.type, "blobs": [
                 {"name": top, "shape": list(model.shapes.get(top, ())),
-                 "has_map": _has_extent(model.shapes.get(top, ()))}
-                for top in layer.tops]} for layer in model.graph.net.layers]}
+                 "has_map": _has_extent(model.shapes.get(top, ())),
+                 **asdict(next(crossings))}
+                for top in layer.tops]} for layer in net_layers]}
 
 
 def _has_extent(shape: Tuple[int, ...]) -> bool:

@@ -200,6 +200,12 @@ async function download(path, name) {
 }
 
 function listNet(model) {
+  const blobs = model.net.flatMap((layer) => layer.blobs);
+  const lanes = blobs.reduce((most, blob) => Math.max(most, blob.lane + 1), 1);
+  const pitch = Math.min(14, 170 / lanes);
+  byId("net").parentElement.style.setProperty("--graph", `${Math.ceil(lanes * pitch)}px`);
+  const below = blobs.slice(1).map((blob) => blob.lines);
+  let rows = 0;
   byId("net").replaceChildren(...model.net.flatMap((layer) => layer.blobs.map((blob, index) => {
     const name = element("td", {}, blob.name);
     if (blob.has_map) {
@@ -208,11 +214,29 @@ function listNet(model) {
       name.replaceChildren(button);
     }
     const row = element("tr", { "data-blob": blob.name },
+      element("td", { class: "graph" }, makeCrossing(blob, below[rows++] || [], pitch)),
       element("th", { scope: "row" }, index ? "" : layer.name),
       element("td", {}, index ? "" : layer.type), name,
       element("td", {}, blob.shape.join(" × ") || "unknown"));
     return row;
   })));
+}
+
+// The lines from the row above, those that go on below, and the row's dot.
+function makeCrossing(blob, below, pitch) {
+  const x = (lane) => (lane + 0.5) * pitch;
+  const line = (from, to, y1, y2) => svgElement("line", { x1: x(from), x2: x(to), y1, y2 });
+  return svgElement("svg", { "aria-hidden": "true" },
+    ...blob.lines.map(([from, to]) => line(from, to, "0%", "50%")),
+    ...[...new Set(below.map(([from]) => from))].map((lane) => line(lane, lane, "50%", "100%")),
+    svgElement("circle", { cx: x(blob.lane), cy: "50%", r: Math.min(4, pitch / 2) }));
+}
+
+function svgElement(tag, attributes, ...children) {
+  const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  node.append(...children);
+  return node;
 }
 
 function chooseLayer(name) {
