@@ -28,7 +28,7 @@ SKIPPED = {
     "memory": "the shortage was simulated, since a dry run has no card to fill",
 }
 # Where packages, or the processor's arithmetic in bf16, are missing.
-MAY_BE_SKIPPED = ("library", "precision-bf16", "caffe-layers",
+MAY_BE_SKIPPED = ("library", "precision-bf16", "decoding", "caffe-layers",
                   "caffe-parity-googlenet", "caffe-speed-googlenet")
 
 
