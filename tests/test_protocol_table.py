@@ -51,7 +51,7 @@ def test_nets_with_a_mean_over_all_cells_are_compared_with_the_table_of_cam(
     assert published.net_of("cam-ilsvrc", (convolutions + 1, channels, kernel)) == net
     row = published.counterpart(published.rows("cam-ilsvrc", net), method)
     assert tuple(row.values.values()) == ours
-    assert row.source == "Zhou et al., 2016; not verified"
+    assert row.source == "Zhou et al., 2016"
 
 
 def test_the_net_of_cams_authors_is_known_by_its_layers(shared, tmp_path):

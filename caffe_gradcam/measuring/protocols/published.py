@@ -30,8 +30,7 @@ class Reported:
 _TORCHRAY = "TorchRay's table (Fong et al., 2019)"
 _GRADCAM = "Selvaraju et al., 2017"
 _REPLICATION = "a replication"
-# docs/protocols.md names the number that another source confirms.
-_CAM = "Zhou et al., 2016; not verified"
+_CAM = "Zhou et al., 2016"  # Table 2.
 
 
 def _pointing(method: str, percent: Tuple[float, float], *ours: str) -> Reported:
