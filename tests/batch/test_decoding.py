@@ -79,7 +79,7 @@ def test_beside_plenty_of_cores_the_card_need_not_decode(choose, monkeypatch):
 
 
 @pytest.mark.parametrize("values, reason", [
-    ({"engine": "caffe"}, "the caffe engine has no decoder"),
+    ({"engine": "caffe"}, "the caffe engine cannot decode JPEGs"),
     ({"devices": ("cuda:0", "cpu")}, "the net runs on the CPU"),
     ({"resize": "letterbox"}, "input 'data' takes a letterbox"),
     ({"crops": 10, "crop": (8, 8), "resize": (9, 9)}, "input 'data' takes 10 crops")])

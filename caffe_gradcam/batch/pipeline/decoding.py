@@ -45,7 +45,7 @@ def chosen(pipeline: Pipeline, engine: str, model: LoadedModel) -> str:
 def _obstacle(pipeline: Pipeline, engine: str, model: LoadedModel) -> Optional[str]:
     """Why the card cannot decode JPEGs, if it cannot."""
     if engine != "torch":
-        return f"the {engine} engine has no decoder, but the torch engine has"
+        return f"the {engine} engine cannot decode JPEGs (the torch engine can)"
     if not pipeline.devices or any(not device.startswith("cuda") for device in pipeline.devices):
         return "the net runs on the CPU; a card is named by --device"
     if not opening.is_installed("torchvision"):
