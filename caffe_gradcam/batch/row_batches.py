@@ -21,7 +21,7 @@ from typing import (
 import numpy as np
 
 from caffe_gradcam.asking.asker import Asking
-from caffe_gradcam.batch.options import Pipeline
+from caffe_gradcam.batch.options import AUTO, Pipeline
 from caffe_gradcam.batch.output import parts
 from caffe_gradcam.batch.output.blocks import to_columns
 from caffe_gradcam.batch.output.columns import Column, of_rows, to_rows
@@ -103,6 +103,7 @@ def explain_batch(
     color: str = "BGR",
     batch: int = 8,
     decoders: int = 1,
+    decode: str = AUTO,
     timeout: float = 600.0,
     heat_boxes: Optional[float] = None,
     **unknown: "NoReturn"
@@ -141,6 +142,9 @@ def explain_batch(
         Images that go through the net together.
     decoders : int
         Processes that read and decode images.
+    decode : str
+        What decodes JPEGs: "auto", "cpu", "reduced" or "cuda"; see
+        ``caffe_gradcam.batch.options.Pipeline``.
     timeout : float
         Seconds that one batch may take.
     heat_boxes : float, optional
@@ -173,8 +177,8 @@ def explain_batch(
         Running(engine, device, precision, trust, allow_missing, ignore_unknown_fields,
                 verbose=verbose, plugins=_texts(plugins)))
     reading = _Reading(color, None if value_range is None else _checked(value_range))
-    return _like(rows, _explain(recipe, Pipeline(batch, (), decoders, timeout), (_listed(rows),
-                                reading), heat_boxes))
+    return _like(rows, _explain(recipe, Pipeline(batch, (), decoders, timeout, decode=decode),
+                                (_listed(rows), reading), heat_boxes))
 
 
 _KEYWORDS = tuple(explain_batch.__annotations__)[1:-2]

@@ -97,6 +97,15 @@ def test_rows_that_cannot_be_understood_are_refused(explain, rows, message):
         explain(rows)
 
 
+def test_large_jpegs_are_decoded_at_a_reduced_size_where_the_call_says_so(explain, tmp_path):
+    noise = np.random.RandomState(3).randint(0, 256, (600, 800, 3), np.uint8)
+    cv2.imwrite(str(tmp_path / "large.jpg"), noise)
+    in_full, again = (explain(["large.jpg"], decode=decode)[0] for decode in ("cpu", "auto"))
+    reduced, = explain(["large.jpg"], decode="reduced")
+    assert in_full["score"] == again["score"] != reduced["score"]
+    assert tuple(reduced["image_size"]) == tuple(in_full["image_size"])
+
+
 def test_an_unknown_keyword_and_an_unknown_class_are_refused(explain):
     with pytest.raises(QuestionError, match="no keyword 'methods'; did you mean 'method'"):
         explain(["blue.png"], methods="grad-cam")
@@ -104,3 +113,5 @@ def test_an_unknown_keyword_and_an_unknown_class_are_refused(explain):
         explain(["blue.png"], classes=["red"])
     with pytest.raises(QuestionError, match="grad-kam"):
         explain(["blue.png"], method="grad-kam")
+    with pytest.raises(QuestionError, match="no way to decode 'gpu'"):
+        explain(["blue.png"], decode="gpu")
