@@ -26,6 +26,7 @@ from caffe_gradcam.batch.output import parts
 from caffe_gradcam.batch.output.blocks import to_columns
 from caffe_gradcam.batch.output.columns import Column, of_rows, to_rows
 from caffe_gradcam.batch.output.rows import COLUMNS
+from caffe_gradcam.batch.pipeline import decoding
 from caffe_gradcam.batch.pipeline.lane import Lane
 from caffe_gradcam.batch.sources.item import InputColumns, Item, from_columns
 from caffe_gradcam.batch.sources.item_blocks import ItemBlock
@@ -198,6 +199,9 @@ class _Kept:
         if self.lane is None or self._key != key:
             self.close()
             model = checked(recipe, recipe.model.load())
+            pipeline = dataclasses.replace(pipeline, devices=(recipe.running.device,))
+            pipeline = dataclasses.replace(pipeline, decode=decoding.chosen(
+                pipeline, recipe.running.engine, model))
             self.lane, self._key = Lane(recipe, model, pipeline), key
         return self.lane
 

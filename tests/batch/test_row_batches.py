@@ -3,6 +3,7 @@
 import pathlib
 
 import cv2
+import jpeg_files
 import numpy as np
 import pytest
 from tables import picture
@@ -98,12 +99,12 @@ def test_rows_that_cannot_be_understood_are_refused(explain, rows, message):
 
 
 def test_large_jpegs_are_decoded_at_a_reduced_size_where_the_call_says_so(explain, tmp_path):
-    noise = np.random.RandomState(3).randint(0, 256, (600, 800, 3), np.uint8)
-    cv2.imwrite(str(tmp_path / "large.jpg"), noise)
+    (tmp_path / "large.jpg").write_bytes(
+        jpeg_files.encoded(np.uint8(0.5 * jpeg_files.ramp(60, 81))))
     in_full, again = (explain(["large.jpg"], decode=decode)[0] for decode in ("cpu", "auto"))
     reduced, = explain(["large.jpg"], decode="reduced")
-    assert in_full["score"] == again["score"] != reduced["score"]
-    assert reduced["image_size"] == in_full["image_size"]
+    assert in_full["cam"] == again["cam"] != reduced["cam"]
+    assert in_full["image_size"] == reduced["image_size"] == [60, 81]
 
 
 def test_an_unknown_keyword_and_an_unknown_class_are_refused(explain):
@@ -115,3 +116,5 @@ def test_an_unknown_keyword_and_an_unknown_class_are_refused(explain):
         explain(["blue.png"], method="grad-kam")
     with pytest.raises(QuestionError, match="no way to decode 'gpu'"):
         explain(["blue.png"], decode="gpu")
+    with pytest.raises(QuestionError, match="--decode cuda: the net runs on the CPU"):
+        explain(["blue.png"], decode="cuda")
