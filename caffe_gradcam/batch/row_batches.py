@@ -21,6 +21,7 @@ from typing import (
 import numpy as np
 
 from caffe_gradcam.asking.asker import Asking
+from caffe_gradcam.batch.dependencies import resolved
 from caffe_gradcam.batch.options import AUTO, Pipeline
 from caffe_gradcam.batch.output import parts
 from caffe_gradcam.batch.output.blocks import to_columns
@@ -198,10 +199,12 @@ class _Kept:
         key = json.dumps([os.getpid(), recipe.to_dict(), dataclasses.asdict(pipeline)])
         if self.lane is None or self._key != key:
             self.close()
+            recipe = resolved(recipe)
             model = checked(recipe, recipe.model.load())
-            pipeline = dataclasses.replace(pipeline, devices=(recipe.running.device,))
-            pipeline = dataclasses.replace(pipeline, decode=decoding.chosen(
-                pipeline, recipe.running.engine, model))
+            running = recipe.running
+            pipeline = dataclasses.replace(pipeline, devices=(running.device,))
+            pipeline = dataclasses.replace(
+                pipeline, decode=decoding.chosen(pipeline, running.engine, model))
             self.lane, self._key = Lane(recipe, model, pipeline), key
         return self.lane
 
