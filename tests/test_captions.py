@@ -236,6 +236,22 @@ def test_the_command_writes_a_strip_and_a_figure_for_each_word(torch, chain, tmp
         + [f"word_{step}_{word}" for step, word in enumerate(SENTENCE.split(), 1)])
 
 
+def test_a_report_shows_the_sentence_and_each_word(torch, chain, tmp_path):
+    cv2 = pytest.importorskip("cv2")
+    pytest.importorskip("jinja2")
+    cv2.imwrite(str(tmp_path / "im.png"), PIXELS)
+    page = tmp_path / "page.html"
+    assert main(["explain", str(chain), str(tmp_path / "im.png"), "-o", str(tmp_path / "out"),
+                 "--engine", "torch", "--sentence", SENTENCE, "--report", str(page), "-q"]) == 0
+    text = page.read_text(encoding="utf-8")
+    data = text.split('<script type="application/json" id="data">')[1].split("</script>")[0]
+    entry, = json.loads(data)["entries"]
+    words = [f"word {step} {word}" for step, word in enumerate(SENTENCE.split(), 1)]
+    assert [shown["question"] for shown in entry["maps"]] == ["the whole sentence"] + words
+    assert {shown["sentence"] for shown in entry["maps"]} == {SENTENCE}
+    assert all(shown["heat"] for shown in entry["maps"])
+
+
 def test_a_batch_reads_nothing_but_images_for_captions(whole):
     recipe = Recipe(ModelChoice(str(whole)), Asking(caption=True))
     model = recipe.model.load()

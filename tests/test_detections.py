@@ -219,6 +219,58 @@ def test_boxes_are_cut_off_at_the_image():
     assert on_image(np.array([0, 0, .25, .5]), mirrored) == pytest.approx((75, 0, 25, 25))
 
 
+def test_a_class_of_a_detector_has_the_probability_that_boxes_are_chosen_by(paths):
+    with Model.load(*paths, **READING) as model:
+        assert (model.score, model.link) == ("mbox_conf_reshape", "softmax")
+        box = model.detect(PIXELS, 0.3, engine="torch")[0][0]
+        asked = model.explain(PIXELS, ["top:1", f"probability of {box.class_index}",
+                                       f"{box.class_index} at prior 5"], engine="torch")
+        best, of_class, elsewhere = asked
+        scores = elsewhere_scores(model, 5)
+    assert best.position == box.position and best.class_index == box.class_index
+    assert [best.probability, of_class.score] == pytest.approx([box.probability] * 2, abs=1e-6)
+    chances = np.exp(scores - scores.max()) / np.exp(scores - scores.max()).sum()
+    assert elsewhere.probability == pytest.approx(chances[box.class_index], abs=1e-6)
+
+
+def elsewhere_scores(model, prior):
+    """The scores of all classes at one prior."""
+    return np.array([explanation.score for explanation in model.explain(
+        PIXELS, [f"{index} at prior {prior}" for index in range(5)], engine="torch")])
+
+
+def test_a_report_shows_each_box_on_the_image(tmp_path, paths, capsys):
+    import cv2
+
+    from caffe_gradcam.commands.cli import main
+
+    pytest.importorskip("jinja2")
+    cv2.imwrite(str(tmp_path / "noise.png"), PIXELS)
+    cv2.imwrite(str(tmp_path / "grey.png"), np.full_like(PIXELS, 100))
+    (tmp_path / "broken.png").write_bytes(b"no image")
+    page = tmp_path / "page.html"
+    assert main(["explain", paths[0], "--weights", paths[1], "-o", str(tmp_path / "out"),
+                 *(str(tmp_path / name) for name in ("noise.png", "grey.png", "broken.png")),
+                 "--detections", "--min-score", "0.6", "--engine", "torch", "--mean",
+                 "100,100,100", "--scale", "0.016667", "--report", str(page), "--json"]) == 1
+    rows = json.loads(capsys.readouterr().out)["images"]
+    noise, grey, broken = entries_of(page)
+    assert [shown["detected_box"] for shown in noise["maps"]] == [
+        pytest.approx(detection["box"]) for detection in rows[0]["detections"]]
+    assert [shown["question"] for shown in noise["maps"]] == [
+        detection["explanations"][0]["question"] for detection in rows[0]["detections"]]
+    assert all(shown["heat"] for shown in noise["maps"]) and noise["maps"]
+    assert (grey["status"], grey["note"]) == ("empty", "nothing with a score of 0.6 or more")
+    assert "broken.png" in broken["error"]
+
+
+def entries_of(page):
+    """The entries that the script of a page reads."""
+    text = page.read_text(encoding="utf-8")
+    data = text.split('<script type="application/json" id="data">')[1].split("</script>")[0]
+    return json.loads(data)["entries"]
+
+
 def test_explain_lists_boxes_and_writes_a_figure_for_each(tmp_path, paths, capsys):
     import cv2
 

@@ -77,6 +77,21 @@ def test_a_softmax_in_mid_net_marks_no_score():
     assert [(score.blob, score.link) for score in graph.scores()] == [("fc", "none")]
 
 
+@pytest.mark.parametrize("mover", ["Flatten", "Permute", "Slice", "Concat"])
+def test_a_softmax_whose_probabilities_are_only_moved_marks_the_score(mover):
+    text = INPUT % "data" + CONV % ("c", "data", "c") + FC % ("fc", "c", "fc") + softmax("fc")
+    text += f'layer {{ name: "end" type: "{mover}" bottom: "p_fc" top: "end" }}'
+    graph, _ = graph_and_shapes(text)
+    assert [(score.blob, score.link) for score in graph.scores()] == [("fc", "softmax")]
+
+
+def test_probabilities_that_are_moved_and_then_computed_with_mark_no_score():
+    text = INPUT % "data" + CONV % ("c", "data", "c") + softmax("c")
+    text += 'layer { name: "flat" type: "Flatten" bottom: "p_c" top: "flat" }'
+    graph, _ = graph_and_shapes(text + FC % ("fc", "flat", "fc"))
+    assert [(score.blob, score.link) for score in graph.scores()] == [("fc", "none")]
+
+
 def test_in_place_layers_write_and_read_their_blob():
     text = INPUT % "data" + CONV % ("c", "data", "c")
     text += 'layer { name: "r" type: "ReLU" bottom: "c" top: "c" }' + FC % ("fc", "c", "fc")

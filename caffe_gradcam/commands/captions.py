@@ -2,7 +2,7 @@
 
 import os
 import sys
-from typing import TYPE_CHECKING, List, Sequence
+from typing import TYPE_CHECKING, List, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -12,13 +12,17 @@ from caffe_gradcam.commands.writing import Row, sentence_about, write_with_its_s
 from caffe_gradcam.explaining.captions import Caption, Captioner, check_asking
 from caffe_gradcam.explaining.provenance import Provenance
 from caffe_gradcam.pictures import figures, outputs, strips
+from caffe_gradcam.report.explained import Shown
 from prototxt_tools.errors import Outcome
 
 if TYPE_CHECKING:
+    from caffe_gradcam.commands.reporting import Collector
     from caffe_gradcam.explaining.explanation import Explanation
     from caffe_gradcam.explaining.recipe import Recipe
     from caffe_gradcam.model.model import LoadedModel
     from caffe_gradcam.pictures.figures import FigureOptions
+
+Described = Tuple[np.ndarray, Caption]
 
 
 class CaptionWriter:
@@ -34,6 +38,8 @@ class CaptionWriter:
         Whether to write the arrays of each explanation too.
     quiet : bool
         Whether to print errors only.
+    collector : Collector, optional
+        Of a page that lists the words.
 
     Raises
     ------
@@ -42,10 +48,11 @@ class CaptionWriter:
     """
 
     def __init__(self, folder: str, recipe: "Recipe", options: "FigureOptions",
-                 npz: bool = False, quiet: bool = False) -> None:
+                 npz: bool = False, quiet: bool = False,
+                 collector: "Optional[Collector]" = None) -> None:
         check_asking(recipe.asking)
         self._folder, self._recipe, self._options = folder, recipe, options
-        self._npz, self._quiet = npz, quiet
+        self._npz, self._quiet, self._collector = npz, quiet, collector
 
     def run(self, model: "LoadedModel", requests: Sequence[Request]) -> List[Row]:
         """Describe all images; the rows of the report."""
@@ -54,17 +61,24 @@ class CaptionWriter:
         with Captioner(model, self._recipe.explaining, self._recipe.running) as captioner:
             self.engine = captioner.description
             for request, stem in zip(requests, stems):
-                outcome = Outcome.of(self._describe, captioner, request, stem)
+                described = Outcome.of(self._describe, captioner, request)
+                outcome = described.then(self._row, request, stem)
                 rows.append(outcome.unwrap() if outcome.ok else {
                     "path": request.name, "error": sentence_about(request.name, outcome.error)})
                 self._print(rows[-1])
+                if self._collector is not None:
+                    self._collector.add(request, described.then(_shown))
         return rows
 
-    def _describe(self, captioner: Captioner, request: Request, stem: str) -> Row:
+    def _describe(self, captioner: Captioner, request: Request) -> Described:
         asking = self._recipe.asking
         image = read_image(request.item, captioner.model.inputs)
         image = image[captioner.model.input] if isinstance(image, dict) else image
-        caption = captioner.caption(image, asking.beam or 1, asking.sentence)
+        return image, captioner.caption(image, asking.beam or 1, asking.sentence)
+
+    def _row(self, described: Described, request: Request, stem: str) -> Row:
+        """Write the figures of an image; its entry in the report."""
+        image, caption = described
         provenance = Provenance(self._recipe, self._options, request.name)
         words = [{"word": word.text, "number": word.number, "step": word.step,
                   "score": word.score, "probability": word.probability,
@@ -111,3 +125,10 @@ class CaptionWriter:
             print("{}: {} ({})".format(row["path"], row["caption"] or "an empty sentence",
                                        figures.percent(row["probability"])))
             print(f"  {words} -> {', '.join(row['figures'])}")
+
+
+def _shown(described: Described) -> Shown:
+    """What a page shows of an image: the whole sentence, then its words."""
+    image, caption = described
+    of_words = [explanation for word in caption.words for explanation in word.explanations]
+    return Shown(image, [*caption.explanations, *of_words])

@@ -2,7 +2,9 @@
 
 import os
 import sys
-from typing import TYPE_CHECKING, Dict, List, Sequence
+from typing import TYPE_CHECKING, Dict, List, Optional, Sequence
+
+import numpy as np
 
 from caffe_gradcam.batch.sources.reading import read_image
 from caffe_gradcam.commands.requests import Request
@@ -11,9 +13,11 @@ from caffe_gradcam.explaining.box_questions import box_question
 from caffe_gradcam.explaining.detections import DetectionExplainer
 from caffe_gradcam.explaining.provenance import Provenance
 from caffe_gradcam.pictures import figures, outputs
+from caffe_gradcam.report.explained import Shown
 from prototxt_tools.errors import Outcome
 
 if TYPE_CHECKING:
+    from caffe_gradcam.commands.reporting import Collector
     from caffe_gradcam.explaining.explanation import Explanation
     from caffe_gradcam.explaining.recipe import Recipe
     from caffe_gradcam.model.arrays import Image
@@ -34,6 +38,8 @@ class DetectionWriter:
         Whether to write the arrays of each explanation too.
     quiet : bool
         Whether to print errors only.
+    collector : Collector, optional
+        Of a page that lists the boxes.
 
     Raises
     ------
@@ -42,9 +48,10 @@ class DetectionWriter:
     """
 
     def __init__(self, folder: str, recipe: "Recipe", options: "FigureOptions",
-                 npz: bool = False, quiet: bool = False) -> None:
+                 npz: bool = False, quiet: bool = False,
+                 collector: "Optional[Collector]" = None) -> None:
         self._folder, self._recipe, self._options = folder, recipe, options
-        self._npz, self._quiet = npz, quiet
+        self._npz, self._quiet, self._collector = npz, quiet, collector
         self._question = box_question(recipe.asking)
         self.engine: Dict[str, str] = {}
 
@@ -68,23 +75,34 @@ class DetectionWriter:
                         "path": request.name,
                         "error": sentence_about(request.name, outcome.error)})
                     self._print(rows[-1])
+                    if self._collector is not None:
+                        self._collector.add(request, found.then(self._shown, image))
         return rows
+
+    def _shown(self, explanations: "List[Explanation]", image: "Outcome[Image]") -> Shown:
+        """What a page shows of an image."""
+        source = explanations[0].input if explanations else ""
+        note = None if explanations else self._nothing
+        return Shown(_pixels(image.unwrap(), source), explanations, note=note)
+
+    @property
+    def _nothing(self) -> str:
+        return f"nothing with a score of {self._question.min_score:g} or more"
 
     def _row(self, explanations: "List[Explanation]", image: "Outcome[Image]", request: Request,
              stem: str) -> Row:
         """Write the figures of an image; its entry in the report."""
         provenance = Provenance(self._recipe, self._options, request.name)
-        picture = image.unwrap()
         bases = outputs.bases(explanations, provenance.hash8())
         detections: Dict[str, Row] = {}
         for explanation, base in zip(explanations, bases):
             detection = detections.setdefault(explanation.question, {
                 "class": explanation.class_index, "class_name": explanation.class_name,
                 "score": explanation.probability, "box": explanation.box, "explanations": []})
-            pixels = picture[explanation.input] if isinstance(picture, dict) else picture
             detection["explanations"].append(write_with_its_score(
-                explanation, pixels, os.path.join(self._folder, f"{stem}.{base}"), provenance,
-                self._options, self._npz))
+                explanation, _pixels(image.unwrap(), explanation.input),
+                os.path.join(self._folder, f"{stem}.{base}"), provenance, self._options,
+                self._npz))
         return {"path": request.name, "detections": list(detections.values())}
 
     def _print(self, row: Row) -> None:
@@ -92,10 +110,16 @@ class DetectionWriter:
             print("caffe-gradcam: {}".format(row["error"]), file=sys.stderr)
         elif not self._quiet:
             if not row["detections"]:
-                print(f"{row['path']}: nothing with a score of {self._question.min_score:g} or "
-                      "more")
+                print(f"{row['path']}: {self._nothing}")
             for detection in row["detections"]:
                 print(f"{row['path']}: {_described(detection)}")
+
+
+def _pixels(image: "Image", name: str) -> np.ndarray:
+    """The picture of an input, or the first one where there is no such input."""
+    if not isinstance(image, dict):
+        return image
+    return image[name] if name in image else next(iter(image.values()))
 
 
 def explain_all(explainer: DetectionExplainer, images: "Sequence[Outcome[Image]]"

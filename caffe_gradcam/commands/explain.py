@@ -14,11 +14,12 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
     from caffe_gradcam.commands.reporting import Collector
-    from caffe_gradcam.commands.requests import Request
+    from caffe_gradcam.commands.requests import Answer, Request
     from caffe_gradcam.commands.writing import Writer
     from caffe_gradcam.explaining.explainer import Explainer
     from caffe_gradcam.explaining.recipe import Recipe
     from caffe_gradcam.model.model import LoadedModel
+    from caffe_gradcam.report.explained import Shown
 
 Row = Dict[str, Any]
 
@@ -183,12 +184,15 @@ def _detect(recipes: "Sequence[Recipe]", models: "Sequence[LoadedModel]",
     from caffe_gradcam.commands.detections import DetectionWriter
 
     figures = choices.figure_options(options)
-    if len(models) > 1 or options.crop or options.report or figures.kind == "grid":
-        raise QuestionError("boxes take one score and whole images, without --crop, --report and "
+    if len(models) > 1 or options.crop or figures.kind == "grid":
+        raise QuestionError("boxes take one score and whole images, without --crop and "
                             "--figure grid", "--detections")
+    collector = _collector(options, recipes, models)
     writer = DetectionWriter(options.folder, recipes[0], figures, options.npz,
-                             options.json or options.quiet)
+                             options.json or options.quiet, collector)
     rows = writer.run(models[0], items, options.batch)
+    if collector is not None:
+        collector.write(options.report, writer.engine)
     return _report(rows, recipes[0], models[0], writer.engine, options)
 
 
@@ -214,12 +218,15 @@ def _describe(recipes: "Sequence[Recipe]", models: "Sequence[LoadedModel]",
     from caffe_gradcam.commands import recipes as choices
     from caffe_gradcam.commands.captions import CaptionWriter
 
-    if len(models) > 1 or options.crop or options.heat_boxes is not None or options.report:
-        raise QuestionError("a caption takes one score and whole images, without --crop, "
-                            "--heat-boxes and --report", "--caption")
+    if len(models) > 1 or options.crop or options.heat_boxes is not None:
+        raise QuestionError("a caption takes one score and whole images, without --crop and "
+                            "--heat-boxes", "--caption")
+    collector = _collector(options, recipes, models)
     writer = CaptionWriter(options.folder, recipes[0], choices.figure_options(options),
-                           options.npz, options.json or options.quiet)
+                           options.npz, options.json or options.quiet, collector)
     rows = writer.run(models[0], items)
+    if collector is not None:
+        collector.write(options.report, writer.engine)
     return _report(rows, recipes[0], models[0], writer.engine, options)
 
 
@@ -266,9 +273,18 @@ def _explain(explainer: "Explainer", recipe: "Recipe", items: "List[Request]",
                 _print(row, options, progress, writer.several_scores)
                 rows.append(row)
                 if collector is not None:
-                    collector.add(request, outcome)
+                    collector.add(request, outcome.then(_shown))
                 progress.update()
     return rows
+
+
+def _shown(answer: "Answer") -> "Shown":
+    """What a page shows of an answer."""
+    from caffe_gradcam.report.explained import Shown
+
+    result = answer.results[-1]
+    image = answer.images.of_input(result.explanations[0].input)
+    return Shown(image, result.explanations, result.predicted)
 
 
 def _print(row: Row, options: argparse.Namespace, progress: "tqdm", several_scores: bool) -> None:

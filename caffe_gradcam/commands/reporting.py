@@ -9,9 +9,10 @@ from caffe_gradcam.report.entries import Fact, ImageEntry, Report, Section, fact
 from prototxt_tools.errors import Outcome, QuestionError
 
 if TYPE_CHECKING:
-    from caffe_gradcam.commands.requests import Answer, Request
+    from caffe_gradcam.commands.requests import Request
     from caffe_gradcam.explaining.recipe import Recipe
     from caffe_gradcam.model.model import LoadedModel
+    from caffe_gradcam.report.explained import Shown
     from caffe_gradcam.report.summary import Summary
 
 
@@ -35,17 +36,14 @@ class Collector:
         self._entries: List[ImageEntry] = []
         self._engine: Dict[str, Any] = {}
 
-    def add(self, request: "Request", outcome: "Outcome[Answer]") -> None:
+    def add(self, request: "Request", outcome: "Outcome[Shown]") -> None:
         """Add what became of an image."""
         number = len(self._entries)
         if outcome.error is not None:
             self._entries.append(explained.failure(number, request.name, outcome.error))
             return
-        answer = outcome.unwrap()
-        result = answer.results[-1]
-        image = answer.images.of_input(result.explanations[0].input)
         self._entries.append(explained.entry(
-            number, request.name, image, result, self._true_class(request.item.true_label)))
+            number, request.name, outcome.unwrap(), self._true_class(request.item.true_label)))
 
     def write(self, path: str, engine: Dict[str, Any]) -> None:
         """Write the page; raises InputError where it cannot be written."""

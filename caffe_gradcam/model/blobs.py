@@ -3,6 +3,7 @@
 import difflib
 from typing import Dict, Iterable, List, Mapping, Tuple
 
+from caffe_gradcam.model import detectors
 from prototxt_tools import layers
 from prototxt_tools.errors import ModelError, QuestionError
 from prototxt_tools.net.graph import Graph, Score, Target, is_spatial
@@ -66,7 +67,7 @@ def score(graph: Graph, name: str) -> Tuple[str, str]:
             f"{blob} holds what {maker.type} made of the scores; give --score {maker.bottoms[0]}",
             blob)
     links = {candidate.blob: candidate.link for candidate in graph.scores()}
-    return blob, links.get(blob, "none")
+    return blob, links.get(blob) or detectors.link_before(graph, blob)
 
 
 def batch_statistics(graph: Graph, score: str) -> List[str]:

@@ -41,9 +41,9 @@ def score_behind(graph: Graph, blob: str) -> Optional[str]:
     maker = graph.maker(blob)
     if maker is None or not _is_detector(maker):
         return None
-    scores = _linked_behind(graph, maker)
-    if scores:
-        return scores[0]
+    links = _links_before(graph, maker)
+    if links:
+        return links[0].bottoms[0]
     if maker.type == "Python":
         return None
     if maker.type in _OF_CHANNELS:
@@ -52,6 +52,19 @@ def score_behind(graph: Graph, blob: str) -> Optional[str]:
     raise ModelError(f"{path}: {blob}, which layer {maker.name} of type {maker.type} writes, lists "
                      "boxes, not scores, and has no gradient; give --score with a blob before it",
                      path)
+
+
+def link_before(graph: Graph, blob: str) -> str:
+    """What makes, of the scores in a blob, the probabilities that boxes are chosen by.
+
+    Returns
+    -------
+    str
+        "softmax" or "sigmoid"; "none" where no layer that lists boxes chooses by them.
+    """
+    links = (layer for detector in graph.net.layers if _is_detector(detector)
+             for layer in _links_before(graph, detector) if layer.bottoms[0] == blob)
+    return next((layers.of(layer.type).link or "none" for layer in links), "none")
 
 
 def with_image_size(spec: ArrayInput, pictures: Mapping[str, Tuple[int, ...]]) -> ArrayInput:
@@ -76,11 +89,10 @@ def _is_detector(layer: Layer) -> bool:
     return "detection" in name or name in ("nms", "proposal", "python")
 
 
-def _linked_behind(graph: Graph, detector: Layer) -> List[str]:
-    """What the Softmax or Sigmoid layers before a detector read."""
-    return list(dict.fromkeys(
-        layer.bottoms[0] for layer in _makers(graph, detector.bottoms)
-        if layers.of(layer.type).link in _LINKS and layer.bottoms))
+def _links_before(graph: Graph, detector: Layer) -> List[Layer]:
+    """The Softmax and Sigmoid layers before a detector."""
+    return [layer for layer in _makers(graph, detector.bottoms)
+            if layers.of(layer.type).link in _LINKS and layer.bottoms]
 
 
 def _makers(graph: Graph, blobs: List[str]) -> List[Layer]:

@@ -93,7 +93,14 @@ class Output:
         ----------
         side : int, optional
             With maps, and with pictures whose longer side is at most this many pixels.
+
+        Raises
+        ------
+        QuestionError
+            With maps, of an output about clips.
         """
+        if side is not None:
+            self._refuse_clips()
         self._counted.clear()
         for number, extension in self._parts:
             try:
@@ -106,7 +113,8 @@ class Output:
     def explanations(self, numbers: Optional[Iterable[int]] = None
                      ) -> Iterator[Tuple[ImageEntry, Explanation]]:
         """Each map that can be read, at full size, and its image without a picture; of all images,
-        or of those with these numbers."""
+        or of those with these numbers; raises a QuestionError for an output about clips."""
+        self._refuse_clips()
         wanted = None if numbers is None else set(numbers)
         self._counted.clear()
         for number, extension in self._parts:
@@ -125,6 +133,13 @@ class Output:
                     self._count("map", f"{error} and is left out")
                     continue
                 yield self._entry([row]), explanation
+
+    def _refuse_clips(self) -> None:
+        depends = lenient.mapping(self.manifest, "rows_depend_on")
+        if lenient.mapping(depends, "clips"):
+            raise QuestionError(
+                f"{self.path}: holds maps of clips, which `caffe-gradcam render` draws as "
+                "filmstrips; of the reports there is only the table, --csv", self.path)
 
     def images(self, numbers: Iterable[int]) -> Iterator[Tuple[int, Image, str]]:
         """Some images at full size, as an Explainer takes them, each with its number before it and

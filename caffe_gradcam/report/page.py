@@ -275,6 +275,9 @@ def map_data(shown: MapEntry) -> Dict[str, Any]:
         "probability": shown.probability, "method": shown.method, "layer": shown.layer,
         "status": shown.status, "positive_mass": shown.positive_mass,
         "negative_mass": shown.negative_mass, "outside": shown.outside,
+        "sentence": shown.sentence,
+        "detected_box": None if shown.detected_box is None else list(
+            map(float, shown.detected_box)),
         "shape": None if cam is None else list(cam.shape),
         "cam": None if cam is None else _base64(cam.astype("<f4").tobytes()),
         "heat": None if shown.heat is None else _base64(thumbnails.to_png(shown.heat))}

@@ -73,7 +73,8 @@ def of_explanation(explanation: Explanation, objects: Objects = NO_OBJECTS) -> M
         explanation.method, explanation.layer, explanation.status,
         cam if cam.size <= MOST_CELLS else None, np.rint(heat * 255).astype(np.uint8),
         explanation.positive_mass, explanation.negative_mass,
-        objects.share_outside(heat, explanation.geometry.image_size), objects.boxes)
+        objects.share_outside(heat, explanation.geometry.image_size), objects.boxes,
+        dict(explanation.position), explanation.box, explanation.sentence)
 
 
 def _heat(explanation: Explanation) -> np.ndarray:

@@ -108,18 +108,20 @@ class Graph:
         """The score blobs of the net, the most likely first.
 
         What a Softmax, a Sigmoid or a loss at the end of the net reads, and the net's outputs that
-        none of these reads. Softmax ranks before Sigmoid, and Sigmoid before the rest; blobs later
-        in the file rank before earlier ones, because auxiliary heads come early.
+        none of these reads. A layer is at the end also where others only move the probabilities
+        that it makes. Softmax ranks before Sigmoid, and Sigmoid before the rest; blobs later in
+        the file rank before earlier ones, because auxiliary heads come early.
 
         Returns
         -------
         list of Score
         """
-        scores = self._linked_scores()
+        probabilities = self._probabilities()
+        scores = self._linked_scores(probabilities)
         inputs = {entry.blob for entry in self.net.inputs}
         for blob in self.net.outputs():
             maker = self.maker(blob)
-            if maker is None or blob in scores or blob in inputs:
+            if maker is None or blob in scores or blob in inputs or blob in probabilities:
                 continue
             if layers.of(maker.type).link is None and maker.bottoms:
                 index = self._writers[blob][-1]
@@ -127,11 +129,35 @@ class Graph:
         ranked = sorted(scores.values(), key=lambda entry: (_RANK[entry[1].link], -entry[0]))
         return [score for _, score in ranked]
 
-    def _linked_scores(self) -> Dict[str, Tuple[int, Score]]:
+    def _probabilities(self) -> Set[str]:
+        """The blobs that a Softmax or Sigmoid makes, and those to which its numbers are moved."""
+        blobs: Set[str] = set()
+        for layer in self.net.layers:
+            kind = layers.of(layer.type)
+            values = layer.bottoms[:kind.value_bottoms]
+            is_link = (kind.role == "link" and kind.link != "none"
+                       and not set(layer.tops).intersection(layer.bottoms))
+            is_moving = kind.role in _REORDERING and values and blobs.issuperset(values)
+            if is_link or is_moving:
+                blobs.update(layer.tops)
+            else:
+                blobs.difference_update(layer.tops)
+        return blobs
+
+    def _read_on(self, probabilities: Set[str]) -> Set[str]:
+        """The blobs that layers compute with, directly or once their numbers were moved."""
+        read_on: Set[str] = set()
+        for layer in reversed(self.net.layers):
+            is_moving = bool(layer.tops) and probabilities.issuperset(layer.tops)
+            if layers.of(layer.type).link is None and (
+                    not is_moving or read_on.intersection(layer.tops)):
+                read_on.update(layer.bottoms)
+        return read_on
+
+    def _linked_scores(self, probabilities: Set[str]) -> Dict[str, Tuple[int, Score]]:
         """What layers with a link read at the end of the net: blob -> their index, and Score."""
         scores: Dict[str, Tuple[int, Score]] = {}
-        computing = (layer for layer in self.net.layers if layers.of(layer.type).link is None)
-        read_on = {bottom for layer in computing for bottom in layer.bottoms}
+        read_on = self._read_on(probabilities)
         for index, layer in enumerate(self.net.layers):
             link = layers.of(layer.type).link
             if link is None or not self._ends_here(layer, index, read_on):

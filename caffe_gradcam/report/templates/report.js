@@ -49,7 +49,8 @@ async function layersOf(entry, map) {
     ? await decoded(entry, () => loadImage("jpeg", entry.picture)) : null;
   const heat = map && map.heat && map.status === "ok"
     ? await decoded(map, () => loadLevels(map.heat)) : null;
-  return { picture, heat, boxes: entry.boxes, size: entry.size };
+  const detected = map && map.detected_box ? [map.detected_box] : [];
+  return { picture, heat, boxes: [...entry.boxes, ...detected], size: entry.size };
 }
 
 // The map that the sheet shows: by this method at this layer, of the question with this rank.
@@ -87,7 +88,11 @@ const watcher = new IntersectionObserver((changes) => {
 
 function answerOf(entry) {
   const map = mapOnSheet(entry);
-  if (entry.predicted === null) return [map ? map.question : entry.status, ""];
+  if (entry.predicted === null) {
+    const [text, chance] = map ? [map.sentence || map.question, map.probability]
+      : [entry.note ?? entry.status, null];
+    return [text, chance === null || map.sentence ? "" : percent(chance)];
+  }
   return [className(entry.predicted), entry.certainty === null ? "" : percent(entry.certainty)];
 }
 
@@ -201,9 +206,11 @@ function listNumbers(entry, map) {
       : className(entry.true_label) + (isWrong(entry) ? " (wrong)" : "")],
     ["Status", entry.status],
     ...(map ? [
+      ["Sentence", map.sentence],
       ["Question", map.question],
       ["Probability", map.probability === null ? null : percent(map.probability)],
       ["Score", number(map.score)],
+      ["Box", map.detected_box ? boxText(map.detected_box) : null],
       ["Method", map.method], ["Layer", map.layer],
       ["Heat outside the objects", map.outside === null ? null : percent(map.outside)],
       ["Sum of positive cells", number(map.positive_mass)],
@@ -217,6 +224,11 @@ function listNumbers(entry, map) {
   ];
   byId("numbers").replaceChildren(...rows.filter(([, value]) => value).map(([name, value]) =>
     element("tr", {}, element("th", { scope: "row" }, name), element("td", {}, value))));
+}
+
+function boxText(box) {
+  const [x, y, width, height] = box.map(Math.round);
+  return `${width} × ${height} pixels at ${x}, ${y}`;
 }
 
 function listRaw(map) {
