@@ -12,7 +12,7 @@ FIELDS = "${Package}\t${Version}\t${Architecture}\t${db:Status-Abbrev}\n"
 
 
 def main():
-    parts = list(debian()) + sorted(wheels(), key=lambda one: one["name"].lower())
+    parts = list(debian()) + sorted(wheels(), key=lambda part: part["name"].lower())
     lines = ",\n".join("  " + json.dumps(part, ensure_ascii=False) for part in parts)
     head = {"type": "container", "name": "caffe-gradcam:" + sys.argv[1]}
     print('{"bomFormat": "CycloneDX", "specVersion": "1.5", "version": 1,\n'
@@ -37,11 +37,12 @@ def debian():
         if status.startswith("ii"):
             escaped = version.replace("+", "%2B").replace(":", "%3A")
             purl = f"pkg:deb/{distribution}/{name}@{escaped}?arch={architecture}&distro={release}"
-            yield component(name, version, purl, copyrights(name))
+            yield component(name, version, purl,
+                            copyrights(Path("/usr/share/doc") / name / "copyright"))
 
 
-def copyrights(package):
-    path = Path("/usr/share/doc") / package / "copyright"
+def copyrights(path):
+    """The licenses that a copyright file of Debian's names."""
     if not path.is_file():
         return []
     text = path.read_text(encoding="utf-8", errors="replace")
@@ -58,14 +59,31 @@ def wheels():
     for folder in sorted(folders - {Path("/usr/lib/python3/dist-packages")}):
         for metadata in folder.glob("*.dist-info/METADATA"):
             head = metadata.read_text(encoding="utf-8").split("\n\n")[0]
-            said = {}
+            fields = {}
             for key, value in re.findall(r"^([\w-]+): (.*)$", head, re.MULTILINE):
-                said.setdefault(key, value)
-            licenses = [said[key] for key in ("License-Expression", "License") if said.get(key)][:1]
+                fields.setdefault(key, value)
+            licenses = [fields[key] for key in ("License-Expression", "License")
+                        if fields.get(key)][:1]
             licenses = licenses or [value.split(" :: ")[-1] for value in re.findall(
                 r"^Classifier: License :: (.*)$", head, re.MULTILINE)]
-            yield component(said["Name"], said["Version"], "pkg:pypi/{}@{}".format(
-                said["Name"].lower().replace("_", "-"), said["Version"]), licenses)
+            purl = "pkg:pypi/{}@{}".format(
+                fields["Name"].lower().replace("_", "-"), fields["Version"])
+            wheel = component(fields["Name"], fields["Version"], purl, licenses)
+            libraries = carried(metadata.parent, fields["Name"])
+            yield dict(wheel, components=libraries) if libraries else wheel
+
+
+def carried(folder, wheel):
+    """The libraries inside a wheel, as its own bills (PEP 770) list them."""
+    libraries = {}
+    for path in sorted(folder.glob("sboms/*.json")):
+        for part in json.loads(path.read_text(encoding="utf-8")).get("components", ()):
+            name, version = part["name"], part.get("version", "")
+            if name != wheel:
+                libraries[name, version] = component(
+                    name, version, part.get("purl", ""),
+                    copyrights(folder / "licenses" / name))
+    return [libraries[key] for key in sorted(libraries)]
 
 
 main()

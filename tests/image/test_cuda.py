@@ -17,7 +17,7 @@ def only_cuda(target):
 def test_every_device_file_has_code_for_every_architecture(listing):
     machine_code = re.findall(r"ELF file +\d+: (.*)\.sm_(\d+)\.cubin", listing)
     ptx = re.findall(r"PTX file +\d+: (.*)\.sm_(\d+)\.ptx", listing)
-    counts = {architecture: sum(found == architecture for _, found in machine_code)
+    counts = {architecture: sum(number == architecture for _, number in machine_code)
               for architecture in ARCHITECTURES}
     assert len(machine_code) == sum(counts.values())
     assert set(counts.values()) == {len(ptx)} and len(ptx) > 50
@@ -37,9 +37,10 @@ def test_without_a_card_the_device_cuda_is_refused_in_a_sentence(run):
     result = run("caffe-gradcam", "explain", "/opt/caffe-gradcam/models/digits",
                  "/opt/caffe-gradcam/models/digits/scenes/3-5.png", "-o", "/mnt/out",
                  "--device", "cuda")
-    line, = result.stderr.decode().splitlines()
+    line = result.stderr.decode().splitlines()[-1]
     assert result.returncode == 2
-    assert "no NVIDIA card that it can use" in line
+    assert line.startswith("caffe-gradcam: ") and "no NVIDIA card that it can use" in line
+    assert "Check failed" not in result.stderr.decode()
 
 
 def test_check_gpu_is_there_and_tries_itself_on_the_cpu(run, tmp_path):

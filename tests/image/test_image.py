@@ -128,3 +128,14 @@ def test_the_bill_of_materials_names_what_is_inside(image, target):
     installed = {(entry["Package"], entry["Version"]) for entry in entries
                  if entry["Status"] == "install ok installed"}
     assert listed == installed
+
+
+def test_the_bill_of_materials_names_the_libraries_inside_the_wheel_of_caffe(target):
+    path = ROOT / "docs" / "sbom" / (target + ".json")
+    wheel, = [part for part in json.loads(path.read_text(encoding="utf-8"))["components"]
+              if part["name"] == "pycaffe"]
+    libraries = {part["name"]: part for part in wheel["components"]}
+    nvidia = {"libcublas11", "libcublaslt11", "libcudart11.0", "libcurand10"}
+    assert {"libopenblas0-pthread", "libprotobuf32", "libhdf5-103-1"} <= set(libraries)
+    assert nvidia & set(libraries) == (nvidia if target == "cuda" else set())
+    assert all(part["version"] and part["licenses"] for part in libraries.values())
