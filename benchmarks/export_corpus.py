@@ -2,18 +2,23 @@
 """Export each deploy net of a folder of prototxt files with random weights, and compare every blob
 in ONNX Runtime with the torch engine.
 
-usage: benchmarks/export_corpus.py DIR [PATTERN] [--openvino]
+usage: benchmarks/export_corpus.py DIR [PATTERN] [--openvino] [--results FILE]
 
 DIR holds INDEX.tsv, whose column ``kind`` tells which files are deploy nets. The weights and inputs
-are random, the same each time. Prints a line for each net, and how many came out how; the exit code
-is 1 if a net that was exported differs by more than 1e-5 (relative L2 distance) in any blob.
+are random, the same each time. Each net runs in a process of its own, the smallest first. Prints a
+line for each, and how many came out how; the exit code is 1 if a net that was exported differs by
+more than 1e-5 (relative L2 distance) in any blob.
 """
 
+import argparse
 import collections
 import contextlib
 import csv
+import glob
 import os
 import pathlib
+import resource
+import subprocess
 import sys
 import tempfile
 import time
@@ -36,6 +41,8 @@ from prototxt_tools.text.document import Document  # noqa: E402
 
 # The size of pixels around their mean.
 _PIXEL = 30
+# What the weights and the biases are multiplied by: errors then shrink from layer to layer.
+_PRODUCTS, _BIASES = 0.8, 3
 
 
 def deploy_nets(folder, pattern="*"):
@@ -53,6 +60,7 @@ def source_of(path, folder):
         document = rewrite.upgrade(document).document
     with contextlib.suppress(InputError):
         document = rewrite.batch_size(document, 1).document
+    document = rewrite.native(document).document
     text = document.text()
     weights_path = os.path.join(folder, "weights.caffemodel")
     weights.save(weights_path, _scaled(Net.parse(text).at("TEST"),
@@ -61,14 +69,21 @@ def source_of(path, folder):
 
 
 def _scaled(net, blobs):
-    """The weights with smaller ones where pixels come in, as trained nets have them.
+    """The weights with smaller ones where pixels come in, as trained nets have them, and with
+    products that count less beside the biases.
 
-    Otherwise scores are so far apart that a Softmax shows little but their rounding.
+    Otherwise scores are so far apart that a Softmax shows little but their rounding, and each
+    layer of a deep net adds to the relative errors of those before it.
     """
     inputs = {entry.blob for entry in net.inputs}
     for layer in net.layers:
-        if layer.name in blobs and inputs.intersection(layer.bottoms):
-            blobs[layer.name][0] = blobs[layer.name][0] / np.float32(_PIXEL)
+        if layer.name not in blobs or layer.type == "BatchNorm":
+            continue
+        weight, *biases = blobs[layer.name]
+        factor = _PRODUCTS / _PIXEL if inputs.intersection(layer.bottoms) else _PRODUCTS
+        kept = 1 if layer.type in ("Scale", "PReLU", "Normalize", "Embed") else factor
+        blobs[layer.name] = [weight * np.float32(kept), *(bias * np.float32(_BIASES)
+                                                          for bias in biases)]
     return blobs
 
 
@@ -122,17 +137,66 @@ def openvino_error(exported, source):
                    for port in compiled.outputs for name in port.names if name in expected)
 
 
+def judged_apart(path, folder, arguments):
+    """A line of the table, from a process of its own with bounds on its memory and its time."""
+    command = [sys.executable, __file__, str(folder), glob.escape(path.name), "--here"]
+    begin = time.time()
+    try:
+        result = subprocess.run(
+            command + ["--openvino"] * arguments.openvino, stdout=subprocess.PIPE, check=False,
+            stderr=subprocess.PIPE, timeout=arguments.seconds, universal_newlines=True,
+            preexec_fn=lambda: resource.setrlimit(
+                resource.RLIMIT_AS, (arguments.gigabytes << 30, arguments.gigabytes << 30)))
+    except subprocess.TimeoutExpired:
+        return f"not run: time\t{path.name}\tover {arguments.seconds} s"
+    lines = [line for line in result.stdout.split("\n") if path.name in line]
+    if lines:
+        return lines[0]
+    last = result.stderr.strip().split("\n")[-1]
+    return f"not run: ended {result.returncode}\t{path.name}\t{last}\t{time.time() - begin:.0f} s"
+
+
+def judged_here(path):
+    """A line of the table, made in this process."""
+    begin = time.time()
+    try:
+        verdict, details = judge(path)
+    except Exception as error:  # Also a defect is a line of the table.
+        verdict, details = "fails: " + type(error).__name__, str(error).split("\n")[0]
+    return f"{verdict}\t{path.name}\t{details}\t{time.time() - begin:.0f} s"
+
+
+def arguments_of():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("folder", type=pathlib.Path)
+    parser.add_argument("pattern", nargs="?", default="*")
+    parser.add_argument("--openvino", action="store_true", help="run each in OpenVINO too")
+    parser.add_argument("--results", type=pathlib.Path, metavar="FILE",
+                        help="append the lines to FILE; nets that stand there are left out")
+    parser.add_argument("--here", action="store_true", help="in this process, without bounds")
+    parser.add_argument("--gigabytes", type=int, default=14, help="of memory for each net")
+    parser.add_argument("--seconds", type=int, default=1800, help="of time for each net")
+    return parser.parse_args()
+
+
 def main():
-    arguments = [argument for argument in sys.argv[1:] if not argument.startswith("--")]
-    verdicts = collections.Counter()
-    for path in sorted(deploy_nets(pathlib.Path(arguments[0]), *arguments[1:2]), key=size_of):
-        begin = time.time()
-        try:
-            verdict, details = judge(path)
-        except Exception as error:  # Also a defect is a line of the table.
-            verdict, details = "fails: " + type(error).__name__, str(error).split("\n")[0]
-        verdicts[verdict] += 1
-        print(f"{verdict}\t{path.name}\t{details}\t{time.time() - begin:.0f} s", flush=True)
+    arguments = arguments_of()
+    nets = sorted(deploy_nets(arguments.folder, arguments.pattern), key=size_of)
+    lines = []
+    if arguments.results is not None and arguments.results.exists():
+        lines = arguments.results.read_text(encoding="utf-8").splitlines()
+    present = {line.split("\t")[1] for line in lines}
+    for path in nets:
+        if path.name in present:
+            continue
+        line = judged_here(path) if arguments.here else judged_apart(
+            path, arguments.folder, arguments)
+        lines.append(line)
+        print(line, flush=True)
+        if arguments.results is not None:
+            with open(arguments.results, "a", encoding="utf-8") as file:
+                file.write(line + "\n")
+    verdicts = collections.Counter(line.split("\t")[0] for line in lines)
     for verdict, count in verdicts.most_common():
         print(f"{count:5} {verdict}")
     print(f"a blob agrees up to a relative L2 distance of {BLOB_TOLERANCE:g}")

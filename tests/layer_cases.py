@@ -190,9 +190,6 @@ OTHER_CASES = {
     "ShuffleChannel": ("ShuffleChannel", "shuffle_channel_param { group: 2 }", [X], 1),
     "Upsample": ("Upsample", "upsample_param { scale: 2 }", [(1, 2, 2, 2), MASK], 1),
     "Upsample of one blob": ("Upsample", "upsample_param { scale: 2 }", [X], 1),
-}
-# Layers that no graph of ONNX operators computes.
-REGION_CASES = {
     "PSROIPooling": (
         "PSROIPooling", "psroi_pooling_param { spatial_scale: 1 output_dim: 2 group_size: 2 }",
         [(2, 8, 7, 9), REGIONS], 1),

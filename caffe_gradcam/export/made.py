@@ -1,6 +1,6 @@
 """Numbers for a net's inputs where no picture is given: the same ones each time."""
 
-from typing import Any, Dict, Mapping, Sequence, Tuple
+from typing import Any, Dict, Iterable, Mapping, Sequence, Tuple
 
 import numpy as np
 
@@ -14,7 +14,7 @@ _LOWEST, _HIGHEST = -60, 60
 _MEANINGS = {
     ("Embed", 0): "indices", ("BatchReindex", 1): "rows", ("LSTM", 1): "flags",
     ("RNN", 1): "flags", ("ROIPooling", 1): "regions", ("PSROIPooling", 1): "regions",
-    ("Upsample", 1): "cells",
+    ("Upsample", 1): "cells", ("Proposal", 2): "image",
 }
 
 
@@ -42,9 +42,16 @@ def made_inputs(net: Net, shapes: Mapping[str, Sequence[int]], seed: int = 0
         layer, position = readers.get(blob, (None, 0))
         meaning = _MEANINGS.get((layer.type, position), "") if layer is not None else ""
         message = None if layer is None else layer.message
-        arrays[blob] = np.ascontiguousarray(
-            _values(meaning, message, tuple(shape), random), np.float32)
+        values = (_image_info(shapes.values()) if meaning == "image" else
+                  _values(meaning, message, tuple(shape), random))
+        arrays[blob] = np.ascontiguousarray(np.resize(values, shape), np.float32)
     return arrays
+
+
+def _image_info(shapes: Iterable[Sequence[int]]) -> np.ndarray:
+    """Height and width of the net's image, and a scale of 1."""
+    sizes = [tuple(shape[2:]) for shape in shapes if len(shape) == 4]
+    return np.array((max(sizes) if sizes else (1, 1)) + (1,))
 
 
 def _values(meaning: str, message: Any, shape: Shape, random: Any) -> np.ndarray:

@@ -53,4 +53,4 @@ def proposal_arity(message: Message) -> Tuple[str, str]:
 def proposal(message: Message, bottoms: Shapes, count: int) -> Tops:
     """One region; how many there are depends on the values."""
     check(bottoms[0][0] == 1, "it takes one image at a time")
-    return [(1, 5), (1, 1, 1, 1)][:count]
+    return [(1, 5), (1, 1)][:count]

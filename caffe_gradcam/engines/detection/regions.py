@@ -28,6 +28,15 @@ def anchors(param: Any) -> np.ndarray:
     return np.concatenate([centre - (sizes - 1) / 2, centre + (sizes - 1) / 2], axis=1)
 
 
+def anchor_grid(param: Any, cells: Sequence[int]) -> np.ndarray:
+    """The boxes around each of h x w cells: h w A x 4, by row, column and anchor."""
+    height, width = cells
+    shifts = np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1)
+    shifts = np.tile(shifts.reshape(-1, 1, 2) * param.feat_stride, (1, 1, 2))
+    boxes: np.ndarray = (anchors(param) + shifts).reshape(-1, 4)
+    return boxes
+
+
 def moved(boxes: np.ndarray, deltas: np.ndarray) -> np.ndarray:
     """What deltas (dx, dy, log width, log height) make of boxes.
 
@@ -81,12 +90,8 @@ def proposals(param: Any, scores: np.ndarray, deltas: np.ndarray, info: np.ndarr
     scores : numpy.ndarray
         R float32.
     """
-    around = anchors(param)
-    height, width = scores.shape[2:]
-    shifts = np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1)
-    shifts = np.tile(shifts.reshape(-1, 1, 2) * param.feat_stride, (1, 1, 2))
-    boxes = (around + shifts).reshape(-1, 4)
-    flat = scores[0, len(around):].transpose(1, 2, 0).ravel()
+    boxes = anchor_grid(param, scores.shape[2:])
+    flat = scores[0, scores.shape[1] // 2:].transpose(1, 2, 0).ravel()
     boxes = clipped(moved(boxes, deltas[0].transpose(1, 2, 0).reshape(-1, 4))[:, 0], info[:2])
     large = (boxes[:, 2:] - boxes[:, :2] + 1 >= param.min_size * info[2]).all(axis=1)
     boxes, flat = boxes[large], flat[large]

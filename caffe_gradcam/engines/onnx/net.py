@@ -22,6 +22,12 @@ Shapes = Dict[str, Shape]
 # By how much open sizes are changed to see which others follow them: odd, and larger than what
 # windows may swallow.
 _MORE_ROWS, _MORE_PIXELS = 1, 224
+# Type of layer -> the axis along which it gives as many numbers as it finds.
+_FOUND = {"DetectionOutput": 2, "YoloDetectionOutput": 2, "Yolov3DetectionOutput": 2,
+          "Proposal": 0}
+# Open size -> what to do where a layer needs it fixed.
+_WAYS_OUT = {"size": "; export it for one size",
+             "number of boxes": ", and only a run tells how many there are"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,8 +143,8 @@ def translate(net: NetToRun, running: Optional[Running] = None,
         try:
             return _written(subnet, _Sizes(base, wanted), fixed, reserved)
         except _Fixed as reason:
-            if reason.kind == "size":
-                raise Unsupported(f"{reason}; export it for one size", reason.subject) from None
+            if reason.kind != "batch":
+                raise Unsupported(f"{reason}{_WAYS_OUT[reason.kind]}", reason.subject) from None
             fixed["batch"] = str(reason)
             wanted -= {"batch"}
 
@@ -154,7 +160,8 @@ class _Fixed(Exception):
 class _Sizes:
     """The shapes of the blobs that were written so far, and which of their sizes are open.
 
-    They are inferred for the given inputs and again for larger ones: what differs is open.
+    They are inferred for the given inputs and again for larger ones: what differs is open. How many
+    boxes a layer finds is open too.
     """
 
     def __init__(self, inputs: Shapes, open_sizes: FrozenSet[str]) -> None:
@@ -186,6 +193,10 @@ class _Sizes:
                 raise _Fixed(kind, layer.name, "its number of axes depends on it")
             larger.update(zip(layer.tops, tops_then))
         self.base.update(zip(layer.tops, tops))
+        if layer.type in _FOUND:
+            larger = self._larger.setdefault("number of boxes", dict(self.base))
+            larger.update({top: _more(shape, _FOUND[layer.type])
+                           for top, shape in zip(layer.tops, tops)})
         return tops
 
     def kind_of(self, layer: Layer, axis: int) -> str:
@@ -196,9 +207,13 @@ class _Sizes:
         return next(iter(self._larger))
 
 
+def _more(shape: Shape, axis: int) -> Shape:
+    return tuple(size + _MORE_ROWS * (axis == index) for index, size in enumerate(shape))
+
+
 def _enlarged(shape: Shape, kind: str) -> Shape:
     if kind == "batch":
-        return tuple(size + _MORE_ROWS * (axis == 0) for axis, size in enumerate(shape))
+        return _more(shape, 0)
     spatial = len(shape) == 4
     return tuple(size + _MORE_PIXELS * (spatial and axis > 1) for axis, size in enumerate(shape))
 
@@ -232,7 +247,7 @@ def _written(subnet: Subnet, sizes: _Sizes, fixed: Dict[str, str],
         for top, shape in zip(layer.tops, sizes.add(layer)):
             is_final = last_writer[top] == index and top not in taken
             name = top if is_final else writer.unique(f"{top}@{layer.name}")
-            tops.append(Value(name, shape, sizes.open_axes(top) | _found(layer)))
+            tops.append(Value(name, shape, sizes.open_axes(top)))
         step = Step(layer.name, layer.message, bottoms, tops, _weights(subnet, layer, sizes.base),
                     writer)
         try:
@@ -243,11 +258,6 @@ def _written(subnet: Subnet, sizes: _Sizes, fixed: Dict[str, str],
         values.update(zip(layer.tops, tops))
         steps[index] = step
     return Translated(subnet, writer, values, inputs, steps, fixed)
-
-
-def _found(layer: Layer) -> FrozenSet[int]:
-    """The axes along which a layer gives as many numbers as it finds."""
-    return frozenset({2}) if layer.type == "DetectionOutput" else frozenset()
 
 
 def _write(step: Step) -> None:

@@ -11,5 +11,6 @@ from caffe_gradcam.engines.onnx.layers import (  # noqa: F401
     linear,
     normalization,
     pooling,
+    regions,
     resizing,
 )

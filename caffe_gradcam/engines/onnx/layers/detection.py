@@ -1,6 +1,6 @@
 """The last layers of single-shot detectors."""
 
-from typing import Any, List, Tuple
+from typing import Any, List, Sequence, Tuple
 
 import numpy as np
 
@@ -28,13 +28,19 @@ def detection_output(step: Step) -> List[str]:
                           "cannot")
     images, confidences, boxes = _decoded(step, param)
     tables = [_of_image(step, param, image, (confidences, boxes)) for image in range(images)]
+    return [listed(step, tables)]
+
+
+def listed(step: Step, tables: Sequence[str]) -> str:
+    """The rows of all images as a blob; without any, those that say so."""
+    images = len(tables)
     table = step.op("Concat", *tables, axis=0) if images > 1 else tables[0]
     empty = ssd.no_detections(images)
-    is_empty = step.op("Equal", _count(step, table), np.array([0], np.int64))
+    is_empty = step.op("Equal", count_of(step, table), np.array([0], np.int64))
     added = step.op("Where", is_empty, np.array([images], np.int64), np.array([0], np.int64))
     rest = step.op("Slice", empty, np.array([0], np.int64), added, np.array([0], np.int64))
     table = step.op("Concat", table, rest, axis=0)
-    return [step.op("Unsqueeze", table, np.array([0, 1], np.int64))]
+    return step.op("Unsqueeze", table, np.array([0, 1], np.int64))
 
 
 def _decoded(step: Step, param: Any) -> Tuple[int, str, str]:
@@ -78,7 +84,7 @@ def _of_image(step: Step, param: Any, image: int, values: Tuple[str, str]) -> st
     table = step.op("Concat", *rows, axis=0) if len(rows) > 1 else rows[0]
     if param.keep_top_k < 0:
         return table
-    kept = step.op("Min", _count(step, table), np.array([param.keep_top_k], np.int64))
+    kept = step.op("Min", count_of(step, table), np.array([param.keep_top_k], np.int64))
     by_row = step.op("Gather", table, np.array(2, np.int64), axis=1)
     _, best = step.ops("TopK", 2, by_row, kept, axis=0)
     in_order, _ = step.ops("TopK", 2, best, kept, axis=0, largest=0)
@@ -104,11 +110,11 @@ def _of_class(step: Step, param: Any, position: Tuple[int, int], values: Tuple[s
     kept = step.op("Gather", chosen, np.array(2, np.int64), axis=1)
     scores = step.op("Unsqueeze", step.op("Gather", best, kept, axis=0), _SECOND)
     names = step.op("Expand", np.array([[image, label]], np.float32), step.op(
-        "Concat", _count(step, kept), np.array([2], np.int64), axis=0))
+        "Concat", count_of(step, kept), np.array([2], np.int64), axis=0))
     return step.op("Concat", names, scores, step.op("Gather", candidates, kept, axis=0), axis=1)
 
 
-def _count(step: Step, value: str) -> str:
+def count_of(step: Step, value: str) -> str:
     """How many rows a value has."""
     return step.op("Slice", step.op("Shape", value), np.array([0], np.int64),
                    np.array([1], np.int64))
