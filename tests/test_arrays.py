@@ -133,6 +133,24 @@ def test_sixteen_bits_of_pil_are_read_as_the_files(tmp_path):
         all_of(pil.fromarray(np.eye(3, dtype=np.float32)))
 
 
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "La", "P", "PA", "CMYK", "HSV", "RGBA", "RGBa"])
+def test_pil_converts_the_modes_that_it_knows(mode):
+    Image = pytest.importorskip("PIL.Image")
+    source = Image.fromarray(RGB)
+    steps = {"PA": "P", "La": "LA", "RGBa": "RGBA"}
+    picture = source.convert(steps.get(mode, mode)).convert(mode)
+    image = arrays.as_image(picture)
+    assert image.shape == (6, 9, 3) and image.dtype == np.uint8
+    grey = cv2.cvtColor(SCENE, cv2.COLOR_BGR2GRAY)
+    if mode in ("L", "LA", "La"):
+        assert np.abs(image[:, :, 0].astype(int) - grey).max() <= 1
+
+
+def test_a_pil_image_without_pixels_is_refused():
+    Image = pytest.importorskip("PIL.Image")
+    assert refusal(Image.new("RGB", (0, 4))) == "the image: the PIL image has no pixels"
+
+
 def test_a_damaged_pil_image_is_named(tmp_path):
     pil = pytest.importorskip("PIL.Image")
     file = tmp_path / "cut.png"
@@ -166,6 +184,17 @@ def test_tensors_with_the_channels_first_are_not_guessed_at(torch):
 def test_rows_hold_an_image(row, path):
     assert is_scene(row(path.read_bytes()))
     assert len(all_of([row(path.read_bytes())] * 2)) == 2
+
+
+@pytest.mark.parametrize("convert, words", [
+    (lambda tensor: tensor.float() / 255, "(image * 255).round().to(torch.uint8)"),
+    (lambda tensor: tensor.bfloat16(), "a tensor of bfloat16, 6 x 9 x 3, with values from 0 to 255"),
+    (lambda tensor: tensor > 99, "convert with image.to(torch.uint8) * 255"),
+    (lambda tensor: tensor.to_sparse(), "this Tensor cannot be converted to a NumPy array"),
+    (lambda tensor: tensor.to("meta"), "this Tensor cannot be converted to a NumPy array"),
+])
+def test_other_tensors_are_refused_with_the_way_to_convert_them(torch, convert, words):
+    assert words in refusal(convert(torch.from_numpy(SCENE)))
 
 
 def test_rows_name_a_file_where_they_hold_no_bytes(path):
@@ -213,17 +242,59 @@ def test_several_inputs_are_a_dict():
     (np.zeros(9, np.uint8), "an array of uint8, 9, is not an image"),
     (np.zeros((0, 9, 3), np.uint8), "0 x 9 x 3, is not an image"),
     (np.uint8(3), "an array of uint8, no axes, is not an image"),
-    (np.full((6, 9, 3), np.nan), "undo the normalisation"),
+    (np.full((6, 9, 3), np.nan), "holds NaN or infinity"),
+    (SCENE.astype(np.float16), "an array of float16, 6 x 9 x 3"),
 ])
 def test_what_would_have_to_be_guessed_is_refused(array, words):
     assert words in refusal(array)
     assert refusal([SCENE, array]).startswith("image 2: ")
 
 
+def test_an_error_about_an_image_has_it_as_its_subject(path):
+    for value, subject in ((SCENE / 255.0, "the image"), ([SCENE, None], "image 2"),
+                           ([SCENE, SCENE[:, :, :2]], "image 2"), ([{"label": 3}], "image 1")):
+        with pytest.raises(ImageError) as caught:
+            all_of(value)
+        assert caught.value.subject == subject
+
+
+@pytest.mark.parametrize("view", [
+    lambda image: np.repeat(image, 2, axis=1)[:, ::2], np.asfortranarray,
+    lambda image: image[::-1][::-1], lambda image: np.frombuffer(image.tobytes(), np.uint8).reshape(
+        image.shape),
+])
+def test_the_memory_of_an_array_may_have_any_order_and_be_read_only(view):
+    assert is_scene(view(SCENE))
+
+
+def test_masked_values_are_not_guessed_at():
+    masked = np.ma.masked_array(SCENE, SCENE > 99)
+    assert "say what stands there with image.filled(VALUE)" in refusal(masked)
+    assert is_scene(np.ma.masked_array(SCENE, False))
+
+
+def test_a_file_that_is_open_as_text_is_refused(path):
+    with open(str(path), encoding="latin-1") as file:
+        assert refusal(file) == f'{path}: the file is open as text; open it with mode "rb"'
+    assert "the file cannot be read: I/O operation on closed file" in refusal(file)
+
+
+def test_arrow_tables_are_read_by_their_rows(path):
+    arrow = pytest.importorskip("pyarrow")
+    assert is_scene(arrow.table({"path": [str(path)], "label": [3]}))
+    assert is_scene(arrow.table({"image": [path.read_bytes()]}).to_batches()[0])
+    assert len(all_of(arrow.array([str(path)] * 2))) == 2
+
+
+def test_an_array_of_paths_is_several_images(path):
+    assert len(all_of(np.array([str(path)] * 2))) == 2
+    assert len(all_of(np.array([SCENE, SCENE[:3]], dtype=object))) == 2
+
+
 @pytest.mark.parametrize("value, words", [
     (None, "the image: cannot make an image of None"),
-    (3, "the image: cannot make an image of int '3'"),
-    ([SCENE, 3.5], "image 2: cannot make an image of float '3.5'"),
+    (3, "the image: cannot make an image of int 3;"),
+    ([SCENE, 3.5], "image 2: cannot make an image of float 3.5;"),
     (b"", "the image: the file is empty"),
     ("absent.png", "absent.png: no such file"),
     ("a\0b", "not a file name"),

@@ -77,10 +77,21 @@ def test_what_python_callers_may_give_as_classes(classes, questions):
     assert questions_of(classes, model()) == expected
 
 
-@pytest.mark.parametrize("classes", [3.0, True, None, [3.0], [None], np.array([0.5]), {2.5}])
+@pytest.mark.parametrize("classes", [3.0, True, None, [3.0], [None], np.array([0.5]), {2.5}, b"3"])
 def test_what_is_no_class_is_named_with_its_type(classes):
     with pytest.raises(QuestionError, match="a class is a whole number, a name or a question"):
         questions_of(classes, model())
+
+
+@pytest.mark.parametrize("text", ["", "  ", "3+", "+3", "3 + + 5"])
+def test_a_class_without_a_name_is_refused(text):
+    with pytest.raises(QuestionError, match="a class without a name"):
+        questions_of(text, model())
+
+
+def test_tensors_of_whole_numbers_are_classes(torch):
+    assert questions_of(torch.tensor([3, 5]), model()) == [Class(3), Class(5)]
+    assert questions_of(torch.tensor(3), model()) == [Class(3)]
 
 
 def test_nothing_at_all_is_refused():

@@ -177,7 +177,7 @@ def test_a_plugin_as_in_the_manual_gives_a_layer_type_a_shape(folder):
 
 def test_a_plugin_that_cannot_be_imported_is_named(folder, capsys):
     assert cli.main(["--plugin", "absent_module", "inspect", "deploy.prototxt"]) == 2
-    assert "plugin absent_module: cannot be imported" in capsys.readouterr().err
+    assert "plugin 'absent_module' cannot be imported" in capsys.readouterr().err
 
 
 def test_the_callers_signals_are_left_as_they_are(tmp_path):

@@ -178,6 +178,8 @@ def test_no_weights_and_no_net_are_refused(folder):
     (folder / "deploy.prototxt").unlink()
     assert "holds no deploy.prototxt" in refusal(folder)
     assert "no such model folder" in refusal(folder / "absent")
+    assert refusal("") == "'': no such model folder or prototxt"
+    assert refusal(None) == "a model must be the path of a folder or a prototxt, not None"
 
 
 @pytest.mark.parametrize("gradcam, words", [

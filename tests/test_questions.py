@@ -262,7 +262,8 @@ def test_what_a_text_says(text, question):
 @pytest.mark.parametrize("text, problem", [
     ("cat versus dog versus cow", "more than two sides"), ("cat+0", "names a class twice"),
     ("1 versus 1", "names a class twice"), ("cat+", "no class"), ("versus dog", "no class"),
-    ("top:0", "no class"), ("top:-1", "no class"), ("top:", "no class"), ("", "no class"),
+    ("top:0", "whole number of at least 1, as in top:3"), ("weighted:-1", "of at least 1"),
+    ("top:", "of at least 1"), ("top:2.5", "of at least 1"), ("", "no class"),
     ("against", "no class"), ("zebra", "no class zebra"),
 ])
 def test_what_no_text_may_say(text, problem):
@@ -300,7 +301,7 @@ def test_a_count_is_a_whole_number_of_at_least_one(count):
 
 @pytest.mark.parametrize("question", [Class(1.0), Class(True), Sum(((0.5, 1.0),)), Class("1")])
 def test_an_index_is_a_whole_number(question):
-    with pytest.raises(QuestionError, match="there is no class"):
+    with pytest.raises(QuestionError, match="needs the number of a class, not"):
         resolve([question], context())
 
 
@@ -315,9 +316,10 @@ def test_a_numpy_integer_is_a_class_and_a_list_of_four_a_region():
     assert At(Class(1), [3, 4, 10, 20]).region == (3, 4, 10, 20)
 
 
-def test_a_sum_of_nothing_is_refused():
-    with pytest.raises(QuestionError, match="at least one class"):
-        Sum(())
+@pytest.mark.parametrize("weights", [(), 3, ((3,),), (3, 1), ((3, float("nan")),), ((3, "x"),)])
+def test_a_sum_without_a_factor_for_each_class_is_refused(weights):
+    with pytest.raises(QuestionError, match="at least one class with its factor, as in Sum"):
+        Sum(weights)
 
 
 def test_questions_are_values_but_those_that_hold_arrays_are_themselves():

@@ -33,6 +33,7 @@ ScoreBlob = Callable[[np.ndarray], np.ndarray]
 _PREFIXES: Tuple[Tuple[str, Type[Question]], ...] = (
     (r"against\s+(.+)", Against), (r"probability of\s+(.+)", Probability))
 _BEST = re.compile(r"(top|weighted):([1-9][0-9]{0,8})$")
+_BEST_OF_ANY = re.compile(r"(top|weighted):")
 _VERSUS = re.compile(r"\s+versus\s+")
 _MOST_PREFIXES = 10
 _AT_INDEX = re.compile(r"(.+?)\s+at\s+(step|prior|roi|region of interest|cell)\s+(\d{1,9})$")
@@ -55,12 +56,12 @@ def questions_of(classes: Any, model: "LoadedModel") -> List[Question]:
     QuestionError
         Something else (a float, a bool, None), an unknown class, or nothing at all.
     """
-    if isinstance(classes, np.ndarray):
-        classes = classes.reshape(-1).tolist()
+    if hasattr(classes, "__array__"):  # NumPy's, and tensors.
+        classes = np.asarray(classes).reshape(-1).tolist()
     if isinstance(classes, (set, frozenset)):
         classes = sorted(classes, key=lambda value: (isinstance(value, str), value
                                                      if isinstance(value, (int, str)) else 0))
-    if isinstance(classes, (str, Question)) or not isinstance(classes, Iterable):
+    if isinstance(classes, (str, bytes, Question)) or not isinstance(classes, Iterable):
         classes = [classes]
     questions = [parse(value, model.find_class, model.class_names) if isinstance(value, str)
                  else as_question(value) for value in classes]
@@ -177,6 +178,9 @@ def _without_prefix(text: str, find_class: FindClass,
     best = _BEST.match(text)
     if best:
         return (Top if best.group(1) == "top" else Weighted)(int(best.group(2)))
+    if _BEST_OF_ANY.match(text):
+        raise QuestionError(f"{text!r}: how many classes must be a whole number of at least 1, as "
+                            "in top:3", text)
     terms = [(_exact_or_found(name, find_class, class_names), factor)
              for side, factor in zip(_sides(text, class_names), (1.0, -1.0))
              for name in _terms(side, class_names)]

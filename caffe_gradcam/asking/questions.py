@@ -12,7 +12,7 @@ from caffe_gradcam.asking.context import Context, ranking
 from caffe_gradcam.asking.seeds import Likeness, Seed, opposite, to_probabilities
 from caffe_gradcam.model.geometry import Region
 from caffe_gradcam.model.layouts import OUTPUTS
-from prototxt_tools.errors import QuestionError
+from prototxt_tools.errors import QuestionError, shortened
 
 
 class Question:
@@ -85,8 +85,11 @@ class Sum(Question):
     weights: Tuple[Tuple[int, float], ...]
 
     def __post_init__(self) -> None:
-        if not self.weights:
-            raise QuestionError("a Sum needs at least one class with its factor")
+        pairs = self.weights if isinstance(self.weights, (tuple, list)) else ()
+        if not pairs or not all(isinstance(pair, (tuple, list)) and len(pair) == 2
+                                and _is_finite(pair[1]) for pair in pairs):
+            raise QuestionError("a Sum needs at least one class with its factor, as in "
+                                f"Sum(((3, 1), (5, -1))), not {shortened(repr(self.weights))}")
 
     def resolve(self, context: Context) -> List[Seed]:
         texts: Dict[bool, List[str]] = {True: [], False: []}
@@ -282,7 +285,10 @@ def _class_text(index: int, context: Context) -> str:
 
 def _checked_class(index: int, context: Context) -> int:
     count = 2 if context.two_sided else len(context.scores)
-    if not _is_whole(index) or not 0 <= index < count:
+    if not _is_whole(index):
+        raise QuestionError(f"this question needs the number of a {context.layout.noun}, not "
+                            f"{shortened(repr(index))}", str(index))
+    if not 0 <= index < count:
         raise no_class(index, count, context.layout.noun)
     return int(index)
 
@@ -301,6 +307,10 @@ def _check_count(question: str, count: int) -> None:
 
 def _is_whole(value: Any) -> bool:
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, (int, float, np.number)) and bool(np.isfinite(value))
 
 
 def _by_x(shape: Tuple[int, ...]) -> str:

@@ -1,14 +1,16 @@
 """How a net is to be run: the values that an engine is opened with."""
 
+import math
 import re
 from dataclasses import dataclass
-from typing import Iterable, Optional, Tuple
+from typing import Any, Iterable, Optional, Tuple
 
-from prototxt_tools.errors import QuestionError
+from prototxt_tools.errors import QuestionError, shortened
 
 ENGINES = ("auto", "caffe", "torch", "onnx", "openvino")
 PRECISIONS = ("fp32", "tf32", "bf16", "fp16")
 GRADIENTS = ("post", "pre-relu")
+_SWITCHES = ("trust", "allow_missing", "ignore_unknown_fields", "verbose", "isolated")
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class Running:
     Raises
     ------
     QuestionError
-        No such engine, device or precision.
+        No such engine, device or precision, or a value of another type.
     """
 
     engine: str = "auto"
@@ -68,6 +70,11 @@ class Running:
                                 "export --precision int8", self.precision)
         _check("precision", self.precision, PRECISIONS)
         device_index(self.device)
+        for name in _SWITCHES:
+            if not isinstance(getattr(self, name), bool):
+                raise _unusable(name, "True or False", getattr(self, name))
+        if self.timeout is not None and not _is_duration(self.timeout):
+            raise _unusable("timeout", "a number of seconds above 0", self.timeout)
 
 
 @dataclass(frozen=True)
@@ -103,14 +110,23 @@ class NetToRun:
 
 def device_index(device: str) -> Optional[int]:
     """None for "cpu", N for "cuda:N", 0 for "cuda"; QuestionError for anything else."""
-    match = re.match(r"cuda(?::(\d+))?$", device)
+    match = re.match(r"cuda(?::(\d+))?$", device) if isinstance(device, str) else None
     if match:
         return int(match.group(1) or 0)
     if device != "cpu":
-        raise QuestionError(f"there is no device {device!r}; use cpu, cuda or cuda:N", device)
+        raise QuestionError(f"there is no device {device!r}; use cpu, cuda or cuda:N", str(device))
     return None
+
+
+def _is_duration(value: Any) -> bool:
+    return (isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0
+            and math.isfinite(value))
+
+
+def _unusable(name: str, expected: str, value: Any) -> QuestionError:
+    return QuestionError(f"{name} must be {expected}, not {shortened(repr(value))}", name)
 
 
 def _check(what: str, name: str, known: Iterable[str]) -> None:
     if name not in known:
-        raise QuestionError(f"there is no {what} {name!r}; known: {', '.join(known)}", name)
+        raise QuestionError(f"there is no {what} {name!r}; known: {', '.join(known)}", str(name))

@@ -1,8 +1,8 @@
 """Whatever Python code gives as images -> uint8 arrays, blue first.
 
 The rule is that nothing is guessed: a value that could mean two things is refused with its type,
-its shape, its range and the way to convert it. PIL, torch and pandas are recognised without being
-imported.
+its shape, its range and the way to convert it. PIL, torch, pandas and Arrow are recognised without
+being imported.
 """
 
 import os
@@ -24,6 +24,18 @@ import numpy as np
 
 from caffe_gradcam.model import array_files, bands, choices, image_values
 from caffe_gradcam.model import images as image_files
+from caffe_gradcam.model.given_arrays import (
+    Source,
+    check_shape,
+    check_values,
+    from_foreign,
+    from_pil,
+    from_tensor,
+    is_pil,
+    is_tensor,
+    kind_of,
+    source_of,
+)
 from caffe_gradcam.model.image_values import Range
 from caffe_gradcam.model.preprocess import BANDS, Preprocessing
 from prototxt_tools.errors import ImageError
@@ -41,7 +53,6 @@ NO_NUMBERS: Numbers = MappingProxyType({})
 COLORS = ("BGR", "RGB")
 # Keys of a row that holds an image: what Hugging Face, pandas and Ray call it, then WebDataset's.
 _KEYS = ("image", "img", "jpg", "jpeg", "png", "webp", "bmp", "ppm", "tif", "tiff", "bytes", "path")
-_CHANNELS = (1, 3, 4)
 
 
 def as_images(value: Any, color: str = "BGR", inputs: Sequence[str] = (),
@@ -115,7 +126,7 @@ def as_image(value: Any, color: str = "BGR", inputs: Sequence[str] = (),
     choices.check([color], COLORS, "color")
     images = list(_Reader(color, tuple(inputs), value_range, numbers).images(value, name))
     if len(images) != 1:
-        raise ImageError(f"{name}: a stack of {len(images)} images, where one is needed")
+        raise ImageError.about(name, f"a stack of {len(images)} images, where one is needed")
     return images[0]
 
 
@@ -141,8 +152,8 @@ class _Reader:
         key = next((key for key in _KEYS if row.get(key) is not None), None)
         if key is None:
             keys = ", ".join(map(str, row)) or "none"
-            raise ImageError(f"{name}: a row without an image; its keys are {keys}, and the "
-                             "image must be under the key 'image'")
+            raise ImageError.about(name, f"a row without an image; its keys are {keys}, and the "
+                                         "image must be under the key 'image'")
         return self.images(row[key], name)
 
     def _input(self, blob: str, value: Any, name: str) -> np.ndarray:
@@ -153,7 +164,7 @@ class _Reader:
     def _only(self, value: Any, name: str) -> np.ndarray:
         images = self.images(value, name)
         if len(images) != 1 or isinstance(images[0], dict):
-            raise ImageError(f"{name}: one image is needed, not {len(images)}")
+            raise ImageError.about(name, f"one image is needed, not {len(images)}")
         return images[0]
 
     def _images(self, value: Any, name: str) -> Sequence[np.ndarray]:
@@ -163,24 +174,25 @@ class _Reader:
             return [image_files.read(value, self.value_range)]
         if isinstance(value, (bytes, bytearray, memoryview)):
             return [image_files.decode(bytes(value), name, value_range=self.value_range)]
-        if hasattr(value, "read") and not _is_pil(value):
-            return [image_files.decode(value.read(), str(getattr(value, "name", name)),
+        if is_pil(value):
+            return [from_pil(value, name, self.value_range)]
+        if hasattr(value, "read"):
+            name = str(getattr(value, "name", name))
+            return [image_files.decode(_bytes_of(value, name), name,
                                        value_range=self.value_range)]
-        if _is_pil(value):
-            return [_from_pil(value, name, self.value_range)]
-        if _is_tensor(value):
-            return self._arrays(_from_tensor(value), name, "tensor")
+        if is_tensor(value):
+            return self._arrays(from_tensor(value, name), source_of(value, name))
         if hasattr(value, "__array__"):
-            return self._arrays(np.asarray(value), name, "array")
-        raise ImageError(f"{name}: cannot make an image of {_kind(value)}; give a path, a file's "
-                         "bytes, a PIL image or a uint8 array of H x W x 3")
+            return self._arrays(from_foreign(value, name), source_of(value, name))
+        raise ImageError.about(name, f"cannot make an image of {kind_of(value)}; give a path, a "
+                                     "file's bytes, a PIL image or a uint8 array of H x W x 3")
 
-    def _arrays(self, array: np.ndarray, name: str, noun: str) -> Sequence[np.ndarray]:
+    def _arrays(self, array: np.ndarray, source: Source) -> Sequence[np.ndarray]:
         """The images of an array: one, or those of a stack."""
         if self.value_range is None:
-            _check_values(array, name, noun)
-        _check_shape(array, name, noun)
-        array = image_values.to_uint8(array, name, self.value_range)
+            check_values(array, source)
+        check_shape(array, source)
+        array = image_values.to_uint8(array, source.name, self.value_range)
         if array.ndim == 4:
             return [self._ordered(image) for image in array]
         return [self._ordered(array)]
@@ -214,10 +226,10 @@ def _as_numbers(value: Any, values: Optional[Preprocessing], name: str) -> np.nd
         array = array_files.read(name)
     elif isinstance(value, (bytes, bytearray, memoryview)):
         array = array_files.decode(bytes(value), name)
-    elif _is_pil(value):
+    elif is_pil(value):
         array = np.asarray(value)
     else:
-        array = _from_tensor(value) if _is_tensor(value) else _plain_array(value, name)
+        array = from_tensor(value, name) if is_tensor(value) else _plain_array(value, name)
     return array if values is None else bands.as_bands(array, values, name)
 
 
@@ -232,28 +244,50 @@ def _plain_array(value: Any, name: str) -> np.ndarray:
     except ValueError:
         array = np.empty(0, object)
     if array.dtype.kind not in "biuf":
-        raise ImageError(f"{name}: cannot make an array of numbers of {_kind(value)}")
+        raise ImageError.about(name, f"cannot make an array of numbers of {kind_of(value)}")
     return array
+
+
+def _bytes_of(file: Any, name: str) -> bytes:
+    """What an open file holds."""
+    try:
+        data = file.read()
+    except (OSError, ValueError) as error:  # A closed file is a ValueError.
+        raise ImageError.about(name, f"the file cannot be read: {error}") from None
+    if not isinstance(data, bytes):
+        raise ImageError.about(name, 'the file is open as text; open it with mode "rb"')
+    return data
 
 
 def _is_single(value: Any) -> bool:
     """Whether a value is not an iterable of images."""
-    if isinstance(value, (str, bytes, bytearray, memoryview, os.PathLike)) or _is_pil(value):
+    if isinstance(value, (str, bytes, bytearray, memoryview, os.PathLike)) or is_pil(value):
         return True
-    if _is_tensor(value) or hasattr(value, "read") or _row(value) is not None:
+    if is_tensor(value) or hasattr(value, "read") or _row(value) is not None:
         return True
     if _is_table(value) or _is_column(value):
         return False
-    if isinstance(value, np.ndarray):
-        return value.dtype.kind not in "OUS"
-    return hasattr(value, "__array__") or not hasattr(value, "__iter__")
+    if not hasattr(value, "__iter__"):
+        return True
+    if not hasattr(value, "__array__"):
+        return False
+    array = from_foreign(value, "the images")
+    return not array.ndim or array.dtype.kind not in "OUS"
 
 
 def _entries(value: Any) -> Iterable[Any]:
     """What an iterable holds: the rows of a table, else its elements."""
     if hasattr(value, "iter_rows"):  # Ray's data sets, and Polars' data frames.
         return value.iter_rows(named=True) if hasattr(value, "to_dict") else value.iter_rows()
+    if hasattr(value, "to_pylist"):
+        return _arrow_rows(value)
     return value.to_dict("records") if _is_table(value) else value
+
+
+def _arrow_rows(value: Any) -> Iterator[Any]:
+    """The rows of an Arrow table, or the values of a column."""
+    for part in value.to_batches() if hasattr(value, "to_batches") else [value]:
+        yield from part.to_pylist()
 
 
 def _row(value: Any) -> Optional[Mapping[Any, Any]]:
@@ -267,113 +301,10 @@ def _row(value: Any) -> Optional[Mapping[Any, Any]]:
 
 
 def _is_table(value: Any) -> bool:
-    return hasattr(value, "iter_rows") or (
+    return hasattr(value, "iter_rows") or hasattr(value, "to_pylist") or (
         hasattr(value, "to_dict") and hasattr(value, "columns"))
 
 
 def _is_column(value: Any) -> bool:
     """A column or a row of a data frame."""
     return hasattr(value, "to_dict") and hasattr(value, "index") and not _is_table(value)
-
-
-def _is_from(value: Any, package: str) -> bool:
-    return any(kind.__module__.split(".")[0] == package for kind in type(value).__mro__)
-
-
-def _is_pil(value: Any) -> bool:
-    return _is_from(value, "PIL") and hasattr(value, "mode")
-
-
-def _is_tensor(value: Any) -> bool:
-    return _is_from(value, "torch") and hasattr(value, "detach")
-
-
-def _from_tensor(tensor: Any) -> np.ndarray:
-    tensor = tensor.detach().cpu()
-    if str(tensor.dtype) == "torch.bfloat16":
-        tensor = tensor.float()
-    return tensor.numpy()
-
-
-def _from_pil(image: Any, name: str, value_range: Optional[Range]) -> np.ndarray:
-    """A PIL image as its file would be read: turned upright, without alpha, blue first."""
-    from PIL import ImageOps
-
-    name = str(getattr(image, "filename", "") or name)
-    if image.mode in ("I", "F") and value_range is not None:
-        grey = image_values.to_uint8(np.asarray(image), name, value_range)
-        return np.repeat(grey[:, :, np.newaxis], 3, axis=2)
-    if image.mode in ("I", "F"):
-        low, high = image.getextrema()
-        raise ImageError(f"{name}: a PIL image of mode {image.mode} with values from {low:g} to "
-                         f"{high:g}; scale them to 0..255 and convert it to mode L")
-    try:
-        # Old versions of PIL have no orientation to apply to images that did not come from files.
-        upright = ImageOps.exif_transpose(image) or image
-        if image.mode.startswith("I;16"):
-            grey = image_values.to_uint8(np.asarray(upright).astype(np.uint16), name, value_range)
-            return np.repeat(grey[:, :, np.newaxis], 3, axis=2)
-        return np.ascontiguousarray(np.asarray(upright.convert("RGB"))[:, :, ::-1])
-    except (OSError, SyntaxError, ValueError) as error:
-        raise ImageError(f"{name}: PIL cannot read the image: {error}", name) from None
-
-
-def _check_values(array: np.ndarray, name: str, noun: str) -> None:
-    if array.dtype == np.uint8:
-        return
-    given = _description(array, name, noun)
-    if array.dtype.kind not in "biuf" or not array.size:
-        raise ImageError(f"{given}; give uint8 values, height x width x 3 channels")
-    finite = array[np.isfinite(array)]
-    low, high = (float(finite.min()), float(finite.max())) if finite.size else (np.nan, np.nan)
-    raise ImageError(f"{given}, with values from {low:g} to {high:g}; images must be uint8 values "
-                     f"from 0 to 255: {_conversion(array.dtype, low, high)}")
-
-
-def _conversion(dtype: np.dtype, low: float, high: float) -> str:
-    """How to make uint8 values of others."""
-    if not low >= 0:
-        return "undo the normalisation, then round to uint8"
-    if dtype.kind == "b":
-        return "convert with image.astype('uint8') * 255"
-    if dtype.kind == "f" and high <= 1:
-        return ("convert with (image * 255).round().astype('uint8'); caffe.io.load_image and "
-                "torchvision give RGB, so also pass color='RGB'")
-    if high <= 255:
-        return "convert with image.round().astype('uint8')"
-    if dtype == np.uint16:
-        return "convert with (image // 257).astype('uint8') if they go up to 65535"
-    return "scale them to 0..255, then round to uint8"
-
-
-def _check_shape(array: np.ndarray, name: str, noun: str) -> None:
-    shape = array.shape
-    has_channels = len(shape) in (3, 4) and shape[-1] in _CHANNELS
-    if array.size and (has_channels or len(shape) == 2):
-        if noun == "array" or len(shape) == 2 or shape[-3] not in _CHANNELS:
-            return
-    given = _description(array, name, noun) + ","
-    if array.size and len(shape) in (3, 4) and shape[-3] in _CHANNELS:
-        raise ImageError(f"{given} seems to have its channels first; put them last with "
-                         f"{_channels_last(noun, len(shape))}, and pass color='RGB' if they are "
-                         "red, green and blue")
-    if array.size and len(shape) == 3:
-        raise ImageError(f"{given} has {shape[-1]} channels, where an image has 1, 3 or 4; if it "
-                         "is a stack of grey images, add an axis with images[..., None]")
-    raise ImageError(f"{given} is not an image; give H x W, H x W x C with 1, 3 or 4 channels, or "
-                     "a stack of N x H x W x C")
-
-
-def _channels_last(noun: str, axes: int) -> str:
-    order = "1, 2, 0" if axes == 3 else "0, 2, 3, 1"
-    return f"image.permute({order})" if noun == "tensor" else f"image.transpose({order})"
-
-
-def _description(array: np.ndarray, name: str, noun: str) -> str:
-    shape = " x ".join(map(str, array.shape)) or "no axes"
-    article = "an" if noun == "array" else "a"
-    return f"{name}: {article} {noun} of {array.dtype}, {shape}"
-
-
-def _kind(value: Any) -> str:
-    return "None" if value is None else f"{type(value).__name__} {str(value)[:40]!r}"

@@ -35,7 +35,7 @@ def check_keywords(call: str, keywords: Iterable[str], choices: Iterable[str]) -
     """
     choices = list(choices)
     for keyword in keywords:
-        near = difflib.get_close_matches(keyword, choices, 1, 0.5)
+        near = difflib.get_close_matches(keyword, choices, 1, 0.65)
         advice = f"did you mean {near[0]!r}?" if near else "known are " + ", ".join(choices)
         raise QuestionError(f"{call} has no keyword {keyword!r}; {advice}", keyword)
 

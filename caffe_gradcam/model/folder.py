@@ -31,7 +31,7 @@ def find_prototxt(path: str) -> str:
     """
     path = unpacked.folder_of(path)
     if not os.path.exists(path):
-        raise ModelError(f"{path}: no such model folder or prototxt", subject=path)
+        raise ModelError(f"{path or repr(path)}: no such model folder or prototxt", subject=path)
     if not os.path.isdir(path):
         open_regular(path, ModelError).close()
         return path

@@ -31,6 +31,8 @@ def find(text: str, labels: Optional[Sequence[str]], count: Optional[int]) -> in
     if number:
         return check(_unambiguous(text.strip(), int(number.group(2)), labels or (),
                                   bool(number.group(1))), count)
+    if not text.strip():
+        raise QuestionError("a class without a name; give a number or a name", text)
     if not labels:
         raise QuestionError(
             f"class {text!r}: the model has no labels; give a number or a labels file", text)

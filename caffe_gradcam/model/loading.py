@@ -36,7 +36,7 @@ from caffe_gradcam.model.layouts import ScoreLayout
 from caffe_gradcam.model.words import Vocabulary
 from prototxt_tools import rewrite
 from prototxt_tools import shapes as blob_shapes
-from prototxt_tools.errors import ModelError, QuestionError, WeightsError
+from prototxt_tools.errors import ModelError, QuestionError, WeightsError, shortened
 from prototxt_tools.net.graph import Graph
 from prototxt_tools.net.net import Net
 from prototxt_tools.text.document import Document
@@ -62,10 +62,11 @@ def load(kind: Type[Loaded], path: "StrPath", weights: "Optional[StrPath]",
     overrides : dict
         Field -> value, or None where it is not given.
     """
-    prototxt, front, given = _opened(os.fspath(path), overrides)
+    prototxt, front, given = _opened(_checked_path(path, "a model must be the path of a folder or a prototxt"), overrides)
+    document = Document.load(prototxt)
     weights_path = _find_weights(given, front, weights)
     defaults = Defaults(given, prototxt)
-    document = _deployed(given, defaults, Document.load(prototxt), weights_path)
+    document = _deployed(given, defaults, document, weights_path)
     document = _with_sizes(given, document)
     graph = Graph(Net.parse(document).at("TEST"))
     score, link = blobs.score(graph, given.take("score", lambda: _default_score(given, graph)))
@@ -121,6 +122,13 @@ def _opened(path: str, overrides: Mapping[str, Any]) -> Tuple[str, Mapping[Any, 
     front = folder.read_front_matter(model_folder)
     section = readme.read(front, os.path.join(model_folder, folder.README))
     return prototxt, front, Given(model_folder, section, overrides)
+
+
+def _checked_path(path: Any, expected: str) -> str:
+    try:
+        return os.fsdecode(path)
+    except TypeError:
+        raise ModelError(f"{expected}, not {shortened(repr(path))}", str(path)) from None
 
 
 def _folder_name(given: Given) -> str:
@@ -181,9 +189,10 @@ def _with_sizes(given: Given, document: Document) -> Document:
 def _find_weights(given: Given, front: Mapping[Any, Any], weights: "Optional[StrPath]") -> str:
     if weights is not None:
         given.origins["weights"] = GIVEN
-        if not os.path.isfile(weights):
-            raise WeightsError(f"{weights}: no such weights file", str(weights))
-        return os.fspath(weights)
+        path = _checked_path(weights, "weights must be the path of a file")
+        if not os.path.isfile(path):
+            raise WeightsError.about(path, "no such weights file")
+        return path
     path, given.origins["weights"] = folder.find_weights(given.folder, dict(front))
     if given.origins["weights"].startswith(folder.NEWEST):
         given.warn(f"{path}: taken as {given.origins['weights'][len('found: '):]}; give "

@@ -263,9 +263,11 @@ def _resized(image: np.ndarray, preprocessing: Preprocessing) -> Tuple[np.ndarra
 def _frame(size: Size, resized: Size) -> _Frame:
     """The frame of an image that is warped as a whole; raises ImageError for too many pixels."""
     (height, width), (rows, columns) = size, resized
-    if rows * columns > pixel_limit(_MOST_PIXELS):
-        raise ImageError(f"the image of {height}x{width} is too long and thin: resized, it would "
-                         f"be {rows}x{columns}")
+    most = pixel_limit(_MOST_PIXELS)
+    if rows * columns > most:
+        raise ImageError(f"the image of {height}x{width} would be {rows}x{columns} once it is "
+                         f"resized, and {most} pixels are the most; set another --resize, or cut "
+                         "the image")
     return 0.0, 0.0, width / float(columns), height / float(rows)
 
 

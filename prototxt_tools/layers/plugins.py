@@ -19,14 +19,17 @@ def import_plugins(names: Iterable[str], folder: Optional[str] = None) -> None:
     Raises
     ------
     QuestionError
-        If a module cannot be imported.
+        A name that no module can have, or a module that cannot be imported.
     """
     names = list(names)
     if names and folder is not None and folder not in sys.path:
         sys.path.insert(0, folder)
     for name in names:
+        if not all(part.isidentifier() for part in name.split(".")):
+            raise QuestionError(f"plugin {name!r}: not the name of a module, such as my_layers or "
+                                "package.layers", name)
         try:
             importlib.import_module(name)
-        except Exception as error:  # A module may raise anything.
-            raise QuestionError(f"plugin {name}: cannot be imported "
-                                f"({type(error).__name__}: {error})", subject=name) from error
+        except (Exception, SystemExit) as error:  # A module may raise anything.
+            raise QuestionError(f"plugin {name!r} cannot be imported "
+                                f"({type(error).__name__}: {error})", name) from error

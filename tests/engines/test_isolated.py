@@ -95,7 +95,7 @@ def test_a_plugin_is_imported_in_the_child(net, tmp_path, monkeypatch):
 
 
 def test_a_plugin_that_cannot_be_imported_is_named(net):
-    with pytest.raises(QuestionError, match="plugin no_such_plugin: cannot be imported"):
+    with pytest.raises(QuestionError, match="plugin 'no_such_plugin' cannot be imported"):
         IsolatedEngine(net, dataclasses.replace(TORCH, plugins=("no_such_plugin",)))
 
 
