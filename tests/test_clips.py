@@ -5,7 +5,7 @@ import json
 import cv2
 import numpy as np
 import pytest
-from definitions import random_weights
+from clip_nets import C3D, FRAMES, FRONT, SEGMENTS, write
 
 from caffe_gradcam import Model
 from caffe_gradcam.commands.cli import main
@@ -18,44 +18,6 @@ from caffe_gradcam.model.clips import DEPTH, ROWS, Clip
 from caffe_gradcam.model.model import LoadedModel
 from prototxt_tools import weights
 from prototxt_tools.errors import ImageError, InputError, ModelError, QuestionError
-
-C3D = '''
-layer { name: "data" type: "Input" top: "data"
-        input_param { shape { dim: 1 dim: 3 dim: 6 dim: 10 dim: 12 } } }
-layer { name: "conv1" type: "Convolution" bottom: "data" top: "conv1"
-        convolution_param { num_output: 4 kernel_size: 3 pad: 1 stride: 2 } }
-layer { name: "relu1" type: "ReLU" bottom: "conv1" top: "conv1" }
-layer { name: "fc" type: "InnerProduct" bottom: "conv1" top: "fc"
-        inner_product_param { num_output: 3 } }
-layer { name: "prob" type: "Softmax" bottom: "fc" top: "prob" }
-'''
-# Temporal segment network: the mean of the scores of three frames.
-SEGMENTS = '''
-layer { name: "data" type: "Input" top: "data"
-        input_param { shape { dim: 3 dim: 3 dim: 10 dim: 12 } } }
-layer { name: "conv1" type: "Convolution" bottom: "data" top: "conv1"
-        convolution_param { num_output: 4 kernel_size: 3 pad: 1 stride: 2 } }
-layer { name: "relu1" type: "ReLU" bottom: "conv1" top: "conv1" }
-layer { name: "fc" type: "InnerProduct" bottom: "conv1" top: "fc"
-        inner_product_param { num_output: 3 } }
-layer { name: "rows" type: "Reshape" bottom: "fc" top: "rows"
-        reshape_param { shape { dim: -1 dim: 1 dim: 3 dim: 3 } } }
-layer { name: "mean" type: "Pooling" bottom: "rows" top: "mean"
-        pooling_param { pool: AVE kernel_h: 3 kernel_w: 1 } }
-layer { name: "score" type: "Reshape" bottom: "mean" top: "score"
-        reshape_param { shape { dim: -1 dim: 3 } } }
-layer { name: "prob" type: "Softmax" bottom: "score" top: "prob" }
-'''
-FRONT = "---\ngradcam:\n  inputs: {scale: 0.05, resize: none}\n---\n"
-FRAMES = [np.random.RandomState(seed).randint(0, 255, (10, 12, 3)).astype(np.uint8)
-          for seed in range(6)]
-
-
-def write(folder, net):
-    (folder / "deploy.prototxt").write_text(net)
-    weights.save(str(folder / "net.caffemodel"), random_weights(net))
-    (folder / "readme.md").write_text(FRONT.replace(", resize: none", ""))
-    return folder
 
 
 @pytest.fixture
@@ -92,7 +54,8 @@ def test_the_maps_are_those_of_finite_differences(torch, tmp_path, net, count):
     model = LoadedModel.load(str(folder))
     from opened import open_net
 
-    blob, _ = model.clips["data"].stacked(FRAMES[:count], model.preprocessing)
+    views, _ = model.clips["data"].views(FRAMES[:count], model.preprocessing)
+    blob = model.clips["data"].blob(views)
     with open_net("torch", model.prototxt, model.weights, [model.score], ["conv1"]) as engine:
         blobs = engine.forward({"data": blob}, ["conv1", model.score])
         more = engine.forward_from("conv1", blobs["conv1"] * 1.01, [model.score])
@@ -209,7 +172,7 @@ def test_python_explains_a_clip_in_a_folder_or_as_frames(torch, c3d, tmp_path):
     for number, frame in enumerate(FRAMES):
         cv2.imwrite(str(folder / f"{number}.png"), frame)
     model = Model.load(str(c3d))
-    results = [model.explain_clip(clip, 2, engine="torch") for clip in (folder, FRAMES)]
+    results = [model.explain_clip(clip, 2, running=Running("torch")) for clip in (folder, FRAMES)]
     cams = [result.explanations[0].cams for result in results]
     np.testing.assert_array_equal(*cams)
 

@@ -54,6 +54,7 @@ def rows_depend_on(recipe: Recipe, model: LoadedModel, heat_boxes: Optional[floa
         "model": model.name, "prototxt_sha256": _digest_of_file(model.path),
         "weights_sha256": _digest_of_file(model.weights),
         "inputs": {name: _described(values) for name, values in model.inputs.items()},
+        "clips": {name: dataclasses.asdict(clip) for name, clip in model.clips.items()},
         "arrays": {blob: None if spec.default is None else _digest(spec.default.tobytes())
                    for blob, spec in model.arrays.items()},
         "words": {blob: _digest(json.dumps(spec.words.words).encode("ascii"))

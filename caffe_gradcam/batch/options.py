@@ -153,6 +153,16 @@ class Drawing:
         choices.check([self.figures.format], FORMATS, "format of a batch's figures")
 
 
+def check_clips(drawing: Drawing) -> None:
+    """Raise a QuestionError for figures that are not drawn of clips."""
+    if drawing.figures.heat_boxes is not None:
+        raise QuestionError("--heat-boxes: boxes are found in the maps of single images, not of "
+                            "clips", "--heat-boxes")
+    if drawing.figures.kind != KINDS[0]:
+        raise QuestionError(f"--figure {drawing.figures.kind}: clips are drawn as filmstrips",
+                            "--figure")
+
+
 @dataclass(frozen=True)
 class Reporting:
     """What is shown of a run while it runs.

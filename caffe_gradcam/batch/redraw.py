@@ -4,7 +4,7 @@ import itertools
 from multiprocessing.connection import wait
 from typing import Dict, Iterator, List, Optional, Tuple
 
-from caffe_gradcam.batch.options import Drawing
+from caffe_gradcam.batch.options import Drawing, check_clips
 from caffe_gradcam.batch.output import parts
 from caffe_gradcam.batch.output.plan import Plan
 from caffe_gradcam.batch.output.rows import Row
@@ -42,7 +42,14 @@ def redraw(plan: Plan, where: Optional[Where], folder: Folder, drawing: Drawing,
         Images.
     problems : list of str
         A sentence for each image that could not be drawn.
+
+    Raises
+    ------
+    QuestionError
+        Figures that are not drawn of clips.
     """
+    if plan.manifest["rows_depend_on"].get("clips"):
+        check_clips(drawing)
     count = decoders or cores()
     folder.make()
     with _Pool(count) as pool:

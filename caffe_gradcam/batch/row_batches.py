@@ -125,7 +125,8 @@ def explain_batch(
         mapping with a ``path`` or an ``image``, and any of ``id``, ``true_label`` (or
         ``label``), ``class``, ``question`` and ``box``. For nets with several inputs, a mapping
         with an image for each, or a path; of inputs that are no pictures an array, a file or a
-        number.
+        number. For nets that take clips, a path, or a sequence of as many frames as the net
+        takes, which stand under ``frames`` in a mapping.
     model, weights, size, channel_order, mean, scale, resize, crop, crops, value_range, score,
     labels, outputs
         See ``Model.load``.
@@ -234,6 +235,9 @@ def _explain(recipe: Recipe, pipeline: Pipeline, rows: Tuple[List[Any], _Reading
         return of_rows([], list(COLUMNS))
     with _kept.guard:
         lane = _kept.open(recipe, pipeline)
+        if lane.model.clips and heat_boxes is not None:
+            raise QuestionError("heat_boxes: boxes are found in the maps of single images, not of "
+                                "clips", "heat_boxes")
         everything = ItemBlock(given=_items(listed, reading, lane.model))
         batches = [(None, everything.part(start, start + pipeline.batch))
                    for start in range(0, len(listed), pipeline.batch)]
@@ -270,6 +274,8 @@ def _item(row: Any, name: str, reading: _Reading, model: LoadedModel) -> Item:
     if not isinstance(row, Mapping):
         row = {"path": os.fspath(row)} if isinstance(row, (str, os.PathLike)) else {"image": row}
     inputs = InputColumns.of(model)
+    if model.clips:
+        return _clip(row, name, reading)
     key = next((key for key in _IMAGE_KEYS if row.get(key) is not None), None)
     path = _path(row) or name
     columns = dict(row)
@@ -281,6 +287,20 @@ def _item(row: Any, name: str, reading: _Reading, model: LoadedModel) -> Item:
     item = from_columns(columns, name, inputs)
     return dataclasses.replace(item, input_paths=tuple(
         (blob, inputs.located(blob, text, str)) for blob, text in item.input_paths))
+
+
+def _clip(row: Mapping[str, Any], name: str, reading: _Reading) -> Item:
+    """The item of a clip: a path, or its frames under "frames"."""
+    columns, path = dict(row), _path(row) or name
+    frames = columns.pop("frames", columns.pop("image", None))
+    if frames is None:
+        return from_columns(columns, name)
+    if isinstance(frames, (str, bytes, Mapping)) or not hasattr(frames, "__iter__"):
+        raise ImageError(f"{path}: a clip is a path, or as many frames as the net takes", path)
+    pictures = [as_image(frame, reading.color, name=f"{path}, frame {number}",
+                         value_range=reading.value_range)
+                for number, frame in enumerate(frames, 1)]
+    return from_columns(dict(columns, path=path, image=pictures), name)
 
 
 def _of_input(value: Any, reading: _Reading, name: str, place: Tuple[LoadedModel, str]) -> Any:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence
 
 from caffe_gradcam.batch import dependencies, sources, storage
-from caffe_gradcam.batch.options import AUTO, FULL, Options, Pipeline
+from caffe_gradcam.batch.options import AUTO, FULL, Options, Pipeline, check_clips
 from caffe_gradcam.batch.output import checksums, lists, lock, parts, plan, status
 from caffe_gradcam.batch.output.plan import Content, Plan
 from caffe_gradcam.batch.pipeline import decoding, sizes
@@ -79,6 +79,8 @@ def run(recipe: Recipe, source: str, output: str, options: Options = _OPTIONS,
     recipe = dependencies.resolved(recipe)
     # Questions without an answer are refused now.
     model = checked(recipe, model or recipe.model.load())
+    if model.clips:
+        check_clips(options.drawing)
     devices = options.pipeline.devices or (recipe.running.device,)
     options = dataclasses.replace(
         options, pipeline=dataclasses.replace(options.pipeline, devices=devices))

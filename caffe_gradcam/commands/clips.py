@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence
 import numpy as np
 
 from caffe_gradcam.asking.asker import Asker
-from caffe_gradcam.explaining.clips import ClipExplainer, ClipExplanation
+from caffe_gradcam.explaining.clips import ClipExplainer, ClipExplanation, asker_of
 from caffe_gradcam.explaining.explanation import Result
 from caffe_gradcam.explaining.provenance import Provenance
 from caffe_gradcam.model import clip_files
@@ -54,7 +54,7 @@ class ClipWriter:
         clips = [(path, outcome) for argument, outcome in listed
                  for path in (outcome.unwrap() if outcome.ok else [argument])]
         stems = outputs.stems(path.rstrip(os.sep) for path, _ in clips)
-        asker = Asker(self._recipe.asking, model)
+        asker = asker_of(self._recipe.asking, model)
         rows = []
         with ClipExplainer(model, self._recipe.explaining, self._recipe.running) as explainer:
             self.engine = explainer.description

@@ -155,6 +155,7 @@ def _recipe(protocol: "Protocol", options: argparse.Namespace) -> "Tuple[Recipe,
     model."""
     from caffe_gradcam.asking.asker import Asking
     from caffe_gradcam.commands import recipes
+    from caffe_gradcam.explaining.settings import refuse_clips
 
     recipe = recipes.from_options(options)
     if recipe.asking != Asking():
@@ -165,6 +166,7 @@ def _recipe(protocol: "Protocol", options: argparse.Namespace) -> "Tuple[Recipe,
             recipe.explaining, placement="stretch"))
     recipe = recipes.located(recipe, options)
     model = recipes.load_model(recipe, options)
+    refuse_clips(model)
     given = recipe.model.overrides
     if "resize" not in given and "crop" not in given:
         overrides = protocol.overrides(model)

@@ -1,14 +1,15 @@
-"""Batches of whatever a recipe asks about: classes, the boxes of a detector, or words."""
+"""Batches of whatever a recipe asks about: classes, of images or of clips, the boxes of a detector,
+or words."""
 
 from dataclasses import replace
 from typing import Any, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
-from caffe_gradcam.asking.asker import Asker
+from caffe_gradcam.asking.asker import Asker, refuse_crop
 from caffe_gradcam.asking.questions import Question
 from caffe_gradcam.engines.contract import Engine
-from caffe_gradcam.explaining import captions, columns, single_pass
+from caffe_gradcam.explaining import captions, clips, columns, single_pass
 from caffe_gradcam.explaining import chain as chains
 from caffe_gradcam.explaining.batches import (
     BatchExplainer,
@@ -18,11 +19,12 @@ from caffe_gradcam.explaining.batches import (
 )
 from caffe_gradcam.explaining.box_questions import box_question, wired
 from caffe_gradcam.explaining.captions import Caption, Captioner
+from caffe_gradcam.explaining.clips import ClipExplainer, ClipExplanation, ClipResult, asker_of
 from caffe_gradcam.explaining.columns import BatchExplanation
 from caffe_gradcam.explaining.detections import DetectionExplainer
 from caffe_gradcam.explaining.explanation import Explanation
 from caffe_gradcam.explaining.recipe import Recipe
-from caffe_gradcam.explaining.settings import refuse_clips
+from caffe_gradcam.model.clips import ROWS
 from caffe_gradcam.model.model import LoadedModel
 from caffe_gradcam.model.preprocess import Prepared
 from prototxt_tools.errors import EngineError, Outcome, QuestionError
@@ -43,6 +45,10 @@ class AskedBatches:
     """
 
     engine: Engine
+
+    def settle(self, batch: int) -> None:
+        """Have the engine expect batches of so many images; see ``Engine.settle``."""
+        self.engine.settle(batch)
 
     def begin(self, images: ImagesOfBatch, own: OwnQuestions) -> PendingExplanation:
         """Begin to explain a batch, in which some images may have questions of their own.
@@ -76,7 +82,6 @@ class BoxBatches(AskedBatches):
     """Batches whose boxes are found and explained."""
 
     def __init__(self, recipe: Recipe) -> None:
-        import_plugins(recipe.running.plugins)
         self._question = box_question(recipe.asking)
         self._explainer = DetectionExplainer.open(
             recipe.model.load(), recipe.explaining, self._question, recipe.running)
@@ -105,7 +110,6 @@ class WordBatches(AskedBatches):
     """Batches whose images are described in words, one after the other."""
 
     def __init__(self, recipe: Recipe) -> None:
-        import_plugins(recipe.running.plugins)
         captions.check_asking(recipe.asking)
         self._asking = recipe.asking
         self._captioner = Captioner(recipe.model.load(), recipe.explaining, recipe.running)
@@ -131,6 +135,37 @@ class WordBatches(AskedBatches):
             prepared, beam, texts[0] if texts else self._asking.sentence)
 
 
+class ClipBatches(AskedBatches):
+    """Batches of clips, which go through the net one by one."""
+
+    def __init__(self, recipe: Recipe, model: LoadedModel) -> None:
+        self._asker = asker_of(recipe.asking, model)
+        self._explainer = ClipExplainer(model, recipe.explaining, recipe.running)
+        self.engine = self._explainer.engine
+
+    def settle(self, batch: int) -> None:
+        clip = self._explainer.clip
+        self.engine.settle(clip.length if clip.axis == ROWS else 1)
+
+    def begin(self, images: ImagesOfBatch, own: OwnQuestions) -> PendingExplanation:
+        results = [Outcome.of(self._explained, images.prepared(index), *own.get(index, _NONE))
+                   for index in range(len(images))]
+        _raise_engine_errors(results)
+        predicted = [int(result.unwrap().scores.argmax()) if result.ok else -1
+                     for result in results]
+        explanations = [list(map(_to_explanation, result.unwrap().explanations))
+                        if result.ok else [] for result in results]
+        return _at_hand(BatchExplanation(
+            np.array(predicted, np.int32), columns.in_groups(explanations),
+            columns.errors_of(results)))
+
+    def _explained(self, prepared: Prepared, texts: Tuple[str, ...],
+                   box: Optional[Tuple[float, ...]]) -> ClipResult:
+        name = self._explainer.model.input
+        return self._explainer.explain_views(
+            prepared.blobs[name], prepared.geometries[name], self._asker.questions(texts))
+
+
 def asked_batches(recipe: Recipe) -> AskedBatches:
     """Open what explains the batches of a recipe.
 
@@ -139,6 +174,10 @@ def asked_batches(recipe: Recipe) -> AskedBatches:
     InputError
         The model, the question or the engine cannot be used.
     """
+    import_plugins(recipe.running.plugins)
+    model = recipe.model.load()
+    if model.clips:
+        return ClipBatches(recipe, model)
     if recipe.asking.is_caption:
         return WordBatches(recipe)
     return BoxBatches(recipe) if recipe.asking.detections else ClassBatches(recipe)
@@ -155,10 +194,14 @@ def checked(recipe: Recipe, model: LoadedModel) -> LoadedModel:
     QuestionError
         There is no such class or word, the net lists no boxes, or a method does not explain them.
     ModelError
-        The net writes no words, or takes clips.
+        The net writes no words.
     """
     asking, explaining = recipe.asking, recipe.explaining
-    refuse_clips(model)
+    refuse_crop(asking)
+    if model.clips:
+        clips.check(model, explaining)
+        asker_of(asking, model)
+        return model
     if asking.is_caption:
         captions.check_asking(asking)
         single_pass.check_methods(explaining.methods, "captions")
@@ -194,3 +237,11 @@ def _explanations(caption: Caption) -> List[Explanation]:
     """Those of the words in their order, and then those of the whole sentence."""
     return [explanation for word in caption.words for explanation in word.explanations
             ] + caption.explanations
+
+
+def _to_explanation(explanation: ClipExplanation) -> Explanation:
+    """A clip's explanation as columns take it, with a map of t x h x w."""
+    return Explanation(
+        explanation.question, explanation.class_index, explanation.class_name, explanation.score,
+        explanation.probability, explanation.method, explanation.layer, explanation.cams,
+        explanation.geometries[0], None, explanation.input)

@@ -9,6 +9,7 @@ from typing import Any, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
+from caffe_gradcam.asking.asker import Asker, Asking
 from caffe_gradcam.asking.seeds import Seed
 from caffe_gradcam.engines.opening import open_engine
 from caffe_gradcam.engines.running import NetToRun, Running
@@ -40,6 +41,8 @@ class ClipExplanation:
         t x h x w float32, at the layer's resolution: signed, neither cut off nor normalised.
     geometries : sequence of Geometry
         For each frame the part that the net saw.
+    input : str
+        The input blob that takes the frames.
     """
 
     question: str
@@ -51,6 +54,7 @@ class ClipExplanation:
     layer: str
     cams: np.ndarray
     geometries: Sequence[Geometry]
+    input: str
 
     @property
     def status(self) -> str:
@@ -109,18 +113,15 @@ class ClipExplainer:
 
     def __init__(self, model: LoadedModel, explaining: Explaining = _EXPLAINING,
                  running: Running = _RUNNING) -> None:
-        if not model.clips or len(model.inputs) > 1 or model.arrays:
-            raise ModelError(f"{model.path}: the net must take a clip and nothing else",
-                             model.path)
-        single_pass.check_methods(explaining.methods, "clips")
+        check(model, explaining)
         if explaining.layers:
             model = model.with_layers(explaining.layers)
         self.model, self.explaining = model, explaining
         self.clip = model.clips[model.input]
-        self._engine = open_engine(NetToRun(
+        self.engine = open_engine(NetToRun(
             model.prototxt, model.weights, (model.score,), model.layers,
             explaining.engine_gradient), running)
-        self.description = self._engine.description
+        self.description = self.engine.description
 
     def __enter__(self) -> "ClipExplainer":
         return self
@@ -130,7 +131,7 @@ class ClipExplainer:
 
     def close(self) -> None:
         """Close the engine."""
-        self._engine.close()
+        self.engine.close()
 
     def explain(self, frames: Sequence[np.ndarray], questions: Sequence[Asked]) -> ClipResult:
         """Explain a clip.
@@ -148,9 +149,24 @@ class ClipExplainer:
         QuestionError
             There is no such class, or a map is not finite.
         """
+        views, geometries = self.clip.views(frames, self.model.preprocessing)
+        return self.explain_views(views, geometries, questions)
+
+    def explain_views(self, views: np.ndarray, geometries: Sequence[Geometry],
+                      questions: Sequence[Asked]) -> ClipResult:
+        """Explain a clip that is prepared.
+
+        Parameters
+        ----------
+        views : numpy.ndarray
+            T x C x h x w float32; see ``Clip.views``.
+        geometries : sequence of Geometry
+            For each frame the part that the net sees.
+        questions : sequence of int or Question
+        """
         model = self.model
-        blob, geometries = self.clip.stacked(frames, model.preprocessing)
-        values = self._engine.forward({model.input: blob}, [model.score, *model.layers])
+        values = self.engine.forward(
+            {model.input: self.clip.blob(views)}, [model.score, *model.layers])
         scores = model.layout.rows(values[model.score])
         if len(scores) > 1:
             raise ModelError(f"score {model.score} has {len(scores)} rows for one clip; name a "
@@ -159,11 +175,17 @@ class ClipExplainer:
         explanations = []
         for seed, value in zip(answer.seeds, answer.values):
             diff = model.layout.to_blob(seed.gradients(scores), values[model.score].shape)
-            gradients = self._engine.backward(model.score, diff, model.layers)
+            gradients = self.engine.backward(model.score, diff, model.layers)
             explanations += [
                 self._drawn(answer, (seed, value), (name, layer, cams), geometries)
                 for name, layer, cams in self._maps(values, gradients)]
         return ClipResult(answer.scores, answer.probabilities, explanations)
+
+    def scores(self, views: np.ndarray) -> np.ndarray:
+        """The scores of a clip that is prepared, T x C x h x w: 1 x K [x positions]."""
+        model = self.model
+        values = self.engine.forward({model.input: self.clip.blob(views)}, [model.score])
+        return model.layout.rows(values[model.score])
 
     def _maps(self, values: Mapping[str, np.ndarray], gradients: Mapping[str, np.ndarray]
               ) -> List[Tuple[str, str, np.ndarray]]:
@@ -187,7 +209,43 @@ class ClipExplainer:
         index = seed.class_index
         return ClipExplanation(
             seed.text, index, None if index is None else self.model.class_name(index), value,
-            answer.probability(seed), name, layer, np.array(cams, np.float32), geometries)
+            answer.probability(seed), name, layer, np.array(cams, np.float32), geometries,
+            self.model.input)
+
+
+def check(model: LoadedModel, explaining: Explaining) -> None:
+    """Raise an InputError where clips cannot be explained so.
+
+    Raises
+    ------
+    ModelError
+        The model takes no clips, or more than a clip.
+    QuestionError
+        A method needs more than gradients, maps are to be fused, or a layer is unknown.
+    """
+    if not model.clips or len(model.inputs) > 1 or model.arrays:
+        raise ModelError(f"{model.path}: the net must take a clip and nothing else", model.path)
+    single_pass.check_methods(explaining.methods, "clips")
+    if explaining.fuse is not None:
+        raise QuestionError("--fuse: the maps of clips are not fused; name one layer", "--fuse")
+    if explaining.layers:
+        model.with_layers(explaining.layers)
+
+
+def asker_of(asking: Asking, model: LoadedModel) -> Asker:
+    """What builds the questions about clips.
+
+    Raises
+    ------
+    QuestionError
+        An unknown class, or it is asked about something else than classes.
+    """
+    others = {"--detections": asking.detections, "--caption": asking.is_caption,
+              "--like": asking.like is not None}
+    for option, is_given in others.items():
+        if is_given:
+            raise QuestionError(f"{option}: a net that takes clips is asked about classes", option)
+    return Asker(asking, model)
 
 
 def flattened(blob: np.ndarray, axis: int) -> Tuple[int, np.ndarray]:

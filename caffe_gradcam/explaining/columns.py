@@ -58,7 +58,7 @@ class Explanations:
     probabilities : numpy.ndarray
         M float64; NaN where there is none.
     cams : numpy.ndarray
-        M x h x w float32.
+        M x h x w float32; of clips M x t x h x w.
     geometries : numpy.ndarray
         M x 6 float64: see :func:`geometry_row`.
     """

@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from typing import TYPE_CHECKING, Any, Dict, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Optional, Tuple, Union
 
 from caffe_gradcam import __version__
 from caffe_gradcam.engines.running import Running
@@ -11,6 +11,7 @@ from caffe_gradcam.pictures import metadata
 from caffe_gradcam.pictures.figures import FigureOptions
 
 if TYPE_CHECKING:
+    from caffe_gradcam.explaining.clips import ClipExplanation
     from caffe_gradcam.explaining.explanation import Explanation
 
 Rectangle = Tuple[int, int, int, int]
@@ -52,12 +53,12 @@ class Provenance:
         reduced = _drawn if self.options.kind == "grid" else _without_name
         return digest_of(dict(drawn, recipe=reduced(self.recipe).to_dict()))[:_DIGITS]
 
-    def text(self, explanation: "Optional[Explanation]" = None) -> str:
+    def text(self, explanation: "Union[None, Explanation, ClipExplanation]" = None) -> str:
         """The text that the file of a figure carries: see :mod:`metadata`.
 
         Parameters
         ----------
-        explanation : Explanation, optional
+        explanation : Explanation or ClipExplanation, optional
             What the figure shows; a grid shows all of an image's explanations.
         """
         shown: Dict[str, Any] = {

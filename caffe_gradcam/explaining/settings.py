@@ -86,8 +86,8 @@ def refuse_box_methods(explaining: Explaining) -> None:
 def refuse_clips(model: "LoadedModel") -> None:
     """Raise a ModelError for a net whose images are the frames of clips."""
     if model.clips:
-        raise ModelError(f"{model.path}: the net takes clips; `caffe-gradcam explain` and "
-                         "Model.explain_clip explain them, one by one", model.path)
+        raise ModelError(f"{model.path}: the net takes clips, which `caffe-gradcam explain`, "
+                         "`caffe-gradcam batch` and Model.explain_clip explain", model.path)
 
 
 def _names(names: Iterable[str]) -> Tuple[str, ...]:

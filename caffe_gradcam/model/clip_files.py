@@ -1,5 +1,6 @@
 """The only reader and writer of videos, and of folders of frames."""
 
+import hashlib
 import io
 import os
 import re
@@ -30,6 +31,11 @@ def is_video(path: str) -> bool:
     return _extension(path) in _FORMATS
 
 
+def is_frame(name: str) -> bool:
+    """Whether the name of a file is that of a frame in a folder."""
+    return name.lower().endswith(IMAGES) and not name.startswith(".")
+
+
 def names(path: str) -> List[str]:
     """The clips that an argument means: the videos in a folder, or the argument itself.
 
@@ -46,9 +52,131 @@ def names(path: str) -> List[str]:
     videos = [os.path.join(path, name) for name in entries if is_video(name)]
     if videos:
         return videos
-    if not any(name.lower().endswith(IMAGES) for name in entries):
+    if not any(map(is_frame, entries)):
         raise ImageError(f"{path}: a folder with neither videos nor frames of one", path)
     return [path]
+
+
+class Frames:
+    """The frames of a clip that lies in a file or in a folder.
+
+    Parameters
+    ----------
+    path : str
+
+    Raises
+    ------
+    ImageError
+        It cannot be read.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        raise NotImplementedError
+
+    def read(self, indices: Sequence[int]) -> List[np.ndarray]:
+        """Some of them, in this order: H x W x 3 uint8, blue first; raises ImageError."""
+        raise NotImplementedError
+
+    def sha256(self, indices: Sequence[int]) -> str:
+        """The SHA-256 of the file's bytes; of a folder, of those of these frames' digests."""
+        raise NotImplementedError
+
+
+class _Folder(Frames):
+    """Images in the order of their names."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self._names = sorted(filter(is_frame, os.listdir(path)), key=_natural)
+
+    @property
+    def count(self) -> int:
+        return len(self._names)
+
+    def read(self, indices: Sequence[int]) -> List[np.ndarray]:
+        self._check(indices)
+        return [images.read(os.path.join(self.path, self._names[index])) for index in indices]
+
+    def sha256(self, indices: Sequence[int]) -> str:
+        digests = [hashlib.sha256(read_bytes(os.path.join(self.path, self._names[index]),
+                                             MOST_BYTES, ImageError)).hexdigest()
+                   for index in indices]
+        return hashlib.sha256("".join(digests).encode("ascii")).hexdigest()
+
+    def _check(self, indices: Sequence[int]) -> None:
+        if max(indices) >= self.count:
+            raise ImageError(f"{self.path}: there is no frame {max(indices) + 1}; the folder holds "
+                             f"{self.count}", self.path)
+
+
+class _File(Frames):
+    """Frames in one file."""
+
+    def __init__(self, path: str, data: Optional[bytes]) -> None:
+        super().__init__(path)
+        self._data = read_bytes(path, MOST_BYTES, ImageError) if data is None else data
+
+    def sha256(self, indices: Sequence[int]) -> str:
+        return hashlib.sha256(self._data).hexdigest()
+
+
+class _Pages(_File):
+    """The pages of a TIFF."""
+
+    @property
+    def count(self) -> int:
+        return len(page_sizes.declared(self.path))
+
+    def read(self, indices: Sequence[int]) -> List[np.ndarray]:
+        return [image_values.to_uint8(page(self.path, index), self.path, None)
+                for index in indices]
+
+
+class _Video(_File):
+    """A video; it is decoded once to count its frames, since only its end tells how many it
+    has."""
+
+    @property
+    def count(self) -> int:
+        return sum(1 for _ in _decoded(self._data, self.path, None))
+
+    def read(self, indices: Sequence[int]) -> List[np.ndarray]:
+        chosen = set(indices)
+        frames = dict(zip(sorted(chosen), _decoded(self._data, self.path, chosen)))
+        if len(frames) < len(chosen):
+            raise ImageError(f"{self.path}: the video ends before frame {max(chosen) + 1}",
+                             self.path)
+        return [frames[index] for index in indices]
+
+
+def open_frames(path: str, data: Optional[bytes] = None) -> Frames:
+    """The frames of a clip.
+
+    Parameters
+    ----------
+    path : str
+        A video, an animated GIF, a TIFF of several pages, or a folder of frames.
+    data : bytes, optional
+        The content of a video that does not lie in a file of its own.
+
+    Raises
+    ------
+    ImageError
+        There is none, or it cannot be read.
+    """
+    if data is None and os.path.isdir(path):
+        return _Folder(path)
+    if data is None and path.lower().endswith((".tif", ".tiff")):
+        return _Pages(path, data)
+    if not is_video(path):
+        raise ImageError(f"{path}: the net takes clips: a video ({', '.join(_FORMATS)}), a TIFF of "
+                         "several pages, or a folder of frames", path)
+    return _Video(path, data)
 
 
 def read(path: str, clip: Clip) -> List[np.ndarray]:
@@ -57,8 +185,7 @@ def read(path: str, clip: Clip) -> List[np.ndarray]:
     Parameters
     ----------
     path : str
-        A video, an animated GIF, a TIFF of several pages, or a folder of frames in the order of
-        their names.
+        See :func:`open_frames`.
     clip : Clip
 
     Returns
@@ -71,16 +198,8 @@ def read(path: str, clip: Clip) -> List[np.ndarray]:
     ImageError
         It cannot be read, or ends before the net has seen enough.
     """
-    if os.path.isdir(path):
-        files = sorted((name for name in os.listdir(path) if name.lower().endswith(IMAGES)),
-                       key=_natural)
-        return [images.read(os.path.join(path, files[index]))
-                for index in clip.chosen(len(files), path)]
-    if path.lower().endswith((".tif", ".tiff")):
-        count = len(page_sizes.declared(path))
-        return [image_values.to_uint8(page(path, index), path, None)
-                for index in clip.chosen(count, path)]
-    return _of_video(path, clip)
+    frames = open_frames(path)
+    return frames.read(clip.chosen(frames.count, path))
 
 
 def frame(path: str, index: int) -> np.ndarray:
@@ -158,19 +277,6 @@ def _extension(path: str) -> str:
 
 def _mp4_codec(av: Any) -> str:
     return "libx264" if "libx264" in av.codecs_available else "mpeg4"
-
-
-def _of_video(path: str, clip: Clip) -> List[np.ndarray]:
-    """Two passes, since only the end of a video tells how long it is."""
-    if not is_video(path):
-        raise ImageError(f"{path}: the net takes clips: a video ({', '.join(_FORMATS)}), a TIFF of "
-                         "several pages, or a folder of frames", path)
-    data = read_bytes(path, MOST_BYTES, ImageError)
-    count = sum(1 for _ in _decoded(data, path, None))
-    chosen = clip.chosen(count, path)
-    frames = {index: frame for index, frame in zip(
-        sorted(set(chosen)), _decoded(data, path, set(chosen)))}
-    return [frames[index] for index in chosen]
 
 
 def _decoded(data: bytes, path: str, chosen: Optional[Set[int]]) -> Iterator[Any]:

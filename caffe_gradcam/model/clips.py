@@ -61,9 +61,9 @@ class Clip:
         first = (count - span) // 2
         return [first + index * self.stride for index in range(self.length)]
 
-    def stacked(self, frames: Sequence[np.ndarray], preprocessing: "Preprocessing"
-                ) -> Tuple[np.ndarray, "List[Geometry]"]:
-        """The blob of some frames, and the part of each frame that it shows.
+    def views(self, frames: Sequence[np.ndarray], preprocessing: "Preprocessing"
+              ) -> Tuple[np.ndarray, "List[Geometry]"]:
+        """The frames of a clip as the net reads them, and the part of each that it shows.
 
         Parameters
         ----------
@@ -72,23 +72,38 @@ class Clip:
         preprocessing : Preprocessing
             Of each frame.
 
+        Returns
+        -------
+        views : numpy.ndarray
+            T x C x h x w float32.
+        geometries : list of Geometry
+
         Raises
         ------
         ImageError
-            Another number of frames, or one that does not fit the net.
+            Another number of frames, frames of several sizes, or one that does not fit the net.
         """
         from caffe_gradcam.model.preprocess import to_blobs
 
         if len(frames) != self.length:
             raise ImageError(f"the net takes clips of {self.length} frames, not {len(frames)}")
+        for number, frame in enumerate(frames, 1):
+            if frame.shape[:2] != frames[0].shape[:2]:
+                sizes = "{0[1]}x{0[0]} and frame {1} is {2[1]}x{2[0]}".format(
+                    frames[0].shape, number, frame.shape)
+                raise ImageError("the frames of a clip must have one size, but frame 1 is "
+                                 f"{sizes} pixels")
         prepared = [to_blobs(frame, preprocessing) for frame in frames]
         if any(len(blobs) > 1 for blobs, _ in prepared):
             raise ImageError("clips are prepared as one crop, not as ten")
-        blobs = np.concatenate([blobs for blobs, _ in prepared])
-        geometries = [geometries[0] for _, geometries in prepared]
+        return (np.concatenate([blobs for blobs, _ in prepared]),
+                [geometries[0] for _, geometries in prepared])
+
+    def blob(self, views: np.ndarray) -> np.ndarray:
+        """What the input holds of T x C x h x w."""
         if self.axis == DEPTH:
-            blobs = np.ascontiguousarray(blobs.transpose(1, 0, 2, 3)[np.newaxis])
-        return blobs, geometries
+            return np.ascontiguousarray(views.transpose(1, 0, 2, 3)[np.newaxis])
+        return views
 
 
 def _ordinal(number: Optional[int]) -> str:

@@ -9,7 +9,7 @@ from tables import explain, plan_of, table
 from caffe_gradcam.batch.options import Pipeline
 from caffe_gradcam.batch.pipeline import decoding, sizes
 from caffe_gradcam.batch.pipeline.batch_memory import BatchMemory, Layout
-from caffe_gradcam.batch.pipeline.decoder import Desk, Preparation, prepare
+from caffe_gradcam.batch.pipeline.decoder import Desk, ModelInputs, Preparation, prepare
 from caffe_gradcam.batch.sources.item import Item
 from caffe_gradcam.batch.sources.item_blocks import ItemBlock
 from caffe_gradcam.engines import opening
@@ -112,10 +112,10 @@ def jpegs(tmp_path):
 
 
 def test_for_a_card_simple_jpegs_stay_as_they_are_and_others_are_decoded(model, jpegs):
-    inputs = LoadedModel.load(str(model)).inputs
-    memory = BatchMemory(Layout.of(inputs, 8), 1)
+    loaded = LoadedModel.load(str(model))
+    memory = BatchMemory(Layout.of(loaded, 8), 1)
     paths = sorted(jpegs.iterdir())
-    desk = Desk(memory, inputs, {}, np.zeros(1, np.int64), "cuda")
+    desk = Desk(memory, ModelInputs.of(loaded), np.zeros(1, np.int64), "cuda")
     items = ItemBlock(given=[Item.of(str(path)) for path in paths])
     decoded = prepare(desk, Preparation(items, 0, 0, False, {}))
     assert not decoded.errors

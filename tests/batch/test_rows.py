@@ -36,7 +36,7 @@ def test_a_row_says_all_about_an_image_and_a_class(model, tmp_path, written_as):
         "negative_mass": 0.0, "input": "data", "image_size": [12, 16],
         "rectangle": [0.0, 0.0, 16.0, 12.0], "placement": [0.25, 0.5, 0.25, 0.5],
         "box": None, "heat_boxes": [[0, 0, 16, 12]], "detected_box": None,
-        "sentence": None, "words": None, "word_relevances": None,
+        "sentence": None, "words": None, "word_relevances": None, "frames": None,
     }
     assert np.frombuffer(cam, "<f2").tolist() == pytest.approx([1, 9 / 13, 9 / 13, 9 / 13], 1e-3)
 

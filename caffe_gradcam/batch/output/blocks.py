@@ -1,7 +1,7 @@
 """From what became of whole batches to the columns of a part."""
 
 from dataclasses import dataclass, field
-from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -54,6 +54,8 @@ class Block:
     groups : list of Explanations
     notes : dict
         Position -> note of a batch that was smaller than usual.
+    frames : dict
+        Position -> which frames of a clip the net saw.
     """
 
     items: ItemBlock
@@ -63,6 +65,7 @@ class Block:
     predicted: np.ndarray
     groups: List[Explanations] = field(default_factory=list)
     notes: Dict[int, str] = field(default_factory=dict)
+    frames: Mapping[int, Sequence[int]] = field(default_factory=dict)
 
     def statuses(self) -> Dict[str, int]:
         """Status -> images; one with several rows counts as ok if one of them is."""
@@ -140,6 +143,8 @@ def _of_images(items: ItemColumns, blocks: Sequence[Block]) -> Dict[str, Column]
         "predicted": Numbers(predicted, predicted == _NO_CLASS),
         "note": notes,
         "box": Values([None if box is None else list(box) for box in items.boxes]),
+        "frames": Values([list(block.frames[position]) if position in block.frames else None
+                          for block in blocks for position in range(len(block.items))]),
     }
 
 
@@ -202,8 +207,10 @@ def _maps(groups: Sequence[Explanations], failed: int) -> Tuple[Column, ...]:
     ends = np.cumsum(lengths)
     data = np.concatenate([cells.reshape(-1).view(np.uint8) for cells, _ in packed] + [
         np.zeros(0, np.uint8)])
+    # Maps of a clip have one axis more, for time.
+    axes = groups[0].cams.ndim - 1 if groups else 2
     shapes = np.concatenate([np.tile(group.cams.shape[1:], (len(group.cams), 1))
-                             for group in groups] + [np.zeros((failed, 2))]).astype(np.int32)
+                             for group in groups] + [np.zeros((failed, axes))]).astype(np.int32)
     scales = np.concatenate([scale for _, scale in packed] + [np.zeros(failed)])
     masses = [_floats(groups, failed, lambda group, sign=sign: _mass(  # type: ignore[misc]
         sign * group.cams)) for sign in (1, -1)]

@@ -5,6 +5,7 @@ from typing import Any, Dict, Sequence, Tuple
 
 import numpy as np
 
+from caffe_gradcam.explaining.clips import ClipExplanation
 from caffe_gradcam.explaining.explanation import Explanation
 from caffe_gradcam.explaining.word_relevance import WordRelevance
 from caffe_gradcam.model.geometry import Geometry, Placement
@@ -24,7 +25,7 @@ COLUMNS = {
     "input": "string", "image_size": "list<int32>", "rectangle": "list<float64>",
     "placement": "list<float64>", "box": "list<float64>", "heat_boxes": "list<list<int32>>",
     "detected_box": "list<float64>", "sentence": "string",
-    "words": "list<string>", "word_relevances": "list<float32>",
+    "words": "list<string>", "word_relevances": "list<float32>", "frames": "list<int32>",
 }
 # The columns of axes along which a question picks one index.
 POSITIONS = ("step", "prior", "roi")
@@ -38,18 +39,18 @@ def pack_all(cams: "np.ndarray") -> Tuple["np.ndarray", "np.ndarray"]:
     Parameters
     ----------
     cams : numpy.ndarray
-        N x h x w float32.
+        N x h x w float32; of clips N x t x h x w.
 
     Returns
     -------
     cells : numpy.ndarray
-        N x h x w, little-endian float16.
+        Of the same shape, little-endian float16.
     scales : numpy.ndarray
         N float32: the largest absolute values; 0 for a map of zeros.
     """
     scales = np.abs(cams).reshape(len(cams), -1).max(axis=1)
     divisors = np.where(scales > 0, scales, np.float32(1))
-    cells: np.ndarray = (cams / divisors[:, np.newaxis, np.newaxis]).astype("<f2")
+    cells: np.ndarray = (cams / divisors.reshape((-1,) + (1,) * (cams.ndim - 1))).astype("<f2")
     return cells, scales
 
 
@@ -60,7 +61,7 @@ def pack(cam: "np.ndarray") -> Tuple[bytes, float]:
 
 
 def unpack(row: Row) -> "np.ndarray":
-    """The map of a row: h x w float32, each value within 1/2048 of itself."""
+    """The map of a row: h x w float32, of a clip t x h x w; each value within 1/2048 of itself."""
     unit = np.frombuffer(row["cam"], "<f2").reshape(row["cam_shape"])
     return unit.astype(np.float32) * np.float32(row["cam_scale"])
 
@@ -81,6 +82,15 @@ def to_explanation(row: Row) -> Explanation:
         sentence=row["sentence"], words=tuple(
             WordRelevance(text, position, relevance) for position, (text, relevance)
             in enumerate(zip(row["words"] or (), row["word_relevances"] or ()))))
+
+
+def to_clip_explanation(row: Row) -> ClipExplanation:
+    """The explanation of a clip that a row was made of, its map in half precision."""
+    height, width = row["image_size"]
+    geometry = Geometry((height, width), tuple(row["rectangle"]))
+    return ClipExplanation(
+        row["question"], row["class"], row["class_name"], row["score"], row["probability"],
+        row["method"], row["layer"], unpack(row), [geometry] * len(row["frames"]), row["input"])
 
 
 def printable(text: str) -> str:

@@ -1,11 +1,12 @@
 """Shared memory in which decoders lay the images of a batch side by side, as the net reads them."""
 
 from dataclasses import dataclass
-from typing import Dict, Mapping, Optional, Tuple
+from typing import Dict, Optional, Tuple
 
 import numpy as np
 
-from caffe_gradcam.model.preprocess import CHANNELS, Preprocessing
+from caffe_gradcam.model.model import LoadedModel
+from caffe_gradcam.model.preprocess import CHANNELS
 from caffe_gradcam.processes.memory import ALIGNMENT, SharedMemory
 
 
@@ -18,19 +19,21 @@ class Layout:
     images : int
         The most images of a batch.
     shapes : tuple of (str, tuple of int)
-        Input blob, and what one image is for it: V x C x h x w, V crops.
+        Input blob, and what one image is for it: V x C x h x w, V crops or frames.
     """
 
     images: int
     shapes: Tuple[Tuple[str, Tuple[int, ...]], ...]
 
     @classmethod
-    def of(cls, inputs: Mapping[str, Preprocessing], images: int) -> "Layout":
+    def of(cls, model: LoadedModel, images: int) -> "Layout":
         """The layout for the inputs of a net."""
-        return cls(images, tuple(
-            (name, (values.crops, CHANNELS.get(values.channel_order, values.channels))
-             + tuple(values.size))
-            for name, values in inputs.items()))
+        shapes = []
+        for name, values in model.inputs.items():
+            views = model.clips[name].length if name in model.clips else values.crops
+            channels = CHANNELS.get(values.channel_order, values.channels)
+            shapes.append((name, (views, channels) + tuple(values.size)))
+        return cls(images, tuple(shapes))
 
     @property
     def size(self) -> int:

@@ -4,21 +4,34 @@ import contextlib
 import dataclasses
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
-from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Mapping, Optional, Tuple
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Dict,
+    Iterator,
+    List,
+    Mapping,
+    Optional,
+    Sequence,
+    Tuple,
+)
 
 import numpy as np
 
 from caffe_gradcam.batch.options import CARD, REDUCED
 from caffe_gradcam.batch.pipeline.batch_memory import BatchMemory, Layout
-from caffe_gradcam.batch.sources import reading
+from caffe_gradcam.batch.sources import clips, reading
 from caffe_gradcam.batch.sources.item import Item, Label
 from caffe_gradcam.batch.sources.item_blocks import ItemBlock
 from caffe_gradcam.batch.storage import open_folder
 from caffe_gradcam.explaining.columns import geometry_row
 from caffe_gradcam.model import images, jpegs, reduced
 from caffe_gradcam.model.array_inputs import ArrayInput
+from caffe_gradcam.model.clips import Clip
+from caffe_gradcam.model.model import LoadedModel
 from caffe_gradcam.model.preprocess import Prepared, Preprocessing, placed
 from caffe_gradcam.model.preprocess import prepare as prepare_image
 from caffe_gradcam.processes.memory import SharedMemory
@@ -31,8 +44,29 @@ if TYPE_CHECKING:
 IDLE = -1
 MARK = "<i8"
 
-Inputs = Mapping[str, Preprocessing]
-Arrays = Mapping[str, ArrayInput]
+
+@dataclass(frozen=True, eq=False)
+class ModelInputs:
+    """What a model reads.
+
+    Attributes
+    ----------
+    pictures : dict
+        Picture -> Preprocessing.
+    arrays : dict
+        Input blob -> ArrayInput.
+    clip : Clip, optional
+        Of a model whose only picture is the frames of a clip.
+    """
+
+    pictures: Mapping[str, Preprocessing] = field(default_factory=dict)
+    arrays: Mapping[str, ArrayInput] = field(default_factory=dict)
+    clip: Optional[Clip] = None
+
+    @classmethod
+    def of(cls, model: LoadedModel) -> "ModelInputs":
+        """Those of a model."""
+        return cls(dict(model.inputs), dict(model.arrays), model.clips.get(model.input))
 
 
 @dataclass(frozen=True)
@@ -82,6 +116,8 @@ class Decoded:
         N int32: bytes of the JPEG that lies in an image's place for the card to decode, or 0.
     warnings : list of str
         What was logged about them.
+    frames : dict
+        Position -> which frames of a clip the net sees, counted from 0.
     """
 
     sha256: np.ndarray
@@ -92,6 +128,7 @@ class Decoded:
     others: Dict[int, Prepared]
     sizes: np.ndarray
     warnings: List[str]
+    frames: Dict[int, Sequence[int]] = field(default_factory=dict)
 
 
 class Desk:
@@ -101,23 +138,20 @@ class Desk:
     ----------
     memory : BatchMemory or None
         None where it only draws figures.
-    inputs, arrays : dict
-        The model's.
+    inputs : ModelInputs
     mark : numpy.ndarray
         One number that the coordinator sees too: the position of the image at work.
     decode : str
         As of ``Pipeline``.
     """
 
-    def __init__(self, memory: Optional[BatchMemory], inputs: Inputs, arrays: Arrays,
-                 mark: np.ndarray, decode: str) -> None:
-        self.memory, self.inputs, self.arrays, self.mark = memory, inputs, arrays, mark
-        self.decode = decode
+    def __init__(self, memory: Optional[BatchMemory], inputs: ModelInputs, mark: np.ndarray,
+                 decode: str) -> None:
+        self.memory, self.inputs, self.mark, self.decode = memory, inputs, mark, decode
 
 
 def serve(pipe: Connection, memory: Optional[Tuple[Layout, int, int]],
-          marks: Tuple[int, int, int, int], inputs: Inputs, arrays: Arrays, decode: str
-          ) -> None:
+          marks: Tuple[int, int, int, int], inputs: ModelInputs, decode: str) -> None:
     """Answer each (action, argument) with an outcome and the seconds that it took.
 
     ``marks`` are count, size and descriptor of the memory of all marks, and this decoder's index.
@@ -126,7 +160,7 @@ def serve(pipe: Connection, memory: Optional[Tuple[Layout, int, int]],
 
     cv2.setNumThreads(1)
     count, size, descriptor, index = marks
-    desk = Desk(None if memory is None else BatchMemory(*memory), inputs, arrays,
+    desk = Desk(None if memory is None else BatchMemory(*memory), inputs,
                 mark_of(SharedMemory(count, size, descriptor), index), decode)
     while True:
         name, argument = pipe.recv()
@@ -177,13 +211,16 @@ def _put(desk: Desk, item: Item, box: Optional[Tuple[float, ...]],
          target: Tuple[Decoded, int, Dict[str, np.ndarray]]) -> None:
     """Read and prepare an item; what is found out about it goes where the target says."""
     decoded, position, arrays = target
-    fetched = reading.fetch(item)
-    decoded.sha256[position] = fetched.sha256
-    if decoded.labels[position] is None:
-        decoded.labels[position] = fetched.true_label
-    if desk.decode == CARD and box is None and _is_left_encoded(desk, item, fetched, target):
-        return
-    prepared = _prepared(desk, item, fetched, box)
+    if desk.inputs.clip is not None:
+        prepared = _prepared_clip(desk.inputs, item, desk.inputs.clip, (decoded, position))
+    else:
+        fetched = reading.fetch(item)
+        decoded.sha256[position] = fetched.sha256
+        if decoded.labels[position] is None:
+            decoded.labels[position] = fetched.true_label
+        if desk.decode == CARD and box is None and _is_left_encoded(desk, item, fetched, target):
+            return
+        prepared = _prepared(desk, item, fetched, box)
     if {name: blob.shape for name, blob in prepared.blobs.items()} != {
             name: array.shape for name, array in arrays.items()}:
         decoded.others[position] = prepared
@@ -191,6 +228,17 @@ def _put(desk: Desk, item: Item, box: Optional[Tuple[float, ...]],
     for name, array in arrays.items():
         array[...] = prepared.blobs[name]
         decoded.geometries[name][position] = list(map(geometry_row, prepared.geometries[name]))
+
+
+def _prepared_clip(inputs: ModelInputs, item: Item, clip: Clip, target: Tuple[Decoded, int]
+                   ) -> Prepared:
+    """Read and prepare a clip, with its frames in the place of crops."""
+    decoded, position = target
+    fetched = clips.fetch(item, clip)
+    decoded.sha256[position], decoded.frames[position] = fetched.sha256, fetched.indices
+    (name, preprocessing), = inputs.pictures.items()
+    views, geometries = clip.views(fetched.frames, preprocessing)
+    return Prepared({name: views}, {name: geometries})
 
 
 def _is_left_encoded(desk: Desk, item: Item, fetched: reading.Fetched,
@@ -203,7 +251,7 @@ def _is_left_encoded(desk: Desk, item: Item, fetched: reading.Fetched,
     if data is None or header is None or not header.is_simple:
         return False
     images.check(data, item.path)
-    geometry = placed(header.size, desk.inputs[name]).geometry
+    geometry = placed(header.size, desk.inputs.pictures[name]).geometry
     array.reshape(-1).view(np.uint8)[:len(data)] = np.frombuffer(data, np.uint8)
     decoded.geometries[name][position] = [geometry_row(geometry)]
     decoded.sizes[position] = len(data)
@@ -225,7 +273,7 @@ def _collected(warnings: List[str]) -> Iterator[None]:
 
 def _prepared(desk: Desk, item: Item, fetched: reading.Fetched,
               box: Optional[Tuple[float, ...]]) -> Prepared:
-    inputs, arrays = desk.inputs, desk.arrays
+    inputs, arrays = desk.inputs.pictures, desk.inputs.arrays
     if desk.decode == REDUCED and box is None and fetched.file is not None:
         prepared = reduced.prepared(fetched.file, item.path, inputs, arrays)
         if prepared is not None:
@@ -253,12 +301,21 @@ def draw(desk: Desk, figures: "Figures") -> None:
     # Only a decoder that draws needs what draws.
     from caffe_gradcam.batch.pipeline.figures import draw as draw_figures
 
-    desk.mark[0], item = 0, figures.item
-    fetched = reading.fetch(item)
-    if fetched.sha256 != figures.sha256:
-        raise ImageError(f"{item.path}: has changed since it was explained", item.path)
-    image = reading.decode(item, fetched, figures.inputs)
-    draw_figures(image, figures, open_folder(figures.folder))
+    desk.mark[0], folder = 0, open_folder(figures.folder)
+    if figures.frames is not None:
+        clip = clips.fetch_frames(figures.item, figures.frames)
+        _check_unchanged(clip.sha256, figures)
+        draw_figures(clip.frames, figures, folder)
+        return
+    fetched = reading.fetch(figures.item)
+    _check_unchanged(fetched.sha256, figures)
+    draw_figures(reading.decode(figures.item, fetched, figures.inputs), figures, folder)
+
+
+def _check_unchanged(sha256: str, figures: "Figures") -> None:
+    if sha256 != figures.sha256:
+        path = figures.item.path
+        raise ImageError(f"{path}: has changed since it was explained", path)
 
 
 ACTIONS: Dict[str, Callable[..., Any]] = {"prepare": prepare, "draw": draw}

@@ -15,7 +15,7 @@ import numpy as np
 
 from caffe_gradcam.batch.options import FULL
 from caffe_gradcam.batch.pipeline.batch_memory import BatchMemory
-from caffe_gradcam.batch.pipeline.decoder import IDLE, Preparation, mark_of
+from caffe_gradcam.batch.pipeline.decoder import IDLE, ModelInputs, Preparation, mark_of
 from caffe_gradcam.batch.sources.reading import MOST_PIXELS
 from caffe_gradcam.model.image_sizes import LIMIT
 from caffe_gradcam.model.model import LoadedModel
@@ -28,8 +28,8 @@ from prototxt_tools.errors import ImageError, Outcome
 _AT_HAND = 2
 # A process may be killed from outside; an image that ends two processes is the cause.
 _ATTEMPTS = 2
-# Seconds that one image may take; and a process until it is at its first one.
-TIMEOUT, _STARTING = 60.0, 600.0
+# Seconds that one image or one clip may take; and a process until it is at its first one.
+TIMEOUT, _CLIP_TIMEOUT, _STARTING = 60.0, 600.0, 600.0
 
 
 class Task:
@@ -81,8 +81,7 @@ class Decoders:
                  memory: Optional[BatchMemory], verbose: bool = False,
                  busy: Callable[[float], None] = lambda seconds: None,
                  decode: str = FULL) -> None:
-        self._inputs: Dict[str, Any] = {} if model is None else dict(model.inputs)
-        self._arrays: Dict[str, Any] = {} if model is None else dict(model.arrays)
+        self._inputs = ModelInputs() if model is None else ModelInputs.of(model)
         self._memory = memory
         # What each decoder is at: an image that ends its process is known by it.
         self._marks = SharedMemory(count, 8)
@@ -133,7 +132,8 @@ class Decoders:
             if decoder.mark[0] != decoder.seen_mark:
                 decoder.seen_mark, decoder.since = int(decoder.mark[0]), now
                 decoder.has_started = True
-            limit = TIMEOUT if decoder.has_started else _STARTING
+            usual = TIMEOUT if self._inputs.clip is None else _CLIP_TIMEOUT
+            limit = usual if decoder.has_started else _STARTING
             if decoder.tasks and now - decoder.since > limit:
                 position = decoder.position
                 decoder.tasks[0].deaths[position] = _ATTEMPTS
@@ -154,8 +154,7 @@ class Decoders:
         return Child(
             "caffe_gradcam.batch.pipeline.decoder:serve",
             (None if self._memory is None else self._memory.arguments,
-             (marks.count, marks.size, marks.descriptor, index), self._inputs, self._arrays,
-             self._decode),
+             (marks.count, marks.size, marks.descriptor, index), self._inputs, self._decode),
             "decoder",
             descriptors=descriptors,
             environment={LIMIT: os.environ.get(LIMIT, str(MOST_PIXELS)), **threads.variables(1)},

@@ -2,7 +2,7 @@
 
 from typing import Optional
 
-from caffe_gradcam.batch.options import AUTO, CARD, FULL, Pipeline
+from caffe_gradcam.batch.options import AUTO, CARD, FULL, REDUCED, Pipeline
 from caffe_gradcam.batch.pipeline import sizes
 from caffe_gradcam.engines import opening
 from caffe_gradcam.model.model import LoadedModel
@@ -29,8 +29,12 @@ def chosen(pipeline: Pipeline, engine: str, model: LoadedModel) -> str:
     Raises
     ------
     QuestionError
-        "cuda" is asked for where the card cannot decode; the message tells why.
+        "cuda" is asked for where the card cannot decode; the message tells why. Or "reduced" of
+        a model that takes clips.
     """
+    if model.clips and pipeline.decode == REDUCED:
+        raise QuestionError("--decode reduced: the frames of clips are decoded in full; use "
+                            "--decode cpu", "--decode")
     if pipeline.decode not in (AUTO, CARD):
         return pipeline.decode
     obstacle = _obstacle(pipeline, engine, model)
@@ -50,6 +54,8 @@ def _obstacle(pipeline: Pipeline, engine: str, model: LoadedModel) -> Optional[s
         return "the net runs on the CPU; a card is named by --device"
     if not opening.is_installed("torchvision"):
         return "torchvision is not installed; pip install 'caffe-gradcam[jpeg]'"
+    if model.clips:
+        return "the net takes clips"
     if len(model.inputs) != 1 or model.arrays or model.slices:
         return "the net has several inputs"
     (blob, preprocessing), = model.inputs.items()

@@ -1,18 +1,21 @@
 """Figures of rows: overlays while a batch runs, and later by ``render``."""
 
 from dataclasses import dataclass
-from typing import Any, Dict, List, Mapping, Sequence, Tuple, Union
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
+
+import numpy as np
 
 from caffe_gradcam.batch.options import Drawing
-from caffe_gradcam.batch.output.rows import Row, to_explanation
+from caffe_gradcam.batch.output.rows import Row, to_clip_explanation, to_explanation
 from caffe_gradcam.batch.sources.item import Item
 from caffe_gradcam.batch.storage import Folder
+from caffe_gradcam.explaining.clips import ClipExplanation
 from caffe_gradcam.explaining.explanation import Explanation
 from caffe_gradcam.explaining.provenance import Provenance
 from caffe_gradcam.explaining.recipe import Recipe
 from caffe_gradcam.model.arrays import Image
 from caffe_gradcam.model.preprocess import Preprocessing
-from caffe_gradcam.pictures import figures, metadata, outputs
+from caffe_gradcam.pictures import figures, metadata, outputs, strips
 from caffe_gradcam.pictures.figures import Subject
 from prototxt_tools.errors import ImageError, QuestionError
 
@@ -26,7 +29,7 @@ class Figures:
     item : Item
     sha256 : str
         Of the image's bytes when it was explained.
-    explanations : list of (str, Explanation)
+    explanations : list of (str, Explanation or ClipExplanation)
         File name in the folder, and what to draw.
     provenance : Provenance
     folder : str
@@ -34,15 +37,18 @@ class Figures:
     inputs : dict
         The net's pictures, by which files are read.
     subject : Subject
+    frames : sequence of int, optional
+        Of a clip, which of its frames the net saw.
     """
 
     item: Item
     sha256: str
-    explanations: List[Tuple[str, Explanation]]
+    explanations: List[Tuple[str, Union[Explanation, ClipExplanation]]]
     provenance: Provenance
     folder: str
     inputs: Mapping[str, Preprocessing]
     subject: Subject
+    frames: Optional[Sequence[int]] = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +76,9 @@ class Artist:
 
     def figures(self, item: Item, rows: Sequence[Row], folder: str) -> Figures:
         """The figures of an item, of its rows."""
-        sha256, explanations = rows[0]["sha256"], list(map(to_explanation, rows))
+        sha256, frames = rows[0]["sha256"], rows[0]["frames"]
+        explanations: List[Any] = list(map(
+            to_explanation if frames is None else to_clip_explanation, rows))
         options, rows_depend_on = self.drawing.figures, self.manifest["rows_depend_on"]
         recipe = Recipe.from_dict(self.manifest["recipe"], "the manifest's recipe")
         provenance = Provenance(recipe, options, item.path, depends_on=[rows_depend_on, sha256])
@@ -80,7 +88,7 @@ class Artist:
         names = [f"{stem}.{base}.{options.format}" for base in bases]
         pictures = {name: _read_by(values) for name, values in rows_depend_on["inputs"].items()}
         return Figures(item, sha256, list(zip(names, explanations)), provenance, folder, pictures,
-                       self._subject(item, rows[0]))
+                       self._subject(item, rows[0]), frames)
 
     def _subject(self, item: Item, row: Row) -> Subject:
         label, names = row["true_label"], self.manifest.get("model", {}).get("class_names") or ()
@@ -108,13 +116,13 @@ def _is_wanted(row: Row, overlays: Union[str, int]) -> bool:
     return overlays == "all"
 
 
-def draw(images: Image, request: Figures, folder: Folder) -> None:
-    """Draw and write the figures of an image.
+def draw(images: Union[Image, List[np.ndarray]], request: Figures, folder: Folder) -> None:
+    """Draw and write the figures of an image or of a clip.
 
     Parameters
     ----------
-    images : numpy.ndarray or dict
-        H x W x 3 uint8, blue first; or input blob -> such an array.
+    images : numpy.ndarray, dict or list
+        H x W x 3 uint8, blue first; or input blob -> such an array; or the frames of a clip.
     request : Figures
     folder : LocalFolder or UrlFolder
 
@@ -125,14 +133,16 @@ def draw(images: Image, request: Figures, folder: Folder) -> None:
     QuestionError
         A figure of another recipe has the same name.
     """
+    options = request.provenance.options
     for name, explanation in request.explanations:
-        image = images[explanation.input] if isinstance(images, dict) else images
-        size = tuple(explanation.geometry.image_size)
-        if image.shape[:2] != size:
-            raise ImageError("the image is {}x{}, the one that was explained was {}x{}".format(
-                *image.shape[:2] + size), request.item.path)
-        figure = figures.draw_explanation(image, explanation, request.provenance.options)
-        figure = figures.with_subject(figure, request.subject, request.provenance.options)
+        if isinstance(explanation, ClipExplanation):
+            assert isinstance(images, list)
+            figure: figures.Figure = strips.filmstrip(images, explanation, options.look)
+        else:
+            image = images[explanation.input] if isinstance(images, dict) else images
+            assert isinstance(image, np.ndarray)
+            figure = _of_image(image, explanation, request)
+        figure = figures.with_subject(figure, request.subject, options)
         data = figures.encode(name, figure, request.provenance.text(explanation))
         if folder.exists(name) and metadata.digest_of(folder.read(name)) != metadata.digest_of(
                 data):
@@ -140,3 +150,11 @@ def draw(images: Image, request: Figures, folder: Folder) -> None:
             raise QuestionError(f"{path}: was made from another image or with other options; "
                                 "remove it, or write to another folder", path)
         folder.write(name, data)
+
+
+def _of_image(image: np.ndarray, explanation: Explanation, request: Figures) -> figures.Figure:
+    size = tuple(explanation.geometry.image_size)
+    if image.shape[:2] != size:
+        raise ImageError("the image is {}x{}, the one that was explained was {}x{}".format(
+            *image.shape[:2] + size), request.item.path)
+    return figures.draw_explanation(image, explanation, request.provenance.options)

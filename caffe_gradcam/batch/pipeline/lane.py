@@ -84,7 +84,7 @@ class Lane:
         self._figures_left = 0
         devices = pipeline.devices or (recipe.running.device,)
         decoders = pipeline.decoders or 1
-        self._memory = _memory(Layout.of(model.inputs, pipeline.batch),
+        self._memory = _memory(Layout.of(model, pipeline.batch),
                                _PER_NET * len(devices) + _BEFORE)
         self._free = deque(range(self._memory.count))
         # Each decoder has its share of every batch, so that all have work.
@@ -250,6 +250,7 @@ class _BatchInFlight(Generic[Tag]):
         self._predicted = np.full(count, -1, np.int32)
         self._groups: List[Explanations] = []
         self._notes: Dict[int, str] = {}
+        self._frames: Dict[int, Sequence[int]] = {}
         self._decoded: Dict[int, Decoded] = {}
         self._undecoded = self._unexplained = count
 
@@ -260,7 +261,7 @@ class _BatchInFlight(Generic[Tag]):
     def block(self) -> Block:
         """What became of the images."""
         return Block(self._items, self._sha256, self._labels, self._without, self._predicted,
-                     self._groups, self._notes)
+                     self._groups, self._notes, self._frames)
 
     def receiver(self, start: int, items: ItemBlock) -> "Callable[[Outcome[Decoded]], None]":
         """The function that takes a decoder's answer about the items from a position on."""
@@ -282,6 +283,8 @@ class _BatchInFlight(Generic[Tag]):
         _show(decoded.warnings)
         count = len(decoded.labels)
         self._sha256[start:start + count] = decoded.sha256
+        for position, indices in decoded.frames.items():
+            self._frames[start + position] = indices
         for position, reason in decoded.errors.items():
             self._without[start + position] = "unreadable", reason
         for position, label in enumerate(decoded.labels):

@@ -29,7 +29,7 @@ def serve(pipe: Connection, memory: Tuple[Layout, int, int], recipe: Recipe, bat
     started = time.perf_counter()
     try:
         explainer = asked_batches(recipe)
-        explainer.engine.settle(batch)
+        explainer.settle(batch)
         if decode == CARD:
             preprocessing, = recipe.model.load().inputs.values()
             explainer.engine.expect_pictures(preprocessing)

@@ -4,9 +4,10 @@ import os
 import stat
 from typing import IO, Callable, Dict, Iterator, Optional, Sequence
 
-from caffe_gradcam.batch.sources import archives, files, hdf5, kinds, lmdb, pages, tables
+from caffe_gradcam.batch.sources import archives, clips, files, hdf5, kinds, lmdb, pages, tables
 from caffe_gradcam.batch.sources.item import IMAGE_ALONE, InputColumns, Item
 from caffe_gradcam.batch.storage import is_url
+from caffe_gradcam.model.clip_files import is_video
 from prototxt_tools.errors import InputError
 
 __all__ = ["InputColumns", "Item", "is_table", "open_source"]
@@ -41,7 +42,7 @@ def open_source(source: str, root: Optional[str] = None,
         Instead of ``sys.stdin.buffer``.
     inputs : InputColumns
         The model's. If an image alone is not enough, the source must be a table with a column for
-        each.
+        each. Of a model that takes clips, videos and folders of frames are the items.
 
     Yields
     ------
@@ -67,7 +68,9 @@ def open_source(source: str, root: Optional[str] = None,
     if is_table(source):
         return _TABLES[extension](source, root, inputs)
     if is_url(source):
-        return files.url(source, root)
+        return files.url(source, root, is_video if inputs.clips else kinds.has_image_name)
+    if inputs.clips:
+        return clips.local(source, root, class_names)
     if os.path.isdir(source):
         return _folder(source, class_names)
     return _file(source, root, class_names)
@@ -90,10 +93,10 @@ def _folder(path: str, class_names: Optional[Sequence[str]]) -> Iterator[Item]:
 def _file(source: str, root: Optional[str], class_names: Optional[Sequence[str]]
           ) -> Iterator[Item]:
     path, dataset = hdf5.split(source)
-    if kinds.has_image_name(path) and (os.path.lexists(path) or not _is_pattern(path)):
+    if kinds.has_image_name(path) and (os.path.lexists(path) or not kinds.is_pattern(path)):
         return pages.items(Item.of(path))
     if not os.path.exists(path):
-        if _is_pattern(path):
+        if kinds.is_pattern(path):
             return files.matches(path, class_names)
         raise files.missing(path)
     if not os.path.isfile(path):
@@ -115,7 +118,3 @@ def _file(source: str, root: Optional[str], class_names: Optional[Sequence[str]]
     if error is not None:
         raise error
     return files.text_list(path, root)
-
-
-def _is_pattern(path: str) -> bool:
-    return any(letter in path for letter in "*?[")

@@ -8,7 +8,7 @@ import posixpath
 import re
 import stat
 import sys
-from typing import IO, Any, Dict, Iterator, List, Optional, Sequence, Set, Tuple
+from typing import IO, Any, Callable, Dict, Iterator, List, Optional, Sequence, Set, Tuple
 
 from caffe_gradcam.batch.sources import pages
 from caffe_gradcam.batch.sources.item import Item, to_label
@@ -28,10 +28,10 @@ def folder(path: str, class_names: Optional[Sequence[str]] = None) -> Iterator[I
     Links to folders are followed. Where all folders in it are named after classes, they give the
     true labels.
     """
-    labels = class_folders(_subfolders(path), class_names)
+    labels = class_folders(subfolders(path), class_names)
     others: List[str] = []
     count = 0
-    for name, file_path in _walk(path, "", (), set()):
+    for name, file_path in walk(path):
         if is_image_file(file_path):
             count += 1
             yield from pages.items(
@@ -59,12 +59,19 @@ def class_folders(names: Sequence[str], class_names: Optional[Sequence[str]]) ->
     return {name: matches[0] for name, matches in zip(names, matches_of_all)}
 
 
-def _subfolders(path: str) -> List[str]:
+def subfolders(path: str) -> List[str]:
+    """The names of the folders in a folder, without hidden ones."""
     try:
         return [entry.name for entry in os.scandir(path)
                 if not entry.name.startswith(".") and entry.is_dir()]
     except OSError:
-        return []  # `_walk` reports it.
+        return []  # `walk` reports it.
+
+
+def walk(path: str) -> Iterator[Tuple[str, str]]:
+    """The files in a folder and below, by name: their names from there on, with slashes, and their
+    paths. Hidden files are left out; links to folders are followed."""
+    return _walk(path, "", (), set())
 
 
 def _walk(path: str, prefix: str, above: Tuple[Any, ...], linked: Set[Any]
@@ -138,8 +145,10 @@ def standard_input(root: Optional[str] = None, stdin: Optional[IO[bytes]] = None
             yield Item.of(os.path.join(root, name) if root else name, id=name)
 
 
-def url(source: str, root: Optional[str] = None) -> Iterator[Item]:
-    """The images below a URL that is a folder, otherwise those of the list behind it."""
+def url(source: str, root: Optional[str] = None,
+        is_wanted: Callable[[str], bool] = has_image_name) -> Iterator[Item]:
+    """The images below a URL that is a folder, otherwise those of the list behind it; instead of
+    images, the files whose names are wanted."""
     system, inner = file_system(source)
     try:
         is_folder = system.isdir(inner)
@@ -148,7 +157,7 @@ def url(source: str, root: Optional[str] = None) -> Iterator[Item]:
     if not is_folder:
         if not system.exists(inner):
             raise missing(source)
-        if has_image_name(source):
+        if is_wanted(source):
             yield Item.of(source)
             return
         for item in text_list(source, root):
@@ -157,7 +166,7 @@ def url(source: str, root: Optional[str] = None) -> Iterator[Item]:
     top = inner.rstrip("/") + "/"
     for path in sorted(system.find(inner)):
         name = path[len(top):]
-        if has_image_name(name) and not any(part.startswith(".") for part in name.split("/")):
+        if is_wanted(name) and not any(part.startswith(".") for part in name.split("/")):
             yield Item.of(posixpath.join(source, name), id=name)
 
 

@@ -47,12 +47,15 @@ class InputColumns:
         Those that have one.
     words : tuple of str
         Those of the arrays that also take a text, whose words they number.
+    clips : bool
+        Whether the picture is the frames of a clip.
     """
 
     pictures: Tuple[str, ...] = ()
     arrays: Tuple[str, ...] = ()
     optional: Tuple[str, ...] = ()
     words: Tuple[str, ...] = ()
+    clips: bool = False
 
     @classmethod
     def of(cls, model: "LoadedModel") -> "InputColumns":
@@ -60,7 +63,8 @@ class InputColumns:
         needed = [blob for blob, spec in model.arrays.items() if spec.default is None]
         return cls(tuple(model.inputs), tuple(needed),
                    tuple(blob for blob in model.arrays if blob not in needed),
-                   tuple(blob for blob, spec in model.arrays.items() if spec.words is not None))
+                   tuple(blob for blob, spec in model.arrays.items() if spec.words is not None),
+                   bool(model.clips))
 
     def located(self, blob: str, text: str, locate: Callable[[str], str]) -> str:
         """What an item's ``input_paths`` hold for a text: the path of a file, a number, or the
@@ -133,7 +137,7 @@ class Item:
         Why the source's entry cannot be used; reading the image raises that.
     image : bytes, numpy.ndarray or dict, optional
         An encoded image, or H x W x 3 uint8 with blue first, instead of a file; or such values
-        for some inputs. Never written.
+        for some inputs; or the frames of a clip. Never written.
     """
 
     number: int

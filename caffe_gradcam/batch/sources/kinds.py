@@ -57,6 +57,11 @@ def has_image_name(name: str) -> bool:
     return os.path.splitext(name)[1].lower() in IMAGE_EXTENSIONS
 
 
+def is_pattern(name: str) -> bool:
+    """Whether a name stands for all files that it matches."""
+    return any(letter in name for letter in "*?[")
+
+
 def is_image(start: bytes) -> bool:
     """Whether a file with these first bytes is an image that OpenCV may read, or an array."""
     if start.startswith(b"\x93NUMPY"):
