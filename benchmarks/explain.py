@@ -23,8 +23,9 @@ import sys
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "benchmarks")]
+sys.path[:0] = [str(ROOT / name) for name in (".", "tests", "benchmarks", "scripts")]
 
+import page_tables  # noqa: E402
 from nets import NETS, operations  # noqa: E402
 
 IMAGE = """source {root}/scripts/lib.sh; find_engine
@@ -34,7 +35,7 @@ WORKERS = ["torch", "library", "accelerated", "onnx", "graphs", "caffe"]
 COSTS = "benchmarks/explain_costs.py"
 # OpenBLAS's, OpenMP's and OpenVINO's threads wait busily for a while, on the cores of the next way.
 SETTLE = 0.15
-BEGIN, END = "<!-- benchmarks/explain.py -->", "<!-- end of benchmarks/explain.py -->"
+MAKER = "benchmarks/explain.py"
 ONE_THREAD = ["OMP_NUM_THREADS=1", "OPENBLAS_NUM_THREADS=1"]
 # (worker, action) by name.
 WAYS = {
@@ -123,7 +124,7 @@ def main():
     report = "\n\n".join(parts)
     print(report)
     if options.write:
-        write(options.write, report)
+        page_tables.put(options.write, MAKER, f"\n{report}\n")
 
 
 def commands(options):
@@ -159,8 +160,11 @@ def parse():
     parser.add_argument("--busy", action="store_true", help="one thread each, and its processor "
                         "time instead of the clock's: for a machine with other work to do")
     options = parser.parse_args()
-    if options.write and not options.write.read_text().partition(BEGIN)[2].count(END):
-        parser.error(f"{options.write}: no lines {BEGIN} and {END}")
+    if options.write:
+        try:
+            page_tables.split(options.write, MAKER)
+        except ValueError as error:
+            parser.error(str(error))
     return options
 
 
@@ -236,13 +240,6 @@ def table(columns):
     rows = [[title] + [cells.get(title, "") for cells in columns.values()] for title in titles]
     lines = ["| |" + "|".join(columns) + "|", "|---|" + "---:|" * len(columns)]
     return "\n".join(lines + ["|" + "|".join(row) + "|" for row in rows])
-
-
-def write(path, report):
-    """Replace what stands between the comments."""
-    before, _, rest = path.read_text().partition(BEGIN)
-    after = rest.partition(END)[2]
-    path.write_text("\n\n".join([before + BEGIN, report, END + after]))
 
 
 if __name__ == "__main__":

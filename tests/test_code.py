@@ -24,8 +24,7 @@ MOST_LINES_IN_FILE = 400
 MOST_LINES_IN_BODY = 50
 MOST_PARAMETERS = 6
 # Their keywords are the fields of a recipe.
-WITH_MANY_KEYWORDS = {"Model.load", "LoadedModel.load", "Model.explain", "explain_batch",
-                      "Describing.caption", "Model.detect"}
+WITH_MANY_KEYWORDS = {"Model.load", "LoadedModel.load", "Model.explain", "explain_batch"}
 
 Function = collections.namedtuple("Function", "path name node")
 
@@ -127,6 +126,14 @@ def test_only_the_errors_module_asks_whether_a_value_is_an_error():
                     and node.func.id == "isinstance" and "InputError" in ast.dump(node.args[1])):
                 offenders.append(f"{path.relative_to(ROOT)}:{node.lineno}")
     assert offenders == []
+
+
+def test_style_is_checked_in_scripts_without_an_ending_too():
+    programs = [path for path in (ROOT / "scripts").iterdir() if not path.suffix
+                and path.read_text(encoding="utf-8").startswith("#!/usr/bin/env python3")]
+    configuration = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    assert programs
+    assert [path.name for path in programs if f'"scripts/{path.name}"' not in configuration] == []
 
 
 def test_a_complex_function_says_why_in_its_docstring():

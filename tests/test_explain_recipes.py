@@ -131,6 +131,20 @@ def test_a_saved_configuration_repeats_the_run(capsys):
     assert entries(capsys, "--config", "run.yaml", model=()) == first
 
 
+def test_so_does_one_that_asks_about_a_part_of_the_image(capsys):
+    first = entries(capsys, "--crop", "0,0,60,96", "--save-config", "run.yaml")
+    assert entries(capsys, "--config", "run.yaml") == first != entries(capsys)
+
+
+def test_only_explain_asks_about_a_part_of_each_image(capsys):
+    explain("--crop", "0,0,60,96", "--save-config", "run.yaml")
+    for command in ["batch", "--config", "run.yaml", SCENE, "-o", "rows"], [
+            "evaluate", "--config", "run.yaml", SCENE]:
+        assert cli.main(command) == 2
+        assert "asked about by `caffe-gradcam explain` alone" in capsys.readouterr().err
+    assert not os.path.exists("rows")
+
+
 def test_the_command_line_wins_over_a_configuration(capsys):
     explain("--class", "3", "--method", "layer-cam", "--save-config", "run.json")
     entry, = entries(capsys, "--config", "run.json", "--class", "5")

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from caffe_gradcam.model.model import LoadedModel
 
 ScoreBlob = Callable[[np.ndarray], np.ndarray]
+# x, y, width, height.
+Box = Tuple[int, int, int, int]
 
 # The axes whose index --prior gives.
 _BOXES = ("prior", "roi")
@@ -70,10 +72,13 @@ class Asking:
         For nets that give scores for each step of a sequence: the step, counted from 0.
     prior : int, optional
         For nets that give scores for each prior, or each region of interest: its number.
+    crop : (int, int, int, int), optional
+        x, y, width, height: ask about this part of each image alone, as ``caffe-gradcam explain``
+        does; others refuse it.
     """
 
     classes: Tuple[str, ...] = ()
-    at: Optional[Tuple[int, int, int, int]] = None
+    at: Optional[Box] = None
     mask: Optional[str] = None
     like: Optional[str] = None
     cosine: bool = False
@@ -87,11 +92,19 @@ class Asking:
     edge: Optional[str] = None
     step: Optional[int] = None
     prior: Optional[int] = None
+    crop: Optional[Box] = None
 
     @property
     def is_caption(self) -> bool:
         """Whether it is about the words of a sentence."""
         return self.caption or self.sentence is not None
+
+
+def refuse_crop(asking: Asking) -> None:
+    """Raise a QuestionError where a part of each image is asked about, instead of ignoring it."""
+    if asking.crop is not None:
+        raise QuestionError("a part of each image is asked about by `caffe-gradcam explain` alone; "
+                            "cut the images, or give a table with a column `box`", "--crop")
 
 
 class Asker:
@@ -116,6 +129,7 @@ class Asker:
 
     def __init__(self, asking: Asking, model: "LoadedModel",
                  score_blob: Optional[ScoreBlob] = None) -> None:
+        refuse_crop(asking)
         if asking.is_caption:
             raise QuestionError("the words of a caption are explained by `caffe-gradcam explain`, "
                                 "`caffe-gradcam batch` or Model.caption", "--caption")

@@ -75,7 +75,7 @@ def add(commands: Any) -> None:
     parser.add_argument("-o", dest="folder", metavar="DIR", required=True, help="for the figures")
     asking = parser.add_argument_group("what to explain")
     shared.add_questions(asking)
-    asking.add_argument("--crop", metavar="X,Y,W,H",
+    asking.add_argument("--crop", dest="asking.crop", metavar="X,Y,W,H",
                         help="ask about this part of the image, and show both")
     shared.add_words(asking, "let the net describe the image in words, and show where it looks "
                      "for each")
@@ -111,7 +111,6 @@ def _add_output(group: shared.Group) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the subcommand; the result is the exit code."""
-    from caffe_gradcam.asking.grammar import parse_box
     from caffe_gradcam.commands import recipes
     from caffe_gradcam.commands.describing import describe
     from caffe_gradcam.commands.requests import requests
@@ -123,7 +122,6 @@ def run(options: argparse.Namespace) -> int:
     named = recipes.for_each_score(options)
     if not options.images:
         raise QuestionError("there is no image to explain; give at least one")
-    crop = parse_box(options.crop, "--crop") if options.crop else None
     figures = recipes.figure_options(options)
     recipes.save(named[0], options)
     models = [recipes.load_model(recipe, options) for recipe in named]
@@ -133,7 +131,8 @@ def run(options: argparse.Namespace) -> int:
         raise QuestionError("--video: the net takes single images, not clips", "--video")
     # The words of a caption are the net's own, or those of --sentence.
     arrays = {} if named[0].asking.is_caption else models[0].arrays
-    items = requests(options.images, dataclasses.replace(models[0], arrays=arrays), crop)
+    items = requests(options.images, dataclasses.replace(models[0], arrays=arrays),
+                     named[0].asking.crop)
     if named[0].asking.is_caption:
         return _describe(named, models, items, options)
     if named[0].asking.detections:
@@ -184,7 +183,7 @@ def _detect(recipes: "Sequence[Recipe]", models: "Sequence[LoadedModel]",
     from caffe_gradcam.commands.detections import DetectionWriter
 
     figures = choices.figure_options(options)
-    if len(models) > 1 or options.crop or figures.kind == "grid":
+    if len(models) > 1 or recipes[0].asking.crop or figures.kind == "grid":
         raise QuestionError("boxes take one score and whole images, without --crop and "
                             "--figure grid", "--detections")
     collector = _collector(options, recipes, models)
@@ -202,8 +201,8 @@ def _explain_clips(recipes: "Sequence[Recipe]", models: "Sequence[LoadedModel]",
     from caffe_gradcam.commands import recipes as choices
     from caffe_gradcam.commands.clips import ClipWriter
 
-    if len(models) > 1 or options.crop or options.heat_boxes is not None or options.report or \
-            options.npz:
+    if len(models) > 1 or recipes[0].asking.crop or options.heat_boxes is not None or \
+            options.report or options.npz:
         raise QuestionError("a clip takes one score, without --crop, --heat-boxes, --report and "
                             "--npz", "--score")
     writer = ClipWriter(options.folder, recipes[0], choices.figure_options(options),
@@ -218,7 +217,7 @@ def _describe(recipes: "Sequence[Recipe]", models: "Sequence[LoadedModel]",
     from caffe_gradcam.commands import recipes as choices
     from caffe_gradcam.commands.captions import CaptionWriter
 
-    if len(models) > 1 or options.crop or options.heat_boxes is not None:
+    if len(models) > 1 or recipes[0].asking.crop or options.heat_boxes is not None:
         raise QuestionError("a caption takes one score and whole images, without --crop and "
                             "--heat-boxes", "--caption")
     collector = _collector(options, recipes, models)
@@ -233,10 +232,11 @@ def _describe(recipes: "Sequence[Recipe]", models: "Sequence[LoadedModel]",
 def _check(recipes: "Sequence[Recipe]", models: "Sequence[LoadedModel]") -> None:
     """Find what cannot be asked before an engine opens: raises a QuestionError."""
     from caffe_gradcam.asking.asker import Asker
+    from caffe_gradcam.commands.requests import of_parts
 
     for recipe, model in zip(recipes, models):
         try:
-            Asker(recipe.asking, model)
+            Asker(of_parts(recipe).asking, model)
         except QuestionError as error:
             if len(models) == 1:
                 raise
@@ -253,10 +253,10 @@ def _explain(explainer: "Explainer", recipe: "Recipe", items: "List[Request]",
     """Explain all images, batch by batch; the rows of the JSON report."""
     from tqdm import tqdm
 
-    from caffe_gradcam.commands.requests import explain_all
+    from caffe_gradcam.commands.requests import explain_all, of_parts
     from caffe_gradcam.pictures import outputs
 
-    asker = recipe.asker(explainer)
+    asker = of_parts(recipe).asker(explainer)
     writer, collector = writers
     stems = outputs.unique(outputs.stem(*request.paths) for request in items)
     rows = []

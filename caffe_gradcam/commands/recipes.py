@@ -34,6 +34,7 @@ def from_options(options: argparse.Namespace) -> "Recipe":
         The configuration cannot be read, a value in it or on the command line is unusable, or a
         plugin cannot be imported.
     """
+    from caffe_gradcam.asking.asker import refuse_crop
     from caffe_gradcam.explaining.recipe import ModelChoice, Recipe
 
     plugins = import_named_plugins(options)  # They may register methods that the recipe names.
@@ -43,6 +44,8 @@ def from_options(options: argparse.Namespace) -> "Recipe":
         _shift_arguments(options)
     else:
         recipe = Recipe(ModelChoice(getattr(options, "model.path")))
+    if not hasattr(options, "asking.crop"):
+        refuse_crop(recipe.asking)
     given = _given(options)
     given["model"]["overrides"] = dict(recipe.model.overrides, **given.pop("overrides"))
     return Recipe(**{name: dataclasses.replace(getattr(recipe, name), **values)
@@ -86,7 +89,7 @@ def import_named_plugins(options: argparse.Namespace) -> Tuple[str, ...]:
 
 def _given(options: argparse.Namespace) -> Sections:
     """The values on the command line, by section of the recipe."""
-    from caffe_gradcam.asking.grammar import parse_region
+    from caffe_gradcam.asking.grammar import parse_box, parse_region
     from caffe_gradcam.explaining.methods import usual_method
 
     given: Sections = {name: {} for name in _SECTIONS}
@@ -96,6 +99,8 @@ def _given(options: argparse.Namespace) -> Sections:
             given[section][key] = tuple(value) if isinstance(value, list) else value
     if "at" in given["asking"]:
         given["asking"]["at"] = parse_region(given["asking"]["at"])
+    if "crop" in given["asking"]:
+        given["asking"]["crop"] = parse_box(given["asking"]["crop"])
     if "device" in given["running"]:
         given["running"]["device"] = devices(given["running"]["device"])[0]
     if given["asking"].get("detections") and not options.config:

@@ -1,5 +1,6 @@
 """The images that explain is asked about, and what is asked about each of them."""
 
+import dataclasses
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from caffe_gradcam.asking.questions import Question
     from caffe_gradcam.explaining.explainer import Explainer
     from caffe_gradcam.explaining.explanation import Result
+    from caffe_gradcam.explaining.recipe import Recipe
     from caffe_gradcam.model.model import LoadedModel
 
 Rectangle = Tuple[int, int, int, int]
@@ -213,6 +215,11 @@ def _one_for_each(needed: Sequence[str], inputs: InputColumns) -> str:
         return f"the net needs an image: {needed[0]}=IMAGE"
     return "the net has several inputs and needs an image for each: " + " ".join(
         f"{name}={'IMAGE' if name in inputs.pictures else 'FILE'}" for name in needed)
+
+
+def of_parts(recipe: "Recipe") -> "Recipe":
+    """The recipe for what the net is shown: images that are cut already."""
+    return dataclasses.replace(recipe, asking=dataclasses.replace(recipe.asking, crop=None))
 
 
 def explain_all(explainer: "Explainer", asker: "Asker", batch: Sequence[Request]

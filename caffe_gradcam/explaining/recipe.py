@@ -302,8 +302,9 @@ def _classes(value: Any) -> Tuple[str, ...]:
 
 def _region(value: Any) -> Tuple[int, ...]:
     if not isinstance(value, (list, tuple)) or len(value) != 4 or not all(
-            isinstance(entry, int) and not isinstance(entry, bool) for entry in value):
-        raise ValueError("four whole numbers: x, y, width, height")
+            isinstance(entry, int) and not isinstance(entry, bool) for entry in value) or min(
+                value[2:]) < 1:
+        raise ValueError("four whole numbers: x, y, width, height, at least 1 wide and high")
     return tuple(value)
 
 
@@ -316,8 +317,8 @@ def _dictionary(value: Any) -> Dict[str, Any]:
 # Section -> key -> what reads its value.
 _READERS: Dict[str, Dict[str, Reader]] = {
     "model": {"path": _text_value, "weights": _text_value, "overrides": _dictionary},
-    "asking": {"classes": _classes, "at": _region, "mask": _text_value, "like": _text_value,
-               "step": _index, "prior": _index,
+    "asking": {"classes": _classes, "at": _region, "mask": _text_value, "crop": _region,
+               "like": _text_value, "step": _index, "prior": _index,
                "cosine": _yes_or_no, "probability": _yes_or_no, "counterfactual": _yes_or_no,
                "caption": _yes_or_no, "sentence": _text_value, "beam": _count,
                "detections": _yes_or_no, "min_score": _fraction, "edge": _text_value},

@@ -62,12 +62,11 @@ def load(kind: Type[Loaded], path: "StrPath", weights: "Optional[StrPath]",
     overrides : dict
         Field -> value, or None where it is not given.
     """
-    prototxt, front, given = _opened(_checked_path(path, "a model must be the path of a folder or a prototxt"), overrides)
+    prototxt, front, given = _opened(path, overrides)
     document = Document.load(prototxt)
     weights_path = _find_weights(given, front, weights)
     defaults = Defaults(given, prototxt)
-    document = _deployed(given, defaults, document, weights_path)
-    document = _with_sizes(given, document)
+    document = _with_sizes(given, _deployed(given, defaults, document, weights_path))
     graph = Graph(Net.parse(document).at("TEST"))
     score, link = blobs.score(graph, given.take("score", lambda: _default_score(given, graph)))
     kinds = input_kinds.find(graph, score)
@@ -115,9 +114,11 @@ def load(kind: Type[Loaded], path: "StrPath", weights: "Optional[StrPath]",
     )
 
 
-def _opened(path: str, overrides: Mapping[str, Any]) -> Tuple[str, Mapping[Any, Any], Given]:
+def _opened(path: "StrPath", overrides: Mapping[str, Any]
+            ) -> Tuple[str, Mapping[Any, Any], Given]:
     """The prototxt's path, the folder's front matter, and what is given for the model."""
-    prototxt = folder.find_prototxt(path)
+    prototxt = folder.find_prototxt(
+        _checked_path(path, "a model must be the path of a folder or a prototxt"))
     model_folder = os.path.dirname(prototxt) or "."
     front = folder.read_front_matter(model_folder)
     section = readme.read(front, os.path.join(model_folder, folder.README))
