@@ -117,8 +117,9 @@ def test_a_batch_that_caffe_cannot_hold_is_told_apart_and_a_smaller_one_runs(
     assert np.array_equal(again, expected)
 
 
-def test_a_gpu_asked_of_a_cpu_build_is_refused(caffe, write_weights):
-    with pytest.raises(InputError, match="Cannot use GPU in CPU-only Caffe"):
+def test_a_gpu_where_caffe_has_none_is_refused(caffe, write_weights):
+    refusals = "Cannot use GPU in CPU-only Caffe|found no NVIDIA card that it can use"
+    with pytest.raises(InputError, match=refusals):
         open_net("caffe", PLAIN, write_weights(PLAIN), ["score"], ["conv"], device="cuda")
 
 
