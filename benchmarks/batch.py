@@ -40,7 +40,8 @@ from caffe_gradcam.model.model import LoadedModel  # noqa: E402
 from caffe_gradcam.model.preprocess import prepare  # noqa: E402
 from prototxt_tools.errors import Outcome  # noqa: E402
 
-ENVIRONMENT = dict(os.environ, PYTHONPATH=str(ROOT))
+ENVIRONMENT = dict(os.environ, PYTHONPATH=os.pathsep.join(
+    [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]))
 ROLES = {"batch.pipeline.decoder:serve": "decoders", "batch.pipeline.net_process:serve": "net"}
 Event = Dict[str, Any]
 _HERTZ = os.sysconf("SC_CLK_TCK")
@@ -129,10 +130,13 @@ def measured(words: List[str], images: int, output: Path) -> Dict[str, Any]:
     thread = threading.Thread(target=sample, args=(process.pid, samples, over))
     thread.start()
     assert process.stderr is not None
-    events = [json.loads(line) for line in process.stderr if line.startswith("{")]
+    lines = list(process.stderr)
     process.wait()
     over.set()
     thread.join()
+    if process.returncode not in (0, 1):
+        sys.exit("".join(lines))
+    events = [json.loads(line) for line in lines if line.startswith("{")]
     progress = [event for event in events if event["event"] == "progress"]
     # From the first part on, when all libraries have been loaded.
     plan = Plan.open(open_folder(str(output)))
