@@ -117,7 +117,8 @@ class OutOfMemory(EngineError):
 
 
 def shortened(text: str, longest: int = 60) -> str:
-    """A value as messages show it: a long one ends in "..."."""
+    """A value as messages show it: on one line, and a long one ends in "..."."""
+    text = " ".join(text.split())
     return text if len(text) <= longest else text[:longest - 3] + "..."
 
 

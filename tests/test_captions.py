@@ -7,6 +7,7 @@ import pytest
 from definitions import random_weights
 from opened import open_net
 
+from caffe_gradcam import Model
 from caffe_gradcam.asking.asker import Asking
 from caffe_gradcam.commands.cli import main
 from caffe_gradcam.engines import Running
@@ -16,7 +17,7 @@ from caffe_gradcam.explaining.recipe import ModelChoice, Recipe
 from caffe_gradcam.explaining.settings import Explaining
 from caffe_gradcam.model.model import LoadedModel
 from prototxt_tools import weights
-from prototxt_tools.errors import ModelError, QuestionError
+from prototxt_tools.errors import ImageError, ModelError, QuestionError
 
 INPUT = '''
 layer { name: "data" type: "Input" top: "data"
@@ -210,6 +211,33 @@ def test_a_readme_that_declares_no_such_chain_is_refused(tmp_path, entry, messag
                    language=WORDS + FEATURES % 6 + LANGUAGE % "image_features")
     with pytest.raises(ModelError, match=message):
         caption(folder)
+
+
+def test_an_image_of_another_size_is_named_with_the_input_and_its_size(torch, chain):
+    model = Model.load(str(chain), resize="none")
+    with pytest.raises(ImageError, match="an image of 20x14 does not fit input data of the net, "
+                                         "which is declared as 12x12: .*fc8"):
+        model.caption(np.zeros((20, 14, 3), np.uint8), running=TORCH)
+
+
+@pytest.mark.parametrize("arguments, message", [
+    (dict(sentence=5), "sentence must be a text, and needs no beam; it is 5"),
+    (dict(sentence="a dog", beam=2), "needs no beam; it is 'a dog'"),
+    (dict(sentence=""), "the sentence '' holds no word"),
+    (dict(sentence="a dogg"), "the net does not know the word 'dogg'; near: dog"),
+    (dict(beam=0), "beam must be a whole number of at least 1, not 0"),
+    (dict(explaining="odam"), "explaining must be a caffe_gradcam.Explaining, not 'odam'"),
+    (dict(running="torch"), "running must be a caffe_gradcam.Running, not 'torch'"),
+    (dict(engine="torch"), "Model.caption has no keyword 'engine'"),
+])
+def test_what_is_wrong_with_a_call_for_a_caption_is_named(torch, chain, arguments, message):
+    with pytest.raises(QuestionError, match=message):
+        Model.load(str(chain)).caption(PIXELS, **dict(dict(running=TORCH), **arguments))
+
+
+def test_a_caption_describes_one_image(torch, chain):
+    with pytest.raises(ImageError, match="a stack of 2 images, where one is needed"):
+        Model.load(str(chain)).caption(np.stack([PIXELS] * 2), running=TORCH)
 
 
 def test_a_net_without_words_has_no_captions(tmp_path):

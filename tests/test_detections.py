@@ -130,7 +130,7 @@ def test_an_edge_is_explained_by_its_position_in_pixels(model):
 
 def test_model_detect_gives_each_box_with_its_picture(paths):
     model = Model.load(*paths, **READING)
-    found, = model.detect(PIXELS, 0.3, engine="torch")
+    found, = model.detect(PIXELS, 0.3, running=Running("torch"))
     assert found[0].box[2] > 0
     assert found[0].figure(kind="overlay").shape == PIXELS.shape
     with pytest.raises(QuestionError, match="no keyword 'minscore'"):
@@ -141,6 +141,7 @@ def test_model_detect_gives_each_box_with_its_picture(paths):
     (dict(methods=("score-cam",)), "method score-cam does not explain boxes; use one of grad-cam"),
     (dict(fuse="mean"), "the maps of boxes are not fused"),
     (dict(aspect="middle"), "no aspect of a box 'middle'"),
+    (dict(least="high"), "the least score of a box must be between 0 and 1, not 'high'"),
     (dict(least=1.5), "the least score of a box must be between 0 and 1, not 1.5"),
     (dict(layers=("nowhere",)), "the net has no layer or blob 'nowhere'"),
 ])
@@ -222,7 +223,7 @@ def test_boxes_are_cut_off_at_the_image():
 def test_a_class_of_a_detector_has_the_probability_that_boxes_are_chosen_by(paths):
     with Model.load(*paths, **READING) as model:
         assert (model.score, model.link) == ("mbox_conf_reshape", "softmax")
-        box = model.detect(PIXELS, 0.3, engine="torch")[0][0]
+        box = model.detect(PIXELS, 0.3, running=Running("torch"))[0][0]
         asked = model.explain(PIXELS, ["top:1", f"probability of {box.class_index}",
                                        f"{box.class_index} at prior 5"], engine="torch")
         best, of_class, elsewhere = asked
@@ -260,7 +261,8 @@ def test_a_report_shows_each_box_on_the_image(tmp_path, paths, capsys):
     assert [shown["question"] for shown in noise["maps"]] == [
         detection["explanations"][0]["question"] for detection in rows[0]["detections"]]
     assert all(shown["heat"] for shown in noise["maps"]) and noise["maps"]
-    assert (grey["status"], grey["note"]) == ("empty", "nothing with a score of 0.6 or more")
+    assert grey["status"] == "empty"
+    assert grey["note"] == "there is no box with a score of 0.6 or more"
     assert "broken.png" in broken["error"]
 
 

@@ -244,3 +244,13 @@ def test_a_failed_write_leaves_nothing_behind(tmp_path):
     with pytest.raises(InputError, match="cannot be written"):
         images.write(tmp_path / "out.png", scene())
     assert os.listdir(str(tmp_path)) == ["out.png"]
+
+
+def test_a_tiff_of_many_bands_is_named_where_the_net_takes_colours(tmp_path):
+    tifffile = pytest.importorskip("tifffile")
+    path = str(tmp_path / "bands.tif")
+    tifffile.imwrite(path, np.zeros((20, 24, 6), np.uint8), photometric="minisblack",
+                     planarconfig="contig")
+    with pytest.raises(InputError, match="bands.tif: a TIFF of 6 bands, where the net takes pixels "
+                                         "of 1 or 3 channels"):
+        images.read(path)

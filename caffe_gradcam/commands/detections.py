@@ -87,7 +87,7 @@ class DetectionWriter:
 
     @property
     def _nothing(self) -> str:
-        return f"nothing with a score of {self._question.min_score:g} or more"
+        return f"there is no box with a score of {self._question.min_score:g} or more"
 
     def _row(self, explanations: "List[Explanation]", image: "Outcome[Image]", request: Request,
              stem: str) -> Row:

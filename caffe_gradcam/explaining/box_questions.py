@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import dataclass
+from numbers import Real
 from typing import Dict, Sequence, Tuple
 
 from caffe_gradcam.asking.asker import Asking
@@ -42,7 +43,8 @@ class BoxQuestion:
     aspect: str = "confidence"
 
     def __post_init__(self) -> None:
-        if isinstance(self.min_score, bool) or not 0 <= self.min_score <= 1:
+        is_number = isinstance(self.min_score, Real) and not isinstance(self.min_score, bool)
+        if not is_number or not 0 <= self.min_score <= 1:
             raise QuestionError(f"the least score of a box must be between 0 and 1, not "
                                 f"{self.min_score!r}", "min_score")
         choices.check([self.aspect], ASPECTS, "aspect of a box")

@@ -16,6 +16,7 @@ from caffe_gradcam.engines.running import NetToRun, Running
 from caffe_gradcam.explaining import chain as chains
 from caffe_gradcam.explaining import single_pass
 from caffe_gradcam.explaining.explanation import Explanation
+from caffe_gradcam.explaining.fitting import named_size
 from caffe_gradcam.explaining.settings import Explaining
 from caffe_gradcam.model.model import LoadedModel
 from caffe_gradcam.model.preprocess import Prepared, prepare
@@ -183,6 +184,25 @@ class Captioner:
         scores = self._scores(features, numbers)
         return self._explained(numbers, is_complete, scores, prepared, activations)
 
+    def word_probabilities(self, picture: np.ndarray, numbers: Sequence[int]) -> np.ndarray:
+        """How likely each word of a sentence is after the words before it.
+
+        Parameters
+        ----------
+        picture : numpy.ndarray
+            C x h x w float32, as the image net reads it.
+        numbers : sequence of int
+            Of the words.
+
+        Returns
+        -------
+        numpy.ndarray
+            float64, one for each word.
+        """
+        features, _ = self._look(Prepared({self.model.input: picture[np.newaxis]}, {}))
+        rows = self._scores(features, numbers).reshape(-1, len(self.chain.vocabulary.words))
+        return np.exp([_log_probabilities(row)[number] for row, number in zip(rows, numbers)])
+
     def _parsed(self, sentence: str) -> List[int]:
         numbers = self.chain.vocabulary.parse(sentence)
         if len(numbers) > self.longest:
@@ -197,18 +217,22 @@ class Captioner:
 
     def _look(self, prepared: Prepared) -> Tuple[Dict[str, np.ndarray], Dict[str, np.ndarray]]:
         """One pass through the image net: what the language net reads, and the layers."""
-        links, shapes = self.chain.links, self.chain.feature_shapes
-        keep = list(dict.fromkeys([*links.values(), *self.model.layers]))
-        blobs = self._image.forward(prepared.blobs, keep)
-        features = {}
-        for name, source in links.items():
-            value = blobs[source][:1]
-            if value.size != int(np.prod(shapes[name], dtype=np.int64)):
-                raise ModelError(f"input {name} of the language net takes {shapes[name]} for each "
-                                 f"image, and blob {source} is {value.shape[1:]}", name)
-            features[name] = value.reshape((1,) + shapes[name])
-            self._feature_shapes[source] = value.shape
+        keep = list(dict.fromkeys([*self.chain.links.values(), *self.model.layers]))
+        with named_size(self.model, prepared.blobs):
+            blobs = self._image.forward(prepared.blobs, keep)
+            features = {name: self._feature(name, blobs[source][:1])
+                        for name, source in self.chain.links.items()}
+        self._feature_shapes = {source: (1,) + blobs[source].shape[1:]
+                                for source in self.chain.links.values()}
         return features, {layer: blobs[layer] for layer in self.model.layers}
+
+    def _feature(self, name: str, value: np.ndarray) -> np.ndarray:
+        """What an input of the language net holds, given the blob that fills it."""
+        shape = self.chain.feature_shapes[name]
+        if value.size != int(np.prod(shape, dtype=np.int64)):
+            raise ModelError(f"input {name} of the language net takes {shape} for each image, and "
+                             f"blob {self.chain.links[name]} is {value.shape[1:]}", name)
+        return value.reshape((1,) + shape)
 
     def _scores(self, features: Mapping[str, np.ndarray], numbers: Sequence[int]) -> np.ndarray:
         """What the language net answers after each word but the last: steps x K."""

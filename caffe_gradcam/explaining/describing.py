@@ -11,18 +11,18 @@ from caffe_gradcam.explaining.captions import Caption, Captioner
 from caffe_gradcam.explaining.clips import ClipExplainer, ClipResult
 from caffe_gradcam.explaining.settings import Explaining
 from caffe_gradcam.model import choices, clip_files
-from caffe_gradcam.model.arrays import as_images
+from caffe_gradcam.model.arrays import as_image
 from caffe_gradcam.model.model import LoadedModel
 from prototxt_tools.errors import ModelError, QuestionError
+from prototxt_tools.layers.plugins import import_plugins
 
 if TYPE_CHECKING:
     import os
     from typing import NoReturn
 
-_HIGHEST = Top(1)
-_CAPTION_KEYWORDS = ("image", "sentence", "beam", "method", "layers", "color", "engine", "device",
-                     "gradient", "placement")
-_CLIP_KEYWORDS = ("clip", "classes", "method", "layers", "engine", "device")
+_HIGHEST, _EXPLAINING, _RUNNING = Top(1), Explaining(), Running()
+_CAPTION_KEYWORDS = ("image", "sentence", "beam", "explaining", "running", "color")
+_CLIP_KEYWORDS = ("clip", "classes", "explaining", "running")
 
 
 class Describing(LoadedModel):
@@ -33,14 +33,10 @@ class Describing(LoadedModel):
         image: Any,
         sentence: Optional[str] = None,
         beam: int = 1,
-        method: Union[str, Iterable[str]] = "grad-cam",
-        layers: Union[None, str, Iterable[str]] = None,
         *,
+        explaining: Explaining = _EXPLAINING,
+        running: Running = _RUNNING,
         color: str = "BGR",
-        engine: str = "auto",
-        device: str = "cpu",
-        gradient: str = "post",
-        placement: str = "centres",
         **unknown: "NoReturn"
     ) -> Caption:
         """Describe an image in words, and show where the net looks for each.
@@ -56,8 +52,11 @@ class Describing(LoadedModel):
         beam : int
             How many sentences are followed at a time to find the net's own; 1 takes the likeliest
             word at each step.
-        method, layers, color, engine, device, gradient, placement
-            As for :meth:`explain`; the methods may need gradients only.
+        explaining : Explaining
+            Its methods may need gradients only.
+        running : Running
+        color : str
+            As for :meth:`explain`.
 
         Returns
         -------
@@ -76,13 +75,16 @@ class Describing(LoadedModel):
         choices.check_keywords("Model.caption", unknown, _CAPTION_KEYWORDS)
         if isinstance(beam, bool) or not isinstance(beam, (int, np.integer)) or beam < 1:
             raise QuestionError(f"beam must be a whole number of at least 1, not {beam!r}", "beam")
-        explaining = Explaining(names(method, "method"), names(layers or (), "layers"),
-                                gradient=gradient, placement=placement)
-        pixels = list(as_images([image], color, tuple(self.inputs),
-                                self.preprocessing.value_range))[0]
+        if sentence is not None and (not isinstance(sentence, str) or beam != 1):
+            raise QuestionError(f"sentence must be a text, and needs no beam; it is {sentence!r}",
+                                "sentence")
+        check_settings(explaining, running)
+        import_plugins(running.plugins)
+        pixels = as_image(image, color, tuple(self.inputs),
+                          value_range=self.preprocessing.value_range)
         if isinstance(pixels, dict):
             pixels = pixels[self.input]
-        with Captioner(self, explaining, Running(engine, device)) as captioner:
+        with Captioner(self, explaining, running) as captioner:
             caption = captioner.caption(pixels, int(beam), sentence)
         return caption.with_image(np.array(pixels))
 
@@ -90,11 +92,9 @@ class Describing(LoadedModel):
         self,
         clip: "Union[str, os.PathLike[str], Sequence[np.ndarray]]",
         classes: "Union[int, str, Question, Iterable[Union[int, str, Question]]]" = _HIGHEST,
-        method: Union[str, Iterable[str]] = "grad-cam",
-        layers: Union[None, str, Iterable[str]] = None,
         *,
-        engine: str = "auto",
-        device: str = "cpu",
+        explaining: Explaining = _EXPLAINING,
+        running: Running = _RUNNING,
         **unknown: "NoReturn"
     ) -> ClipResult:
         """What the net looked at in the frames of a clip.
@@ -104,8 +104,11 @@ class Describing(LoadedModel):
         clip : str, os.PathLike or sequence of numpy.ndarray
             A video, an animated GIF, a TIFF of several pages or a folder of frames; or as many
             frames as the net takes, H x W x 3 uint8 each, blue first.
-        classes, method, layers, engine, device
-            As for :meth:`explain`; the methods may need gradients only.
+        classes
+            As for :meth:`explain`.
+        explaining : Explaining
+            Its methods may need gradients only.
+        running : Running
 
         Returns
         -------
@@ -124,14 +127,24 @@ class Describing(LoadedModel):
         choices.check_keywords("Model.explain_clip", unknown, _CLIP_KEYWORDS)
         if not self.clips:
             raise ModelError(f"{self.path}: the net takes single images, not clips", self.path)
-        explaining = Explaining(names(method, "method"), names(layers or (), "layers"))
+        check_settings(explaining, running)
+        import_plugins(running.plugins)
         frames: List[np.ndarray]
         if isinstance(clip, (list, tuple, np.ndarray)):
             frames = list(clip)
         else:
             frames = clip_files.read(str(clip), self.clips[self.input])
-        with ClipExplainer(self, explaining, Running(engine, device)) as explainer:
+        with ClipExplainer(self, explaining, running) as explainer:
             return explainer.explain(frames, questions_of(classes, self))
+
+
+def check_settings(explaining: Explaining, running: Running) -> None:
+    """Raise a QuestionError for settings of another type."""
+    for keyword, value, expected in (("explaining", explaining, Explaining),
+                                     ("running", running, Running)):
+        if not isinstance(value, expected):
+            raise QuestionError(f"{keyword} must be a caffe_gradcam.{expected.__name__}, not "
+                                f"{value!r}", keyword)
 
 
 def names(names: Union[str, Iterable[str]], keyword: str) -> Tuple[str, ...]:

@@ -18,6 +18,7 @@ from caffe_gradcam.explaining.anatomy import Anatomy, OpenEngine
 from caffe_gradcam.explaining.answering import Answer, Asked, ask, mean_row
 from caffe_gradcam.explaining.evidence import Evidence
 from caffe_gradcam.explaining.explanation import Explanation, Result
+from caffe_gradcam.explaining.fitting import named_size
 from caffe_gradcam.explaining.grouping import Questions, groups, per_image, stacked
 from caffe_gradcam.explaining.memory import in_parts
 from caffe_gradcam.explaining.methods import COSTS, METHODS, Method, checked_maps
@@ -29,10 +30,7 @@ from caffe_gradcam.model.model import LoadedModel
 from caffe_gradcam.model.preprocess import Prepared, prepare
 from prototxt_tools.errors import (
     EngineFailed,
-    ImageError,
-    InputError,
     Outcome,
-    OutOfMemory,
     QuestionError,
 )
 
@@ -257,20 +255,12 @@ class Explainer:
                 for index, answer in enumerate(answers)]
 
     def _passed(self, inputs: Dict[str, np.ndarray]) -> Pass:
-        """The forward pass of a batch; an ImageError where the net cannot take images as large."""
-        try:
+        """The forward pass of a batch."""
+        with named_size(self.model, inputs):
             return Pass(self.engine, self.model, inputs,
                         keep=[blob for blob in [*self._sources, *self._embedded.values()]
                               if blob not in inputs],
                         together=self._together, one_by_one=self.one_by_one)
-        except InputError as error:
-            name = self.model.input
-            size = inputs[name].shape[2:]
-            if isinstance(error, (ImageError, EngineFailed, OutOfMemory)) or (
-                    size == self.model.inputs[name].size):
-                raise
-            raise ImageError("the net cannot take an image of {}x{}: {}".format(*size, error),
-                             name) from None
 
     def _maps(self, batch: Pass, seeds: List[List[Seed]], views: int) -> Maps:
         maps: Maps = {}

@@ -16,7 +16,7 @@ from caffe_gradcam.asking.questions import Question, Top
 from caffe_gradcam.engines.opening import resolve_engine
 from caffe_gradcam.engines.running import Running
 from caffe_gradcam.explaining.box_questions import BoxQuestion
-from caffe_gradcam.explaining.describing import Describing, names
+from caffe_gradcam.explaining.describing import Describing, check_settings, names
 from caffe_gradcam.explaining.detections import DetectionExplainer
 from caffe_gradcam.explaining.explainer import Explainer
 from caffe_gradcam.explaining.explanation import Explanation, Result
@@ -33,12 +33,14 @@ if TYPE_CHECKING:
 
     import torch
 
-_HIGHEST = Top(1)
+_HIGHEST, _RUNNING = Top(1), Running()
 _KEYWORDS = ("images", "classes", "method", "layers", "color", "engine", "device", "precision",
              "gradient", "placement", "fuse", "samples", "batch_statistics", "trust",
              "allow_missing", "ignore_unknown_fields", "timeout", "verbose", "plugins", "batch")
-_DETECT_KEYWORDS = ("images", "min_score", "method", "layers", "explained", "color", "engine",
-                    "device", "samples", "batch")
+_DETECT_KEYWORDS = ("images", "min_score", "edge", "explaining", "running", "color")
+_BOXES = Explaining((usual_method(of_boxes=True),))
+# Images that go through a detector together.
+_TOGETHER = 8
 
 
 # The columns of a frame: attributes of explanations.
@@ -185,15 +187,11 @@ class Model(Describing):
         self,
         images: Any,
         min_score: float = 0.5,
-        method: Union[str, Iterable[str]] = usual_method(of_boxes=True),
-        layers: Union[None, str, Iterable[str]] = None,
+        edge: Optional[str] = None,
         *,
-        explained: str = "confidence",
+        explaining: Explaining = _BOXES,
+        running: Running = _RUNNING,
         color: str = "BGR",
-        engine: str = "auto",
-        device: str = "cpu",
-        samples: Optional[int] = None,
-        batch: int = 8,
         **unknown: "NoReturn"
     ) -> List[Explanations]:
         """The boxes that a detector finds in some images, each with its heatmap.
@@ -202,16 +200,17 @@ class Model(Describing):
 
         Parameters
         ----------
-        images, color, engine, device, samples, batch
+        images, color
             As for :meth:`explain`.
         min_score : float
             How sure the net has to be of a box, 0 to 1.
-        method : str or iterable of str
-            Of ``METHODS`` those that need no more than gradients at a layer, or "d-rise".
-        layers : str or iterable of str, optional
-            Where boxes are explained; without it, the layer that each box was read from.
-        explained : str
-            "confidence", or the edge whose position is explained: "left", "top", "right", "bottom".
+        edge : str, optional
+            The edge whose position is explained, "left", "top", "right" or "bottom", instead of
+            how sure the net is.
+        explaining : Explaining
+            Its methods are those that need no more than gradients at a layer, or "d-rise"; without
+            layers, each box is explained at the layer that it was read from.
+        running : Running
 
         Returns
         -------
@@ -228,18 +227,17 @@ class Model(Describing):
             As for :meth:`explain`.
         """
         choices.check_keywords("Model.detect", unknown, _DETECT_KEYWORDS)
-        explaining = Explaining(names(method, "method"), names(layers or (), "layers"),
-                                samples=samples)
-        question = BoxQuestion(min_score, explained)
-        found: List[Explanations] = []
-        with DetectionExplainer.open(self, explaining, question,
-                                     Running(engine, device)) as explainer:
+        check_settings(explaining, running)
+        question = BoxQuestion(min_score, edge or "confidence")
+        import_plugins(running.plugins)
+        of_images: List[Explanations] = []
+        with DetectionExplainer.open(self, explaining, question, running) as explainer:
             for part in _batches(as_images(
                     images, color, (*self.inputs, *self.arrays), self.preprocessing.value_range,
-                    numbers_of(self)), batch):
+                    numbers_of(self)), _TOGETHER):
                 for image, outcome in zip(part, explainer.explain(part)):
-                    found.append(Explanations(_with_image(outcome.unwrap(), image)))
-        return found
+                    of_images.append(Explanations(_with_image(outcome.unwrap(), image)))
+        return of_images
 
     def to_torch(self, output: Optional[str] = None) -> "torch.nn.Module":
         """The net as a ``torch.nn.Module`` in evaluation mode, for libraries that explain these.

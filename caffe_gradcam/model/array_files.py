@@ -1,11 +1,12 @@
 """Arrays of numbers in files: .npy, .npz, HDF5, multi-band TIFF and other images, text and JSON."""
 
 import io
+import itertools
 import json
 import os
 import re
 import zipfile
-from typing import Any, Optional, Tuple
+from typing import Any, List, Optional, Tuple
 
 import numpy as np
 
@@ -20,6 +21,8 @@ _NUMBER = re.compile(r"\s*[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?\s*$")
 _HDF5_START = b"\x89HDF\r\n\x1a\n"
 _TIFF_STARTS = (b"II*\0", b"MM\0*")
 _IMAGE_STARTS = (b"\xff\xd8\xff", b"\x89PNG", b"BM", b"RIFF", b"GIF8")
+# Datasets and groups that are looked at for the only array of a file.
+_MOST_MEMBERS = 1000
 # deflate, shuffle, fletcher32, szip, lzf: filters without code from other files.
 _FILTERS = (1, 2, 3, 4, 32000)
 
@@ -138,11 +141,8 @@ def _from_hdf5(data: bytes, path: str, key: Optional[str]) -> np.ndarray:
         raise ImageError(f"{path}: HDF5 needs h5py; pip install h5py", path) from None
     try:
         with h5py.File(io.BytesIO(data), "r") as file:
-            names = [name for name in file if isinstance(file.get(name, getlink=True),
-                                                         h5py.HardLink)]
-            plain = [name for name in names if isinstance(file[name], h5py.Dataset)]
-            if key is None or "/" not in key.strip("/"):
-                key = _chosen(plain, path, None if key is None else key.strip("/"))
+            if key is None:
+                key = _chosen(_datasets(file), path, key)
             dataset = _member(file, key, path)
             _check_dataset(dataset, path, key)
             array: np.ndarray = np.asarray(dataset[...])
@@ -154,6 +154,23 @@ def _from_hdf5(data: bytes, path: str, key: Optional[str]) -> np.ndarray:
     return array
 
 
+def _datasets(file: Any) -> List[str]:
+    """The paths of the datasets in a file, those in groups among them; links to other files are
+    not followed."""
+    import h5py
+
+    paths: List[str] = []
+    visited = itertools.count(1)
+
+    def add(path: str, member: Any) -> Optional[bool]:
+        if isinstance(member, h5py.Dataset):
+            paths.append(path)
+        return True if next(visited) >= _MOST_MEMBERS else None
+
+    file.visititems(add)
+    return paths
+
+
 def _member(file: Any, key: str, path: str) -> Any:
     """A dataset by its path within the file; links to other files are not followed."""
     import h5py
@@ -163,10 +180,10 @@ def _member(file: Any, key: str, path: str) -> Any:
         is_here = isinstance(member, h5py.Group) and isinstance(
             member.get(name, getlink=True), h5py.HardLink)
         if not is_here:
-            raise ImageError(f"{path}: there is no dataset {key!r}", path)
+            raise _no_array(_datasets(file), path, key)
         member = member[name]
     if not isinstance(member, h5py.Dataset):
-        raise ImageError(f"{path}: {key} is not a dataset", path)
+        raise _no_array(_datasets(file), path, key)
     return member
 
 
@@ -187,15 +204,19 @@ def _check_dataset(dataset: Any, path: str, key: str) -> None:
 
 def _chosen(names: Any, path: str, key: Optional[str]) -> str:
     """The array of that name, or the only one."""
-    shown = ", ".join(list(names)[:8]) or "none"
     if key is None and len(names) == 1:
         return str(names[0])
     if key is None:
         example = f", such as {path}:{names[0]}" if names else ""
         raise ImageError(f"{path}: the file holds {len(names)} arrays; name one{example}", path)
     if key not in names:
-        raise ImageError(f"{path}: there is no array {key!r}; there are {shown}", path)
+        raise _no_array(names, path, key)
     return key
+
+
+def _no_array(names: Any, path: str, key: str) -> ImageError:
+    shown = ", ".join(list(names)[:8]) or "none"
+    return ImageError(f"{path}: there is no array {key!r}; there are {shown}", path)
 
 
 def _from_tiff(data: bytes, path: str) -> np.ndarray:

@@ -112,11 +112,14 @@ def fit(value: Any, spec: ArrayInput, name: str) -> np.ndarray:
     if isinstance(value, str) and spec.words is not None:
         return spec.words.row(value, spec.shape, f"input {spec.blob}")
     try:
-        array = np.asarray(value, np.float32)
+        with np.errstate(over="ignore"):  # Infinity is refused below.
+            array = np.asarray(value, np.float32)
     except (TypeError, ValueError):
         raise _misfit(spec, name, f"not {shortened(repr(value))}") from None
-    if not array.size or not np.isfinite(array).all():
-        raise _misfit(spec, name, "finite ones, at least one")
+    if not array.size:
+        raise _misfit(spec, name, "not an empty array")
+    if not np.isfinite(array).all():
+        raise _misfit(spec, name, "and these hold NaN, infinity or what float32 cannot hold")
     shape = _accepted(array.shape, spec) if array.ndim else spec.shape
     if shape is None:
         sizes, axis = " x ".join(map(str, array.shape)), spec.item_axis

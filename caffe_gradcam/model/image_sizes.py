@@ -16,7 +16,7 @@ _TIFF = {b"II*\0": "<", b"MM\0*": ">"}
 _MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd9])")
 # Start of frame: C0 to CF without DHT, JPG and DAC.
 _FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_TIFF_WIDTH, _TIFF_HEIGHT = 256, 257
+_TIFF_WIDTH, _TIFF_HEIGHT, _TIFF_BANDS = 256, 257, 277
 
 
 def check(data: bytes, path: str) -> None:
@@ -55,6 +55,15 @@ def declared(data: bytes) -> Optional[Tuple[int, int]]:
     except (struct.error, KeyError, ValueError):
         return None
     return abs(height), abs(width)
+
+
+def tiff_bands(data: bytes) -> int:
+    """How many channels a TIFF has; 0 where the file is of another kind, or damaged."""
+    try:
+        order = _TIFF.get(data[:4])
+        return 0 if order is None else dict(_tiff_numbers(data, order)).get(_TIFF_BANDS, 1)
+    except (struct.error, ValueError):
+        return 0
 
 
 def _jpeg_size(data: bytes) -> Tuple[int, int]:

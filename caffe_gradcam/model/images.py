@@ -29,6 +29,8 @@ _JPEG_STANDALONE = (0x01, 0xD8)
 _JPEG_END = 0xD9
 # Encoders write ten or so where they write an image progressively.
 _MOST_SCANS = 100
+# OpenCV decodes no more.
+_MOST_CHANNELS = 4
 # What the formats allow, in pixels of the longer side.
 _LONGEST = {".jpg": 65500, ".jpeg": 65500, ".webp": 16383}
 
@@ -94,6 +96,10 @@ def decode(data: bytes, path: str, upright: bool = True,
     if data.startswith(_ARRAY_STARTS):
         return _from_array(array_files.decode(data, path), path, value_range)
     check(data, path)
+    bands = image_sizes.tiff_bands(data)
+    if bands > _MOST_CHANNELS:
+        raise ImageError(f"{path}: a TIFF of {bands} bands, where the net takes pixels of 1 or 3 "
+                         "channels", path)
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH if factor == 1 else getattr(
         cv2, f"IMREAD_REDUCED_COLOR_{factor}")
     try:

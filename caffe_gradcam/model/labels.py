@@ -9,7 +9,8 @@ from prototxt_tools.errors import QuestionError
 _MOST_SHOWN = 5
 
 
-def find(text: str, labels: Optional[Sequence[str]], count: Optional[int]) -> int:
+def find(text: str, labels: Optional[Sequence[str]], count: Optional[int],
+         noun: str = "class") -> int:
     """The class that a user means.
 
     Parameters
@@ -20,6 +21,8 @@ def find(text: str, labels: Optional[Sequence[str]], count: Optional[int]) -> in
     labels : sequence of str or None
     count : int or None
         How many classes the net has; None where that is known only when it has run.
+    noun : str
+        What messages call one of them: "class" or "output".
 
     Raises
     ------
@@ -30,12 +33,12 @@ def find(text: str, labels: Optional[Sequence[str]], count: Optional[int]) -> in
     number = re.match(r"(#?)(-?\d{1,18})$", text.strip())
     if number:
         return check(_unambiguous(text.strip(), int(number.group(2)), labels or (),
-                                  bool(number.group(1))), count)
+                                  bool(number.group(1))), count, noun)
     if not text.strip():
-        raise QuestionError("a class without a name; give a number or a name", text)
+        raise QuestionError(f"a {noun} without a name; give a number or a name", text)
     if not labels:
         raise QuestionError(
-            f"class {text!r}: the model has no labels; give a number or a labels file", text)
+            f"{noun} {text!r}: the model has no labels; give a number or a labels file", text)
     name = text.strip().lower()
     lowered = [label.lower() for label in labels]
     for matches in (
@@ -45,10 +48,10 @@ def find(text: str, labels: Optional[Sequence[str]], count: Optional[int]) -> in
     ):
         hits = [index for index, label in enumerate(lowered) if matches(label)]
         if len(hits) == 1:
-            return check(hits[0], count)
+            return check(hits[0], count, noun)
         if hits:
             raise _several(text, hits, labels)
-    raise _unknown(text, labels)
+    raise _unknown(text, labels, noun)
 
 
 def _unambiguous(text: str, index: int, labels: Sequence[str], is_marked: bool) -> int:
@@ -62,11 +65,12 @@ def _unambiguous(text: str, index: int, labels: Sequence[str], is_marked: bool) 
     return index
 
 
-def check(index: int, count: Optional[int]) -> int:
+def check(index: int, count: Optional[int], noun: str = "class") -> int:
     """The index itself, if there is such a class; else QuestionError."""
     if index < 0 or (count is not None and index >= count):
-        classes = "" if count is None else f"; the net's classes are 0 to {count - 1}"
-        raise QuestionError(f"there is no class {index}{classes}", str(index))
+        plural = {"class": "classes"}.get(noun, noun + "s")
+        extent = "" if count is None else f"; the net's {plural} are 0 to {count - 1}"
+        raise QuestionError(f"there is no {noun} {index}{extent}", str(index))
     return index
 
 
@@ -96,7 +100,7 @@ def _several(text: str, hits: Sequence[int], labels: Sequence[str]) -> QuestionE
                          "give a number", text)
 
 
-def _unknown(text: str, labels: Sequence[str]) -> QuestionError:
+def _unknown(text: str, labels: Sequence[str], noun: str) -> QuestionError:
     classes: Dict[str, Tuple[str, int]] = {}
     for index, label in enumerate(labels):
         for name in names(label):
@@ -104,4 +108,4 @@ def _unknown(text: str, labels: Sequence[str]) -> QuestionError:
     near = difflib.get_close_matches(text.strip().lower(), classes, _MOST_SHOWN, 0.6)
     hint = ", ".join("{} ({})".format(*classes[name]) for name in near)
     return QuestionError(
-        f"there is no class {text!r}" + (f"; near: {hint}" if hint else " in the labels"), text)
+        f"there is no {noun} {text!r}" + (f"; near: {hint}" if hint else " in the labels"), text)

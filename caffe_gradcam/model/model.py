@@ -346,4 +346,4 @@ class LoadedModel:
 
     def find_class(self, text: str) -> int:
         """The index of the class that a number or a name means; see ``labels.find``."""
-        return class_labels.find(text, self.class_names, self.class_count)
+        return class_labels.find(text, self.class_names, self.class_count, self.layout.noun)

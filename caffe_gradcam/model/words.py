@@ -81,7 +81,7 @@ class Vocabulary:
                 hint = "; near: " + ", ".join(near) if near else ""
                 raise QuestionError(f"the net does not know the word {token!r}{hint}", token)
         if not tokens:
-            raise QuestionError(f"{text!r} holds no word", text)
+            raise QuestionError(f"the sentence {text!r} holds no word", text)
         return [numbers[token] for token in tokens]
 
     def row(self, text: str, shape: Sequence[int], name: str) -> np.ndarray:

@@ -4,10 +4,13 @@ import dataclasses
 import json
 import os
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
-from tables import table
+from processes import are_gone, family, kill, wait_for
+from tables import plan_of, table
 
 from caffe_gradcam import Model, explain_batch
 from caffe_gradcam.asking.asker import Asking
@@ -65,7 +68,7 @@ def test_there_is_a_row_for_each_box(folder, tmp_path, torch, capsys):
         (3, "ok", "eight"), (3, "ok", "seven"), (3, "ok", "seven")]
     assert rows[2]["note"] == "there is no box with a score of 0.9 or more"
     assert rows[2]["error"] is None and "not an image" in rows[3]["error"]
-    boxes, = Model.load(DETECTOR).detect(str(folder / "a.png"), 0.9, engine="torch")
+    boxes, = Model.load(DETECTOR).detect(str(folder / "a.png"), 0.9, running=Running("torch"))
     for row, explanation in zip(rows, boxes):
         assert row["detected_box"] == pytest.approx(explanation.box, abs=1e-3)
         assert row["probability"] == pytest.approx(explanation.probability, abs=1e-6)
@@ -120,7 +123,7 @@ def test_there_is_a_row_for_each_word_and_one_for_the_sentence(torch):
     rows = rows_of(recipe_of(CAPTION, Asking(caption=True, beam=2)), [pixels] * 3,
                    {1: (("a two",), None), 2: (("cat",), None)})
     with Model.load(CAPTION) as model:
-        own, given = (model.caption(pixels, engine="torch", **options)
+        own, given = (model.caption(pixels, running=Running("torch"), **options)
                       for options in ({"beam": 2}, {"sentence": "a two"}))
     of_image = [[row for row in rows if row["item"] == number] for number in range(3)]
     for entries, caption in zip(of_image, (own, given)):
@@ -133,6 +136,40 @@ def test_there_is_a_row_for_each_word_and_one_for_the_sentence(torch):
         assert entries[-1]["question"] == "the whole sentence"
     failed, = of_image[2]
     assert failed["status"] == "failed" and "'cat'" in failed["error"]
+
+
+def test_captions_that_are_killed_go_on_to_the_same_rows(torch, tmp_path):
+    (tmp_path / "in").mkdir()
+    for name in ("3-2", "5-2", "8-0-6", "9-3-8"):
+        shutil.copy(scene(CAPTION, f"{name}.png"), str(tmp_path / "in"))
+    (tmp_path / "in" / "7.png").write_bytes(b"not an image")
+    options = ("--caption", "--beam", "5", "--part-size", "1", "--batch", "1")
+    reference, output = (command(CAPTION, tmp_path / "in", tmp_path / name, *options)
+                         for name in ("reference", "out"))
+    assert main(reference) == 1
+    process = subprocess.Popen([
+        sys.executable, "-c", "import sys; from caffe_gradcam.commands.cli import main; "
+        "sys.exit(main(sys.argv[1:]))", *output])
+    # A part is finished when the next one appears.
+    wait_for(lambda: len(list((tmp_path / "out").glob("parts/part-*"))) > 1, 300)
+    members = family(process.pid)
+    kill(process.pid)
+    process.wait(60)
+    assert are_gone(members)
+    before = finished(tmp_path / "out")
+    assert 0 < len(before) < 5
+    assert main(output) == 1
+    rows = table(tmp_path / "out")
+    assert rows == table(tmp_path / "reference")
+    assert {row["item"] for row in rows} == set(range(5))
+    after = finished(tmp_path / "out")
+    assert {number: after[number] for number in before} == before and len(after) == 5
+
+
+def finished(folder):
+    """Number of each finished part -> when its file was written."""
+    return {number: next((folder / "parts").glob(f"part-{number:06d}.*")).stat().st_mtime_ns
+            for number in plan_of(folder).done()}
 
 
 def test_rows_hold_how_much_each_word_of_a_question_mattered(torch):

@@ -98,7 +98,7 @@ def test_images_of_several_sizes_go_through_a_fully_convolutional_net(tmp_path, 
     paths = [str(path) for path in sorted((tmp_path / "in").iterdir())]
     entries = explain_batch(paths, path_of("fcn"), resize="none", engine="torch")
     assert [entry["cam_shape"] for entry in entries[:3]] == [[7, 11], [4, 7], [7, 11]]
-    assert "the net cannot take an image of 30x128" in entries[3]["error"]
+    assert "an image of 30x128 does not fit input data of the net" in entries[3]["error"]
 
 
 def test_rows_of_python_hold_arrays_beside_images(torch):
