@@ -1,5 +1,7 @@
 """Layers of forks, which no Caffe here has, against their definitions."""
 
+import re
+
 import numpy as np
 import pytest
 from opened import open_net
@@ -19,8 +21,8 @@ def random(*shape):
 
 def run(kind, parameters, bottoms, weights=(), tops=1):
     """The top of a layer, and the gradient of sum(top * seed) at its first bottom."""
-    text = 'layer {{ name: "it" type: "{}" {} {} }}'.format(
-        kind, " ".join(['top: "t"'] * tops), parameters)
+    blobs = ['bottom: "b%d"' % index for index in range(len(bottoms))] + ['top: "t"'] * tops
+    text = 'layer {{ name: "it" type: "{}" {} {} }}'.format(kind, " ".join(blobs), parameters)
     message = Net.parse(text).layers[0].message
     leaves = [torch.from_numpy(bottom.copy()).requires_grad_() for bottom in bottoms]
     tensors = [torch.from_numpy(weight) for weight in weights]
@@ -178,6 +180,22 @@ def test_roi_pooling_scales_and_rounds_the_regions():
         [x, region])
     # 0.5 rounds to 1, 1.5 to 2, 4.4375 to 4, 5.5 to 6.
     close(top[0, :, 0, 0], x[0, :, 2:7, 1:5].max((1, 2)))
+
+
+@pytest.mark.parametrize("kind", ["ROIPooling", "PSROIPooling"])
+@pytest.mark.parametrize("region, words", [
+    ([5, 0, 0, 3, 3], "region 1 in b1 belongs to image 5, and the batch has 2, counted from 0"),
+    ([-1, 0, 0, 3, 3], "region 1 in b1 belongs to image -1"),
+    ([0.5, 0, 0, 3, 3], "region 1 in b1 belongs to image 0.5"),
+    ([0, 0, 0, 1e6, 3], "region 1 in b1 reaches far beyond the image: 0, 0, 1e+06, 3"),
+])
+def test_regions_of_no_image_or_far_beyond_it_are_named(kind, region, words):
+    parameters = {
+        "ROIPooling": "roi_pooling_param { pooled_h: 1 pooled_w: 1 }",
+        "PSROIPooling": "psroi_pooling_param { output_dim: 2 group_size: 1 spatial_scale: 1 }"}
+    regions = np.float32([[0, 1, 1, 3, 3], region])
+    with pytest.raises(EngineError, match=re.escape(words)):
+        run(kind, parameters[kind], [random(2, 2, 8, 8), regions])
 
 
 def test_dropout_of_fast_rcnn_scales_at_test_time():

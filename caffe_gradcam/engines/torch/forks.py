@@ -1,6 +1,5 @@
 """Layers of forks of Caffe that public models need; each names where it comes from."""
 
-import torch
 import torch.nn.functional as F
 
 from prototxt_tools.errors import EngineError
@@ -124,25 +123,3 @@ def upsample(message: Message, bottoms: Tensors, weights: Tensors) -> Tensors:
                           message.name)
     top = x.new_zeros(tuple(x.shape[:2]) + (height * width,)).scatter(2, index, x.flatten(2))
     return [top.reshape(tuple(x.shape[:2]) + (height, width))]
-
-
-@built_in("ROIPooling")
-def roi_pooling(message: Message, bottoms: Tensors, weights: Tensors) -> Tensors:
-    """Fast R-CNN: max pooling of each region (image, x1, y1, x2, y2) into a fixed grid."""
-    x, regions = bottoms
-    param = message.roi_pooling_param
-    height, width = x.shape[2:]
-    grid = (param.pooled_h, param.pooled_w)
-    lowest = torch.finfo(x.dtype).min
-    tops = []
-    for region in regions.reshape(-1, 5).tolist():
-        # C rounds halves away from zero.
-        x1, y1, x2, y2 = (int(abs(edge * param.spatial_scale) + 0.5) * (1 if edge > 0 else -1)
-                          for edge in region[1:])
-        x2, y2 = max(x1, x2), max(y1, y2)
-        margin = (max(0, -x1), max(0, x2 + 1 - width), max(0, -y1), max(0, y2 + 1 - height))
-        image = F.pad(x[int(region[0])], margin, value=lowest)
-        window = image[:, y1 + margin[2]:y2 + margin[2] + 1, x1 + margin[0]:x2 + margin[0] + 1]
-        top = F.adaptive_max_pool2d(window[None], grid)
-        tops.append(torch.where(top == lowest, torch.zeros_like(top), top))
-    return [torch.cat(tops)]
