@@ -37,7 +37,9 @@ from prototxt_tools import rewrite, shapes, weights  # noqa: E402
 from prototxt_tools.errors import InputError  # noqa: E402
 from prototxt_tools.layers.sizes import volume  # noqa: E402
 from prototxt_tools.net.net import Net  # noqa: E402
+from prototxt_tools.rewrite.training_data import with_single_images  # noqa: E402
 from prototxt_tools.text.document import Document  # noqa: E402
+from prototxt_tools.text.edits import Edits  # noqa: E402
 
 # The size of pixels around their mean.
 _PIXEL = 30
@@ -60,12 +62,22 @@ def source_of(path, folder):
         document = rewrite.upgrade(document).document
     with contextlib.suppress(InputError):
         document = rewrite.batch_size(document, 1).document
-    document = rewrite.native(document).document
+    document = _with_single_made_images(rewrite.native(document).document)
     text = document.text()
     weights_path = os.path.join(folder, "weights.caffemodel")
     weights.save(weights_path, _scaled(Net.parse(text).at("TEST"),
                                        definitions.random_weights(text) or {"none": []}))
     return NetSource(path.name, text, weights_path, None, {})
+
+
+def _with_single_made_images(document):
+    """The net with one image where DummyData layers give a batch of equal ones."""
+    layers = [layer for layer in Net.parse(document).layers if layer.type == "DummyData"]
+    sizes = {shape.dim[0] for layer in layers for shape in layer.message.dummy_data_param.shape
+             if shape.dim}
+    edits = Edits(document)
+    with_single_images(edits, layers, sizes)
+    return edits.apply()
 
 
 def _scaled(net, blobs):
@@ -110,11 +122,13 @@ def judge(path):
         except InputError as error:
             return "refused: " + type(error).__name__, str(error)
         certificate = exported.certificate
-        worst = max(certificate.blobs, key=lambda entry: entry.error)
+        worst = max(certificate.blobs, key=lambda entry: (not entry.passes, entry.error))
         details = f"{len(certificate.blobs)} blobs, worst {worst.error:.1e} at {worst.name}"
         details += "".join("; " + note for note in certificate.notes)
         if "--openvino" in sys.argv:
             details += f"; OpenVINO {openvino_error(exported, source):.1e}"
+        if any(entry.layer_error is not None for entry in certificate.blobs):
+            return "agrees layer by layer", details
         return "agrees" if certificate.passes else "differs", details
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
@@ -87,8 +88,12 @@ class Certificate:
 
 
 def _values(comparison: Comparison) -> Dict[str, Any]:
-    return {"shape": list(comparison.shape), "relative_error": comparison.error,
-            "tolerance": comparison.tolerance}
+    values = {"shape": list(comparison.shape), "tolerance": comparison.tolerance,
+              # JSON has no infinity: that of values of other shapes.
+              "relative_error": comparison.error if math.isfinite(comparison.error) else None}
+    if comparison.layer_error is not None:
+        values["layer_error"] = comparison.layer_error
+    return values
 
 
 def versions() -> Dict[str, str]:

@@ -1,6 +1,7 @@
 """From a net to a graph that is proven to be equal, or to nothing."""
 
 import contextlib
+import dataclasses
 import json
 import os
 import tempfile
@@ -33,6 +34,7 @@ from caffe_gradcam.export.proof import (
     BLOB_TOLERANCE,
     MAP_TOLERANCE,
     Comparison,
+    choice_notes,
     compare,
     compare_blobs,
     run_graph,
@@ -167,8 +169,10 @@ def export(source: NetSource, options: ExportOptions, running: Running,
     actual = {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
     certificate = Certificate(
         source.name, dict(source.hashes, graph=sha256_of(data)), versions(), run.description,
-        inputs.descriptions, blobs, _compared(translated, actual, run, options),
-        [f"the {kind} is fixed: {reason}" for kind, reason in translated.fixed.items()])
+        inputs.descriptions, blobs, _with_layers(
+            translated, blobs, _compared(translated, actual, run, options)),
+        [f"the {kind} is fixed: {reason}" for kind, reason in translated.fixed.items()]
+        + choice_notes(blobs))
     model_explained = _explained(source, options)
     layers = (explained_blobs(model_explained, options.explain)
               if model_explained is not None and options.explain is not None else [])
@@ -232,8 +236,8 @@ def _explained(source: NetSource, options: ExportOptions) -> Optional[LoadedMode
     if options.explain is None:
         return None
     if source.model is None:
-        raise ModelError(f"{source.name}: the net has no scores to explain; export it without "
-                         "--explain")
+        raise ModelError.about(source.name, "the net has no scores to explain; export it without "
+                                            "--explain")
     if options.outputs:
         raise QuestionError("--output: an explaining graph has outputs of its own", "--output")
     return source.model
@@ -298,6 +302,13 @@ def _compared(translated: Translated, actual: Mapping[str, np.ndarray], run: Eng
 
     return [compare(name, actual[name], expected, tolerance(name))
             for name, expected in run.outputs.items()]
+
+
+def _with_layers(translated: Translated, blobs: Sequence[Comparison],
+                 outputs: Sequence[Comparison]) -> List[Comparison]:
+    """The comparisons of outputs, which are blobs, with the errors of their layers."""
+    errors = {translated.values[blob.name].name: blob.layer_error for blob in blobs}
+    return [dataclasses.replace(output, layer_error=errors.get(output.name)) for output in outputs]
 
 
 def open_sizes(options: ExportOptions) -> FrozenSet[str]:

@@ -66,7 +66,7 @@ def in_int8(exported: Exported, source: NetSource, calibration: Pictures, pictur
     to_inputs = _reader(exported, source, model)
     quantized = _quantized(model, calibration, to_inputs)
     if not any(node.op_type == "QuantizeLinear" for node in quantized.graph.node):
-        raise ModelError(f"{source.name}: nothing in the net can be computed in int8")
+        raise ModelError.about(source.name, "nothing in the net can be computed in int8")
     quantized.metadata_props.add(key=PREFIX + "precision", value='"int8"')
     data = bytes(quantized.SerializeToString())
     comparing = Comparing(exported.options.explain is not None)
@@ -90,8 +90,8 @@ def _certified(exported: Exported, data: bytes, change: Change) -> Exported:
 def _reader(exported: Exported, source: NetSource, model: Any) -> ToInputs:
     """A function from a picture to the inputs of a graph."""
     if source.model is None:
-        raise ModelError(f"{source.name}: how it reads pictures is not known, so it cannot be "
-                         "calibrated on any")
+        raise ModelError.about(source.name, "how it reads pictures is not known, so it cannot be "
+                                            "calibrated on any")
     if exported.options.with_preprocessing:
         return red_first
     inputs: Mapping[str, Any] = source.model.inputs

@@ -106,7 +106,7 @@ class NetSource:
         for layer in net.layers:
             if layer.type == "DetectionOutput":
                 return list(layer.bottoms)
-        raise ModelError(f"{self.name}: the net has no DetectionOutput layer to cut before")
+        raise ModelError.about(self.name, "the net has no DetectionOutput layer to cut before")
 
     def metadata(self) -> Dict[str, str]:
         """What the graph carries with it: texts, most of them JSON."""
