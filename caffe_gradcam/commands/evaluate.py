@@ -6,9 +6,9 @@ import json
 import math
 import os
 import sys
-from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional, Sequence, Tuple, Union
+from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
-from caffe_gradcam.commands import measured_images, protocol
+from caffe_gradcam.commands import benches, measured_images, protocol
 from caffe_gradcam.commands import options as shared
 from caffe_gradcam.commands.tables import print_table
 from prototxt_tools.commands.parsing import Rare
@@ -16,13 +16,9 @@ from prototxt_tools.errors import Outcome, QuestionError
 
 if TYPE_CHECKING:
     from caffe_gradcam.commands.measured_images import Subject
-    from caffe_gradcam.explaining.detections import DetectionExplainer
-    from caffe_gradcam.explaining.explainer import Explainer
     from caffe_gradcam.explaining.recipe import Recipe
-    from caffe_gradcam.measuring.bench import Bench
-    from caffe_gradcam.measuring.box_bench import BoxBench
     from caffe_gradcam.measuring.comparison import Row, Verdict
-    from caffe_gradcam.measuring.measurement import Measurement, Settings
+    from caffe_gradcam.measuring.measurement import Measurement
     from caffe_gradcam.model.model import LoadedModel
 
     Measured = Outcome[List[Measurement]]
@@ -99,6 +95,9 @@ def add(commands: Any) -> None:
     shared.add_text(comparing)
     shared.add_detections(comparing, "measure the maps of the boxes that a detector finds, by "
                           "deletion, insertion and pointing")
+    shared.add_words(comparing, Rare("measure the maps of the words of the caption that the net "
+                                     "writes, by the probability of each word after those before "
+                                     "it"))
     _add_measuring(parser.add_argument_group("how to measure"))
     shared.add_running(parser.add_argument_group("how to run"))
     shared.add_model(parser.add_argument_group(
@@ -158,11 +157,12 @@ def run(options: argparse.Namespace) -> int:
         return protocol.run(options)
     protocol.check_absent(options)
     recipes.check_one_device(options)
-    recipe, model = _recipe(options)
-    settings = Settings(_metrics(options, recipe), options.steps, options.tolerance, options.seed)
+    recipe, model, kind = _recipe(options)
+    metrics = benches.metrics_of(kind, options.metrics, options.boxes, options.objects)
+    settings = Settings(metrics, options.steps, options.tolerance, options.seed)
     subjects = measured_images.subjects_of(options, recipe, model)
-    with _open(recipe, model) as explainer:
-        bench = _bench(explainer, settings)
+    with kind.open(recipe, model) as explainer:
+        bench = kind.bench(explainer, settings, recipe)
         outcomes = list(_measure_all(bench, subjects, options))
         engine = explainer.engine.description
     measurements = [measurement for outcome in outcomes if outcome.ok
@@ -179,37 +179,14 @@ def run(options: argparse.Namespace) -> int:
                         for subject, outcome in zip(subjects, outcomes)]
     _print(report, rows, verdict, options)
     if options.folder:
-        _write(report, rows, model, options)
+        _write(report, rows, (model, kind), options)
     return 1 if failed else 0
 
 
-def _open(recipe: "Recipe", model: "LoadedModel") -> "Union[Explainer, DetectionExplainer]":
-    """What explains the images: their classes, or the boxes in them."""
+def _recipe(options: argparse.Namespace) -> "Tuple[Recipe, LoadedModel, benches.Kind]":
+    """The recipe with the methods and layers to compare, its model, and what it is about."""
     from caffe_gradcam.commands import recipes
-    from caffe_gradcam.explaining.box_questions import box_question
-    from caffe_gradcam.explaining.detections import DetectionExplainer
-
-    if not recipe.asking.detections:
-        return recipes.open_explainer(recipe, model)
-    return DetectionExplainer.open(model, recipe.explaining, box_question(recipe.asking),
-                                   recipe.running)
-
-
-def _bench(explainer: "Union[Explainer, DetectionExplainer]", settings: "Settings"
-           ) -> "Union[Bench, BoxBench]":
-    from caffe_gradcam.explaining.explainer import Explainer
-    from caffe_gradcam.measuring.bench import Bench
-    from caffe_gradcam.measuring.box_bench import BoxBench
-
-    if isinstance(explainer, Explainer):
-        return Bench(explainer, settings)
-    return BoxBench(explainer, settings)
-
-
-def _recipe(options: argparse.Namespace) -> "Tuple[Recipe, LoadedModel]":
-    """The recipe with the methods and layers to compare, and its model."""
-    from caffe_gradcam.commands import recipes
-    from caffe_gradcam.explaining.settings import refuse_clips
+    from caffe_gradcam.explaining.asked_batches import checked
     from caffe_gradcam.measuring.bench import spread_layers
 
     names: Optional[List[str]] = getattr(options, "explaining.methods")
@@ -220,11 +197,11 @@ def _recipe(options: argparse.Namespace) -> "Tuple[Recipe, LoadedModel]":
     if not options.images:
         raise QuestionError("there is no image to measure; give at least one")
     model = recipes.load_model(recipe, options)
-    refuse_clips(model)
+    kind = benches.kind_of(recipe, model)
     methods = recipe.explaining.methods
     if names == [ALL]:
         methods = (usual + ("eigen-cam", "d-rise") if recipe.asking.detections
-                   else allowed_methods(model))
+                   else allowed_methods(model, recipe.asking.is_caption))
     # The random baseline stands in every table.
     methods = tuple(name for name in methods if name != "random")
     if not methods:
@@ -233,49 +210,29 @@ def _recipe(options: argparse.Namespace) -> "Tuple[Recipe, LoadedModel]":
     recipe = dataclasses.replace(
         recipe, explaining=dataclasses.replace(recipe.explaining, methods=methods))
     recipes.save(recipe, options)
-    if not recipe.explaining.layers and not recipe.asking.detections:
+    if kind.noun:
+        checked(recipe, model)
+    if not recipe.explaining.layers and not kind.has_own_layers:
         layers = tuple(spread_layers(model))
         recipe = dataclasses.replace(
             recipe, explaining=dataclasses.replace(recipe.explaining, layers=layers))
         model = model.with_layers(layers)
-    return recipe, model
+    return recipe, model, kind
 
 
-def allowed_methods(model: "LoadedModel") -> Tuple[str, ...]:
-    """All methods that have a meaning for a net: CAM needs a pooled head."""
-    from caffe_gradcam.explaining import heads
+def allowed_methods(model: "LoadedModel", is_caption: bool = False) -> Tuple[str, ...]:
+    """All methods that have a meaning for a net: CAM needs a pooled head, and clips and captions
+    are explained by gradients."""
+    from caffe_gradcam.explaining import heads, single_pass
     from caffe_gradcam.explaining.methods import METHODS
 
+    if model.clips or is_caption:
+        return single_pass.usable_methods()
     pooled = Outcome.of(heads.pooled_blob, model.graph, model.score, model.shapes)
     return tuple(name for name in METHODS if pooled.ok or name != "cam")
 
 
-def _metrics(options: argparse.Namespace, recipe: "Recipe") -> Tuple[str, ...]:
-    from caffe_gradcam.measuring import box_bench
-    from caffe_gradcam.measuring.measurement import METRICS, USUAL
-    from caffe_gradcam.model import choices
-
-    detecting = recipe.asking.detections
-    if detecting and options.objects:
-        raise QuestionError("--objects is for maps of classes, not of a detector's boxes; use "
-                            "--boxes", "--objects")
-    if options.metrics is None:
-        return box_bench.METRICS if detecting else tuple(
-            name for name in USUAL if options.boxes or name != "pointing") + (
-                ("objects", "removal") if options.objects else ())
-    names = tuple(name.strip() for name in options.metrics.split(","))
-    choices.check(names, box_bench.METRICS if detecting else METRICS,
-                  "metric of boxes" if detecting else "metric")
-    if detecting:
-        return names
-    if "pointing" in names and not options.boxes:
-        raise QuestionError("the metric pointing needs --boxes", "--metrics")
-    if {"objects", "removal"} & set(names) and not options.objects:
-        raise QuestionError("the metrics objects and removal need --objects", "--metrics")
-    return names
-
-
-def _measure_all(bench: "Union[Bench, BoxBench]", subjects: "Sequence[Subject]",
+def _measure_all(bench: Any, subjects: "Sequence[Subject]",
                  options: argparse.Namespace) -> "Iterator[Measured]":
     """The outcome of each image, batch by batch."""
     from tqdm import tqdm
@@ -320,8 +277,8 @@ def _print(report: Dict[str, Any], rows: "Sequence[Row]", verdict: "Verdict",
     print_table(f"{comparison.table(rows)}\n\n{verdict.text}")
 
 
-def _write(report: Dict[str, Any], rows: "Sequence[Row]", model: "LoadedModel",
-           options: argparse.Namespace) -> None:
+def _write(report: Dict[str, Any], rows: "Sequence[Row]",
+           about: "Tuple[LoadedModel, benches.Kind]", options: argparse.Namespace) -> None:
     """Write the report and the plots of its curves."""
     from caffe_gradcam.measuring.measurement import COLUMNS
     from caffe_gradcam.model import images
@@ -330,7 +287,9 @@ def _write(report: Dict[str, Any], rows: "Sequence[Row]", model: "LoadedModel",
 
     text = json.dumps(report, indent=2) + "\n"
     write_bytes(os.path.join(options.folder, "evaluate.json"), text.encode("utf-8"))
-    unit = "score of the class" if model.link == "none" else "probability of the class"
+    model, kind = about
+    unit = kind.unit or (
+        "score of the class" if model.link == "none" else "probability of the class")
     for name in ("deletion", "insertion"):
         lines = [plots.Line(f"{row.method} {row.layer or ''}".strip(), row.curves[name],
                             row.cells[name].mean, not row.layer)

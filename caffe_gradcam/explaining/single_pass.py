@@ -1,7 +1,7 @@
 """Maps of what a forward and a backward pass give at a layer, for nets that are explained with no
 more than these: those that take clips or write captions."""
 
-from typing import Iterable
+from typing import Iterable, Tuple
 
 import numpy as np
 
@@ -10,6 +10,11 @@ from caffe_gradcam.explaining.settings import Explaining
 from prototxt_tools.errors import QuestionError
 
 _NEEDS = frozenset(("activations", "gradients"))
+
+
+def usable_methods() -> Tuple[str, ...]:
+    """The names of the methods that need no more, those of plugins among them."""
+    return tuple(name for name, method in METHODS.items() if _NEEDS.issuperset(method.needs))
 
 
 def check_methods(names: Iterable[str], subject: str) -> None:

@@ -2,7 +2,7 @@
 
 import os
 from dataclasses import replace
-from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from caffe_gradcam.asking.questions import AtIndex, Class, Question, Top
 from caffe_gradcam.explaining.explainer import BEST, Explainer
 from caffe_gradcam.explaining.explanation import Explanation, Result
 from caffe_gradcam.explaining.passes import Pass
-from caffe_gradcam.measuring import completeness, remade, removal
+from caffe_gradcam.measuring import completeness, remade, removal, variants
 from caffe_gradcam.measuring.annotations import ClassBoxes
 from caffe_gradcam.measuring.maps import (
     MeasuredMap,
@@ -22,15 +22,7 @@ from caffe_gradcam.measuring.maps import (
     value_seed,
 )
 from caffe_gradcam.measuring.measurement import BASELINES, Measurement, Settings
-from caffe_gradcam.measuring.metrics import (
-    baselines,
-    complexity,
-    curves,
-    faithfulness,
-    masking,
-    pointing,
-    road,
-)
+from caffe_gradcam.measuring.metrics import baselines, pointing
 from caffe_gradcam.measuring.randomised import Randomisation
 from caffe_gradcam.measuring.scene_objects import SceneObject
 from caffe_gradcam.model.arrays import Image
@@ -190,70 +182,23 @@ class Bench:
         return [replace(measurement, values=dict(measurement.values, **of_map))
                 for measurement, of_map in zip(measurements, numbers)]
 
-    def _variants(self, subject: Subject,
-                  measured_map: MeasuredMap) -> Dict[str, Tuple[int, Iterable[np.ndarray]]]:
+    def _variants(self, subject: Subject, measured_map: MeasuredMap) -> variants.Plan:
         """Metric -> the number of input variants that it needs the values of, and these."""
-        heat, steps, seed = measured_map.heat, self.settings.steps, self.settings.seed
         blob = subject.prepared.blobs[measured_map.explanation.input][0]
-        plan: Dict[str, Tuple[int, Callable[[], Iterable[np.ndarray]]]] = {
-            "deletion": (steps + 1, lambda: curves.deletion(blob, heat, steps=steps, seed=seed)),
-            "insertion": (steps + 1, lambda: curves.insertion(blob, heat, steps=steps, seed=seed)),
-            "drop": (2, lambda: [blob, masking.shown_through(blob, heat)]),
-            "road": (2 * len(road.FRACTIONS), lambda: road.road(blob, heat, seed=seed)),
-            "estimate": (faithfulness.STEPS + 1, lambda: faithfulness.without(
-                blob, faithfulness.steps_of(heat, seed=seed))),
-            "faithful": (faithfulness.RUNS + 1, lambda: faithfulness.without(
-                blob, faithfulness.subsets_of(heat, seed=seed))),
-        }
-        metrics = set(self.settings.metrics)
-        if "adcc" in metrics:
-            metrics.add("drop")
-        if "faithfulness" in metrics:
-            metrics |= {"estimate", "faithful"}
-        return {name: (count, variants()) for name, (count, variants) in plan.items()
-                if name in metrics}
+        return variants.planned(blob, measured_map.heat, self.settings)
 
     def _measurement(self, subject: Subject, measured_map: MeasuredMap,
                      values: Dict[str, np.ndarray]) -> Measurement:
         """The numbers that follow from the values of a map's variants."""
         explanation = measured_map.explanation
-        value_curves: Dict[str, np.ndarray] = {
-            name: values[name] for name in ("deletion", "insertion") if name in values}
-        numbers: Dict[str, float] = {
-            name: curves.area(curve) for name, curve in value_curves.items()}
-        if len(value_curves) == 2:
-            numbers["gap"] = numbers["insertion"] - numbers["deletion"]
-        if "drop" in values:
-            before, after = values["drop"][:1], values["drop"][1:]
-            numbers["drop"] = float(masking.drops(before, after)[0])
-            numbers["increase"] = float(masking.increases(before, after)[0])
-        if "road" in values:
-            numbers["road"] = road.gap(values["road"])
+        numbers = variants.numbers_of(measured_map.heat, values, self.settings)
         if "pointing" in self.settings.metrics and measured_map.boxes:
-            heat = explanation.heatmap
-            numbers["pointing"] = float(
-                pointing.hits(heat, measured_map.boxes, self.settings.tolerance))
-            numbers["energy"] = pointing.energy_inside(heat, measured_map.boxes)
-        numbers.update(self._numbers_of_map(subject, measured_map, values))
-        return Measurement(subject.path, class_of(explanation), explanation.method,
-                           explanation.layer or None, numbers,
-                           {name: curve.tolist() for name, curve in value_curves.items()})
-
-    def _numbers_of_map(self, subject: Subject, measured_map: MeasuredMap,
-                        values: Dict[str, np.ndarray]) -> Dict[str, float]:
-        """What the heat itself says, on its own and with the values without groups of pixels."""
-        numbers: Dict[str, float] = {}
-        seed, heat = self.settings.seed, measured_map.heat
-        if "estimate" in values:
-            numbers["estimate"] = faithfulness.agreement(
-                heat, faithfulness.steps_of(heat, seed=seed), values["estimate"])
-            numbers["faithful"] = faithfulness.agreement(
-                heat, faithfulness.subsets_of(heat, seed=seed), values["faithful"])
-        if "complexity" in self.settings.metrics:
-            numbers["sparse"] = complexity.sparseness(heat)
+            numbers.update(pointing.numbers_of(
+                explanation.heatmap, measured_map.boxes, self.settings.tolerance))
         if "objects" in self.settings.metrics:
-            numbers.update(removal.object_numbers(subject, measured_map, seed))
-        return numbers
+            numbers.update(removal.object_numbers(subject, measured_map, self.settings.seed))
+        return Measurement(subject.path, class_of(explanation), explanation.method,
+                           explanation.layer or None, numbers, variants.curves_of(values))
 
     def _add_randomised(self, subjects: List["Outcome[Subject]"],
                         outcomes: List["Outcome[List[Measurement]]"]) -> None:
@@ -305,4 +250,5 @@ def spread_layers(model: LoadedModel, count: int = 3) -> List[str]:
 
 
 def _area(shape: Optional[Tuple[int, ...]]) -> int:
-    return shape[2] * shape[3] if shape and len(shape) == 4 else 0
+    """Of the places; those of a layer that also has an axis of time lie in the last two too."""
+    return shape[-2] * shape[-1] if shape and len(shape) in (4, 5) else 0

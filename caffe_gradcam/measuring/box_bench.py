@@ -156,9 +156,8 @@ class BoxBench:
             numbers["gap"] = numbers["insertion"] - numbers["deletion"]
         box = target_box(explanation, annotated)
         if "pointing" in self.settings.metrics and box is not None:
-            heat = explanation.heatmap
-            numbers["pointing"] = float(pointing.hits(heat, [box], self.settings.tolerance))
-            numbers["energy"] = pointing.energy_inside(heat, [box])
+            numbers.update(pointing.numbers_of(
+                explanation.heatmap, [box], self.settings.tolerance))
         layer = explanation.layer
         if layer and not self.explainer.explaining.layers and layer not in self.model.inputs:
             layer = SOURCES

@@ -11,6 +11,7 @@ from caffe_gradcam.explaining.explanation import Explanation
 from caffe_gradcam.explaining.methods import heatmap
 from caffe_gradcam.measuring.annotations import Box
 from caffe_gradcam.measuring.scene_objects import SceneObject
+from caffe_gradcam.model.geometry import Geometry
 from caffe_gradcam.model.layouts import cells_at
 from caffe_gradcam.model.model import LoadedModel
 from caffe_gradcam.model.preprocess import Prepared
@@ -40,12 +41,17 @@ class Subject:
 def heat_on_blob(explanation: Explanation, prepared: Prepared) -> np.ndarray:
     """The heatmap at the size of the blob that the net reads: h x w float32 in [0, 1]."""
     height, width = prepared.blobs[explanation.input].shape[2:]
-    x0, y0, x1, y1 = prepared.geometries[explanation.input][0].rectangle
-    rows = y0 + (np.arange(height) + 0.5) * (y1 - y0) / height
-    columns = x0 + (np.arange(width) + 0.5) * (x1 - x0) / width
+    rows, columns = pixels_of_blob(prepared.geometries[explanation.input][0], height, width)
     return heatmap(explanation.geometry.sample(
         np.maximum(explanation.cam, 0) * (explanation.status == "ok"), explanation.placement,
         rows, columns))
+
+
+def pixels_of_blob(geometry: Geometry, height: int, width: int) -> Tuple[np.ndarray, np.ndarray]:
+    """Where in the image the middles of a blob's rows and columns lie, in pixels."""
+    x0, y0, x1, y1 = geometry.rectangle
+    return (y0 + (np.arange(height) + 0.5) * (y1 - y0) / height,
+            x0 + (np.arange(width) + 0.5) * (x1 - x0) / width)
 
 
 def check_boxes(subject: Subject) -> None:
@@ -89,13 +95,24 @@ def score_seed(model: LoadedModel, explanation: Explanation, scores: np.ndarray)
     scores : numpy.ndarray
         K [x positions], of the image.
     """
-    class_index = class_of(explanation)
     cells = cells_at(model.layout.positions, scores.shape[1:], explanation.position)
-    seed = Linear("", class_index, {class_index: 1.0}, cells)
-    return TwoSided(seed) if model.has_two_sides else seed
+    return _score_of(model, class_of(explanation), cells)
 
 
 def value_seed(model: LoadedModel, explanation: Explanation, scores: np.ndarray) -> Seed:
     """The probability of the class of an explanation, or its score where there is none."""
-    seed = score_seed(model, explanation, scores)
+    return _value_of(model, score_seed(model, explanation, scores))
+
+
+def class_value(model: LoadedModel, class_index: int) -> Seed:
+    """The probability of a class, or its score where there is none, of scores without positions."""
+    return _value_of(model, _score_of(model, class_index, None))
+
+
+def _score_of(model: LoadedModel, class_index: int, cells: Optional[np.ndarray]) -> Seed:
+    seed = Linear("", class_index, {class_index: 1.0}, cells)
+    return TwoSided(seed) if model.has_two_sides else seed
+
+
+def _value_of(model: LoadedModel, seed: Seed) -> Seed:
     return seed if model.link == "none" else seed.likelihood(model.link)

@@ -1,14 +1,16 @@
 """Rows of a part: one per image and explanation, or one that says why there is none."""
 
 import os
-from typing import Any, Dict, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Sequence, Tuple
 
 import numpy as np
 
-from caffe_gradcam.explaining.clips import ClipExplanation
 from caffe_gradcam.explaining.explanation import Explanation
 from caffe_gradcam.explaining.word_relevance import WordRelevance
 from caffe_gradcam.model.geometry import Geometry, Placement
+
+if TYPE_CHECKING:
+    from caffe_gradcam.explaining.clips import ClipExplanation
 
 Row = Dict[str, Any]
 
@@ -84,8 +86,10 @@ def to_explanation(row: Row) -> Explanation:
             in enumerate(zip(row["words"] or (), row["word_relevances"] or ()))))
 
 
-def to_clip_explanation(row: Row) -> ClipExplanation:
+def to_clip_explanation(row: Row) -> "ClipExplanation":
     """The explanation of a clip that a row was made of, its map in half precision."""
+    from caffe_gradcam.explaining.clips import ClipExplanation
+
     height, width = row["image_size"]
     geometry = Geometry((height, width), tuple(row["rectangle"]))
     return ClipExplanation(

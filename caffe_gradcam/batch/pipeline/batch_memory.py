@@ -1,13 +1,15 @@
 """Shared memory in which decoders lay the images of a batch side by side, as the net reads them."""
 
 from dataclasses import dataclass
-from typing import Dict, Optional, Tuple
+from typing import TYPE_CHECKING, Dict, Optional, Tuple
 
 import numpy as np
 
-from caffe_gradcam.model.model import LoadedModel
 from caffe_gradcam.model.preprocess import CHANNELS
 from caffe_gradcam.processes.memory import ALIGNMENT, SharedMemory
+
+if TYPE_CHECKING:
+    from caffe_gradcam.model.model import LoadedModel
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class Layout:
     shapes: Tuple[Tuple[str, Tuple[int, ...]], ...]
 
     @classmethod
-    def of(cls, model: LoadedModel, images: int) -> "Layout":
+    def of(cls, model: "LoadedModel", images: int) -> "Layout":
         """The layout for the inputs of a net."""
         shapes = []
         for name, values in model.inputs.items():

@@ -31,7 +31,6 @@ from caffe_gradcam.explaining.columns import geometry_row
 from caffe_gradcam.model import images, jpegs, reduced
 from caffe_gradcam.model.array_inputs import ArrayInput
 from caffe_gradcam.model.clips import Clip
-from caffe_gradcam.model.model import LoadedModel
 from caffe_gradcam.model.preprocess import Prepared, Preprocessing, placed
 from caffe_gradcam.model.preprocess import prepare as prepare_image
 from caffe_gradcam.processes.memory import SharedMemory
@@ -39,6 +38,7 @@ from prototxt_tools.errors import ImageError, Outcome
 
 if TYPE_CHECKING:
     from caffe_gradcam.batch.pipeline.figures import Figures
+    from caffe_gradcam.model.model import LoadedModel
 
 # What a decoder's mark holds while it is at no image.
 IDLE = -1
@@ -64,7 +64,7 @@ class ModelInputs:
     clip: Optional[Clip] = None
 
     @classmethod
-    def of(cls, model: LoadedModel) -> "ModelInputs":
+    def of(cls, model: "LoadedModel") -> "ModelInputs":
         """Those of a model."""
         return cls(dict(model.inputs), dict(model.arrays), model.clips.get(model.input))
 

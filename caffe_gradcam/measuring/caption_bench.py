@@ -1,0 +1,130 @@
+"""How far each method can be trusted to explain the words of captions.
+
+What is followed is the probability of a word after the words before it, in a sentence that stays
+the same whatever happens to the image.
+"""
+
+import os
+from dataclasses import replace
+from typing import Any, Dict, List, Optional, Sequence
+
+import numpy as np
+
+from caffe_gradcam.explaining.captions import Captioner, Word
+from caffe_gradcam.explaining.explanation import Explanation
+from caffe_gradcam.measuring import variants
+from caffe_gradcam.measuring.annotations import ClassBoxes
+from caffe_gradcam.measuring.maps import MeasuredMap, heat_on_blob
+from caffe_gradcam.measuring.measurement import BASELINES, Measurement, Settings
+from caffe_gradcam.measuring.metrics import baselines, pointing
+from caffe_gradcam.model.arrays import Image
+from caffe_gradcam.model.preprocess import Prepared, prepare
+from prototxt_tools.errors import InputError, Outcome
+
+USUAL = ("deletion", "insertion", "drop", "road", "pointing")
+METRICS = USUAL + ("complexity", "faithfulness")
+_BASELINE_CELLS = (7, 7)
+
+
+class CaptionBench:
+    """Measures the maps of words.
+
+    Parameters
+    ----------
+    captioner : Captioner
+        With all the methods and layers to compare.
+    settings : Settings
+        With metrics of ``METRICS``.
+    beam : int
+        How many sentences are followed at a time to find the net's own.
+
+    Attributes
+    ----------
+    stages : list
+        Empty: no weights are randomised.
+    """
+
+    def __init__(self, captioner: Captioner, settings: Settings, beam: int = 1) -> None:
+        self.captioner, self.settings, self._beam = captioner, settings, beam
+        self.model = captioner.model
+        self.stages: List[List[str]] = []
+
+    def measure(self, paths: Sequence[str], images: "Sequence[Outcome[Image]]",
+                sentences: Sequence[Any], boxes: Optional[Sequence[ClassBoxes]] = None
+                ) -> "List[Outcome[List[Measurement]]]":
+        """Measure the maps of all words about some images.
+
+        Parameters
+        ----------
+        paths : list of str
+        images : list of Outcome
+            H x W x 3 uint8 each, blue first; or why there is none.
+        sentences : sequence of list of str
+            For each image its sentence, or none: then the net writes it.
+        boxes : list of dict, optional
+            For each image, number of a word -> boxes of what the word names.
+
+        Returns
+        -------
+        list of Outcome
+            For each image a list of Measurement: by word, method and layer, with the baselines at
+            the end of each word; an InputError where the net writes no word.
+        """
+        return [image.then(self._measured, path, next(iter(sentences[index]), None),
+                           boxes[index] if boxes else {})
+                for index, (path, image) in enumerate(zip(paths, images))]
+
+    def _measured(self, image: Image, path: str, sentence: Optional[str], boxes: ClassBoxes
+                  ) -> List[Measurement]:
+        prepared = prepare(image, self.model.inputs)
+        words = self.captioner.caption_prepared(
+            prepared, 1 if sentence is not None else self._beam, sentence).words
+        if not words:
+            raise InputError(f"{path}: the net writes no word about this image", path)
+        maps = [MeasuredMap(explanation, heat_on_blob(explanation, prepared),
+                            boxes.get(word.number))
+                for word in words
+                for explanation in word.explanations + self._baselines(word, prepared, path)]
+        blob = prepared.blobs[self.model.input][0]
+        plans = [variants.planned(blob, measured_map.heat, self.settings)
+                 for measured_map in maps]
+        numbers = [word.number for word in words]
+        measured = np.array([
+            self.captioner.word_probabilities(picture, numbers)[_step(measured_map.explanation)]
+            for plan, measured_map in zip(plans, maps)
+            for _, pictures in plan.values() for picture in pictures], np.float64)
+        if not np.isfinite(measured).all():
+            raise InputError(f"{path}: the scores hold NaN or infinity where pixels are removed",
+                             path)
+        return [self._measurement(path, measured_map, values)
+                for measured_map, values in zip(maps, variants.split(plans, measured))]
+
+    def _baselines(self, word: Word, prepared: Prepared, path: str) -> List[Explanation]:
+        """The baselines, as explanations of the same word."""
+        explanation = word.explanations[0]
+        size = prepared.blobs[explanation.input].shape[2:]
+        rng = np.random.RandomState(
+            [self.settings.seed, word.step] + list(os.fsencode(os.path.basename(path))))
+        shape = self.model.shapes.get(self.model.layers[0])
+        cells = (shape[2], shape[3]) if shape else _BASELINE_CELLS
+        maps = {"random": baselines.random_map(size, cells, rng),
+                "centre": baselines.centre_map(size)}
+        return [replace(explanation, method=name, layer="", cam=maps[name], placement=None)
+                for name in BASELINES]
+
+    def _measurement(self, path: str, measured_map: MeasuredMap, values: Dict[str, np.ndarray]
+                     ) -> Measurement:
+        explanation = measured_map.explanation
+        numbers = variants.numbers_of(measured_map.heat, values, self.settings)
+        if "pointing" in self.settings.metrics and measured_map.boxes:
+            numbers.update(pointing.numbers_of(
+                explanation.heatmap, measured_map.boxes, self.settings.tolerance))
+        assert explanation.class_index is not None
+        return Measurement(path, explanation.class_index, explanation.method,
+                           explanation.layer or None, numbers, variants.curves_of(values),
+                           rank=_step(explanation))
+
+
+def _step(explanation: Explanation) -> int:
+    """The place of an explanation's word in the sentence."""
+    return dict(explanation.position)["step"]
