@@ -49,7 +49,7 @@ def test_a_sound_net_has_none():
         (INPUT + layer("ReLU", "x"), "reads x, which no layer before it makes"),
         (INPUT + layer("ReLU", "d", "d"), "layer l (ReLU) has 2 bottoms and needs 1"),
         (INPUT + layer("Slice", "d", tops=[]), "has 0 tops and needs 1+"),
-        (INPUT + layer("ReLU", "d") * 2, "n.prototxt:3:1: layer l (ReLU) makes t once more"),
+        (INPUT + layer("ReLU", "d") * 2, "n.prototxt:3:1: layer l (ReLU) writes t a second time"),
         (INPUT + layer("ReLU", "d", tops=["a"]) + layer("ReLU", "d", tops=["d"]),
          "changes d in place, but others read d before"),
         (INPUT + CONV % ("c", "d", "c", "param { } " * 3), "has 3 param and 2 weights"),

@@ -242,7 +242,7 @@ def test_a_net_without_spatial_blobs_is_refused(folder):
 
 def test_a_training_net_of_unknown_size_is_refused(folder):
     (folder / "deploy.prototxt").write_text(TRAINING % "")
-    assert "no file tells the size of its input" in refusal(folder)
+    assert "no file gives the size of its input" in refusal(folder)
     assert "give --size HEIGHTxWIDTH" in refusal(folder)
 
 

@@ -41,6 +41,17 @@ def test_the_packages_and_the_distribution_have_one_version():
     assert caffe_gradcam.__version__ == prototxt_tools.__version__ == distribution().version
 
 
+def test_whatever_the_tests_need_is_pinned():
+    pins = {line.split("==")[0] for line in
+            (ROOT / "scripts" / "constraints.txt").read_text(encoding="utf-8").splitlines()}
+    needed = {re.match(r"[\w-]+", requirement).group(0).lower()
+              for requirement in distribution().requires
+              if not re.search(r"extra ==", requirement) or re.search(
+                  r"extra == .(test|torch|openvino|ray).", requirement)}
+    assert "numpy" in needed and "pytest" in needed
+    assert needed - pins - {"dataclasses"} == set()  # The back-port is for Python 3.6 alone.
+
+
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_a_script_explains_itself_and_does_nothing_else(name, tmp_path):
     script = ROOT / "scripts" / name

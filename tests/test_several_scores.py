@@ -83,7 +83,7 @@ def test_a_command_for_one_score_refuses_a_second(capsys):
     with pytest.raises(SystemExit) as stop:
         cli.main(["batch", "model", "face.png", "-o", "out", "--score", "a", "--score", "b"])
     assert stop.value.code == 2
-    assert "argument --score: this command takes it once only" in capsys.readouterr().err
+    assert "argument --score: this option may be given only once here" in capsys.readouterr().err
 
 
 def test_a_configuration_of_several_scores_is_refused(capsys):

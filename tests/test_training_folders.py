@@ -119,7 +119,7 @@ def test_a_crop_of_images_whose_size_no_file_tells_is_a_warning(folder):
     train(folder, "crop_size: 8 mean_value: 1 mean_value: 2 mean_value: 3")
     model = LoadedModel.load(folder)
     assert model.preprocessing.resize == (8, 8)
-    assert warned(model, "crops images to 8x8, but no file tells their size before that")
+    assert warned(model, "crops images to 8x8, but no file gives their size before the crop")
     assert LoadedModel.load(folder, resize="12").warnings == ()
 
 

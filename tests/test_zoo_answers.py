@@ -103,4 +103,4 @@ def test_answers_of_another_form_are_refused_in_one_sentence(mine, capsys, value
     without_answers(mine)
     edit(mine, "gradcam:\n", f"answers: {value}\ngradcam:\n")
     code, _, err = run(capsys, "mine")
-    assert code == 1 and "answers has another form" in err
+    assert code == 1 and "answers is not in the form" in err

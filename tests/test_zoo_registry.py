@@ -203,7 +203,7 @@ def test_filters_let_through_what_fits(known, options, ids):
 
 @pytest.mark.parametrize("change, problem", [
     ({"task": "poetry"}, "unknown task 'poetry'"),
-    ({"sources": None}, "does not tell where the facts were read"),
+    ({"sources": None}, "does not say where the facts were read"),
     ({"colour": "red"}, "unknown key zoo.colour"),
     ({"weights": {"colour": "red"}}, "unknown key zoo.weights.colour"),
     ({"net": {"form": "V9", "layers": {"ReLU": 1}}}, "unknown form 'V9'"),

@@ -67,7 +67,7 @@ def questions_of(classes: Any, model: "LoadedModel") -> List[Question]:
                  else as_question(value) for value in classes]
     if not questions:
         raise QuestionError("no class is asked about; give at least one, or Top(1) for the "
-                            "class with the highest score")
+                            "class with the highest score", "classes")
     return questions
 
 
@@ -138,7 +138,7 @@ def parse_numbers(text: str, counts: Sequence[int], expected: str) -> Tuple[int,
     """
     numbers = re.findall(r"-?[0-9]{1,9}", text)
     if len(numbers) not in counts or ",".join(numbers) != text.replace(" ", ""):
-        raise QuestionError(f"{expected}, not {text!r}")
+        raise QuestionError(f"{expected}, not {text!r}", text)
     return tuple(int(number) for number in numbers)
 
 
@@ -157,7 +157,7 @@ def parse_box(text: str, option: str = "--crop") -> Tuple[int, int, int, int]:
 def _checked_box(numbers: Tuple[int, ...], text: str, expected: str) -> Tuple[int, int, int, int]:
     x, y, width, height = numbers
     if min(width, height) < 1:
-        raise QuestionError(f"{expected}, at least one pixel wide and high, not {text!r}")
+        raise QuestionError(f"{expected}, at least one pixel wide and high, not {text!r}", text)
     return x, y, width, height
 
 
@@ -185,7 +185,7 @@ def _without_prefix(text: str, find_class: FindClass,
              for side, factor in zip(_sides(text, class_names), (1.0, -1.0))
              for name in _terms(side, class_names)]
     if len(dict(terms)) < len(terms):
-        raise QuestionError(f"{text!r} names a class twice")
+        raise QuestionError(f"{text!r} names a class twice", text)
     return Class(terms[0][0]) if len(terms) == 1 else Sum(tuple(terms))
 
 
@@ -197,7 +197,7 @@ def _sides(text: str, class_names: Optional[Sequence[str]]) -> List[str]:
         if all(_exact(side, class_names) is not None for side in split):
             return split
     if len(splits) > 1:
-        raise QuestionError(f"{text!r} sets more than two sides against each other")
+        raise QuestionError(f"{text!r} sets more than two sides against each other", text)
     return splits[0] if splits else [text]
 
 

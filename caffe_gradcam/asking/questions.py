@@ -272,7 +272,7 @@ def as_question(value: Any) -> Question:
         return Class(int(value))
     raise QuestionError(
         f"a class is a whole number, a name or a question such as Top(3), not {value!r} "
-        f"({type(value).__name__})")
+        f"({type(value).__name__})", shortened(repr(value)))
 
 
 def _class_text(index: int, context: Context) -> str:
@@ -302,7 +302,8 @@ def no_class(index: object, count: int, noun: str = "class") -> QuestionError:
 
 def _check_count(question: str, count: int) -> None:
     if not _is_whole(count) or count < 1:
-        raise QuestionError(f"{question} needs a whole number of at least 1, not {count!r}")
+        raise QuestionError(f"{question} needs a whole number of at least 1, not {count!r}",
+                            question)
 
 
 def _is_whole(value: Any) -> bool:

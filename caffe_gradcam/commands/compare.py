@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
 from caffe_gradcam.commands import options as shared
-from prototxt_tools.errors import QuestionError
+from prototxt_tools.errors import InputError, QuestionError
 
 if TYPE_CHECKING:
     from caffe_gradcam.report.comparison import Comparison
@@ -118,7 +118,7 @@ def _output(options: argparse.Namespace, name: str) -> str:
         reporting=batch.Reporting(quiet=options.quiet or options.json,
                                   command=tuple(sys.argv))))
     if not summary.complete:
-        raise QuestionError(f"{folder}: the batch was stopped; the same command continues it")
+        raise InputError.about(folder, "the batch was stopped; the same command continues it")
     return folder
 
 

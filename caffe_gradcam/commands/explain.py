@@ -184,8 +184,8 @@ def _detect(recipes: "Sequence[Recipe]", models: "Sequence[LoadedModel]",
 
     figures = choices.figure_options(options)
     if len(models) > 1 or recipes[0].asking.crop or figures.kind == "grid":
-        raise QuestionError("boxes take one score and whole images, without --crop and "
-                            "--figure grid", "--detections")
+        raise QuestionError("--detections explains one score of whole images; leave out --crop "
+                            "and --figure grid, and give --score once", "--detections")
     collector = _collector(options, recipes, models)
     writer = DetectionWriter(options.folder, recipes[0], figures, options.npz,
                              options.json or options.quiet, collector)
@@ -203,8 +203,8 @@ def _explain_clips(recipes: "Sequence[Recipe]", models: "Sequence[LoadedModel]",
 
     if len(models) > 1 or recipes[0].asking.crop or options.heat_boxes is not None or \
             options.report or options.npz:
-        raise QuestionError("a clip takes one score, without --crop, --heat-boxes, --report and "
-                            "--npz", "--score")
+        raise QuestionError("clips are explained for one score; leave out --crop, --heat-boxes, "
+                            "--report and --npz, and give --score once", "--score")
     writer = ClipWriter(options.folder, recipes[0], choices.figure_options(options),
                         options.video, options.json or options.quiet)
     rows = writer.run(models[0], options.images)
@@ -218,8 +218,8 @@ def _describe(recipes: "Sequence[Recipe]", models: "Sequence[LoadedModel]",
     from caffe_gradcam.commands.captions import CaptionWriter
 
     if len(models) > 1 or recipes[0].asking.crop or options.heat_boxes is not None:
-        raise QuestionError("a caption takes one score and whole images, without --crop and "
-                            "--heat-boxes", "--caption")
+        raise QuestionError("--caption and --sentence explain one score of whole images; leave out "
+                            "--crop and --heat-boxes, and give --score once", "--caption")
     collector = _collector(options, recipes, models)
     writer = CaptionWriter(options.folder, recipes[0], choices.figure_options(options),
                            options.npz, options.json or options.quiet, collector)

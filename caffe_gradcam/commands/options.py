@@ -34,7 +34,7 @@ class Once(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace,
                  values: Any, option_string: Optional[str] = None) -> None:
         if getattr(namespace, self.dest) is not None:
-            raise argparse.ArgumentError(self, "this command takes it once only")
+            raise argparse.ArgumentError(self, "this option may be given only once here")
         setattr(namespace, self.dest, values)
 
 

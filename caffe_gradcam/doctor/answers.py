@@ -114,7 +114,7 @@ def stored(entry: Entry) -> Optional[Answers]:
                        tuple(int(size) for size in values["size"]),
                        tuple(float(quarter) for quarter in values["map"]))
     except (KeyError, TypeError, ValueError, IndexError, OverflowError):
-        raise ModelError(f"{path}: {KEY} has another form than `caffe-gradcam models test "
+        raise ModelError(f"{path}: {KEY} is not in the form that `caffe-gradcam models test "
                          "--record` gives it", path) from None
 
 

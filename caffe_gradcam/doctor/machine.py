@@ -94,7 +94,7 @@ def examine(devices: Sequence[str] = ("cpu",), run: Optional[_Run] = None,
 def packages(outcome: Probe) -> List[Finding]:
     """Judge the packages that a probe imported."""
     if outcome.answer is None:
-        return [error("packages", "importing the packages ends the process: " + outcome.words,
+        return [error("packages", "importing the packages crashes the process: " + outcome.words,
                       "reinstall them in a new environment")]
     findings = []
     for name, answer in outcome.answer.items():

@@ -61,7 +61,7 @@ class ModelChoice:
     overrides: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        choices.check(self.overrides, READERS, "keyword of Model.load")
+        choices.check_keywords("Model.load", set(self.overrides) - set(READERS), READERS)
         given = {name: value for name, value in self.overrides.items() if value is not None}
         object.__setattr__(self, "overrides", given)
 
@@ -128,7 +128,7 @@ class Recipe:
         sections = _mapping(values, source, "")
         if sections.pop("format", FORMAT) != FORMAT:
             raise QuestionError(f"{source}: this version reads format {FORMAT} only", source)
-        choices.check(sections, _READERS, f"section of {source}")
+        choices.check_keys(sections, ("format", *_READERS), source)
         if "path" not in _mapping(sections.get("model", {}), source, "model"):
             raise QuestionError(f"{source}: model.path is missing", source)
         read = {name: _section(name, _mapping(sections.get(name, {}), source, name), source)
@@ -335,7 +335,7 @@ _READERS: Dict[str, Dict[str, Reader]] = {
 def _section(name: str, values: Mapping[str, Any], source: str) -> Dict[str, Any]:
     """One section's values, checked; null means the default."""
     readers = _READERS[name]
-    choices.check(values, readers, f"key of the section {name} in {source}")
+    choices.check_keys(values, readers, f"{source}: the section {name}")
     read = {}
     for key, value in values.items():
         try:

@@ -61,7 +61,7 @@ class Explaining:
         object.__setattr__(self, "methods", _names(self.methods))
         object.__setattr__(self, "layers", _names(self.layers))
         if not self.methods:
-            raise QuestionError("no method is named; give at least one, such as grad-cam")
+            raise QuestionError("no method is named; give at least one, such as grad-cam", "method")
         choices.check(self.methods, dict(METHODS, **BOX_METHODS), "method")
         choices.check([] if self.fuse is None else [self.fuse], FUSIONS, "fusion")
         choices.check([self.gradient], GRADIENTS, "gradient")

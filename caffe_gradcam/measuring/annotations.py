@@ -92,10 +92,11 @@ def _box(numbers: Any, position: str) -> Box:
     try:
         x, y, width, height = (float(number) for number in numbers)
     except (TypeError, ValueError, OverflowError):
-        raise InputError(f"{position}: a box needs four numbers: x, y, width and height") from None
+        raise InputError.about(
+            position, "a box needs four numbers: x, y, width and height") from None
     if not (width > 0 and height > 0 and all(map(_is_finite, (x, y, width, height)))):
-        raise InputError(f"{position}: the width and height of a box must be above 0, "
-                         "and all four numbers finite")
+        raise InputError.about(position, "the width and height of a box must be above 0, and all "
+                                         "four numbers finite")
     return x, y, width, height
 
 

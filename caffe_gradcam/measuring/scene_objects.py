@@ -131,12 +131,13 @@ def _object_files(entry: Any, position: str, path: str, find_class: Callable[[st
 def _files(entry: Any, position: str, folder: str) -> _Files:
     names = [entry.get(key) for key in ("mask", "without")] if isinstance(entry, dict) else [None]
     if not isinstance(names[0], str) or not isinstance(names[1], (str, type(None))):
-        raise InputError(f'{position}: an object or part needs "mask", the name of an image file, '
-                         'and "without", where there is one, must be such a name too')
+        raise InputError.about(position, 'an object or part needs "mask", the name of an image '
+                                         'file, and "without", where there is one, must be such a '
+                                         'name too')
     for name in filter(None, names):
         normal = os.path.normpath(name)
         if os.path.isabs(normal) or normal.split(os.sep)[0] == os.pardir:
-            raise InputError(f"{position}: {name} must lie in the folder of this file")
+            raise InputError.about(position, f"{name} must lie in the folder of this file")
     return _Files(os.path.join(folder, names[0]), names[1] and os.path.join(folder, names[1]))
 
 

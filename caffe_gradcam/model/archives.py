@@ -74,7 +74,7 @@ def read_member(archive: str, name: str) -> bytes:
             if posixpath.basename(member.path) == name and member.size < _SMALL:
                 with member.open() as file:
                     return file.read()
-    raise ModelError(f"{archive}: holds no {name}")
+    raise ModelError.about(archive, f"holds no {name}")
 
 
 class _CheckedTarInfo(tarfile.TarInfo):
@@ -143,12 +143,12 @@ def _tar_members(file: tarfile.TarFile, path: str) -> Iterator[_Member]:
 def _zip_members(file: zipfile.ZipFile, path: str) -> Iterator[_Member]:
     infos = file.infolist()
     if len(infos) > MOST_FILES:
-        raise ModelError(f"{path}: holds more than {MOST_FILES} members")
+        raise ModelError.about(path, f"holds more than {MOST_FILES} members")
     for info in infos:
         if stat.S_ISLNK(info.external_attr >> 16):
-            raise ModelError(f"{path}: {info.filename} is a link, which a model does not need")
+            raise ModelError.about(path, f"{info.filename} is a link, which a model does not need")
         if info.flag_bits & 1:
-            raise ModelError(f"{path}: {info.filename} is protected by a password")
+            raise ModelError.about(path, f"{info.filename} is protected by a password")
         if not info.filename.endswith("/"):
             yield _Member(info.filename, info.file_size, _opener(file.open, info))
 
@@ -168,7 +168,7 @@ def _write_all(members: Sequence[_Member], folder: str, archive: str) -> List[st
     for member in members:
         path = member.path[len(shared):]
         if path in paths:
-            raise ModelError(f"{archive}: holds {path} twice")
+            raise ModelError.about(archive, f"holds {path} twice")
         target = os.path.join(folder, *path.split("/"))
         os.makedirs(os.path.dirname(target), exist_ok=True)
         with member.open() as source, open(target, "xb") as file:
@@ -182,8 +182,8 @@ def _copy(source: IO[bytes], file: IO[bytes], limit: int, archive: str) -> int:
     for piece in iter(lambda: source.read(1 << 20), b""):
         limit -= len(piece)
         if limit < 0:
-            raise ModelError(f"{archive}: unpacks to far more bytes than a model has; "
-                             f"--max-bytes (in Python, {MAX_BYTES}) allows more")
+            raise ModelError.about(archive, "unpacks to far more bytes than a model has; "
+                                            f"--max-bytes (in Python, {MAX_BYTES}) allows more")
         file.write(piece)
     return limit
 
@@ -191,7 +191,7 @@ def _copy(source: IO[bytes], file: IO[bytes], limit: int, archive: str) -> int:
 def _checked(path: str, archive: str) -> str:
     clean = posixpath.normpath(path.replace("\\", "/"))
     if clean.startswith(("/", "../")) or clean in ("..", ".") or ":" in clean or "\0" in clean:
-        raise ModelError(f"{archive}: {path!r} leads out of the folder")
+        raise ModelError.about(archive, f"{path!r} leads out of the folder")
     return clean
 
 

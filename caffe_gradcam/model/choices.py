@@ -21,6 +21,21 @@ def check(names: Iterable[str], choices: Iterable[str], noun: str) -> None:
             raise QuestionError(f"there is no {noun} {name!r}; {hint(name, choices)}", str(name))
 
 
+def check_keys(keys: Iterable[str], choices: Iterable[str], where: str) -> None:
+    """Raise a QuestionError for the first key that is unknown in some part of a file.
+
+    Parameters
+    ----------
+    keys, choices : iterable of str
+    where : str
+        The part: "run.yaml: the section model".
+    """
+    choices = list(choices)
+    for key in keys:
+        if key not in choices:
+            raise QuestionError(f"{where} has no key {key!r}; {hint(key, choices)}", str(key))
+
+
 def check_keywords(call: str, keywords: Iterable[str], choices: Iterable[str]) -> None:
     """Raise a QuestionError for the first keyword that a Python call does not take.
 

@@ -68,8 +68,9 @@ class Defaults:
         resize, crop = self._resize_and_crop(blob, size, is_signal)
         any_size = self._keeps_sizes(blob, size, resize, crop)
         if any_size and means.size_of(mean) is not None:
-            self.given.warn("the mean image of {}x{} cannot lie under images of other sizes; the "
-                            "mean of each channel is subtracted".format(*mean.shape[1:]))
+            self.given.warn("the mean image of {}x{} cannot be subtracted from images of other "
+                            "sizes; the mean of each channel is subtracted instead".format(
+                                *mean.shape[1:]))
         crops = take("crops", lambda: (1, "assumed: the middle"))
         if not any_size:
             self._check_mean_size(mean, size)
@@ -132,8 +133,8 @@ class Defaults:
                             f"{size[0]}x{size[1]}; the whole image is warped to that")
             return None
         if full is None:
-            self.given.warn(f"{self._file_name()} crops images to {crop}x{crop}, but no file tells "
-                            "their size before that; the whole image is warped to the net's "
+            self.given.warn(f"{self._file_name()} crops images to {crop}x{crop}, but no file gives "
+                            "their size before the crop; the whole image is warped to the net's "
                             "input; give --resize")
             return None
         if not crop and full != size and not self.info.size:

@@ -248,7 +248,7 @@ def _in_order(numbered: Numbered, path: str) -> Sequence[str]:
                if number not in by_number)
     raise ModelError(f"{path}: numbers its {len(by_number)} classes from {lowest} to {highest}, "
                      f"but has no number {gap}; they must be numbered without gaps from 0 or 1 "
-                     "(names that begin with numbers belong into a JSON list)", path)
+                     "(put names that begin with numbers into a JSON list)", path)
 
 
 def _first_number(numbered: Numbered) -> Optional[int]:

@@ -197,13 +197,13 @@ def deployed(document: Document, weights: str, size: Optional[Size],
     Raises
     ------
     ModelError
-        No file tells the size of the input.
+        No file gives the size of the input.
     """
     path = document.path or "<prototxt>"
     sources = _data_layers(Net.parse(document))
     if size is None:
         raise ModelError(
-            f"{path}: a training net, and no file tells the size of its input (crop_size, "
+            f"{path}: a training net, and no file gives the size of its input (crop_size, "
             "new_height and new_width, or a mean image); give --size HEIGHTxWIDTH", path)
     shapes = {layer.tops[0]: (1, channels or _weights_channels(document, layer.tops[0], weights)
                               or 3) + size for layer in sources}

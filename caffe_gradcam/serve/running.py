@@ -59,7 +59,7 @@ def run(service: Service, address: Tuple[str, int], token: Optional[str] = None,
     try:
         uvicorn.Server(config).run()
     except SystemExit:  # What uvicorn does where the port is taken.
-        raise InputError(f"{host}:{port}: cannot be listened on; choose another --port",
+        raise InputError(f"cannot listen on {host}:{port}; choose another --port",
                          str(port)) from None
     finally:
         service.close()

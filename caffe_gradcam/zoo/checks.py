@@ -22,7 +22,7 @@ def problems(entry: Entry) -> List[str]:
         sentences += _net_problems(entry)
         sentences += _score_problems(entry)
     elif _gradcam(entry).get("score") or _gradcam(entry).get("layer"):
-        sentences.append("names blobs, but nothing is known of its net")
+        sentences.append("names blobs, but nothing is known about its net")
     return sentences + list(_geometry_problems(entry))
 
 
@@ -38,7 +38,7 @@ def _fact_problems(entry: Entry) -> Iterator[str]:
     if facts.get("task") not in TASKS:
         yield f"unknown task {facts.get('task')!r}; the tasks are {', '.join(TASKS)}"
     if not facts.get("sources"):
-        yield "zoo.sources does not tell where the facts were read"
+        yield "zoo.sources does not say where the facts were read"
     weights = entry.file("weights") or entry.file("archive")
     if weights is None or not (weights.urls or weights.elsewhere or weights.hashes):
         yield "neither an address nor a hash of its weights is known"

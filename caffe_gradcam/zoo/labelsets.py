@@ -29,7 +29,7 @@ def problems(name: str, labelset: Mapping[str, Any]) -> List[str]:
     if labelset.get("form", "words") not in _FORMS:
         sentences.append(f"unknown form {labelset['form']!r}")
     if not labelset.get("source"):
-        sentences.append("does not tell where it was read")
+        sentences.append("does not say where it was read")
     labels = labelset.get("labels")
     if (labels is None) == (labelset.get("url") is None):
         sentences.append("must have either labels or a url")

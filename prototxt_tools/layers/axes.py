@@ -91,7 +91,7 @@ def reshape(message: Message, bottoms: Shapes, count: int) -> Tops:
         check(fixed, "the open size cannot be known")
         dims[dims.index(-1)] = volume(shape[start:end]) // fixed
     result = shape[:start] + tuple(dims) + shape[end:]
-    check(volume(result) == volume(shape), f"{result} has another count than {shape}")
+    check(volume(result) == volume(shape), f"{result} has a different count from {shape}")
     return [result]
 
 

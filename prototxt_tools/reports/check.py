@@ -254,7 +254,7 @@ def _wiring_problems(layer: Layer, readers: Dict[str, int]) -> List[str]:
         readers[bottom] = readers.get(bottom, 0) + 1
     for top in layer.tops:
         if top in readers and top not in in_place:
-            texts.append(f"makes {top} once more")
+            texts.append(f"writes {top} a second time")
         elif readers.get(top, 0) and top in in_place:
             texts.append(f"changes {top} in place, but others read {top} before")
         readers[top] = 0

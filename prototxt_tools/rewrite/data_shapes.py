@@ -36,7 +36,7 @@ def data_shape(layer: Layer, top: str) -> Tuple[Optional[Tuple[int, ...]], str]:
     if layer.type == "Python" and top == "im_info":
         return (1, 3), "height, width and scale of the image"
     if layers.of(layer.type).role != "images" or top != layer.tops[0]:
-        return None, f"a {layer.type} layer does not tell the shape of its data"
+        return None, f"a {layer.type} layer does not give the shape of its data"
     size, source = _size(layer)
     if size is None:
         return None, f"the size of the images of {layer.name or layer.type} is not in the file"

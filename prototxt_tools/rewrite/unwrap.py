@@ -54,7 +54,7 @@ def _unwrap(edits: Edits, layer: Layer) -> List[str]:
     types = inner.value.strings("type")
     if types and types[0] not in schema.V0_TYPES:
         raise layer.field.error(
-            f"Caffe knows no V0 layer of type {types[0]} and cannot upgrade it"
+            f"Caffe has no V0 layer type {types[0]}, so it cannot be upgraded"
         )
     body = _Body(inner, layer)
     edits.replace(inner, body.rewritten())

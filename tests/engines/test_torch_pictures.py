@@ -126,7 +126,7 @@ def test_what_the_device_cannot_decode_is_left_to_opencv(monkeypatch):
 def test_a_decoder_that_gives_other_pictures_is_not_used(monkeypatch):
     monkeypatch.setattr(pictures, "decoded", lambda files, device: [
         picture.flip(0) for picture in by_opencv(files, device)])
-    with pytest.raises(EngineError, match="cpu decodes a JPEG to another picture than OpenCV"):
+    with pytest.raises(EngineError, match="cpu decodes a JPEG differently from OpenCV"):
         pictures.Pictures(SENDER, SQUARE)
 
 

@@ -57,7 +57,7 @@ def test_another_engine_gives_the_maps_of_the_batch(archive):
     (lambda values: values["maps"][0].update(map_distance=0.5),
      "'agrees' does not follow from the distances"),
     (lambda values: values.update(agreeing=5),
-     "parity.json: the number of maps that agree is another one"),
+     "parity.json: the number of maps that agree is wrong"),
     (lambda values: values["maps"].append(None), "parity.json: an entry is damaged"),
     (lambda values: values.update(format=9), "parity.json: is not a comparison")])
 def test_a_comparison_that_contradicts_itself_is_found(archive, tmp_path, change, problem):

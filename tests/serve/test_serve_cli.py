@@ -50,4 +50,4 @@ def test_a_port_that_is_taken_is_one_sentence(models, torch, capsys):
         assert cli.main(["serve", str(models / "digits"), "--port", str(port), "-q",
                          "--engine", "torch"]) == 2
     assert not handler.stream.closed, "the log handlers of the process were closed"
-    assert f"127.0.0.1:{port}: cannot be listened on" in capsys.readouterr().err
+    assert f"cannot listen on 127.0.0.1:{port}" in capsys.readouterr().err

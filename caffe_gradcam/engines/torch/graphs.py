@@ -106,4 +106,4 @@ def _compare(tensors: Sequence[Tensor], expected: Sequence[Tensor]) -> None:
     for tensor, other in zip(tensors, expected):
         distance = float((tensor.double() - other.double()).norm())
         if not distance <= TOLERANCE * float(other.double().norm()):
-            raise ValueError("a recorded pass gives other numbers than its layers")
+            raise ValueError("a recorded pass gives different numbers from its layers")

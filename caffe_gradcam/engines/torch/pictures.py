@@ -169,5 +169,5 @@ class Pictures:
                 values.shape == expected.shape) else 255.0
             if difference > _MOST:
                 raise EngineError(
-                    f"{self._sender.device} decodes a JPEG to another picture than OpenCV, "
+                    f"{self._sender.device} decodes a JPEG differently from OpenCV, "
                     f"{difference:.0f} levels from it on average; use --decode cpu")

@@ -96,8 +96,8 @@ def _shape(entry: Entry, size: Size, position: str) -> Shape:
         if (segmentation.get("size") != list(size) or not isinstance(lengths, list)
                 or not all(_is_whole(length) and length >= 0 for length in lengths)
                 or sum(lengths) != size[0] * size[1]):
-            raise InputError(f"{position}: its runs must be whole numbers whose sum is the number "
-                             "of the image's pixels")
+            raise InputError.about(position, "its runs must be whole numbers whose sum is the "
+                                             "number of the image's pixels")
         return Runs(lengths)
     outlines = segmentation if isinstance(segmentation, list) else []
     most = 2.0 * _LONGEST_SIDE
@@ -105,8 +105,8 @@ def _shape(entry: Entry, size: Size, position: str) -> Shape:
             isinstance(outline, list) and len(outline) >= 6 and len(outline) % 2 == 0
             and all(_is_number(value) and abs(value) <= most for value in outline)
             for outline in outlines):
-        raise InputError(f"{position}: its segmentation must be outlines of at least three "
-                         "corners, x and y of each in turn")
+        raise InputError.about(position, "its segmentation must be outlines of at least three "
+                                         "corners, x and y of each in turn")
     return Polygons(outlines)
 
 

@@ -84,7 +84,7 @@ def check_unique(image_names: Sequence[str], path: str) -> None:
 def plain_name(name: str, position: str) -> str:
     """A name that leads out of no folder; raises InputError for another."""
     if not _PLAIN.match(name) or ".." in name:
-        raise InputError(f"{position}: {name[:80]!r} is not the plain name of a file")
+        raise InputError.about(position, f"{name[:80]!r} is not the plain name of a file")
     return name
 
 

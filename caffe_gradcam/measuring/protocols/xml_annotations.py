@@ -86,14 +86,14 @@ def read(path: str) -> Annotation:
 def _marked(element: Element, position: str, size: Size) -> Marked:
     name = (element.findtext("name") or "").strip()
     if not name:
-        raise InputError(f"{position} has no name")
+        raise InputError(f"{position} has no name", position)
     box = element.find("bndbox")
     left, top, right, bottom = (_number(box, edge, position) for edge in _EDGES)
     if right < left or bottom < top:
-        raise InputError(f"{position}: its box ends before it begins")
+        raise InputError.about(position, "its box ends before it begins")
     if left > size[1] or top > size[0] or right < 0 or bottom < 0:
-        raise InputError("{}: its box lies outside the image of {}x{} pixels".format(
-            position, *size))
+        raise InputError.about(
+            position, f"its box lies outside the image of {size[0]}x{size[1]} pixels")
     difficult = (element.findtext("difficult") or "0").strip()
     return Marked(name, (left, top, right, bottom), difficult not in ("", "0"))
 
@@ -103,10 +103,10 @@ def _number(parent: Optional[Element], name: str, position: str) -> int:
     try:
         number = int(float(text or ""))
     except (ValueError, OverflowError):
-        raise InputError(f"{position}: {name} must be a number, not "
-                         f"{'missing' if text is None else repr(text[:40])}") from None
+        raise InputError.about(position, f"{name} is missing" if text is None else
+                               f"{name} must be a number, not {text[:40]!r}") from None
     if abs(number) > _MOST_PIXELS:
-        raise InputError(f"{position}: {name} of {number} lies beyond any image")
+        raise InputError.about(position, f"{name} of {number} lies beyond any image")
     return number
 
 

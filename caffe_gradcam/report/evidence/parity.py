@@ -237,5 +237,5 @@ def contradictions(values: Mapping[str, Any], pictures: Mapping[str, Any]) -> Li
             problems.append(f"parity.json: {map_parity.id}: 'agrees' does not follow from the "
                             "distances")
     if agreeing != values.get("agreeing"):
-        problems.append("parity.json: the number of maps that agree is another one")
+        problems.append("parity.json: the number of maps that agree is wrong")
     return problems

@@ -127,7 +127,7 @@ def _signature(path: str, signers: Optional[str]) -> List[str]:
         raise InputError(f"{signature}: cannot be checked; install ssh-keygen (OpenSSH 8.2)",
                          signature) from None
     except subprocess.TimeoutExpired:
-        raise InputError(f"{signature}: ssh-keygen does not end", signature) from None
+        raise InputError(f"{signature}: ssh-keygen did not finish", signature) from None
 
 
 def _ssh_keygen(path: str, arguments: List[str], problem: str) -> List[str]:
