@@ -68,6 +68,7 @@ def explain_batch(
     crop: "Optional[Size]" = None,
     crops: Union[None, str, int] = None,
     value_range: Union[None, str, Sequence[float]] = None,
+    stride: Union[None, str, int] = None,
     score: Optional[str] = None,
     labels: "Union[None, StrPath, Sequence[str]]" = None,
     outputs: "Union[None, StrPath, Sequence[str]]" = None,
@@ -127,8 +128,8 @@ def explain_batch(
         with an image for each, or a path; of inputs that are no pictures an array, a file or a
         number. For nets that take clips, a path, or a sequence of as many frames as the net
         takes, which stand under ``frames`` in a mapping.
-    model, weights, size, channel_order, mean, scale, resize, crop, crops, value_range, score,
-    labels, outputs
+    model, weights, size, channel_order, mean, scale, resize, crop, crops, value_range, stride,
+    score, labels, outputs
         See ``Model.load``.
     classes, at, mask, like, cosine, probability, counterfactual, step, prior, detections,
     min_score, edge, caption, sentence, beam
@@ -170,8 +171,8 @@ def explain_batch(
         ModelChoice(os.fspath(model), None if weights is None else os.fspath(weights), {
             "size": size, "channel_order": channel_order, "mean": mean, "scale": scale,
             "resize": resize, "crop": crop, "crops": crops,
-            "value_range": value_range, "score": score, "labels": labels, "outputs": outputs,
-            "text": text}),
+            "value_range": value_range, "stride": stride, "score": score, "labels": labels,
+            "outputs": outputs, "text": text}),
         Asking(_texts(classes), at, mask, like, cosine, probability, counterfactual,
                caption=caption, sentence=sentence, beam=beam, detections=detections,
                min_score=min_score, edge=edge, step=step, prior=prior),

@@ -126,6 +126,12 @@ def test_python_gives_the_same_rows_for_paths_and_for_frames(tmp_path, torch):
         to_clip_explanation(rows[0]).cams, explanation.cams, rtol=1e-3, atol=1e-7)
 
 
+def test_the_stride_decides_which_frames_the_net_sees(c3d, tmp_path, torch):
+    folder = frames_into(tmp_path / "clip", FRAMES * 2)
+    row, = explain_batch([folder], c3d, stride=2, engine="torch")
+    assert row["frames"] == [0, 2, 4, 6, 8, 10]
+
+
 def test_videos_and_folders_of_frames_are_clips_and_class_folders_give_labels(tmp_path):
     frames_into(tmp_path / "in" / "cat" / "run", FRAMES[:2])
     frames_into(tmp_path / "in" / "dog", FRAMES[:1])
