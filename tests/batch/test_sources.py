@@ -118,6 +118,11 @@ def test_standard_input_is_one_path_a_line():
 @pytest.mark.parametrize("name, data, message", [
     ("clip.avi", b"RIFF\0\0\0\0AVI LIST" + bytes(90), "an AVI video, .* extract its frames"),
     ("clip.mp4", b"\0\0\0\x20ftypisom" + bytes(90), "an MP4 or QuickTime video"),
+    ("photo.heic", b"\0\0\0\x18ftypheic" + bytes(90), "a HEIC photograph, .* convert it to"),
+    ("scan.dcm", bytes(128) + b"DICM" + bytes(90), "a DICOM image"),
+    ("arrays.npz", b"PK\x03\x04" + bytes(26) + b"images.npy" + bytes(90), "NumPy arrays"),
+    ("rows.pkl", b"\x80\x04\x95" + bytes(90), "a Python pickle"),
+    ("train.tfrecord", b"\x0a" + bytes(90), "a TFRecord file, .* a .tar or an LMDB"),
     ("clip.mkv", b"\x1a\x45\xdf\xa3" + bytes(90), "a Matroska or WebM video"),
     ("all.zip", b"PK\x03\x04" + bytes(90), "a zip archive, .*; unpack it"),
     ("all.rar", b"Rar!\x1a\x07\0" + bytes(90), "a RAR archive"),
@@ -135,6 +140,13 @@ def test_a_file_that_is_something_else_is_called_what_it_is(tmp_path, name, data
     (tmp_path / name).write_bytes(data)
     with pytest.raises(InputError, match=name + ": .*(" + message + ")"):
         items(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["list.txt", "all.tar"])
+def test_only_hdf5_has_datasets(tmp_path, name):
+    (tmp_path / name).write_bytes(b"a.jpg 3\n")
+    with pytest.raises(InputError, match="only an HDF5 file has datasets to name, and .* is none"):
+        items(f"{tmp_path / name}:images")
 
 
 def test_a_leveldb_is_called_what_it_is(tmp_path):

@@ -108,6 +108,9 @@ def _file(source: str, root: Optional[str], class_names: Optional[Sequence[str]]
     start = kinds.read_start(path)
     if start.startswith(kinds.HDF5_START):
         return hdf5.hdf5(path, dataset)
+    if dataset is not None:
+        raise InputError(f"{source}: only an HDF5 file has datasets to name, and {path} is none",
+                         source)
     if start.startswith(b"PAR1"):
         return tables.parquet(path, root)
     if start[257:262] == b"ustar":

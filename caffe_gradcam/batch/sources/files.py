@@ -172,7 +172,7 @@ def url(source: str, root: Optional[str] = None,
 
 def missing(source: str) -> InputError:
     """The error for a source that does not exist."""
-    return InputError(f"{source}: no such image, folder, list or archive", source)
+    return InputError(f"{source or repr(source)}: no such image, folder, list or archive", source)
 
 
 def lines(path: str) -> Iterator[str]:

@@ -20,9 +20,12 @@ _IMAGE = re.compile(
     rb"P[1-7]\s+(?:#[^\n]*\s+)*(?:\d+\s+\d+\s|WIDTH)|#\?(?:RADIANCE|RGBE)|"
     rb"\0\0\0\x0cjP  |\x59\xa6\x6a\x95|v/1\x01|....ftypavif", re.DOTALL)
 _UNPACK = "unpack it, and give the folder"
+_CONVERT = "convert it to .png or .jpg"
+_FROM_PYTHON = "save the images as files, or pass arrays from Python"
 _FRAMES = "extract its frames as images, and give their folder"
 # The start of a file -> what it is, and what to do.
 _STRANGERS: Tuple[Tuple[bytes, str, str], ...] = (
+    (rb"PK\x03\x04.{26}[^\0]*?\.npy", "a file of NumPy arrays", _FROM_PYTHON),
     (rb"PK\x03\x04|PK\x05\x06", "a zip archive", _UNPACK),
     (rb"Rar!\x1a\x07", "a RAR archive", _UNPACK),
     (rb"7z\xbc\xaf\x27\x1c", "a 7z archive", _UNPACK),
@@ -31,13 +34,17 @@ _STRANGERS: Tuple[Tuple[bytes, str, str], ...] = (
     (rb"\xfd7zXZ\0", "xz data", _UNPACK),
     (rb"\x28\xb5\x2f\xfd", "Zstandard data", _UNPACK),
     (rb"RIFF....AVI ", "an AVI video", _FRAMES),
+    (rb"....ftyp(?:hei[cmsx]|hev[cmsx]|mif1|msf1)", "a HEIC photograph", _CONVERT),
     (rb"....ftyp", "an MP4 or QuickTime video", _FRAMES),
     (rb"\x1a\x45\xdf\xa3", "a Matroska or WebM video", _FRAMES),
     (rb"OggS", "an Ogg file", _FRAMES),
     (rb"FLV\x01", "a Flash video", _FRAMES),
     (rb"\0\0\x01[\xb3\xba]|G.{187}G", "an MPEG video", _FRAMES),
     (rb"\x30\x26\xb2\x75", "a Windows Media file", _FRAMES),
-    (rb"RIFF....WAVE", "a sound file", "give images"),
+    (rb"RIFF....WAVE|ID3", "a sound file", "give images"),
+    (rb".{128}DICM", "a DICOM image", _CONVERT),
+    (rb"8BPS", "a Photoshop file", _CONVERT),
+    (rb"\x80[\x02-\x05]", "a Python pickle", _FROM_PYTHON),
     (rb"%PDF", "a PDF document", "save its pages as images"),
     (rb"SQLite format 3", "an SQLite database", "export a table as .csv"),
     (rb"version https://git-lfs", "a Git LFS pointer, not the file itself", "run `git lfs pull`"),
@@ -48,7 +55,7 @@ _BY_EXTENSION = {
     ".prototxt": ("a prototxt", "give images"),
     ".json": ("JSON", "give a table as .jsonl, with one object on each line"),
     ".svg": ("a drawing of lines", "convert it to .png"),
-    ".npz": ("NumPy arrays", "save their images as files, or pass arrays from Python"),
+    ".tfrecord": ("a TFRecord file", "write its images into a folder, a .tar or an LMDB"),
 }
 
 
@@ -113,4 +120,4 @@ def stranger(path: str, start: bytes) -> Optional[InputError]:
 
 
 def _refusal(path: str, kind: str, advice: str) -> InputError:
-    return InputError(f"{path}: this is {kind}, not an image or a source of images; {advice}", path)
+    return InputError(f"{path}: this is {kind}, which is not read as images; {advice}", path)
