@@ -3,6 +3,7 @@
 import digit_scenes
 import numpy as np
 import pytest
+from cases import path_of
 from fake_engine import FakeEngine, write_model
 
 from caffe_gradcam.engines.running import Running
@@ -200,6 +201,10 @@ def test_the_verdict_names_one_of_the_methods(digits):
     verdict = comparison.verdict(digits[1], digits[2])
     assert verdict.method in FAMILY
     assert verdict.layer == "branches/concat" and verdict.column == "gap"
+
+
+def test_regions_that_a_parameter_layer_holds_are_no_weights_to_randomise():
+    assert list(loaded_weights(LoadedModel.load(path_of("rois")))) == ["conv1", "cls_score"]
 
 
 def test_methods_that_read_weights_themselves_take_other_ones_too(torch, models, tmp_path):

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 from definitions import write_model
+from detector_nets import yolo
 from detectors import mobilenet_ssd
 
 pytest.importorskip("torch")
@@ -85,3 +86,16 @@ def test_evaluate_compares_methods_on_boxes(tmp_path, paths, capsys):
     assert set(report["columns"]) == {"gap", "deletion", "insertion", "pointing", "energy"}
     assert main(arguments + ["--metrics", "sanity"]) == 2
     assert "no metric of boxes 'sanity'" in capsys.readouterr().err
+
+
+def test_boxes_of_a_net_whose_scores_are_no_classes_are_compared_too(tmp_path, capsys):
+    import cv2
+
+    from caffe_gradcam.commands.cli import main
+
+    cv2.imwrite(str(tmp_path / "noise.png"), PIXELS)
+    net, weights = write_model(tmp_path, yolo(3))
+    assert main(["evaluate", net, str(tmp_path / "noise.png"), "--detections", "--min-score",
+                 "0.1", "--engine", "torch", "--weights", weights, "--mean", "100,100,100",
+                 "--scale", "0.016667", "--steps", "2", "--method", "odam", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["rows"][0]["method"] == "odam"

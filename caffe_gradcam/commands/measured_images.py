@@ -78,10 +78,10 @@ def _asked(recipe: "Recipe", model: "LoadedModel") -> "Callable[[Item, Set[int]]
         sentence = recipe.asking.sentence
         return lambda item, classes: list(item.questions[:1]) or (
             [] if sentence is None else [sentence])
-    # Every box is asked about its own class.
-    asking = Asking() if recipe.asking.detections else recipe.asking
-    asker = Asker(asking, model)
-    of_all = asker.questions() if asking != Asking() else []
+    if recipe.asking.detections:  # Every box is asked about its own class.
+        return lambda item, classes: []
+    asker = Asker(recipe.asking, model)
+    of_all = asker.questions() if recipe.asking != Asking() else []
     bench.check_questions(of_all)
 
     def questions(item: "Item", classes: Set[int]) -> List[Any]:

@@ -126,10 +126,13 @@ class Randomisation:
 
 
 def loaded_weights(model: LoadedModel) -> sanity.Weights:
-    """The weights of the layers that the scores depend on, named as in an engine, in order."""
+    """The weights of the layers whose numbers go into the scores, named as in an engine, in order.
+
+    Regions of interest that a Parameter layer holds are none: at random, they are no regions.
+    """
     separated = separate(model.graph.net.document, model.weights)
     graph = Graph(Net.parse(separated.document).at("TEST"))
-    needed = graph.ancestors([model.score])
+    needed = graph.ancestors([model.score], values_only=True)
     weights = share(graph.net, separated.weights)
     return {layer.name: weights[layer.name] for index, layer in enumerate(graph.net.layers)
             if index in needed and weights.get(layer.name)}

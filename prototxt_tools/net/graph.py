@@ -91,17 +91,20 @@ class Graph:
         writers = self._writers.get(blob, ())
         return self.net.layers[writers[0]] if writers else None
 
-    def ancestors(self, blobs: Iterable[str]) -> Set[int]:
+    def ancestors(self, blobs: Iterable[str], values_only: bool = False) -> Set[int]:
         """Indices of all layers that the final values of the blobs depend on.
 
-        A layer that changes a blob in place counts if anything needs the changed value.
+        A layer that changes a blob in place counts if anything needs the changed value. With
+        ``values_only``, layers do not count whose numbers are nothing but positions or sizes to
+        those that read them, such as regions of interest.
         """
         needed, indices = set(blobs), set()
         for index in range(len(self.net.layers) - 1, -1, -1):
             layer = self.net.layers[index]
             if needed & set(layer.tops):
                 indices.add(index)
-                needed.update(layer.bottoms)
+                count = layers.of(layer.type).value_bottoms if values_only else None
+                needed.update(layer.bottoms[:count])
         return indices
 
     def scores(self) -> List[Score]:
