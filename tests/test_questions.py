@@ -218,7 +218,7 @@ def test_two_masks_and_two_references_are_different_questions():
     (Probability(Sum(((0, 1.0), (1, 1.0)))), "softmax", "only one class has a probability"),
     (Probability(Weighted(2)), "softmax", "only one class has a probability"),
     (Probability(Like(REFERENCE)), "softmax", "only one class has a probability"),
-    (At(Class(0), (0, 0, 1, 1)), "softmax", "one score per class, not a map of scores"),
+    (At(Class(0), (0, 0, 1, 1)), "softmax", "the net gives no map of scores"),
     (Like(REFERENCE[:3]), "softmax", "another shape"),
 ])
 def test_questions_without_an_answer_are_refused(question, link, problem):

@@ -142,8 +142,8 @@ class Context:
         """The context in one region of the image; raises QuestionError."""
         if not set(PLACES) <= set(self.axes):
             raise QuestionError(
-                "the net gives one score per class, not a map of scores, so it cannot be asked "
-                "about a region; cut the region out of the image instead")
+                "the net gives no map of scores, so it cannot be asked about a region; cut the "
+                "region out of the image instead")
         local = self.cells_of(region)
         shape = [size if axis in PLACES else 1
                  for axis, size in zip(self.axes, self.scores.shape[1:])]

@@ -89,9 +89,9 @@ const watcher = new IntersectionObserver((changes) => {
 function answerOf(entry) {
   const map = mapOnSheet(entry);
   if (entry.predicted === null) {
-    const [text, chance] = map ? [map.sentence || map.question, map.probability]
-      : [entry.note ?? entry.status, null];
-    return [text, chance === null || map.sentence ? "" : percent(chance)];
+    if (!map) return [entry.note ?? entry.status, ""];
+    const text = map.class === null && map.sentence ? map.sentence : map.question;
+    return [text, map.probability === null ? "" : percent(map.probability)];
   }
   return [className(entry.predicted), entry.certainty === null ? "" : percent(entry.certainty)];
 }
@@ -138,8 +138,9 @@ function showSheet() {
   if (all.length) all[0].tabIndex = 0;
   all.forEach((tile) => watcher.observe(tile));
   const total = data.entries.length;
-  byId("count").textContent = shown.length === total ? `${total} images`
-    : `${shown.length} of ${total} images`;
+  const noun = total === 1 ? "image" : "images";
+  byId("count").textContent = shown.length === total ? `${total} ${noun}`
+    : `${shown.length} of ${total} ${noun}`;
 }
 
 function redraw() {
