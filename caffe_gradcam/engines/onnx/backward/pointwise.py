@@ -15,8 +15,10 @@ from caffe_gradcam.engines.onnx.writer import FLOAT
 @single("ReLU")
 def relu(step: Step, gradient: str) -> str:
     slope = step.message.relu_param.negative_slope
-    # The sign of the top is that of the bottom, unless the slope is negative.
-    is_positive = step.op("Greater", step.bottoms[0], np.float32(0))
+    # The top is positive where the bottom is, unless the slope is negative. Libraries compute a
+    # convolution and its ReLU at once where nobody reads what is between them.
+    sign = step.bottoms[0] if slope < 0 else step.tops[0]
+    is_positive = step.op("Greater", sign, np.float32(0))
     smaller = scaled_and_shifted(step, gradient, slope, 0) if slope else np.float32(0)
     return step.op("Where", is_positive, gradient, smaller)
 
