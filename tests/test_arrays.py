@@ -48,6 +48,18 @@ def test_files_are_read(path):
     assert is_scene(io.BytesIO(path.read_bytes()))
 
 
+def test_each_page_of_a_file_is_an_image_and_that_is_told(tmp_path, caplog):
+    pages = [np.full((6, 8, 3), 1000 * page, np.uint16) for page in range(3)]
+    path = str(tmp_path / "pages.tif")
+    if not cv2.imwritemulti(path, pages):
+        pytest.skip("this OpenCV writes no TIFFs of several pages")
+    images = all_of(path, value_range=(0, 2000))
+    assert [int(image[0, 0, 0]) for image in images] == [0, 128, 255]
+    assert "has 3 pages; each is an image of its own" in caplog.text
+    assert "a stack of 3 images, where one is needed" in str(pytest.raises(
+        ImageError, arrays.as_image, path, value_range=(0, 2000)).value)
+
+
 def test_an_array_is_blue_first():
     assert is_scene(SCENE)
     assert arrays.as_image(SCENE) is SCENE

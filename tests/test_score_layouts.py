@@ -189,7 +189,7 @@ def test_the_gradient_of_a_probability_at_a_step_is_its_derivative():
     (AtIndex(Class(1), "prior", 0), "the scores of this net have no priors"),
     (AtIndex(Class(4), "step", 0), "there is no class 4; the net's classes are 0 to 3"),
     (AtIndex(Like(np.zeros(3)), "step", 0), "likeness compares the whole score blob"),
-    (At(Class(1), (0, 0, 1, 1)), "not a map of scores"),
+    (At(Class(1), (0, 0, 1, 1)), "the net gives no map of scores"),
 ])
 def test_what_is_not_there_is_refused(question, message):
     with pytest.raises(QuestionError, match=message):

@@ -5,6 +5,7 @@ its shape, its range and the way to convert it. PIL, torch, pandas and Arrow are
 being imported.
 """
 
+import logging
 import os
 from types import MappingProxyType
 from typing import (
@@ -22,7 +23,14 @@ from typing import (
 
 import numpy as np
 
-from caffe_gradcam.model import array_files, bands, choices, image_values
+from caffe_gradcam.model import (
+    array_files,
+    bands,
+    choices,
+    clip_files,
+    image_values,
+    page_sizes,
+)
 from caffe_gradcam.model import images as image_files
 from caffe_gradcam.model.given_arrays import (
     Source,
@@ -42,6 +50,8 @@ from prototxt_tools.errors import ImageError
 
 if TYPE_CHECKING:
     from caffe_gradcam.model.model import LoadedModel
+
+_logger = logging.getLogger(__name__)
 
 # One image, or one for each input blob.
 Image = Union[np.ndarray, Dict[str, np.ndarray]]
@@ -171,7 +181,7 @@ class _Reader:
         if len(self.inputs) == 1 and self.inputs[0] in self.numbers:
             return [self._input(self.inputs[0], value, name)]
         if isinstance(value, (str, os.PathLike)):
-            return [image_files.read(value, self.value_range)]
+            return self._file(os.fspath(value))
         if isinstance(value, (bytes, bytearray, memoryview)):
             return [image_files.decode(bytes(value), name, value_range=self.value_range)]
         if is_pil(value):
@@ -186,6 +196,15 @@ class _Reader:
             return self._arrays(from_foreign(value, name), source_of(value, name))
         raise ImageError.about(name, f"cannot make an image of {kind_of(value)}; give a path, a "
                                      "file's bytes, a PIL image or a uint8 array of H x W x 3")
+
+    def _file(self, path: str) -> List[np.ndarray]:
+        """The image in a file, or its pages."""
+        count = len(page_sizes.declared(path))
+        if count < 2:
+            return [image_files.read(path, self.value_range)]
+        _logger.warning("%s: has %d pages; each is an image of its own", path, count)
+        return [image_values.to_uint8(clip_files.picture(path, page), f"{path}/page-{page + 1}",
+                                      self.value_range) for page in range(count)]
 
     def _arrays(self, array: np.ndarray, source: Source) -> Sequence[np.ndarray]:
         """The images of an array: one, or those of a stack."""

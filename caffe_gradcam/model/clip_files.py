@@ -210,6 +210,11 @@ def frame(path: str, index: int) -> np.ndarray:
     raise ImageError(f"{path}: the video ends before frame {index + 1}", path)
 
 
+def picture(path: str, index: int) -> np.ndarray:
+    """A page of a TIFF, or a frame of an animated GIF: H x W x 3 of the file's own type."""
+    return frame(path, index) if path.lower().endswith(".gif") else page(path, index)
+
+
 def page(path: str, index: int) -> np.ndarray:
     """One page of a TIFF, H x W x 3 of the file's own type, blue first.
 

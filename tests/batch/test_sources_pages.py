@@ -9,6 +9,7 @@ import pytest
 from caffe_gradcam.batch.sources import open_source
 from caffe_gradcam.batch.sources.reading import read_image
 from caffe_gradcam.model import clip_files
+from caffe_gradcam.model.preprocess import Preprocessing
 
 PAGES = [np.full((20, 30, 3), 60 * shade, np.uint8) for shade in range(4)]
 
@@ -38,6 +39,16 @@ def test_each_frame_of_an_animated_gif_is_an_image(tmp_path):
     path = tmp_path / "frames.gif"
     clip_files.write(str(path), PAGES)
     assert shades(path) == [0, 1, 2, 3]
+
+
+def test_pages_of_sixteen_bits_take_the_value_range_of_the_net(tmp_path):
+    path = tmp_path / "deep.tif"
+    if not cv2.imwritemulti(str(path), [np.full((6, 8, 3), 1000 * page, np.uint16)
+                                        for page in range(3)]):
+        pytest.skip("this OpenCV writes no TIFFs of several pages")
+    inputs = {"data": Preprocessing(size=(6, 8), value_range=(0, 2000))}
+    assert [int(read_image(item, inputs)[0, 0, 0]) for item in open_source(str(path))] == [
+        0, 128, 255]
 
 
 def test_pages_in_a_folder_count_as_well(tiff):

@@ -4,10 +4,8 @@ import dataclasses
 import logging
 from typing import Iterator
 
-import numpy as np
-
 from caffe_gradcam.batch.sources.item import Item
-from caffe_gradcam.model import clip_files, image_values, page_sizes
+from caffe_gradcam.model import page_sizes
 
 _logger = logging.getLogger(__name__)
 
@@ -27,17 +25,3 @@ def items(item: Item) -> Iterator[Item]:
         yield dataclasses.replace(
             item, id=f"{item.id}/page-{page + 1}", path=f"{item.path}/page-{page + 1}",
             archive=item.path, position=("page", page))
-
-
-def read(path: str, page: int) -> np.ndarray:
-    """A page of an image file: H x W x 3 uint8, blue first.
-
-    Raises
-    ------
-    InputError
-        It cannot be read.
-    """
-    if path.lower().endswith(".gif"):
-        return clip_files.frame(path, page)
-    return image_values.to_uint8(
-        clip_files.page(path, page), f"{path}/page-{page + 1}", None)

@@ -8,9 +8,9 @@ from typing import Any, Dict, Mapping, Optional, Sequence, Tuple, Union
 import numpy as np
 
 from caffe_gradcam.batch import storage
-from caffe_gradcam.batch.sources import hdf5, lmdb, pages
+from caffe_gradcam.batch.sources import hdf5, lmdb
 from caffe_gradcam.batch.sources.item import TEXT, Item
-from caffe_gradcam.model import array_files, bands, images
+from caffe_gradcam.model import array_files, bands, clip_files, image_values, images
 from caffe_gradcam.model.arrays import Image
 from caffe_gradcam.model.preprocess import BANDS, Preprocessing
 from prototxt_tools.errors import ImageError, InputError
@@ -73,7 +73,7 @@ def fetch(item: Item) -> Fetched:
     if kind == "lmdb":
         return _from_lmdb(item, item.archive, *position)
     if kind == "page":
-        return _fetched(pages.read(item.archive, *position))
+        return _fetched(clip_files.picture(item.archive, *position))
     if kind == "hdf5":
         return _fetched(hdf5.read(item.archive, *position))
     offset, size = position
@@ -125,7 +125,8 @@ def decode(item: Item, fetched: Fetched, inputs: Inputs = None) -> Image:
             data, paths.get(blob, f"{item.path}, input {blob}"), inputs, blob)
             for blob, data in fetched.data.items()}
     if isinstance(fetched.data, np.ndarray):
-        return fetched.data
+        return fetched.data if item.position is None or item.position[0] != "page" else (
+            image_values.to_uint8(fetched.data, item.path, _value_range(inputs)))
     if fetched.shape is None:
         return _decoded(fetched.data, item.path, inputs, upright=not fetched.is_datum)
     channels, height, width = fetched.shape
@@ -136,6 +137,10 @@ def decode(item: Item, fetched: Fetched, inputs: Inputs = None) -> Image:
     pixels = np.frombuffer(fetched.data, np.uint8).reshape(fetched.shape)
     return np.ascontiguousarray(np.broadcast_to(
         pixels.transpose(1, 2, 0), (height, width, 3)))
+
+
+def _value_range(inputs: Inputs) -> Optional[image_values.Range]:
+    return next(iter(inputs.values())).value_range if inputs else None
 
 
 def _decoded(data: bytes, path: str, inputs: Inputs, blob: Optional[str] = None,
