@@ -14,7 +14,7 @@ from caffe_gradcam.explaining.recipe import ModelChoice, Recipe
 from caffe_gradcam.explaining.settings import Explaining
 from caffe_gradcam.measuring.protocols.protocol import PROTOCOLS, takes_any_size
 from caffe_gradcam.model.model import LoadedModel
-from caffe_gradcam.zoo import checks, fetching, registry
+from caffe_gradcam.zoo import checks, fetching, locating, registry
 from prototxt_tools.errors import InputError
 
 torch = pytest.importorskip("torch", reason="torch is not installed here")
@@ -166,7 +166,7 @@ def test_a_converted_net_in_the_cache_goes_by_its_name(tmp_path, monkeypatch):
     folder = tmp_path / "models" / "torchray-vgg16-voc07"
     torchray_nets.convert(str(tmp_path / "vgg16_voc-b050e8c3.pth.tar"), str(folder))
     entry = registry.find("torchray-vgg16-voc07")
-    model = LoadedModel.load(fetching.locate(entry.id, offline=True))
+    model = LoadedModel.load(locating.locate(entry.id, offline=True))
     counts = collections.Counter(layer.type for layer in model.graph.net.layers)
     assert {kind: counts[kind] for kind in entry.facts["net"]["layers"]} == entry.facts["net"][
         "layers"]

@@ -9,7 +9,7 @@ import pytest
 from caffe_gradcam.commands import cli
 from caffe_gradcam.model import user_folder
 from caffe_gradcam.model.model import LoadedModel
-from caffe_gradcam.zoo import add, fetching, registry
+from caffe_gradcam.zoo import add, fetching, locating, registry
 from prototxt_tools.errors import InputError
 
 
@@ -94,7 +94,7 @@ def test_fetch_counts_failures(capsys):
 def test_fetch_of_what_is_here_verifies_and_writes_nothing(capsys, models, mine):
     before = sorted(os.listdir(str(models / "digits")))
     assert run(capsys, "fetch", "-q", "digits")[0] == 0
-    assert fetching.locate("digits") == os.path.join(registry.shipped(), "digits")
+    assert locating.locate("digits") == os.path.join(registry.shipped(), "digits")
     assert sorted(os.listdir(str(models / "digits"))) == before
     run(capsys, "add", str(mine), "--name", "mine")
     (mine / "digits.caffemodel").write_bytes(b"other")
@@ -122,7 +122,7 @@ def test_check_finds_a_damaged_file(capsys, mine):
 def test_an_added_folder_has_a_name_and_stays_where_it_is(capsys, mine):
     code, lines, _ = run(capsys, "add", str(mine))
     assert (code, lines) == (0, [f"my-digits -> {mine}"])
-    path = fetching.locate("my-digits")
+    path = locating.locate("my-digits")
     assert path == str(mine)
     assert LoadedModel.load(path).score == "score"
     assert run(capsys, "remove", "my-digits")[0] == 0
@@ -189,9 +189,9 @@ def test_a_gist_is_fetched_from_its_readme_alone(tmp_path, models, monkeypatch):
         entry = add.add(str(readme))
         assert entry.id == "gist-digits"
         assert [file.name for file in fetching.missing(entry)] == ["w.caffemodel", "gist.zip"]
-        path = fetching.locate("gist-digits", quiet=True)
+        path = locating.locate("gist-digits", quiet=True)
         asked = len(server.requests)
-        assert fetching.locate("gist-digits", quiet=True) == path
+        assert locating.locate("gist-digits", quiet=True) == path
         assert len(server.requests) == asked == 2
     assert LoadedModel.load(path).score == "score"
 

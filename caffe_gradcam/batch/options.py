@@ -1,12 +1,14 @@
 """The options of a run that are not part of its recipe, as frozen values."""
 
-from dataclasses import dataclass
-from typing import Optional, Tuple, Union
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Optional, Tuple, Union
 
 from caffe_gradcam.engines.running import device_index
 from caffe_gradcam.model import choices
-from caffe_gradcam.pictures.figures import FigureOptions
 from prototxt_tools.errors import QuestionError
+
+if TYPE_CHECKING:
+    from caffe_gradcam.pictures.figures import FigureOptions
 
 PART_SIZE = 1000
 MOST_IMAGES, MOST_DECODERS, MOST_THREADS, MOST_SECONDS = 4096, 256, 1024, 1e6
@@ -125,6 +127,14 @@ class Pipeline:
                                 f"most {MOST_SECONDS:g} seconds", "--timeout")
 
 
+def _figure_options() -> "FigureOptions":
+    """The options that nobody chose. What draws is imported only where options are made: the
+    processes of a run read no more than the names in this module."""
+    from caffe_gradcam.pictures.figures import FigureOptions
+
+    return FigureOptions()
+
+
 @dataclass(frozen=True)
 class Drawing:
     """Figures that are drawn during a run.
@@ -144,7 +154,7 @@ class Drawing:
     """
 
     overlays: Union[str, int] = "none"
-    figures: FigureOptions = FigureOptions()
+    figures: "FigureOptions" = field(default_factory=_figure_options)
 
     def __post_init__(self) -> None:
         if isinstance(self.overlays, str):
@@ -191,5 +201,5 @@ class Options:
 
     parts: Parts = Parts()
     pipeline: Pipeline = Pipeline()
-    drawing: Drawing = Drawing()
+    drawing: Drawing = field(default_factory=Drawing)
     reporting: Reporting = Reporting()

@@ -1,6 +1,7 @@
 """A batch from beginning to end."""
 
 import dataclasses
+import functools
 import os
 import socket
 import sys
@@ -100,7 +101,7 @@ def run(recipe: Recipe, source: str, output: str, options: Options = _OPTIONS,
                 progress.warn(f"{folder.path}: no conditional writes are known of this store; a "
                               "run that stands still while another takes its parts over may "
                               "replace a part of the other")
-            engines = _runner(options.pipeline.runner)(
+            engines = _runner(options.pipeline.runner, model)(
                 opened, recipe, options, todo, progress) if todo else []
         done = opened.done()
         held = status.count(opened, done.intersection(numbers))
@@ -116,7 +117,7 @@ def _settled(pipeline: Pipeline, opened: Plan, recipe: Recipe, model: LoadedMode
     rows_depend_on, items = opened.manifest["rows_depend_on"], opened.manifest["items"]
     pipeline = dataclasses.replace(pipeline, decode=rows_depend_on.get("decode", FULL))
     decoding.chosen(pipeline, recipe.running.engine, model)  # Refuses what cannot be done here.
-    return sizes.chosen(pipeline, rows_depend_on["threads"], -(-items // pipeline.batch))
+    return sizes.chosen(pipeline, rows_depend_on["threads"], items)
 
 
 def _content(recipe: Recipe, model: LoadedModel, source: str, options: Options) -> Content:
@@ -201,15 +202,15 @@ def _counts(opened: Plan, numbers: range, held: Dict[str, int]) -> Dict[str, int
     return held if len(numbers) == opened.parts else status.count(opened)
 
 
-def _runner(name: str) -> Callable[[Plan, Recipe, Options, Sequence[int], Progress],
-                                   List[Dict[str, Any]]]:
+def _runner(name: str, model: LoadedModel) -> Callable[
+        [Plan, Recipe, Options, Sequence[int], Progress], List[Dict[str, Any]]]:
     if name == "ray":
         from caffe_gradcam.batch.runners import ray
 
         return ray.run
     from caffe_gradcam.batch.runners import local
 
-    return local.run
+    return functools.partial(local.run, model)
 
 
 def _run_entry(started: float, engines: Sequence[Dict[str, Any]], progress: Progress,

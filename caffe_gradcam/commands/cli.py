@@ -1,34 +1,21 @@
 """The command ``caffe-gradcam``."""
 
 import contextlib
+import importlib
 import os
 import sys
 from typing import Any, Iterator, Optional, Sequence
 
 from caffe_gradcam import __version__
-from caffe_gradcam.commands import (
-    batch,
-    compare,
-    doctor,
-    evaluate,
-    evidence,
-    explain,
-    export,
-    logs,
-    models,
-    render,
-    report,
-    serve,
-    survey,
-)
+from caffe_gradcam.commands import logs
 from caffe_gradcam.model import unpacked
 from caffe_gradcam.model.limits import Limits
 from prototxt_tools.commands import stdout, terminal
 from prototxt_tools.commands.parsing import Parser, add_completion
 from prototxt_tools.errors import InputError
 
-_COMMANDS = (explain, evaluate, models, doctor, batch, render, report, export, serve, compare,
-             survey, evidence)
+_COMMANDS = ("explain", "evaluate", "models", "doctor", "batch", "render", "report", "export",
+             "serve", "compare", "survey", "evidence")
 
 
 def main(arguments: Optional[Sequence[str]] = None) -> int:
@@ -40,7 +27,8 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
         The exit code: 0: done; 1: some images failed; 2: the input is unusable.
     """
     with terminal.safe_streams():
-        code = _run(_parser().parse_args(arguments))
+        given = sys.argv[1:] if arguments is None else arguments
+        code = _run(_parser(*given[:1]).parse_args(arguments))
     if arguments is None and "torch" in sys.modules:
         _leave(code)
     return code
@@ -75,7 +63,8 @@ def _leave(code: int) -> None:
     os._exit(code)
 
 
-def _parser() -> Parser:
+def _parser(command: str = "") -> Parser:
+    """What reads the arguments of one command; where none of that name is known, of all."""
     parser = Parser(
         prog=logs.PROGRAM, description="Show what a Caffe net looked at.",
         epilog="`caffe-gradcam COMMAND --help` explains a command.")
@@ -84,8 +73,8 @@ def _parser() -> Parser:
     parser.set_defaults(verbose=False, quiet=False, max_bytes=None, max_pixels=None)
     commands = parser.add_subparsers(metavar="COMMAND", dest="command")
     commands.required = True
-    for command in _COMMANDS:
-        command.add(commands)
+    for name in (command,) if command in _COMMANDS else _COMMANDS:
+        importlib.import_module("caffe_gradcam.commands." + name).add(commands)
     return parser
 
 

@@ -45,6 +45,12 @@ def find_prototxt(path: str) -> str:
     return os.path.join(path, candidates[0])
 
 
+def has_net(path: str) -> bool:
+    """Whether a path is a folder that holds a prototxt."""
+    return os.path.isdir(path) and any(
+        name.endswith((".prototxt", ".pt")) for name in os.listdir(path))
+
+
 def read_front_matter(folder: str) -> Dict[Any, Any]:
     """The YAML between the first two ``---`` lines of the folder's readme.md, or ``{}``.
 

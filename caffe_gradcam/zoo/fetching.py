@@ -8,10 +8,10 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from caffe_gradcam.model import archives, means, user_folder
 from caffe_gradcam.model import folder as model_folder
-from caffe_gradcam.zoo import cache, download, entries, hashes, labelsets, registry
+from caffe_gradcam.zoo import cache, download, hashes, labelsets, registry
 from caffe_gradcam.zoo.entries import Entry, File
 from prototxt_tools import weights as weight_files
-from prototxt_tools.errors import FetchError, InputError, ModelError
+from prototxt_tools.errors import FetchError, InputError
 from prototxt_tools.files import write_bytes
 from prototxt_tools.text.document import Document
 
@@ -47,7 +47,7 @@ def is_ready(entry: Entry) -> bool:
         return False
     folder = folder_of(entry)
     record = cache.Record(folder)
-    return (entry.is_local and not entry.facts) or (_has_net(folder) and all(
+    return (entry.is_local and not entry.facts) or (model_folder.has_net(folder) and all(
         record.is_unchanged(file.name) for file in entry.files if not _is_absent(folder, file)))
 
 
@@ -88,46 +88,8 @@ def fetch(entry: Entry, offline: bool = False, quiet: bool = False,
     return folder
 
 
-def locate(name_or_path: str, offline: bool = False, quiet: bool = False) -> str:
-    """The path that a user means: one that exists, or the folder of a model of that name.
-
-    Parameters
-    ----------
-    name_or_path : str
-    offline, quiet : bool
-        See ``fetch``.
-
-    Returns
-    -------
-    str
-        A model folder or a prototxt, for ``Model.load``. The registry's own folder of a model
-        counts as its name.
-
-    Raises
-    ------
-    ModelError, QuestionError
-        There is no such path and no such model.
-    FetchError
-        The model cannot be fetched.
-    """
-    if _is_bare_entry(name_or_path):
-        return _ready(entries.read(name_or_path), offline, quiet)
-    if os.path.exists(name_or_path):
-        return name_or_path
-    is_path = os.path.dirname(name_or_path) or name_or_path.endswith((".prototxt", ".pt"))
-    if is_path:
-        raise ModelError(f"{name_or_path}: no such model folder or prototxt", name_or_path)
-    return _ready(registry.find(name_or_path), offline, quiet)
-
-
-def _is_bare_entry(path: str) -> bool:
-    """Whether a folder is one of the registry's, without the model itself."""
-    return (os.path.isfile(os.path.join(path, model_folder.README)) and not _has_net(path)
-            and bool(model_folder.read_front_matter(path).get("zoo")))
-
-
-def _ready(entry: Entry, offline: bool, quiet: bool) -> str:
-    """The folder of a model, fetched if need be."""
+def ready(entry: Entry, offline: bool, quiet: bool) -> str:
+    """The folder of a model, fetched if need be; parameters and errors as of :func:`fetch`."""
     if not is_ready(entry):
         return fetch(entry, offline, quiet)
     if not entry.is_local:
@@ -185,7 +147,8 @@ class _Fetch:
         """Tell what will be downloaded, or at once that it cannot be."""
         roles = {file.role for file in self.entry.files}
         is_made = any(file.converter for file in self.entry.files)
-        if not (_has_net(self.folder) or is_made or roles & {"prototxt", "archive", "gist"}):
+        if not (is_made or roles & {"prototxt", "archive", "gist"}
+                or model_folder.has_net(self.folder)):
             raise FetchError(f"{self.entry.id}: no address of its net is known; put a "
                              f"deploy.prototxt into {self.folder} and try again", self.entry.id)
         if not files:
@@ -286,14 +249,10 @@ def _is_absent(folder: str, file: File) -> bool:
 
 def _is_available(entry: Entry, folder: str, file: File) -> bool:
     if file.role == "archive":
-        return _has_net(folder) and _has(folder, model_folder.WEIGHTS)
+        return model_folder.has_net(folder) and _has(folder, model_folder.WEIGHTS)
     if file.role == "gist" or (file.role == "prototxt" and entry.is_local):
-        return _has_net(folder)
+        return model_folder.has_net(folder)
     return not _is_absent(folder, file)
-
-
-def _has_net(folder: str) -> bool:
-    return _has(folder, (".prototxt", ".pt"))
 
 
 def _has(folder: str, endings: Tuple[str, ...]) -> bool:

@@ -10,7 +10,7 @@ from caffe_gradcam.batch.pipeline import sizes
 from caffe_gradcam.processes.child import Child
 from prototxt_tools.errors import InputError
 
-CPU, PLENTY = ("cpu",), 1000
+CPU, PLENTY = ("cpu",), 100000
 
 
 @pytest.fixture
@@ -48,7 +48,14 @@ def test_nets_for_which_the_memory_has_no_room_leave_their_cores_to_the_others(m
 
 def test_a_short_run_starts_no_more_nets_than_it_has_batches(machine):
     machine(cores=16)
-    assert len(sizes.chosen(Pipeline(devices=CPU), 1, 3).devices) == 3
+    pipeline = Pipeline(devices=CPU)
+    assert len(sizes.chosen(pipeline, 1, 2 * pipeline.batch + 1).devices) == 3
+
+
+def test_a_short_run_starts_no_more_decoders_than_it_has_images(machine):
+    machine(cores=16)
+    assert sizes.chosen(Pipeline(devices=CPU), 1, 3).decoders == 3
+    assert sizes.chosen(Pipeline(devices=CPU, decoders=5), 1, 3).decoders == 5
 
 
 def test_named_devices_are_taken_as_they_are_and_share_the_cores(machine):

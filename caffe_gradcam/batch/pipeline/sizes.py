@@ -39,12 +39,13 @@ def default_threads(devices: Sequence[str], weights_size: int) -> int:
     return max(1, cores() // nets)
 
 
-def chosen(pipeline: Pipeline, threads: int, batches: int) -> Pipeline:
+def chosen(pipeline: Pipeline, threads: int, items: int) -> Pipeline:
     """The pipeline with numbers for all that it leaves open.
 
     There are as many decoders as cores, beside nets on the CPU too: a decoder that is ahead waits,
-    and one alone would keep quick nets waiting where the images are large. The actors of a Ray
-    cluster have theirs of the runner.
+    and one alone would keep quick nets waiting where the images are large. A run of a few images
+    has no more decoders than images, since each of them takes a moment to start. The actors of a
+    Ray cluster have theirs of the runner.
 
     Parameters
     ----------
@@ -52,13 +53,15 @@ def chosen(pipeline: Pipeline, threads: int, batches: int) -> Pipeline:
         Its devices are named.
     threads : int
         Of each net.
-    batches : int
-        More nets than batches would have nothing to do.
+    items : int
+        More nets than batches would have nothing to do, nor would more decoders than images.
     """
+    batches = -(-items // pipeline.batch)
     devices = pipeline.devices
     if tuple(devices) == ("cpu",):
         devices = ("cpu",) * max(1, min(cores() // threads, batches))
-    decoders = pipeline.decoders or (None if pipeline.runner == "ray" else cores())
+    decoders = pipeline.decoders or (
+        None if pipeline.runner == "ray" else max(1, min(cores(), items)))
     return dataclasses.replace(pipeline, devices=devices, threads=threads, decoders=decoders)
 
 

@@ -9,16 +9,18 @@ from caffe_gradcam.batch.pipeline.lane import Lane
 from caffe_gradcam.batch.pipeline.part_writing import explain_parts
 from caffe_gradcam.batch.progress import Progress
 from caffe_gradcam.engines.contract import precision_note
-from caffe_gradcam.explaining.asked_batches import checked
 from caffe_gradcam.explaining.recipe import Recipe
+from caffe_gradcam.model.model import LoadedModel
 
 
-def run(plan: Plan, recipe: Recipe, options: Options, numbers: Sequence[int], progress: Progress
-        ) -> List[Dict[str, Any]]:
+def run(model: LoadedModel, plan: Plan, recipe: Recipe, options: Options, numbers: Sequence[int],
+        progress: Progress) -> List[Dict[str, Any]]:
     """Explain parts on all devices, which take batches of the same part in turn.
 
     Parameters
     ----------
+    model : LoadedModel
+        The recipe's.
     plan : Plan
     recipe : Recipe
     options : Options
@@ -38,7 +40,6 @@ def run(plan: Plan, recipe: Recipe, options: Options, numbers: Sequence[int], pr
     InputError
         See ``explain_parts``.
     """
-    model = checked(recipe, recipe.model.load())
     with Lane(recipe, model, options.pipeline, progress.gauges) as lane:
         explain_parts(plan, lane, _until_stopped(numbers, progress.stop), options.drawing,
                       progress.warn)
