@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from caffe_gradcam import doctor
+from caffe_gradcam.commands import cli
 from prototxt_tools import weights as weight_files
 
 
@@ -346,3 +347,8 @@ def test_28_an_engine_that_refuses_the_net_gives_way_to_the_next(setup, working,
                     "another engine is tried")
     line = only(diagnose(setup, [("caffe", "cpu")]))
     assert line.startswith("error run: caffe on cpu: Caffe has no layer type 'Axpy'")
+
+
+def test_a_plugin_of_the_doctor_is_imported_first(capsys):
+    assert cli.main(["doctor", "--plugin", "absent_module"]) == 2
+    assert "plugin 'absent_module' cannot be imported" in capsys.readouterr().err

@@ -39,6 +39,7 @@ def add(commands: Any) -> None:
     parser.add_argument("images", metavar="IMAGE", nargs="*",
                         help="images that the net should recognise")
     shared.add_device(parser)
+    shared.add_plugin(parser)
     parser.add_argument("--json", action="store_true", help="print a list of objects")
     shared.add_verbosity(parser, quiet="print only what is not fine")
     shared.add_model(parser.add_argument_group(
@@ -51,6 +52,7 @@ def run(options: argparse.Namespace) -> int:
     from caffe_gradcam import doctor, zoo
 
     recipes.check_one_device(options)
+    recipes.import_named_plugins(options)  # They register layer types of the model.
     name = getattr(options, "model.path")
     path = name and zoo.locate(name, options.offline, options.quiet)
     overrides: Dict[str, Any] = {

@@ -138,9 +138,11 @@ def located(recipe: "Recipe", options: argparse.Namespace) -> "Recipe":
 
 def load_model(recipe: "Recipe", options: argparse.Namespace) -> "LoadedModel":
     """The recipe's model, fetched if need be; its warnings are logged."""
-    model = located(recipe, options).model.load()
+    choice = located(recipe, options).model
     if recipe.explaining.layers:
-        model = model.with_layers(recipe.explaining.layers)
+        layers = {"layers": list(recipe.explaining.layers)}
+        choice = dataclasses.replace(choice, overrides={**choice.overrides, **layers})
+    model = choice.load()
     for warning in model.warnings:
         _logger.warning(warning)
     return model

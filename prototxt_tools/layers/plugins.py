@@ -25,9 +25,9 @@ def import_plugins(names: Iterable[str], folder: Optional[str] = None) -> None:
     if names and folder is not None and folder not in sys.path:
         sys.path.insert(0, folder)
     for name in names:
-        if not all(part.isidentifier() for part in name.split(".")):
-            raise QuestionError(f"plugin {name!r}: not the name of a module, such as my_layers or "
-                                "package.layers", name)
+        if name.endswith(".py") or not all(part.isidentifier() for part in name.split(".")):
+            raise QuestionError(f"plugin {name!r}: not the name of a module, such as my_layers (of "
+                                "the file my_layers.py) or package.layers", name)
         try:
             importlib.import_module(name)
         except (Exception, SystemExit) as error:  # A module may raise anything.

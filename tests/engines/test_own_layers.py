@@ -9,6 +9,7 @@ from definitions import random_input
 from opened import open_net
 
 from prototxt_tools import layers
+from prototxt_tools.errors import EngineError
 
 torch = pytest.importorskip("torch")
 
@@ -109,6 +110,23 @@ def test_fields_that_a_layer_type_does_not_have_are_refused(own_types):
         layer("MyReLU", colour="red")
     with pytest.raises(ValueError, match="no role 'cutter'"):
         layer("MyReLU", role="cutter")
+
+
+@pytest.mark.parametrize("function, problem", [
+    (lambda message, bottoms, weights: bottoms[0], "a list with a tensor for each top .1., and "
+     "returned Tensor"),
+    (lambda message, bottoms, weights: bottoms * 2, "and returned 2 values"),
+    (lambda message, bottoms, weights: [bottoms[0].detach().numpy()], "and returned 1 values"),
+    (lambda message, bottoms, weights: [bottoms[0].no_such], "its function raises AttributeError"),
+    (lambda message, bottoms: bottoms, "its function raises TypeError"),
+])
+def test_a_function_that_does_not_give_the_tops_is_named_with_its_layer(
+        own_types, write_weights, function, problem):
+    layer("MySwish")(function)
+    path = write_weights(OWN.replace("MySwish", "Swish"))
+    with open_net("torch", OWN, path, ["fc"], ["conv1"]) as engine:
+        with pytest.raises(EngineError, match=f"layer swish .MySwish. fails on .*{problem}"):
+            engine.forward({"data": random_input((1, 3, 16, 16))}, ["fc"])
 
 
 def test_registering_one_loads_no_torch():

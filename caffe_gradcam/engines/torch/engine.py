@@ -42,11 +42,11 @@ from . import (  # noqa: F401  (families registers)
     sending,
     trunk,
 )
-from .registry import BUILT_IN, LAYERS
+from .registry import BUILT_IN, LAYERS, tops_of
 from .rules import Gate, Rule
 
-ADVICE = ('add it with @layer("{}") of caffe_gradcam.engines.torch, or run the net in a Caffe '
-          'that has it')
+ADVICE = ('add it with @layer("{}") of caffe_gradcam in a module that --plugin names (in Python: '
+          'plugins=[...]), or run the net in a Caffe that has it')
 # What torch's allocators write on CUDA and on a CPU, and cuBLAS and cuDNN without a workspace.
 MEMORY_WORDS = "out of memory", "can't allocate memory", "STATUS_ALLOC_FAILED"
 # What torch 1 says to gradients after a fork.
@@ -318,7 +318,7 @@ class TorchEngine(Engine):
                        for bottom in bottoms]
         try:
             with self._arithmetic():
-                tops = LAYERS[layer.type](layer.message, bottoms, self._weights[layer.name])
+                tops = tops_of(layer, bottoms, self._weights[layer.name])
             tops = [top.to(self._device, top.dtype if is_short else torch.float32)
                     for top in tops]
             if bottoms and bottoms[0].requires_grad and rectifies(layer):

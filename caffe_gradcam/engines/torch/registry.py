@@ -8,6 +8,8 @@ from prototxt_tools import layers
 if TYPE_CHECKING:
     import torch
 
+    from prototxt_tools.net.net import Layer
+
 # A ``LayerParameter``, whose fields protobuf makes at run time.
 Message = Any
 Tensors = List["torch.Tensor"]
@@ -58,6 +60,33 @@ def layer(*types: str, **record: Any) -> Callable[[LayerFunction], LayerFunction
             BUILT_IN.discard(name)
         return function
     return register
+
+
+def tops_of(layer: "Layer", bottoms: Tensors, weights: Tensors) -> Tensors:
+    """The top blobs of a layer, by the function of its type.
+
+    Raises
+    ------
+    RuntimeError, ValueError, IndexError
+        What torch raises where tensors do not fit; or the function of a user raises something
+        else, or does not return a list with a tensor for each top.
+    """
+    function = LAYERS[layer.type]
+    if layer.type in BUILT_IN:
+        return function(layer.message, bottoms, weights)
+    try:
+        tops = function(layer.message, bottoms, weights)
+    except (RuntimeError, ValueError, IndexError):
+        raise
+    except Exception as error:
+        raise ValueError(f"its function raises {type(error).__name__}: {error}") from error
+    is_list = isinstance(tops, (list, tuple))
+    if not is_list or len(tops) != len(layer.tops) or not all(
+            hasattr(top, "detach") for top in tops):
+        returned = f"{len(tops)} values" if is_list else type(tops).__name__
+        raise ValueError("its function must return a list with a tensor for each top "
+                         f"({len(layer.tops)}), and returned {returned}")
+    return tops
 
 
 def built_in(*types: str) -> Callable[[LayerFunction], LayerFunction]:

@@ -9,7 +9,7 @@ from caffe_gradcam.engines import openvino_library
 from caffe_gradcam.engines.versions import of_distribution
 from prototxt_tools.net.net import Layer
 
-from .registry import LAYERS
+from .registry import tops_of
 
 Weights = Mapping[str, List[torch.Tensor]]
 # The shapes of all inputs.
@@ -182,6 +182,6 @@ class Layers(torch.nn.Module):
         blobs = dict(zip(self._inputs, tensors))
         for layer in self._layers:
             bottoms = [blobs[bottom] for bottom in layer.bottoms]
-            tops = LAYERS[layer.type](layer.message, bottoms, self._weights[layer.name])
+            tops = tops_of(layer, bottoms, self._weights[layer.name])
             blobs.update(zip(layer.tops, tops))
         return tuple(blobs[name] for name in self._outputs)
