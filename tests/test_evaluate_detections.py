@@ -10,9 +10,12 @@ from detectors import mobilenet_ssd
 
 pytest.importorskip("torch")
 
+from caffe_gradcam.asking.asker import Asking  # noqa: E402
+from caffe_gradcam.commands import measured_images  # noqa: E402
 from caffe_gradcam.engines.running import Running  # noqa: E402
 from caffe_gradcam.explaining.box_questions import BoxQuestion  # noqa: E402
 from caffe_gradcam.explaining.detections import DetectionExplainer  # noqa: E402
+from caffe_gradcam.explaining.recipe import ModelChoice, Recipe  # noqa: E402
 from caffe_gradcam.explaining.settings import Explaining  # noqa: E402
 from caffe_gradcam.measuring import box_bench  # noqa: E402
 from caffe_gradcam.measuring.measurement import Settings  # noqa: E402
@@ -88,14 +91,7 @@ def test_evaluate_compares_methods_on_boxes(tmp_path, paths, capsys):
     assert "no metric of boxes 'sanity'" in capsys.readouterr().err
 
 
-def test_boxes_of_a_net_whose_scores_are_no_classes_are_compared_too(tmp_path, capsys):
-    import cv2
-
-    from caffe_gradcam.commands.cli import main
-
-    cv2.imwrite(str(tmp_path / "noise.png"), PIXELS)
-    net, weights = write_model(tmp_path, yolo(3))
-    assert main(["evaluate", net, str(tmp_path / "noise.png"), "--detections", "--min-score",
-                 "0.1", "--engine", "torch", "--weights", weights, "--mean", "100,100,100",
-                 "--scale", "0.016667", "--steps", "2", "--method", "odam", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["rows"][0]["method"] == "odam"
+def test_boxes_of_a_net_whose_scores_are_no_classes_need_no_question(tmp_path):
+    model = LoadedModel.load(*write_model(tmp_path, yolo(3)))
+    recipe = Recipe(ModelChoice(model.path), Asking(detections=True))
+    assert measured_images._asked(recipe, model)("noise.png", set()) == []
