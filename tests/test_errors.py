@@ -51,7 +51,7 @@ def _beginning(call):
         return ""
     text = getattr(parts[1], "value", "")
     is_named = isinstance(text, str) and text.startswith(": ")
-    return ast.unparse(parts[0].value) if is_named else ""
+    return ast.unparse(parts[0].value) if is_named else ""  # novm
 
 
 def test_an_error_whose_message_begins_with_a_file_has_it_as_its_subject():

@@ -69,7 +69,8 @@ def test_regions_whose_boxes_are_moved_have_a_background():
 
 
 def test_python_finds_boxes_in_regions_that_are_given_by_name(torch):
-    boxes, = Model.load(path_of("frcnn")).detect([item("frcnn")], 0, engine="torch")
+    boxes, = Model.load(path_of("frcnn")).detect(
+        [item("frcnn")], 0, running=Running("torch"))
     assert boxes and {axis for box in boxes for axis, _ in box.position} == {"roi"}
 
 
@@ -139,10 +140,28 @@ def test_a_file_of_several_arrays_needs_a_key(tmp_path):
         f"{path}: there is no array 'c'; there are a, b")
 
 
+def test_datasets_in_groups_of_an_hdf5_file_are_named(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    path = str(tmp_path / "x.h5")
+    with h5py.File(path, "w") as file:
+        file["group/b"] = np.ones(4)
+    assert (array_files.read(path) == array_files.read(path + ":group/b")).all()
+    with h5py.File(path, "a") as file:
+        file["a"] = np.zeros(4)
+        file["elsewhere"] = h5py.ExternalLink("other.h5", "/x")
+    assert refusal(array_files.read, path) == (
+        f"{path}: the file holds 2 arrays; name one, such as {path}:a")
+    for key in ("group", "elsewhere", "group/c"):
+        assert refusal(array_files.read, f"{path}:{key}") == (
+            f"{path}: there is no array '{key}'; there are a, group/b")
+
+
 @pytest.mark.parametrize("value, words", [
     (np.zeros((5, 1)), "takes 6 x 1 numbers (LSTM lstm1 reads it), not 5 x 1 numbers"),
     (np.zeros((6, 3)), "not 6 x 3 numbers for 3 items, where there is one image"),
-    (np.full((6, 1), np.nan), "finite ones"), ("a text", "not 'a text'"),
+    (np.full((6, 1), np.nan), "and these hold NaN, infinity or what float32 cannot hold"),
+    (np.zeros((0, 1)), "not an empty array"), (1e99, "or what float32 cannot hold"),
+    ("a text", "not 'a text'"),
 ])
 def test_an_array_that_does_not_fit_is_refused_with_what_the_input_takes(value, words):
     spec = net("lrcn").arrays["cont_sentence"]
