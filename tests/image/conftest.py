@@ -53,13 +53,23 @@ def again():
     return built("AGAIN")
 
 
-@pytest.fixture(scope="session")
-def listing():
-    """What cuobjdump lists of libcaffe in the image cuda: its machine code, then its PTX."""
-    path = os.environ.get("CAFFE_GRADCAM_LISTING")
+def listed(name):
+    path = os.environ.get("CAFFE_GRADCAM_LISTING_" + name)
     if not path:
         pytest.skip("scripts/test-image --target cuda lists the device code")
     return pathlib.Path(path).read_text()
+
+
+@pytest.fixture(scope="session")
+def listing():
+    """What cuobjdump lists of libcaffe in the image cuda: its machine code, then its PTX."""
+    return listed("FIRST")
+
+
+@pytest.fixture(scope="session")
+def listing_again():
+    """The same of the second build."""
+    return listed("AGAIN")
 
 
 @pytest.fixture

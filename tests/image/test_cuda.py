@@ -1,5 +1,6 @@
 """The image cuda on a machine without a card: what it is built for, and what it says."""
 
+import collections
 import json
 import re
 
@@ -22,6 +23,24 @@ def test_every_device_file_has_code_for_every_architecture(listing):
     assert len(machine_code) == sum(counts.values())
     assert set(counts.values()) == {len(ptx)} and len(ptx) > 50
     assert {architecture for _, architecture in ptx} == {"90"}
+
+
+def texts(image):
+    """The texts inside libcaffe, without the numbers of processes in them, and their counts.
+
+    nvcc tells unnamed namespaces apart by a hash of the file and, where the file defines nothing
+    but templates, by the number of its process.
+    """
+    library, = image.root.glob("usr/local/lib/python3.11/dist-packages/pycaffe.libs/libcaffe-*")
+    content = re.sub(rb"_ZN\d+(_INTERNAL_[0-9a-f]{8}_\d+_\w+_cu_[0-9a-f]{8})_\d+6thrust",
+                     rb"_ZN\1thrust", library.read_bytes())
+    content = re.sub(rb"libcaffe-[0-9a-f]{8}", b"libcaffe", content)
+    return collections.Counter(re.findall(rb"[ -~]{8,}", content))
+
+
+def test_two_builds_differ_in_the_number_of_a_process_alone(image, again, listing, listing_again):
+    assert listing_again == listing
+    assert texts(again) == texts(image)
 
 
 def test_the_doctor_names_the_build_its_architectures_and_the_missing_card(run):
