@@ -4,7 +4,7 @@ import os
 from typing import Any, Dict, Tuple
 
 import numpy as np
-from layer_cases import CASES, NO_BACKWARD, OTHER_CASES, REGION_CASES
+from layer_cases import CASES, NO_BACKWARD, OTHER_CASES
 
 from caffe_gradcam.engines import NetToRun, Running, open_engine
 from caffe_gradcam.engines.torch import LAYERS, families  # noqa: F401  (families registers)
@@ -24,7 +24,7 @@ ON_THE_HOST = {"DetectionOutput", "PriorBox", "PriorBoxClustered", "Proposal",
 
 def layers(setting: Setting, report: Report) -> None:
     """Each case forward and back: first one of each type, then the others while there is time."""
-    cases: Dict[str, Any] = {**REGION_CASES, **OTHER_CASES, **CASES}
+    cases: Dict[str, Any] = {**OTHER_CASES, **CASES}
     first = {case[0]: name for name, case in reversed(list(cases.items()))}
     missing = sorted(set(LAYERS) - set(first) - ON_THE_HOST)
     if missing:

@@ -139,7 +139,7 @@ def test_the_bill_of_materials_names_what_is_inside(image, target):
     assert listed == installed
 
 
-def test_the_bill_of_materials_names_the_libraries_inside_the_wheel_of_caffe(target):
+def test_the_bill_of_materials_names_the_libraries_inside_the_wheel_of_caffe(image, target):
     path = ROOT / "docs" / "sbom" / (target + ".json")
     wheel, = [part for part in json.loads(path.read_text(encoding="utf-8"))["components"]
               if part["name"] == "pycaffe"]
