@@ -201,8 +201,8 @@ class _Kept:
         key = json.dumps([os.getpid(), recipe.to_dict(), dataclasses.asdict(pipeline)])
         if self.lane is None or self._key != key:
             self.close()
-            recipe = resolved(recipe)
             model = checked(recipe, recipe.model.load())
+            recipe = resolved(recipe)
             running = recipe.running
             pipeline = dataclasses.replace(pipeline, devices=(running.device,))
             pipeline = dataclasses.replace(

@@ -180,7 +180,7 @@ def test_a_video_in_a_tar_is_a_clip(tmp_path):
     (("--decode", "reduced"), "--decode reduced: the frames of clips are decoded in full"),
     (("--class", "9"), "no class 9"),
 ])
-def test_what_cannot_be_asked_of_clips_is_refused_before_the_net_opens(c3d, source, tmp_path,
+def test_what_cannot_be_asked_of_clips_is_refused_before_the_net_opens(torch, c3d, source, tmp_path,
                                                                       capsys, options, message):
     assert main(command(c3d, source, tmp_path / "out", *options)) == 2
     assert message in capsys.readouterr().err
