@@ -174,7 +174,7 @@ def test_inputs_that_stand_behind_layers_come_first():
 @pytest.mark.parametrize(
     "text, problem",
     [
-        ('layers { layer { type: "locally_connected" } }', ":1:1: .* no V0 layer type locally_connected"),
+        ('layers { layer { type: "locally_connected" } }', ":1:1: .* no V0 layer type"),
         ('input: "a" input: "b" input_dim: [1, 2, 3, 4] layer { }', "input b has no shape"),
         ('layers { layer { type: "conv" num_output: x } }', "num_output needs a whole number"),
     ],

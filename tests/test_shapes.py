@@ -147,7 +147,7 @@ def test_slice_points_divide_an_axis():
         (CONVOLUTION % "", [(1, 4, 5, 5)], "no kernel_size"),
         ('type: "Eltwise"', [(1, 4), (1, 5)], "the shapes differ"),
         ('type: "Concat"', [(1, 4, 2), (1, 4, 3)], "differ in more than axis 1"),
-        ('type: "Reshape" reshape_param { shape { dim: 0 dim: 7 } }', [(2, 4)], "a different count"),
+        ('type: "Reshape" reshape_param { shape { dim: 0 dim: 7 } }', [(2, 4)], "different count"),
     ],
 )
 def test_a_layer_that_cannot_be_built_is_named(layer, bottoms, problem):
