@@ -3,6 +3,10 @@
 import sys
 from typing import Any, Dict, Optional
 
+# How graphs compute one batch after the other. OpenVINO would pin its threads to the first cores,
+# in every process to the same: two nets of one thread each would share one core.
+SETTINGS: Dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "ENABLE_CPU_PINNING": False}
+
 
 def load() -> Any:
     """The module ``openvino``, without its telemetry.

@@ -7,6 +7,7 @@ from typing import Any, Dict, Optional, Sequence
 
 import numpy as np
 
+from caffe_gradcam.engines import openvino_library
 from caffe_gradcam.engines.onnx import libraries
 from caffe_gradcam.engines.onnx.session import Arrays, GraphFailed, Session, thread_count
 from caffe_gradcam.engines.onnx.store import Store
@@ -52,7 +53,7 @@ class OpenVinoSession(Session):
 
 def _configuration() -> Dict[str, Any]:
     """How OpenVINO is told to compile: without the hint, in bf16 on processors that have it."""
-    values: Dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
+    values = dict(openvino_library.SETTINGS, INFERENCE_PRECISION_HINT="f32")
     if thread_count() is not None:
         values["INFERENCE_NUM_THREADS"] = thread_count()
     return values

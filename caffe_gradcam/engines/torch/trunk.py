@@ -128,10 +128,9 @@ class Trunk:
         if len(model.inputs) != len(tensors):
             raise ValueError("not every input reaches the target")
         model.reshape({port: list(shape) for port, shape in zip(model.inputs, shapes)})
-        compiled = openvino.Core().compile_model(model, "CPU", {
-            "INFERENCE_PRECISION_HINT": HINTS[self._precision],
-            "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_NUM_THREADS": torch.get_num_threads()})
+        compiled = openvino.Core().compile_model(model, "CPU", dict(
+            openvino_library.SETTINGS, INFERENCE_PRECISION_HINT=HINTS[self._precision],
+            INFERENCE_NUM_THREADS=torch.get_num_threads()))
         actual = compiled.get_property("INFERENCE_PRECISION_HINT").to_string()
         if actual != HINTS[self._precision]:
             raise ValueError(f"it would compute in {actual} instead of {self._precision}")
