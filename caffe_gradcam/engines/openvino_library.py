@@ -1,4 +1,4 @@
-"""OpenVINO and NNCF without their telemetry."""
+"""OpenVINO and NNCF without their telemetry, and the settings with which OpenVINO computes."""
 
 import sys
 from typing import Any, Dict, Optional

@@ -15,7 +15,7 @@ EPOCH = int(re.search(r"^ARG SOURCE_DATE_EPOCH=(\d+)$", (ROOT / "Dockerfile").re
                       re.MULTILINE).group(1))
 
 
-# Of the image cuda, the parts of Caffe's wheel that hold or describe what nvcc compiled.
+# The files of Caffe's wheel, in the image cuda, that hold or describe what nvcc compiled.
 COMPILED = re.compile(r"/dist-packages/(caffe/_caffe\.so|pycaffe\.libs/libcaffe-\w+\.so\.1\.0\.0"
                       r"|pycaffe-.*\.dist-info/(RECORD|sboms/auditwheel\.cdx\.json))$")
 
