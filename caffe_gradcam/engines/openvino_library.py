@@ -1,7 +1,7 @@
 """OpenVINO and NNCF without their telemetry, and the settings with which OpenVINO computes."""
 
 import sys
-from typing import Any, Dict, Optional
+from typing import Any, Dict, Optional, Sequence
 
 # How graphs compute one batch after the other. OpenVINO would pin its threads to the first cores,
 # in every process to the same: two nets of one thread each would share one core.
@@ -20,6 +20,32 @@ def load() -> Any:
     import openvino
 
     return openvino
+
+
+def converted(traced: Any, example: Sequence[Any]) -> Any:
+    """A traced module of torch as an ``openvino.Model``.
+
+    ``openvino.convert_model`` would do it with the level of the root logger raised, and put the
+    level and the handlers back in the end: messages of other threads would be lost meanwhile, and
+    all later ones where two threads convert at a time, or where the conversion fails.
+
+    Parameters
+    ----------
+    traced : torch.jit.ScriptModule
+    example : sequence of torch.Tensor
+        Inputs with which it was traced.
+
+    Raises
+    ------
+    Exception
+        OpenVINO has no translation for an operator; its errors have no common parent.
+    """
+    openvino = load()
+    from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
+
+    frontend = openvino.frontend.FrontEndManager().load_by_framework("pytorch")
+    decoder = TorchScriptPythonDecoder(traced, example_input=tuple(example))
+    return frontend.convert(frontend.load(decoder))
 
 
 def leave_telemetry_out() -> None:

@@ -124,7 +124,7 @@ class Trunk:
             # Tracing warns of every size it takes for constant; here they are.
             warnings.simplefilter("ignore")
             traced = torch.jit.trace(self._module, example, check_trace=False)
-            model = openvino.convert_model(traced, example_input=example)
+            model = openvino_library.converted(traced, example)
         if len(model.inputs) != len(tensors):
             raise ValueError("not every input reaches the target")
         model.reshape({port: list(shape) for port, shape in zip(model.inputs, shapes)})
