@@ -22,6 +22,7 @@ from caffe_gradcam.explaining.captions import Caption, Captioner
 from caffe_gradcam.explaining.clips import ClipExplainer, ClipExplanation, ClipResult, asker_of
 from caffe_gradcam.explaining.columns import BatchExplanation
 from caffe_gradcam.explaining.detections import DetectionExplainer
+from caffe_gradcam.explaining.explainer import Explainer
 from caffe_gradcam.explaining.explanation import Explanation
 from caffe_gradcam.explaining.recipe import Recipe
 from caffe_gradcam.model.clips import ROWS
@@ -40,10 +41,12 @@ class AskedBatches:
 
     Attributes
     ----------
+    model : LoadedModel
     engine : Engine
         The one that looks at the images.
     """
 
+    model: LoadedModel
     engine: Engine
 
     def settle(self, batch: int) -> None:
@@ -64,10 +67,10 @@ class AskedBatches:
 class ClassBatches(AskedBatches):
     """Batches that are asked about classes."""
 
-    def __init__(self, recipe: Recipe) -> None:
-        explainer = recipe.open()
-        self.engine = explainer.engine
-        self._asker = Asker(recipe.asking, explainer.model, explainer.score_blob)
+    def __init__(self, recipe: Recipe, model: LoadedModel) -> None:
+        explainer = Explainer.open(model, recipe.explaining, recipe.running)
+        self.model, self.engine = model, explainer.engine
+        self._asker = recipe.asker(explainer)
         self._explainer = BatchExplainer(explainer, self._asker.questions())
 
     def begin(self, images: ImagesOfBatch, own: OwnQuestions) -> PendingExplanation:
@@ -81,11 +84,11 @@ class ClassBatches(AskedBatches):
 class BoxBatches(AskedBatches):
     """Batches whose boxes are found and explained."""
 
-    def __init__(self, recipe: Recipe) -> None:
+    def __init__(self, recipe: Recipe, model: LoadedModel) -> None:
         self._question = box_question(recipe.asking)
         self._explainer = DetectionExplainer.open(
-            recipe.model.load(), recipe.explaining, self._question, recipe.running)
-        self.engine = self._explainer.engine
+            model, recipe.explaining, self._question, recipe.running)
+        self.model, self.engine = model, self._explainer.engine
 
     def begin(self, images: ImagesOfBatch, own: OwnQuestions) -> PendingExplanation:
         prepared = [Outcome.of(self._prepared, images, index, *own.get(index, _NONE))
@@ -109,11 +112,11 @@ class BoxBatches(AskedBatches):
 class WordBatches(AskedBatches):
     """Batches whose images are described in words, one after the other."""
 
-    def __init__(self, recipe: Recipe) -> None:
+    def __init__(self, recipe: Recipe, model: LoadedModel) -> None:
         captions.check_asking(recipe.asking)
         self._asking = recipe.asking
-        self._captioner = Captioner(recipe.model.load(), recipe.explaining, recipe.running)
-        self.engine = self._captioner.engine
+        self._captioner = Captioner(model, recipe.explaining, recipe.running)
+        self.model, self.engine = model, self._captioner.engine
 
     def begin(self, images: ImagesOfBatch, own: OwnQuestions) -> PendingExplanation:
         results = [Outcome.of(self._caption, images.prepared(index), *own.get(index, _NONE))
@@ -141,7 +144,7 @@ class ClipBatches(AskedBatches):
     def __init__(self, recipe: Recipe, model: LoadedModel) -> None:
         self._asker = asker_of(recipe.asking, model)
         self._explainer = ClipExplainer(model, recipe.explaining, recipe.running)
-        self.engine = self._explainer.engine
+        self.model, self.engine = model, self._explainer.engine
 
     def settle(self, batch: int) -> None:
         clip = self._explainer.clip
@@ -179,8 +182,9 @@ def asked_batches(recipe: Recipe) -> AskedBatches:
     if model.clips:
         return ClipBatches(recipe, model)
     if recipe.asking.is_caption:
-        return WordBatches(recipe)
-    return BoxBatches(recipe) if recipe.asking.detections else ClassBatches(recipe)
+        return WordBatches(recipe, model)
+    kind = BoxBatches if recipe.asking.detections else ClassBatches
+    return kind(recipe, model)
 
 
 def checked(recipe: Recipe, model: LoadedModel) -> LoadedModel:

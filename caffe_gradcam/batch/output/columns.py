@@ -2,9 +2,11 @@
 object for each row."""
 
 from dataclasses import dataclass
-from typing import Any, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
 
 import numpy as np
+
+from prototxt_tools.errors import InputError
 
 
 class Column:
@@ -55,20 +57,12 @@ class Numbers(Column):
                 for value, is_missing in zip(values, self.missing.tolist())]
 
     def to_arrow(self, kind: Any) -> Any:
-        import pyarrow
-
+        there = np.ones(len(self.values), bool) if self.missing is None else ~self.missing
         if self.values.ndim == 1:
-            return pyarrow.array(self.values, kind, mask=self.missing)
-        values, count = self.values, self.values.shape[1]
-        if self.missing is None:
-            offsets = pyarrow.array(np.arange(len(values) + 1, dtype=np.int32) * count)
-        else:
-            # A missing list begins where the next one does, and its offset is null.
-            values = values[~self.missing]
-            starts = np.concatenate([[0], np.cumsum(~self.missing)]) * count
-            offsets = pyarrow.array(starts.astype(np.int32), mask=np.append(self.missing, False))
-        flat = pyarrow.array(np.ascontiguousarray(values).reshape(-1), kind.value_type)
-        return pyarrow.ListArray.from_arrays(offsets, flat)
+            return _fixed(self.values, kind, there)
+        lengths = self.values.shape[1] * there
+        flat = np.ascontiguousarray(self.values[there]).reshape(-1)
+        return _array(kind, there, _offsets(lengths), children=[_fixed(flat, kind.value_type)])
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,9 +100,8 @@ class Texts(Column):
         return [self.texts[code] for code in self.codes.tolist()]
 
     def to_arrow(self, kind: Any) -> Any:
-        import pyarrow
-
-        return pyarrow.array(self.texts, kind).take(pyarrow.array(self.codes))
+        texts = [None if text is None else text.encode("utf-8") for text in self.texts]
+        return _pieces([texts[code] for code in self.codes.tolist()], kind)
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,15 +132,9 @@ class Bytes(Column):
                 for start, end in zip(self.starts.tolist(), self.ends.tolist())]
 
     def to_arrow(self, kind: Any) -> Any:
-        import pyarrow
-
         lengths = self.ends - self.starts
-        offsets = np.concatenate([[0], np.cumsum(lengths)])
-        whole = pyarrow.Array.from_buffers(
-            pyarrow.large_binary(), len(lengths),
-            [_validity(lengths > 0), pyarrow.py_buffer(offsets.astype(np.int64)),
-             pyarrow.py_buffer(self._in_order(lengths, offsets))])
-        return whole.cast(kind)
+        offsets = _offsets(lengths)
+        return _array(kind, lengths > 0, offsets, self._in_order(lengths, offsets))
 
     def _in_order(self, lengths: np.ndarray, offsets: np.ndarray) -> np.ndarray:
         """The bytes in the order of the rows."""
@@ -175,16 +162,49 @@ class Values(Column):
     def to_arrow(self, kind: Any) -> Any:
         import pyarrow
 
+        if all(value is None for value in self.values):
+            return pyarrow.nulls(len(self.values), kind)
         return pyarrow.array(self.values, kind)
 
 
-def _validity(valid: np.ndarray) -> Any:
-    """Arrow's bits of which values are there; None where all are."""
+# Columns are made of buffers: `pyarrow.array` imports pandas wherever it is installed, and `cast`
+# all of Arrow's functions, which takes more time than a small batch.
+
+
+def _fixed(values: np.ndarray, kind: Any, there: Optional[np.ndarray] = None) -> Any:
+    """An Arrow array of numbers or truth values."""
+    there = np.ones(len(values), bool) if there is None else there
+    data = _bits(values) if kind == "bool" else np.ascontiguousarray(
+        values, kind.to_pandas_dtype())
+    return _array(kind, there, data)
+
+
+def _pieces(pieces: Sequence[Optional[bytes]], kind: Any) -> Any:
+    """An Arrow array of bytes, or of texts in UTF-8."""
+    offsets = _offsets([0 if piece is None else len(piece) for piece in pieces])
+    there = np.array([piece is not None for piece in pieces], bool)
+    return _array(kind, there, offsets, b"".join(filter(None, pieces)))
+
+
+def _offsets(lengths: Union[np.ndarray, Sequence[int]]) -> np.ndarray:
+    """Where values of these lengths begin, and where the last one ends: int32."""
+    offsets = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+    if offsets[-1] > np.iinfo(np.int32).max:
+        raise InputError(f"a column of one part would take {offsets[-1] / 2 ** 30:.1f} GiB, and "
+                         "Parquet has room for 2; run again with a smaller --part-size")
+    return offsets.astype(np.int32)
+
+
+def _array(kind: Any, there: np.ndarray, *buffers: Any, children: Sequence[Any] = ()) -> Any:
     import pyarrow
 
-    if valid.all():
-        return None
-    return pyarrow.array(valid).buffers()[1]
+    bits = None if there.all() else pyarrow.py_buffer(_bits(there))
+    return pyarrow.Array.from_buffers(
+        kind, len(there), [bits, *map(pyarrow.py_buffer, buffers)], children=list(children))
+
+
+def _bits(values: np.ndarray) -> np.ndarray:
+    return np.packbits(np.asarray(values, bool), bitorder="little")
 
 
 @dataclass(frozen=True, eq=False)
@@ -209,9 +229,7 @@ class Digests(Column):
         return [value.decode("ascii") or None for value in self.values.tolist()]
 
     def to_arrow(self, kind: Any) -> Any:
-        import pyarrow
-
-        return pyarrow.array(self.values, pyarrow.binary(), mask=self.values == b"").cast(kind)
+        return _pieces([value or None for value in self.values.tolist()], kind)
 
 
 def to_rows(columns: Mapping[str, Column]) -> List[Dict[str, Any]]:

@@ -31,7 +31,7 @@ def serve(pipe: Connection, memory: Tuple[Layout, int, int], recipe: Recipe, bat
         explainer = asked_batches(recipe)
         explainer.settle(batch)
         if decode == CARD:
-            preprocessing, = recipe.model.load().inputs.values()
+            preprocessing, = explainer.model.inputs.values()
             explainer.engine.expect_pictures(preprocessing)
     except InputError as error:
         pipe.send(("refused", error, 0.0))
