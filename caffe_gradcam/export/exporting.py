@@ -37,6 +37,7 @@ from caffe_gradcam.export.proof import (
     choice_notes,
     compare,
     compare_blobs,
+    layer_errors,
     run_graph,
     tolerances,
 )
@@ -160,19 +161,26 @@ def export(source: NetSource, options: ExportOptions, running: Running,
     inputs = proof_inputs(source, translated, pictures or (
         made_pictures(source) if options.with_preprocessing else ()))
     run = _run_engine(source, translated, options, running, inputs.arrays)
-    blobs = compare_blobs(translated, model, inputs.arrays, run.blobs)
+    blobs, plain = compare_blobs(translated, model, inputs.arrays, run.blobs), model
     if options.with_preprocessing and source.model is not None:
         graph.inputs = add_preparation(translated, dict(source.model.inputs))
         model = graph.model()
     data = bytes(model.SerializeToString())
     given, rows = _run_written(data, inputs, options)
     actual = {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
+    outputs = _compared(translated, actual, run, options)
+    blob_of = {name: blob for blob, name in translated.blobs.items()}
+    errors = layer_errors(translated, plain, inputs.arrays, run.blobs, {
+        blob_of.get(entry.name, entry.name) for entry in outputs if not entry.passes}.union(
+            entry.name for entry in blobs if not entry.passes))
+    blobs = _with_layers(blobs, errors)
+    outputs = _with_layers(outputs, {
+        name: errors[blob] for name, blob in blob_of.items() if blob in errors})
     certificate = Certificate(
         source.name, dict(source.hashes, graph=sha256_of(data)), versions(), run.description,
-        inputs.descriptions, blobs, _with_layers(
-            translated, blobs, _compared(translated, actual, run, options)),
+        inputs.descriptions, blobs, outputs,
         [f"the {kind} is fixed: {reason}" for kind, reason in translated.fixed.items()]
-        + choice_notes(blobs))
+        + choice_notes(blobs + outputs))
     model_explained = _explained(source, options)
     layers = (explained_blobs(model_explained, options.explain)
               if model_explained is not None and options.explain is not None else [])
@@ -304,11 +312,10 @@ def _compared(translated: Translated, actual: Mapping[str, np.ndarray], run: Eng
             for name, expected in run.outputs.items()]
 
 
-def _with_layers(translated: Translated, blobs: Sequence[Comparison],
-                 outputs: Sequence[Comparison]) -> List[Comparison]:
-    """The comparisons of outputs, which are blobs, with the errors of their layers."""
-    errors = {translated.values[blob.name].name: blob.layer_error for blob in blobs}
-    return [dataclasses.replace(output, layer_error=errors.get(output.name)) for output in outputs]
+def _with_layers(compared: Sequence[Comparison], errors: Mapping[str, float]
+                 ) -> List[Comparison]:
+    """Comparisons with the errors of layers that were run by themselves."""
+    return [dataclasses.replace(entry, layer_error=errors.get(entry.name)) for entry in compared]
 
 
 def open_sizes(options: ExportOptions) -> FrozenSet[str]:

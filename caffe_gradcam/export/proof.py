@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Set
 
 import numpy as np
@@ -113,29 +113,45 @@ def with_all_blobs(model: Any, translated: Translated) -> bytes:
 
 def compare_blobs(translated: Translated, model: Any, inputs: Mapping[str, np.ndarray],
                   expected: Mapping[str, np.ndarray]) -> List[Comparison]:
-    """Compare each blob of a graph, in the order in which they are written.
+    """Compare each blob of a graph, in the order in which they are written."""
+    names = _names(translated, expected)
+    return _compared(translated, expected,
+                     run_graph(with_all_blobs(model, translated), inputs, list(names.values())))
 
-    Where blobs differ of which all lie behind a layer that chooses among numbers, every layer is
-    also run by itself, on the engine's blobs. If each of them agrees, so does the graph: what
-    differs was nearly equal.
+
+def layer_errors(translated: Translated, model: Any, inputs: Mapping[str, np.ndarray],
+                 expected: Mapping[str, np.ndarray], differing: Set[str]) -> Dict[str, float]:
+    """The errors of differing blobs where each layer is run by itself, on the engine's blobs.
+
+    Where all of these blobs lie behind a layer that chooses among numbers, and every layer agrees
+    by itself, so does the graph: what differs was nearly equal. An output may differ where no
+    blob does, since ONNX Runtime joins layers whose blobs are not asked for.
+
+    Returns
+    -------
+    dict
+        Blob -> error; empty where the graph does not agree so either.
     """
-    names = {blob: name for blob, name in translated.blobs.items() if blob in expected}
-    allowed = tolerances(translated, expected)
-
-    def compared(actual: Arrays) -> List[Comparison]:
-        return [compare(blob, actual[name], expected[blob], allowed.get(blob, BLOB_TOLERANCE))
-                for blob, name in names.items()]
-
-    blobs = compared(run_graph(with_all_blobs(model, translated), inputs, list(names.values())))
-    differing = {entry.name for entry in blobs if not entry.passes}
     if not differing or not differing <= _behind_choices(translated):
-        return blobs
+        return {}
+    names = _names(translated, expected)
     given = {name: expected[blob] for blob, name in names.items()}
-    layers_alone = compared(run_layers(model, inputs, given))
-    if not all(entry.passes for entry in layers_alone):
-        return blobs
-    return [replace(entry, layer_error=alone.error) if entry.name in differing else entry
-            for entry, alone in zip(blobs, layers_alone)]
+    alone = _compared(translated, expected, run_layers(model, inputs, given))
+    if not all(entry.passes for entry in alone):
+        return {}
+    return {entry.name: entry.error for entry in alone if entry.name in differing}
+
+
+def _names(translated: Translated, expected: Mapping[str, np.ndarray]) -> Dict[str, str]:
+    """Blob -> its name in the graph."""
+    return {blob: name for blob, name in translated.blobs.items() if blob in expected}
+
+
+def _compared(translated: Translated, expected: Mapping[str, np.ndarray],
+              actual: Arrays) -> List[Comparison]:
+    allowed = tolerances(translated, expected)
+    return [compare(blob, actual[name], expected[blob], allowed.get(blob, BLOB_TOLERANCE))
+            for blob, name in _names(translated, expected).items()]
 
 
 def run_layers(model: Any, inputs: Mapping[str, np.ndarray], given: Mapping[str, np.ndarray]
@@ -169,14 +185,16 @@ def run_layers(model: Any, inputs: Mapping[str, np.ndarray], given: Mapping[str,
     return run_graph(copy.SerializeToString(), arrays, list(given))
 
 
-def choice_notes(blobs: Sequence[Comparison]) -> List[str]:
-    """What is to be said of blobs that a choice between nearly equal numbers has changed."""
-    changed = [blob.name for blob in blobs if blob.layer_error is not None]
+def choice_notes(compared: Sequence[Comparison]) -> List[str]:
+    """A sentence about the blobs that a choice between nearly equal numbers has changed."""
+    changed = list(dict.fromkeys(
+        entry.name for entry in compared if entry.layer_error is not None))
     if not changed:
         return []
-    return [f"{len(changed)} blobs, the first of them {changed[0]}, differ because a layer chooses "
-            "between numbers that are nearly equal; every layer agrees when it is given the "
-            "engine's blobs"]
+    subject = f"blob {changed[0]} differs" if len(changed) == 1 else (
+        f"{len(changed)} blobs, the first of them {changed[0]}, differ")
+    return [f"{subject} because a layer chooses between numbers that are nearly equal; every layer "
+            "agrees when it is given the engine's blobs"]
 
 
 def _behind_choices(translated: Translated) -> Set[str]:
