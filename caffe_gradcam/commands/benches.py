@@ -93,8 +93,8 @@ def _captions() -> Kind:
 
     return Kind("captions", caption_bench.METRICS, caption_bench.USUAL,
                 lambda recipe, model: Captioner(model, recipe.explaining, recipe.running),
-                lambda captioner, settings, recipe: caption_bench.CaptionBench(
-                    captioner, settings, recipe.asking.beam or 1),
+                lambda explainer, settings, recipe: caption_bench.CaptionBench(
+                    explainer, settings, recipe.asking.beam or 1),
                 has_own_layers=True, unit="probability of the word")
 
 

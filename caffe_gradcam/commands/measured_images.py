@@ -3,7 +3,7 @@
 import argparse
 import dataclasses
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Callable, List, Sequence, Set
+from typing import TYPE_CHECKING, Any, Callable, List, Sequence, Set, Union
 
 from prototxt_tools.errors import InputError, Outcome, QuestionError
 
@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from caffe_gradcam.batch.sources import Item
     from caffe_gradcam.explaining.recipe import Recipe
     from caffe_gradcam.measuring.annotations import ClassBoxes
+    from caffe_gradcam.measuring.bench import Bench
+    from caffe_gradcam.measuring.item_bench import ItemBench
     from caffe_gradcam.measuring.measurement import Measurement
     from caffe_gradcam.measuring.scene_objects import ObjectFiles, SceneObject
     from caffe_gradcam.model.model import LoadedModel
@@ -107,12 +109,12 @@ def _word_finder(model: "LoadedModel") -> Callable[[str], int]:
     return find
 
 
-def measure(bench: Any, subjects: Sequence[Subject]) -> "List[Outcome[List[Measurement]]]":
+def measure(bench: "Union[Bench, ItemBench[Any, Any]]", subjects: Sequence[Subject]) -> "List[Outcome[List[Measurement]]]":
     """Read some images or clips, with the objects in them, and measure their maps in one batch.
 
     Parameters
     ----------
-    bench : Bench, BoxBench, ClipBench or CaptionBench
+    bench : Bench or ItemBench
     subjects : sequence of Subject
     """
     from caffe_gradcam.measuring.bench import Bench
@@ -122,7 +124,7 @@ def measure(bench: Any, subjects: Sequence[Subject]) -> "List[Outcome[List[Measu
     questions: List[Any] = [subject.questions for subject in subjects]
     boxes = [subject.boxes for subject in subjects]
     if not isinstance(bench, Bench):
-        return bench.measure(paths, images, questions, boxes)  # type: ignore[no-any-return]
+        return bench.measure(paths, images, questions, boxes)
     objects = [Outcome.of(_read_objects, subject.objects) for subject in subjects]
     images = [image if of_image.ok else Outcome(error=of_image.error)
               for of_image, image in zip(objects, images)]

@@ -13,8 +13,9 @@ from caffe_gradcam.explaining.detectors import Detection
 from caffe_gradcam.explaining.detectors.similarity import Similarity
 from caffe_gradcam.explaining.explanation import Explanation
 from caffe_gradcam.measuring.annotations import Box, ClassBoxes
+from caffe_gradcam.measuring.item_bench import ItemBench
 from caffe_gradcam.measuring.maps import heat_on_blob
-from caffe_gradcam.measuring.measurement import BASELINES, Measurement, Settings
+from caffe_gradcam.measuring.measurement import BASELINES, Measurement
 from caffe_gradcam.measuring.metrics import baselines, curves, pointing
 from caffe_gradcam.model.arrays import Image
 from caffe_gradcam.model.preprocess import Prepared, prepare
@@ -37,57 +38,17 @@ class _Map:
     rank: int
 
 
-class BoxBench:
-    """Measures the maps of the boxes that a detector finds.
+class BoxBench(ItemBench[DetectionExplainer, Image]):
+    """Measures the maps of the boxes that a detector finds, each asked about its own class.
 
     Deletion and insertion follow how much of a box is still found: the similarity of D-RISE.
-
-    Parameters
-    ----------
-    explainer : DetectionExplainer
-        With all the methods to compare.
-    settings : Settings
-        With metrics of ``METRICS``.
-
-    Attributes
-    ----------
-    stages : list
-        Empty: no weights are randomised.
+    Pointing is measured in the detected box; where people drew boxes, in the one that it overlaps
+    most, by half at least. An image where the net finds nothing gives an InputError.
     """
 
-    def __init__(self, explainer: DetectionExplainer, settings: Settings) -> None:
-        self.explainer, self.settings = explainer, settings
-        self.model = explainer.model
-        self.stages: List[List[str]] = []
-
-    def measure(self, paths: Sequence[str], images: "Sequence[Outcome[Image]]",
-                questions: Sequence[Any] = (), boxes: Optional[Sequence[ClassBoxes]] = None
-                ) -> "List[Outcome[List[Measurement]]]":
-        """Measure the maps of all boxes in some images.
-
-        Parameters
-        ----------
-        paths : list of str
-        images : list of Outcome
-            H x W x 3 uint8 each, blue first; or why there is none.
-        questions
-            Every box is asked about its own class, so these do not count.
-        boxes : list of dict, optional
-            For each image, class index -> boxes as people drew them: pointing is then measured
-            in the one that a detected box overlaps most, by half at least. Without them it is
-            measured in the detected box itself.
-
-        Returns
-        -------
-        list of Outcome
-            For each image a list of Measurement: by box, method and layer, with the baselines at
-            the end of each box; an InputError where the net finds nothing.
-        """
-        return [image.then(self._measured, path, boxes[index] if boxes else {})
-                for index, (path, image) in enumerate(zip(paths, images))]
-
-    def _measured(self, image: Image, path: str, annotated: ClassBoxes) -> List[Measurement]:
-        prepared = prepare(image, self.model.inputs, self.model.arrays)
+    def _measured(self, picture: Image, path: str, questions: Sequence[Any], boxes: ClassBoxes
+                  ) -> List[Measurement]:
+        prepared = prepare(picture, self.model.inputs, self.model.arrays)
         detections = self.explainer.find(prepared.blobs)[0]
         if not detections:
             least = self.explainer.question.min_score
@@ -96,7 +57,7 @@ class BoxBench:
         explanations = self.explainer.explain_prepared([Outcome(prepared)])[0].unwrap()
         maps = self._maps(explanations, prepared, path)
         values = self._values(maps, detections, prepared)
-        return [self._measurement(path, measured_map, map_values, annotated)
+        return [self._measurement(path, measured_map, map_values, boxes)
                 for measured_map, map_values in zip(maps, values)]
 
     def _maps(self, explanations: List[Explanation], prepared: Prepared, path: str

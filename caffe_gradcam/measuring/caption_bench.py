@@ -6,7 +6,7 @@ the same whatever happens to the image.
 
 import os
 from dataclasses import replace
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Dict, List, Sequence
 
 import numpy as np
 
@@ -14,70 +14,42 @@ from caffe_gradcam.explaining.captions import Captioner, Word
 from caffe_gradcam.explaining.explanation import Explanation
 from caffe_gradcam.measuring import variants
 from caffe_gradcam.measuring.annotations import ClassBoxes
+from caffe_gradcam.measuring.item_bench import ItemBench
 from caffe_gradcam.measuring.maps import MeasuredMap, heat_on_blob
 from caffe_gradcam.measuring.measurement import BASELINES, Measurement, Settings
 from caffe_gradcam.measuring.metrics import baselines, pointing
 from caffe_gradcam.model.arrays import Image
 from caffe_gradcam.model.preprocess import Prepared, prepare
-from prototxt_tools.errors import InputError, Outcome
+from prototxt_tools.errors import InputError
 
 USUAL = ("deletion", "insertion", "drop", "road", "pointing")
 METRICS = USUAL + ("complexity", "faithfulness")
 _BASELINE_CELLS = (7, 7)
 
 
-class CaptionBench:
-    """Measures the maps of words.
+class CaptionBench(ItemBench[Captioner, Image]):
+    """Measures the maps of words: those of the sentence that is asked about, or that the net writes.
+
+    Boxes stand under the number of the word that names what they show. An image about which the
+    net writes no word gives an InputError.
 
     Parameters
     ----------
-    captioner : Captioner
-        With all the methods and layers to compare.
+    explainer : Captioner
     settings : Settings
-        With metrics of ``METRICS``.
     beam : int
         How many sentences are followed at a time to find the net's own.
-
-    Attributes
-    ----------
-    stages : list
-        Empty: no weights are randomised.
     """
 
-    def __init__(self, captioner: Captioner, settings: Settings, beam: int = 1) -> None:
-        self.captioner, self.settings, self._beam = captioner, settings, beam
-        self.model = captioner.model
-        self.stages: List[List[str]] = []
+    def __init__(self, explainer: Captioner, settings: Settings, beam: int = 1) -> None:
+        super().__init__(explainer, settings)
+        self._beam = beam
 
-    def measure(self, paths: Sequence[str], images: "Sequence[Outcome[Image]]",
-                sentences: Sequence[Any], boxes: Optional[Sequence[ClassBoxes]] = None
-                ) -> "List[Outcome[List[Measurement]]]":
-        """Measure the maps of all words about some images.
-
-        Parameters
-        ----------
-        paths : list of str
-        images : list of Outcome
-            H x W x 3 uint8 each, blue first; or why there is none.
-        sentences : sequence of list of str
-            For each image its sentence, or none: then the net writes it.
-        boxes : list of dict, optional
-            For each image, number of a word -> boxes of what the word names.
-
-        Returns
-        -------
-        list of Outcome
-            For each image a list of Measurement: by word, method and layer, with the baselines at
-            the end of each word; an InputError where the net writes no word.
-        """
-        return [image.then(self._measured, path, next(iter(sentences[index]), None),
-                           boxes[index] if boxes else {})
-                for index, (path, image) in enumerate(zip(paths, images))]
-
-    def _measured(self, image: Image, path: str, sentence: Optional[str], boxes: ClassBoxes
+    def _measured(self, picture: Image, path: str, questions: Sequence[Any], boxes: ClassBoxes
                   ) -> List[Measurement]:
-        prepared = prepare(image, self.model.inputs)
-        words = self.captioner.caption_prepared(
+        sentence = next(iter(questions), None)
+        prepared = prepare(picture, self.model.inputs)
+        words = self.explainer.caption_prepared(
             prepared, 1 if sentence is not None else self._beam, sentence).words
         if not words:
             raise InputError(f"{path}: the net writes no word about this image", path)
@@ -90,9 +62,9 @@ class CaptionBench:
                  for measured_map in maps]
         numbers = [word.number for word in words]
         measured = np.array([
-            self.captioner.word_probabilities(picture, numbers)[_step(measured_map.explanation)]
+            self.explainer.word_probabilities(changed, numbers)[_step(measured_map.explanation)]
             for plan, measured_map in zip(plans, maps)
-            for _, pictures in plan.values() for picture in pictures], np.float64)
+            for _, pictures in plan.values() for changed in pictures], np.float64)
         if not np.isfinite(measured).all():
             raise InputError(f"{path}: the scores hold NaN or infinity where pixels are removed",
                              path)

@@ -13,12 +13,13 @@ import numpy as np
 from caffe_gradcam.explaining.clips import ClipExplainer, ClipExplanation, in_time
 from caffe_gradcam.measuring import variants
 from caffe_gradcam.measuring.annotations import ClassBoxes
+from caffe_gradcam.measuring.item_bench import ItemBench
 from caffe_gradcam.measuring.maps import class_value, pixels_of_blob
-from caffe_gradcam.measuring.measurement import Measurement, Settings
+from caffe_gradcam.measuring.measurement import Measurement
 from caffe_gradcam.measuring.metrics import baselines, curves
 from caffe_gradcam.model.clips import DEPTH
 from caffe_gradcam.model.geometry import Geometry
-from prototxt_tools.errors import InputError, Outcome, QuestionError
+from prototxt_tools.errors import InputError, QuestionError
 
 USUAL = ("deletion", "insertion", "drop")
 METRICS = USUAL + ("complexity", "faithfulness")
@@ -36,60 +37,18 @@ class _Map:
     heat: np.ndarray
 
 
-class ClipBench:
-    """Measures the maps of clips.
+class ClipBench(ItemBench[ClipExplainer, List[np.ndarray]]):
+    """Measures the maps of the classes of clips, which have no boxes."""
 
-    Parameters
-    ----------
-    explainer : ClipExplainer
-        With all the methods and layers to compare.
-    settings : Settings
-        With metrics of ``METRICS``.
-
-    Attributes
-    ----------
-    stages : list
-        Empty: no weights are randomised.
-    """
-
-    def __init__(self, explainer: ClipExplainer, settings: Settings) -> None:
-        self.explainer, self.settings = explainer, settings
-        self.model = explainer.model
-        self.stages: List[List[str]] = []
-
-    def measure(self, paths: Sequence[str], clips: "Sequence[Outcome[List[np.ndarray]]]",
-                questions: Sequence[Any], boxes: Optional[Sequence[ClassBoxes]] = None
-                ) -> "List[Outcome[List[Measurement]]]":
-        """Measure the maps of some clips.
-
-        Parameters
-        ----------
-        paths : list of str
-        clips : list of Outcome
-            The frames that the net sees, H x W x 3 uint8 each, blue first; or why there are none.
-        questions : sequence of list of question
-            For each clip the classes to explain.
-        boxes
-            Clips have none.
-
-        Returns
-        -------
-        list of Outcome
-            For each clip a list of Measurement: by class, method and layer, with the baselines at
-            the end of each class.
-        """
-        return [clip.then(self._measured, path, of_clip)
-                for path, clip, of_clip in zip(paths, clips, questions)]
-
-    def _measured(self, frames: List[np.ndarray], path: str, questions: Sequence[Any]
-                  ) -> List[Measurement]:
-        views, geometries = self.explainer.clip.views(frames, self.model.preprocessing)
+    def _measured(self, picture: List[np.ndarray], path: str, questions: Sequence[Any],
+                  boxes: ClassBoxes) -> List[Measurement]:
+        views, geometries = self.explainer.clip.views(picture, self.model.preprocessing)
         explanations = self.explainer.explain_views(views, geometries, questions).explanations
         size = (views.shape[2], views.shape[3])
         maps = self._maps(explanations, geometries[0], size, path)
-        picture = _stacked(views)
+        stacked = _stacked(views)
         blurred = _stacked(np.stack([curves.blurred(frame) for frame in views]))
-        plans = [variants.planned(picture, measured_map.heat.reshape(-1, size[1]), self.settings,
+        plans = [variants.planned(stacked, measured_map.heat.reshape(-1, size[1]), self.settings,
                                   blurred) for measured_map in maps]
         values = self._values(plans, [measured_map.class_index for measured_map in maps],
                               views.shape)
