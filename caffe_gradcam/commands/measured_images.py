@@ -109,7 +109,8 @@ def _word_finder(model: "LoadedModel") -> Callable[[str], int]:
     return find
 
 
-def measure(bench: "Union[Bench, ItemBench[Any, Any]]", subjects: Sequence[Subject]) -> "List[Outcome[List[Measurement]]]":
+def measure(bench: "Union[Bench, ItemBench[Any, Any]]", subjects: Sequence[Subject]
+            ) -> "List[Outcome[List[Measurement]]]":
     """Read some images or clips, with the objects in them, and measure their maps in one batch.
 
     Parameters

@@ -28,7 +28,7 @@ _BASELINE_CELLS = (7, 7)
 
 
 class CaptionBench(ItemBench[Captioner, Image]):
-    """Measures the maps of words: those of the sentence that is asked about, or that the net writes.
+    """Measures the maps of the words of a sentence: the one asked about, or the net's own.
 
     Boxes stand under the number of the word that names what they show. An image about which the
     net writes no word gives an InputError.
