@@ -161,6 +161,16 @@ def read_bytes(path: Path, limit: Optional[int], error: Type[InputError] = Input
     return data
 
 
+def readable_text(path: str) -> str:
+    """The text of a file that this machine or this program wrote, with bytes that are not UTF-8
+    replaced; empty where the file cannot be read."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except OSError:
+        return ""
+
+
 def too_long(length: int, limit: int) -> str:
     """What to tell a user of so many bytes."""
     return (f"{length} bytes, more than the {limit} that are read; --max-bytes (in Python, the "

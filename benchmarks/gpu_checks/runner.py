@@ -11,6 +11,7 @@ from typing import Any, Callable, Dict, List, Optional
 from gpu_checks import child
 from gpu_checks.results import Record
 from gpu_checks.setting import FAILED, SKIPPED, TIMED_OUT, Check, Result, Setting
+from prototxt_tools import files
 
 # A check is not started with fewer seconds left.
 LEAST = 4.0
@@ -115,7 +116,7 @@ class Runner:
             os.waitpid(process.pid, 0)
         _kill(process.pid, [os.killpg])  # What it has started.
         self._running.remove(process)
-        self._record.log(process.check.name, _text(process.job["log"]))
+        self._record.log(process.check.name, files.readable_text(process.job["log"]))
         answer = child.read_result(process.job["result"])
         shutil.rmtree(process.folder, ignore_errors=True)
         self._record.add(_result(process, answer, code, seconds))
@@ -128,14 +129,6 @@ def _kill(pid: int, ways: List[Callable[[int, int], None]]) -> None:
             kill(pid, signal.SIGKILL)
         except (ProcessLookupError, PermissionError):
             pass
-
-
-def _text(path: str) -> str:
-    try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read()
-    except OSError:
-        return ""
 
 
 def _result(process: _Process, answer: Dict[str, Any], code: Optional[int],

@@ -3,6 +3,8 @@
 import re
 from typing import Any, Dict, Iterator
 
+from prototxt_tools import files
+
 _DEBIAN_STATUS, _RELEASE = "/var/lib/dpkg/status", "/etc/os-release"
 
 
@@ -27,9 +29,10 @@ def _distributions() -> Iterator[Dict[str, str]]:
 
 
 def _debian() -> Iterator[Dict[str, str]]:
-    release = dict(re.findall(r'^(\w+)="?([^"\n]*)"?$', _text(_RELEASE), re.MULTILINE))
+    release = dict(re.findall(r'^(\w+)="?([^"\n]*)"?$', files.readable_text(_RELEASE),
+                              re.MULTILINE))
     system = release.get("ID", "debian")
-    for paragraph in _text(_DEBIAN_STATUS).split("\n\n"):
+    for paragraph in files.readable_text(_DEBIAN_STATUS).split("\n\n"):
         fields = dict(re.findall(r"^(Package|Version|Architecture|Status): (.*)$", paragraph,
                                  re.MULTILINE))
         if fields.get("Status", "").endswith(" installed") and len(fields) == 4:
@@ -41,11 +44,3 @@ def _debian() -> Iterator[Dict[str, str]]:
 
 def _component(name: str, version: str, purl: str) -> Dict[str, str]:
     return {"type": "library", "name": name, "version": version, "purl": purl}
-
-
-def _text(path: str) -> str:
-    try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read()
-    except OSError:
-        return ""
