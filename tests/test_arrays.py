@@ -219,6 +219,16 @@ def test_a_row_without_an_image_is_refused():
         "key 'image'")
 
 
+@pytest.mark.parametrize("inputs, keys, words", [
+    (["left", "right"], ["left", "rigth"], "there is no input 'rigth'; did you mean right?"),
+    (["left", "right"], ["left", "depth"], "there is no input 'depth'; known: left, right"),
+    (["image", "mask"], ["image", "maks"], "there is no input 'maks'; did you mean mask?"),
+    (["data"], ["dta"], "there is no input 'dta'; did you mean data?"),
+])
+def test_a_mistyped_input_is_named_with_the_input_it_may_mean(inputs, keys, words):
+    assert refusal([dict.fromkeys(keys, SCENE)], inputs=inputs) == f"image 1: {words}"
+
+
 def test_data_frames_are_read_by_their_rows(path):
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame({"image": [str(path)] * 2, "label": [3, 5]})

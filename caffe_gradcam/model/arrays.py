@@ -160,11 +160,25 @@ class _Reader:
             return [{blob: self._input(blob, row[blob], f"{name}, input {blob}")
                      for blob in blobs}]
         key = next((key for key in _KEYS if row.get(key) is not None), None)
+        if blobs or key is None:
+            self._check_names(row, key is not None, name)
         if key is None:
             keys = ", ".join(map(str, row)) or "none"
             raise ImageError.about(name, f"a row without an image; its keys are {keys}, and the "
                                          "image must be under the key 'image'")
         return self.images(row[key], name)
+
+    def _check_names(self, row: Mapping[Any, Any], has_image: bool, name: str) -> None:
+        """Refuse a key that seems to name an input that the row lacks; and where the net has
+        several inputs and no key says that this is an image, any that is no input."""
+        unknown = [key for key in row if key not in self.inputs]
+        lacking = [blob for blob in self.inputs if blob not in row]
+        mistyped = [key for key in unknown if choices.nearest(key, lacking)]
+        if not mistyped and not has_image and len(self.inputs) > 1:
+            mistyped, lacking = unknown, list(self.inputs)
+        if mistyped:
+            raise ImageError.about(name, f"there is no input {str(mistyped[0])!r}; "
+                                         + choices.hint(mistyped[0], lacking))
 
     def _input(self, blob: str, value: Any, name: str) -> np.ndarray:
         """The value of one input."""

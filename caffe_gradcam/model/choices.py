@@ -1,7 +1,7 @@
 """Names that a user chooses from."""
 
 import difflib
-from typing import Iterable, Sequence
+from typing import Iterable, Optional, Sequence
 
 from prototxt_tools.errors import QuestionError
 
@@ -50,9 +50,14 @@ def check_keywords(call: str, keywords: Iterable[str], choices: Iterable[str]) -
     """
     choices = list(choices)
     for keyword in keywords:
-        near = difflib.get_close_matches(keyword, choices, 1, 0.65)
-        advice = f"did you mean {near[0]!r}?" if near else "known are " + ", ".join(choices)
+        meant = nearest(keyword, choices)
+        advice = f"did you mean {meant!r}?" if meant else "known are " + ", ".join(choices)
         raise QuestionError(f"{call} has no keyword {keyword!r}; {advice}", keyword)
+
+
+def nearest(name: object, choices: Iterable[str]) -> Optional[str]:
+    """The choice that a name seems to mean, or None."""
+    return next(iter(difflib.get_close_matches(str(name), list(choices), 1, 0.65)), None)
 
 
 def hint(name: object, choices: Sequence[str], most: int = 3, cutoff: float = 0.5) -> str:
