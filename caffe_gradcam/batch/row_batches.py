@@ -203,10 +203,7 @@ class _Kept:
             self.close()
             model = checked(recipe, recipe.model.load())
             recipe = resolved(recipe)
-            running = recipe.running
-            pipeline = dataclasses.replace(pipeline, devices=(running.device,))
-            pipeline = dataclasses.replace(
-                pipeline, decode=decoding.chosen(pipeline, running.engine, model))
+            pipeline = decoding.settled(pipeline, recipe.running, model)
             self.lane, self._key = Lane(recipe, model, pipeline), key
         return self.lane
 

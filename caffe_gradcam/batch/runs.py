@@ -82,9 +82,6 @@ def run(recipe: Recipe, source: str, output: str, options: Options = _OPTIONS,
     model = checked(recipe, model or recipe.model.load())
     if model.clips:
         check_clips(options.drawing)
-    devices = options.pipeline.devices or (recipe.running.device,)
-    options = dataclasses.replace(
-        options, pipeline=dataclasses.replace(options.pipeline, devices=devices))
     folder = storage.open_folder(output)
     folder.make()
     opened = _open(folder, _content(recipe, model, source, options), options, model)
@@ -116,19 +113,18 @@ def _settled(pipeline: Pipeline, opened: Plan, recipe: Recipe, model: LoadedMode
     """The pipeline with a value for all that was left open, those of the output among them."""
     rows_depend_on, items = opened.manifest["rows_depend_on"], opened.manifest["items"]
     pipeline = dataclasses.replace(pipeline, decode=rows_depend_on.get("decode", FULL))
-    decoding.chosen(pipeline, recipe.running.engine, model)  # Refuses what cannot be done here.
+    # Refuses what cannot be decoded here.
+    pipeline = decoding.settled(pipeline, recipe.running, model)
     return sizes.chosen(pipeline, rows_depend_on["threads"], items)
 
 
 def _content(recipe: Recipe, model: LoadedModel, source: str, options: Options) -> Content:
     if source != "-" and not storage.is_url(source):
         source = os.path.abspath(source)
-    pipeline = options.pipeline
+    pipeline = decoding.settled(options.pipeline, recipe.running, model)
     if pipeline.threads is None:
         pipeline = dataclasses.replace(pipeline, threads=sizes.default_threads(
             pipeline.devices, os.path.getsize(model.weights)))
-    pipeline = dataclasses.replace(pipeline, decode=decoding.chosen(
-        pipeline, recipe.running.engine, model))
     return Content(
         source, recipe.to_dict(),
         dependencies.rows_depend_on(recipe, model, options.drawing.figures.heat_boxes, pipeline),

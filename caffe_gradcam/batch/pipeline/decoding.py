@@ -1,16 +1,38 @@
 """What decodes JPEGs: OpenCV in the decoders, in full or at reduced size, or the card."""
 
+import dataclasses
 from typing import Optional
 
 from caffe_gradcam.batch.options import AUTO, CARD, FULL, REDUCED, Pipeline
 from caffe_gradcam.batch.pipeline import sizes
 from caffe_gradcam.engines import opening
+from caffe_gradcam.engines.running import Running
 from caffe_gradcam.model.model import LoadedModel
 from caffe_gradcam.model.preprocess import CHANNELS, LETTERBOX, Preprocessing
 from prototxt_tools.errors import QuestionError
 
 # With so many cores for each card, the decoders keep it busy and it need not decode besides.
 _PLENTY = 32
+
+
+def settled(pipeline: Pipeline, running: Running, model: LoadedModel) -> Pipeline:
+    """The pipeline with its devices named, those of ``running`` if it names none, and what decodes
+    JPEGs chosen for them, by :func:`chosen`.
+
+    Parameters
+    ----------
+    pipeline : Pipeline
+    running : Running
+        Of a recipe as ``dependencies.resolved`` gives it.
+    model : LoadedModel
+
+    Raises
+    ------
+    QuestionError
+        JPEGs cannot be decoded as the pipeline asks.
+    """
+    pipeline = dataclasses.replace(pipeline, devices=pipeline.devices or (running.device,))
+    return dataclasses.replace(pipeline, decode=chosen(pipeline, running.engine, model))
 
 
 def chosen(pipeline: Pipeline, engine: str, model: LoadedModel) -> str:
