@@ -19,6 +19,12 @@ def encoded(picture, *flags):
     return cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 95, *flags])[1].tobytes()
 
 
+def is_reduced():
+    """Whether this OpenCV decodes JPEGs in memory at a reduced size; 3.4.3 does not."""
+    data = np.frombuffer(encoded(ramp(16, 16)), np.uint8)
+    return len(cv2.imdecode(data, cv2.IMREAD_REDUCED_COLOR_2)) == 8
+
+
 def progressive(picture):
     return encoded(picture, cv2.IMWRITE_JPEG_PROGRESSIVE, 1)
 

@@ -124,7 +124,7 @@ def test_arrays_in_npy_files_are_read_by_the_same_rule(tmp_path, array, value_ra
 @pytest.mark.parametrize("array, words", [
     (np.zeros((3, 4, 5)), "an array of 3 x 4 x 5"), (np.array([None]), "of Python objects"),
     (np.full((4, 4), np.nan), "NaN or infinity"), (scene() - 300.0, "where 0 to 255 are expected"),
-    (np.full((4, 4), "x"), "holds <U1, not numbers"),
+    (np.full((4, 4), "x", "<U1"), "holds <U1, not numbers"),
 ])
 def test_other_arrays_in_npy_files_are_refused(tmp_path, array, words):
     path = str(tmp_path / "image.npy")

@@ -199,7 +199,7 @@ class Context:
         numbers = [1 + self.axes.index(axis) for axis in self.open_axes]
         others = tuple(number for number in range(1, values.ndim) if number not in numbers)
         count = int(np.prod([values.shape[number] for number in numbers]))
-        weights = (np.full(values.shape[1:], 1.0 / values[0].size) if self.cells is None
+        weights = (np.full(values.shape[1:], 1.0 / values[0].size, np.float64) if self.cells is None
                    else self.cells.astype(np.float64))
         means: np.ndarray = (values * weights).sum(axis=others) * count
         return means.reshape(len(values), -1)

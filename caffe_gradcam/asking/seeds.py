@@ -317,5 +317,5 @@ def _cell_weights(cells: Optional[np.ndarray], scores: np.ndarray) -> np.ndarray
     """The weights of the positions, with sum 1."""
     positions = _by_position(scores).shape[2]
     if cells is None:
-        return np.full(positions, 1.0 / positions)
+        return np.full(positions, 1.0 / positions, np.float64)
     return np.ravel(cells).astype(np.float64)

@@ -151,7 +151,7 @@ def examine_mean(case: "Case", current: Trial) -> List[Finding]:
     mean = preprocessing.mean
     colour = np.zeros(channels) if mean is None else np.broadcast_to(
         mean.reshape(mean.shape[0], -1).mean(axis=1), (channels,))
-    candidates = [("none", np.zeros(channels)), ("128", np.full(channels, 128.0))]
+    candidates = [("none", np.zeros(channels)), ("128", np.full(channels, 128.0, np.float64))]
     if channels == 3:
         bgr = np.array(IMAGENET_MEAN)
         is_bgr = preprocessing.channel_order == "BGR"

@@ -239,7 +239,7 @@ class BatchExplainer:
             method, layer, input_blob, self._placements[layer], asked,
             (rows + first).astype(np.int32), codes.reshape(-1).astype(np.int32),
             scores[rows, index].astype(np.float64),
-            np.full(len(rows), np.nan) if probabilities is None
+            np.full(len(rows), np.nan, np.float64) if probabilities is None
             else probabilities[rows, index].astype(np.float64),
             cams, images.geometries[input_blob][:, 0])
 

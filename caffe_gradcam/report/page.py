@@ -246,7 +246,7 @@ def _data(report: Report, entries: Sequence[ImageEntry]) -> Dict[str, Any]:
     names = {index for entry in entries for index in (
         entry.true_label, entry.predicted, entry.before)}
     # A tenth of the maps counts as unlike their class, and only what differs by something.
-    odd_from = max(0.2, float(np.quantile(list(distances.values()), 0.9))) if distances else 1.0
+    odd_from = max(0.2, float(np.percentile(list(distances.values()), 90))) if distances else 1.0
     return {
         "class_names": {str(index): report.class_text(index) for index in names
                         if index is not None},

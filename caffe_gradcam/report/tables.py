@@ -162,7 +162,7 @@ def _polygons(mask: np.ndarray, box: boxes.Box) -> List[List[float]]:
 
     window = mask[box.y:box.y + box.height, box.x:box.x + box.width]
     # Twice as fine, so that an outline through the centres of pixels runs along edges.
-    fine = np.pad(np.repeat(np.repeat(window, 2, 0), 2, 1), 1)
+    fine = np.pad(np.repeat(np.repeat(window, 2, 0), 2, 1), 1, "constant")
     contours = cv2.findContours(fine, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)[-2]
     polygons = [[float(value) for x, y in contour[:, 0].tolist()
                  for value in (box.x + (x - 0.5) / 2, box.y + (y - 0.5) / 2)]

@@ -159,7 +159,7 @@ def _of_explanations(groups: Sequence[Explanations], failed: int) -> Dict[str, C
     """What each explanation has of its own; images that failed come last, without any."""
     cams, shapes, scales, positive, negative = _maps(groups, failed)
     classes = np.concatenate([_class_indices(group)[group.codes] for group in groups] + [
-        np.full(failed, _NO_CLASS)]).astype(np.int32)
+        np.full(failed, _NO_CLASS, np.int32)]).astype(np.int32)
     probabilities = _floats(groups, failed, lambda group: group.probabilities)
     geometries = np.concatenate([group.geometries for group in groups] + [np.zeros((failed, 6))])
     columns: Dict[str, Column] = {axis: _indices(groups, failed, axis) for axis in POSITIONS}
@@ -202,7 +202,7 @@ def _statuses(blocks: Sequence[Block], groups: Sequence[Explanations]) -> Texts:
 def _maps(groups: Sequence[Explanations], failed: int) -> Tuple[Column, ...]:
     """The columns cam, cam_shape, cam_scale, positive_mass and negative_mass."""
     packed = [pack_all(group.cams) for group in groups]
-    lengths = np.concatenate([np.full(len(group.cams), 2 * group.cams[0].size)
+    lengths = np.concatenate([np.full(len(group.cams), 2 * group.cams[0].size, np.int64)
                               for group in groups] + [np.zeros(failed)]).astype(np.int64)
     ends = np.cumsum(lengths)
     data = np.concatenate([cells.reshape(-1).view(np.uint8) for cells, _ in packed] + [
@@ -231,7 +231,7 @@ def _placements(groups: Sequence[Explanations], failed: int) -> Numbers:
         count, placement = len(group.images), group.placement
         numbers = (0.0,) * 4 if placement is None else placement.rows + placement.columns
         rows.insert(0, np.tile(np.array(numbers, np.float64), (count, 1)))
-        missing.insert(0, np.full(count, placement is None))
+        missing.insert(0, np.full(count, placement is None, bool))
     return Numbers(np.concatenate(rows), np.concatenate(missing))
 
 
@@ -279,7 +279,7 @@ def _class_indices(group: Explanations) -> np.ndarray:
 
 def _floats(groups: Sequence[Explanations], failed: int,
             values: Callable[[Explanations], np.ndarray]) -> np.ndarray:
-    return np.concatenate([values(group) for group in groups] + [np.full(failed, np.nan)])
+    return np.concatenate([values(group) for group in groups] + [np.full(failed, np.nan, np.float64)])
 
 
 def _and_missing(groups: Sequence[Explanations], failed: int, values: np.ndarray

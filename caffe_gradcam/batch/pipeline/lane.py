@@ -314,7 +314,9 @@ class _BatchInFlight(Generic[Tag]):
         if self._without or len(geometries[next(iter(geometries))]) < count:
             read = np.concatenate([np.arange(start, start + len(part.labels))
                                    for start, part in zip(starts, parts)])
-            is_good = ~np.isin(read, list(self._without))
+            is_wanted = np.ones(count, bool)
+            is_wanted[list(self._without)] = False
+            is_good = is_wanted[read]
             positions = read[is_good].astype(np.int32)
             geometries = {name: rows[is_good] for name, rows in geometries.items()}
             sizes = sizes[is_good]

@@ -42,7 +42,7 @@ def _labels(rectangles: np.ndarray, tolerance: float) -> np.ndarray:
     """The cluster of each rectangle, in the order of their first members."""
     sides = rectangles[:, 2:]
     edges = np.concatenate([rectangles[:, :2], rectangles[:, :2] + sides], axis=1)
-    labels = np.full(len(rectangles), -1)
+    labels = np.full(len(rectangles), -1, np.int64)
     count = 0
     for first in range(len(rectangles)):
         if labels[first] >= 0:

@@ -57,10 +57,15 @@ def energy_inside(heat: np.ndarray, boxes: Sequence[Box]) -> float:
     """
     inside = np.zeros(heat.shape, bool)
     for x, y, width, height in boxes:
-        top, left = max(int(round(y)), 0), max(int(round(x)), 0)
-        inside[top:max(int(round(y + height)), 0), left:max(int(round(x + width)), 0)] = True
+        inside[_covered(y, height, heat.shape[0]), _covered(x, width, heat.shape[1])] = True
     total = heat.sum(dtype=np.float64)
     return float(heat[inside].sum(dtype=np.float64) / total) if total > 0 else 0.0
+
+
+def _covered(start: float, length: float, size: int) -> slice:
+    """The part of an axis that a box covers."""
+    edges = (int(round(start)), int(round(start + length)))
+    return slice(*(min(max(edge, 0), size) for edge in edges))
 
 
 def numbers_of(heat: np.ndarray, boxes: Sequence[Box], tolerance: float = 0) -> Dict[str, float]:
