@@ -29,7 +29,7 @@ examples:
   find photos -name '*.jpg' | caffe-gradcam batch models/squeezenet - -o out
   caffe-gradcam batch models/resnet50 s3://photos/train -o s3://maps/train --device 0,1,2,3
   caffe-gradcam batch models/resnet50 val.txt -o /shared/out --worker 3/100
-      the third of a hundred runs on one output, which a scheduler can start elsewhere
+      the third of a hundred workers on one output, which a scheduler can start elsewhere
   caffe-gradcam render out --where "status == 'ok' and true_label != class"
 
 exit codes: 0: done, or stopped by SIGTERM after the parts in progress; 1: some images are
@@ -74,8 +74,8 @@ def add(commands: Any) -> None:
         "the model, where its folder does not specify it"))
     figures = parser.add_argument_group("figures")
     figures.add_argument("--overlays", metavar="none|all|wrong|N", type=_overlays, default="none",
-                         help="also draw figures of all, of wrongly classified or of the first N "
-                         "images (default: none)")
+                         help="also draw figures of all, of the wrongly classified or of the "
+                         "first N images (default: none)")
     add_look(figures)
     _add_output(parser.add_argument_group("output"))
     parser.set_defaults(run=run)
@@ -91,11 +91,11 @@ def _add_parts(group: shared.Group) -> None:
     group.add_argument("--limit", metavar="N", type=shared.positive,
                        help="take only the first N images")
     group.add_argument("--worker", metavar="I/N", type=shared.worker,
-                       help="this run is the I-th of N on one output, I from 1 to N")
+                       help="this run is the I-th of N workers on one output")
     group.add_argument("--part-size", metavar="N", type=shared.positive,
-                       help="images of one part (default: 1000)")
+                       help="the number of images in a part (default: 1000)")
     group.add_argument("--root", metavar="DIR",
-                       help="the start of relative paths (default: the list's folder)")
+                       help="where relative paths start (default: at the list)")
     group.add_argument("--no-resume", dest="resume", action="store_false",
                        help="remove what is in OUT, and start over")
     group.add_argument("--add", action="store_true",
@@ -106,31 +106,34 @@ def _add_parts(group: shared.Group) -> None:
 
 def _add_running(group: shared.Group) -> None:
     group.add_argument("--decoders", metavar="N", type=shared.positive,
-                       help="processes that read and decode images (default: the cores)")
+                       help="processes that decode images (default: one per core)")
     group.add_argument("--threads", metavar="N", type=shared.positive,
-                       help=Rare("threads of each net on a CPU; there are as many nets as there "
-                                 "are cores for (default: by the engine)"))
+                       help=Rare("threads of each net on a CPU; there are as many nets as the "
+                                 "cores allow (default: 1, more where memory limits the nets)"))
     group.add_argument("--decode", metavar="auto|cpu|reduced|cuda", default="auto",
                        help=Rare("what decodes JPEGs: OpenCV on the CPU, in full or at a reduced "
-                                 "size that is enough for the net, or the card (default: auto, "
-                                 "the card where it can, otherwise cpu)"))
+                                 "size that is enough for the net, or the card (default: auto: "
+                                 "the card where it can and there are fewer than 32 cores for "
+                                 "each card, otherwise cpu)"))
     group.add_argument("--timeout", metavar="SECONDS", type=float, default=600.0,
-                       help=Rare("for one batch; then the net is stopped (default: 600)"))
+                       help=Rare("the time for one batch, after which the net is stopped "
+                                 "(default: 600)"))
     group.add_argument("--runner", metavar="local|ray", default="local",
-                       help=Rare("ray: on the cluster that RAY_ADDRESS names, or on this machine"))
+                       help=Rare("ray: run on the cluster that RAY_ADDRESS names, or without it on "
+                                 "this machine; default: local"))
     group.add_argument("--ray-actors", metavar="N", type=shared.positive,
                        help=Rare("nets in the cluster (default: as many as fit)"))
     group.add_argument("--ray-gpus", metavar="X", type=float,
-                       help=Rare("GPUs of each net (default: 1, on the CPU 0)"))
+                       help=Rare("GPUs for each net (default: 1; on the CPU 0)"))
     group.add_argument("--ray-cpus", metavar="X", type=float,
-                       help=Rare("cores of each net with its decoders (default: --decoders and "
-                                 "one)"))
+                       help=Rare("cores for each net and its decoders (default: the number of "
+                                 "--decoders and one more)"))
 
 
 def _add_output(group: shared.Group) -> None:
     group.add_argument("--json", action="store_true", help="print the result as JSON")
     group.add_argument("--log-json", action="store_true",
-                       help=Rare("one JSON object on each line of stderr, instead of text"))
+                       help=Rare("print one JSON object on each line of stderr, instead of text"))
     group.add_argument("--metrics", metavar="FILE",
                        help=Rare("keep a text file for Prometheus up to date"))
     shared.add_config(group)

@@ -26,11 +26,11 @@ examples:
   caffe-gradcam compare before after -o difference
   caffe-gradcam compare models/old models/new val.txt -o difference \\
       --fail-if "accuracy_drop > 0.01 or changed > 0.05"
-      in continuous integration: exit code 3 where a retraining changes too much
+      in continuous integration: exit code 3 if a retraining changes too much
 
---fail-if knows: images changed changed_images accuracy_before accuracy_after accuracy_drop p_value
-similarity least_class_similarity unmatched; with < <= > >= == != and or not + - * /. Shares and
-accuracies go from 0 to 1.
+names in --fail-if: images changed changed_images accuracy_before accuracy_after accuracy_drop
+p_value similarity least_class_similarity unmatched; operators: < <= > >= == != and or not + - * /.
+Fractions and accuracies go from 0 to 1.
 
 exit codes: 0: done; 2: the input is unusable; 3: the condition of --fail-if is true
 """
@@ -49,11 +49,11 @@ def add(commands: Any) -> None:
     parser.add_argument("images", metavar="SOURCE", nargs="?",
                         help="images, as batch takes them; not needed for two batches")
     parser.add_argument("-o", dest="folder", metavar="DIR", required=True,
-                        help="for the report")
+                        help="the folder for the report")
     parser.add_argument("--fail-if", metavar="CONDITION",
-                        help="end with exit code 3 where this is true")
+                        help="end with exit code 3 if this is true")
     parser.add_argument("--class", dest="asking.classes", metavar="CLASS", action="append",
-                        help="what models are asked, as in batch (default: top:1)")
+                        help="what to explain of models, as in batch (default: top:1)")
     parser.add_argument("--method", dest="explaining.methods", metavar="NAME",
                         action=shared.Names, help="how models are explained (default: grad-cam)")
     shared.add_running(parser.add_argument_group("how to run models"))

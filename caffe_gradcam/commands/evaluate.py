@@ -82,7 +82,7 @@ def add(commands: Any) -> None:
     parser.add_argument("images", metavar="IMAGE", nargs="*",
                         help="files, folders, lists, archives or -, as for explain")
     parser.add_argument("-o", dest="folder", metavar="DIR",
-                        help="for evaluate.json, deletion.png and insertion.png")
+                        help="the folder for evaluate.json and plots of curves")
     comparing = parser.add_argument_group("what to compare")
     shared.add_methods(
         comparing, "names, or all; commas or repeatable (default: the usual ones, which need "
@@ -112,7 +112,8 @@ def add(commands: Any) -> None:
 
 def _add_measuring(group: shared.Group) -> None:
     group.add_argument("--metrics", metavar="A,B,C",
-                       help="default: the first seven, as --boxes allows")
+                       help="default: deletion, insertion, drop, road, sanity, stability; with "
+                       "--boxes pointing, with --objects objects and removal")
     group.add_argument("--boxes", metavar="FILE",
                        help=".csv with path, class, x, y, width, height; or .json, image -> list "
                        "of {class, box}; only images with boxes are measured")
@@ -120,13 +121,13 @@ def _add_measuring(group: shared.Group) -> None:
                        help=Rare(".json, image -> list of {class, mask, without, parts}; only "
                                  "images with objects are measured"))
     group.add_argument("--tolerance", metavar="PIXELS", type=_pixels, default=0.0,
-                       help="by which pointing may miss a box (default: 0)")
+                       help="how far pointing may miss a box (default: 0)")
     group.add_argument("--steps", metavar="N", type=shared.positive, default=20,
-                       help=Rare("of deletion and insertion (default: 20)"))
+                       help=Rare("the steps of deletion and insertion (default: 20)"))
     group.add_argument("--limit", metavar="N", type=shared.positive,
                        help="measure only the first N images")
     group.add_argument("--seed", metavar="N", type=_seed, default=0,
-                       help=Rare("of everything random (default: 0)"))
+                       help=Rare("the seed of everything random (default: 0)"))
     protocol.add_options(group)
 
 

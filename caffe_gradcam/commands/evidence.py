@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 DESCRIPTION = """\
 Write an archive of what is in OUT, the output of a batch: the report, all scores, the parts with
 the maps, the SHA-256 of every part and image, versions, the recipe, and a text that tells what each
-shows and what it does not. What survey and evaluate have written into OUT is part of it. A few of
-the images are explained again by another engine, Caffe where it is installed, and compared.
-Or check such an archive, from itself alone.
+of them shows and what it does not. Files that survey and evaluate have written into OUT are
+included. A few of the images are explained again by another engine, Caffe where it is installed,
+and compared. The second form checks such an archive, for which it needs nothing else.
 """
 
 EXAMPLES = """\
@@ -29,7 +29,7 @@ examples:
       a signature, in evidence.zip.sig
   caffe-gradcam evidence verify evidence.zip --signers allowed_signers
 
-exit codes: 0: done; 1: the archive is not as it was written; 2: the input is unusable
+exit codes: 0: done; 1: the archive has been changed or damaged; 2: the input is unusable
 """
 NO_REFERENCE = "none"
 

@@ -35,7 +35,7 @@ examples:
   caffe-gradcam explain models/squeezenet *.jpg -o figures --class "tiger cat" --class top:2
       this class and the two best of each image
   caffe-gradcam explain models/squeezenet cat.jpg -o figures --versus tabby "tiger cat"
-      what tells one class from the other
+      what distinguishes one class from the other
   caffe-gradcam explain models/squeezenet cat.jpg -o figures --class top:3 --figure grid \\
       --method grad-cam,layer-cam,score-cam --layer fire5/concat,fire9/concat
       classes, methods and layers in one table
@@ -72,11 +72,12 @@ def add(commands: Any) -> None:
     parser.add_argument("images", metavar="IMAGE", nargs="*",
                         help="files, folders, lists, archives or -; for a net with several "
                         "inputs, BLOB=IMAGE for each, or a table with a column for each")
-    parser.add_argument("-o", dest="folder", metavar="DIR", required=True, help="for the figures")
+    parser.add_argument("-o", dest="folder", metavar="DIR", required=True,
+                        help="the folder for the figures")
     asking = parser.add_argument_group("what to explain")
     shared.add_questions(asking)
     asking.add_argument("--crop", dest="asking.crop", metavar="X,Y,W,H",
-                        help="ask about this part of the image, and show both")
+                        help="explain this part of the image, and show both")
     shared.add_words(asking, "let the net describe the image in words, and show where it looks "
                      "for each")
     shared.add_detections(asking, "list the boxes that a detector finds, and show where it looks "
@@ -99,11 +100,11 @@ def add(commands: Any) -> None:
 
 def _add_output(group: shared.Group) -> None:
     group.add_argument("--video", metavar="mp4|gif", choices=("mp4", "gif"),
-                       help=shared.Rare("of clips, also write the overlays as a video"))
+                       help=shared.Rare("for clips, also write the overlays as a video"))
     group.add_argument("--npz", action="store_true",
                        help="also write the arrays: cam, heatmap, scores")
     group.add_argument("--report", metavar="FILE",
-                       help="also write a page of everything, an .html file")
+                       help="also write a page that shows everything, an .html file")
     group.add_argument("--json", action="store_true", help="print one JSON object, nothing else")
     shared.add_config(group)
     shared.add_verbosity(group)

@@ -18,7 +18,7 @@ _MOST_PICTURES = 300
 
 DESCRIPTION = """\
 Write a net as an ONNX graph that ONNX Runtime, OpenCV and OpenVINO read. Before anything is
-written, the graph runs beside the net itself, and every blob has to agree.
+written, the graph and the net itself run on the same inputs, and every blob has to agree.
 """
 
 EXAMPLES = """\
@@ -26,14 +26,14 @@ examples:
   caffe-gradcam export models/digits -o digits.onnx
       digits.onnx, and digits.certificate.json, which lists the error of each blob
   caffe-gradcam export face.prototxt --weights face.caffemodel -o face.onnx
-      a net of which only the two files are known, such as a detector
+      a net without a model folder, such as a detector
   caffe-gradcam export models/squeezenet -o squeezenet.onnx --image cat.jpg --image dog.jpg
-      proven on these pictures instead of random numbers
+      proven on these images instead of random numbers
   caffe-gradcam export models/squeezenet -o explain.onnx --explain --heatmap --with-preprocessing
-      pictures go in; scores, the best class and its Grad-CAM come out
+      takes images, and gives scores, the best class and its Grad-CAM
   caffe-gradcam export models/squeezenet -o small.xml --format openvino --precision int8 \\
       --calibrate photos
-      quicker and less exact; the certificate lists what changed on these pictures
+      faster and less exact; the certificate lists what changes on these images
   caffe-gradcam export models/squeezenet -o squeezenet.html --format html \\
       --ort-web node_modules/onnxruntime-web
       a page that does the same in a browser, without a server
@@ -42,8 +42,8 @@ exit codes: 0: written and proven; 2: the input is unusable, or the graph differ
 """
 
 DETAILS = """\
-Blobs and layers keep their names. The batch is open where the net allows it; what is fixed is
-written in the certificate, with the reason. A layer that ONNX cannot express exactly is refused.
+Blobs and layers keep their names. The batch size is open where the net allows it; the certificate
+lists what is fixed, with the reason. A layer that ONNX cannot express exactly is refused.
 """
 
 
@@ -57,13 +57,13 @@ def add(commands: Any) -> None:
     parser.add_argument("model.path", metavar="MODEL",
                         help="a model folder, a prototxt, or the name of a public model")
     parser.add_argument("-o", dest="output", metavar="FILE", required=True,
-                        help="the .onnx, .xml or .html file to write; the certificate gets its "
-                        "name")
+                        help="the .onnx, .xml or .html file to write; the certificate is named "
+                        "after it")
     _add_graph(parser.add_argument_group("the graph"))
     _add_explaining(parser.add_argument_group("a graph that explains itself"))
     proof = parser.add_argument_group("the proof")
     proof.add_argument("--image", dest="images", metavar="FILE", action="append",
-                       help="compare on this picture; repeatable (default: on random numbers)")
+                       help="compare on this image; repeatable (default: on random numbers)")
     _add_precision(parser.add_argument_group("precision"))
     shared.add_running(parser.add_argument_group("the engine to compare with"), precisions=False)
     shared.add_model(parser.add_argument_group(
@@ -76,7 +76,7 @@ def add(commands: Any) -> None:
 def _add_graph(graph: shared.Group) -> None:
     graph.add_argument("--format", metavar="NAME", choices=sorted(_EXTENSIONS), default="onnx",
                        help="onnx (default); openvino: its .xml and .bin; html: a page that "
-                       "explains the pictures that are dropped on it")
+                       "explains the images that are dropped on it")
     graph.add_argument("--ort-web", metavar="DIR",
                        help="html: the folder of the npm package onnxruntime-web")
     graph.add_argument("--output", dest="outputs", metavar="BLOB", action=shared.Names,
@@ -85,12 +85,12 @@ def _add_graph(graph: shared.Group) -> None:
     graph.add_argument("--cut", choices=["detections"],
                        help="end in the blobs that DetectionOutput reads")
     graph.add_argument("--open-size", action="store_true",
-                       help="leave the height and width of pictures open, for nets without layers "
+                       help="leave the height and width of images open, for nets without layers "
                        "that need a fixed size")
     graph.add_argument("--fold", action="store_true",
                        help="let BatchNorm and Scale become part of the convolutions before them")
     graph.add_argument("--with-preprocessing", action="store_true",
-                       help="read uint8 pictures of any size, height x width x 3, red first, and "
+                       help="read uint8 images of any size, height x width x 3, red first, and "
                        "prepare them in the graph")
 
 
@@ -101,15 +101,15 @@ def _add_precision(precision: shared.Group) -> None:
                            help="int8: let the net compute in 8 bits, after the proof in fp32, and "
                            "list in the certificate what that changes")
     precision.add_argument("--calibrate", metavar="SOURCE", action="append",
-                           help="int8: pictures such as the net is made for, a folder or what else "
-                           "`batch` takes; repeatable. The change is measured on those of --image, "
-                           "or without any on these")
+                           help="int8: images of the kind that the net is made for: a folder or "
+                           "another source, as batch takes it; repeatable. The change is measured "
+                           "on the images of --image, or without any on these")
 
 
 def _add_explaining(explaining: shared.Group) -> None:
     explaining.add_argument("--explain", action="store_true",
-                            help="outputs score, probability, class and cam, the map of what spoke "
-                            "for the best class, or that of the input chosen_class")
+                            help="add the outputs score, probability, class and cam, the map of "
+                            "the best class, or of the class in the input chosen_class")
     explaining.add_argument("--method", metavar="NAME",
                             help="grad-cam (default), cam, hirescam, element-wise, layer-cam, "
                             "xgrad-cam or grad-cam++")
@@ -152,15 +152,16 @@ def _check(options: argparse.Namespace) -> None:
     if options.fp16 and options.format != "openvino":
         raise QuestionError("--fp16 needs --format openvino", "--fp16")
     if options.precision == "int8" and not options.calibrate:
-        raise QuestionError("--precision int8 needs pictures such as the net is made for; name a "
-                            "folder of them with --calibrate", "--calibrate")
+        raise QuestionError("--precision int8 needs images of the kind that the net is made for; "
+                            "name a folder of them with --calibrate", "--calibrate")
     if options.calibrate and options.precision != "int8":
         raise QuestionError("--calibrate needs --precision int8", "--calibrate")
     if options.precision == "int8" and (options.fp16 or options.format == "html"):
-        raise QuestionError("--precision int8 goes with --format onnx or openvino, and without "
-                            "--fp16", "--precision")
+        raise QuestionError("--precision int8 works only with --format onnx or openvino, and "
+                            "without --fp16", "--precision")
     if options.cut and options.outputs:
-        raise QuestionError("--cut and --output both say where the net ends; give one", "--cut")
+        raise QuestionError("--cut and --output both set where the net ends; give only one",
+                            "--cut")
 
 
 def _write(exported: "Exported", source: "NetSource", options: argparse.Namespace) -> str:
@@ -200,8 +201,8 @@ def _sources(names: List[str], source: "NetSource") -> "Pictures":
 
     model = source.model
     if model is None:
-        raise QuestionError(f"{source.name}: how the net reads pictures is not known, so it cannot "
-                            "be calibrated on any", "--calibrate")
+        raise QuestionError(f"{source.name}: it is not known how the net reads images, so it "
+                            "cannot be calibrated on any", "--calibrate")
     columns = InputColumns.of(model)
     items = [item for name in names for item in open_source(name, inputs=columns)]
     count = min(len(items), _MOST_PICTURES)

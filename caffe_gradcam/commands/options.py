@@ -57,7 +57,8 @@ def add_questions(group: Group) -> None:
     add_classes(group, "a class by number or name; top:K for the K best, one by one; weighted:K "
                 "for them together; A+B for several together; repeatable (default: top:1)")
     group.add_argument("--versus", dest="asking.classes", nargs=2, metavar=("A", "B"),
-                       action=_Versus, help="what tells class A from class B; repeatable")
+                       action=_Versus, help="what distinguishes class A from class B; "
+                       "repeatable")
     add_flag(group, "--counterfactual", "asking.counterfactual",
              "what counts against the class instead of for it")
     add_flag(group, "--probability", "asking.probability",
@@ -97,7 +98,7 @@ def add_detections(group: Group, text: str) -> None:
     """The boxes that a detector finds; the text is the help of ``--detections``."""
     add_flag(group, "--detections", "asking.detections", text)
     group.add_argument("--min-score", dest="asking.min_score", metavar="X", type=_fraction,
-                       help="how sure it has to be of a box, 0 to 1 (default: 0.5)")
+                       help="leave out boxes with a lower score (default: 0.5)")
     group.add_argument("--edge", dest="asking.edge", metavar="left|top|right|bottom",
                        choices=("left", "top", "right", "bottom"),
                        help=Rare("explain where this edge of each box lies, instead of how sure "
@@ -134,11 +135,13 @@ def add_methods(group: Group, method: str, layer: str) -> None:
     group.add_argument("--layer", dest="explaining.layers", metavar="NAME", action=Names,
                        help=layer)
     group.add_argument("--samples", dest="explaining.samples", metavar="N", type=positive,
-                       help=Rare("noisy copies, masks or steps, for methods that use them"))
+                       help=Rare("the number of noisy copies, masks or steps, for methods that "
+                                 "use them"))
     group.add_argument("--gradient", dest="explaining.gradient", metavar="post|pre-relu|positive",
-                       help=Rare("of the blob's final content (post, the default); of its content "
-                                 "before its in-place layers, as in scripts that run net.backward "
-                                 "to the end; or post where it is positive"))
+                       help=Rare("post (default): the gradient of the blob's final content; "
+                                 "pre-relu: that of its content before its in-place layers, as in "
+                                 "scripts that run net.backward to the end; positive: that of post "
+                                 "where it is positive"))
     group.add_argument("--placement", dest="explaining.placement", metavar="centres|stretch",
                        help=Rare("centres: each cell lies at the centre of its receptive field "
                                  "(default); stretch: the map is stretched over the input, as in "
@@ -169,7 +172,8 @@ def add_running(group: Group, several_devices: bool = False, precisions: bool = 
     if precisions:
         group.add_argument("--precision", dest="running.precision",
                            metavar="fp32|tf32|bf16|fp16",
-                           help=Rare("of the torch engine (default: fp32, as in Caffe)"))
+                           help=Rare("the precision of the torch engine (default: fp32, as in "
+                                     "Caffe)"))
     add_flag(group, "--allow-missing", "running.allow_missing",
              Rare("fill layers that the weights file lacks as Caffe would"))
     add_flag(group, "--ignore-unknown-fields", "running.ignore_unknown_fields",
@@ -191,12 +195,12 @@ def add_device(group: Group, several: bool = False) -> None:
     """``--device``."""
     text = "; each has a net of its own; commas or repeatable" if several else ""
     group.add_argument("--device", dest="running.device", metavar="NAME", action=Names,
-                       help="cpu (default), cuda, or a GPU by its number" + text)
+                       help="cpu (default), cuda, or the number of a GPU" + text)
 
 
 def add_model(group: Group, several_scores: bool = False) -> None:
     """What the model's folder may not specify."""
-    text = "; each is explained apart; commas or repeatable" if several_scores else ""
+    text = "; each is explained separately; commas or repeatable" if several_scores else ""
     group.add_argument("--weights", dest="model.weights", metavar="FILE",
                        help="a .caffemodel or .caffemodel.h5")
     group.add_argument("--labels", dest="overrides.labels", metavar="FILE",
@@ -208,7 +212,7 @@ def add_model(group: Group, several_scores: bool = False) -> None:
                        help="numbers for the channels in the net's order, 0 to 255; a .npy or "
                        ".binaryproto file; or none")
     group.add_argument("--scale", dest="overrides.scale", metavar="X",
-                       help="the factor after the mean is subtracted")
+                       help="the factor to multiply by after the mean is subtracted")
     group.add_argument("--channel-order", dest="overrides.channel_order",
                        metavar="BGR|RGB|GRAY|BANDS")
     group.add_argument("--resize", dest="overrides.resize", metavar="SIZE",
@@ -217,16 +221,16 @@ def add_model(group: Group, several_scores: bool = False) -> None:
     group.add_argument("--crop-size", dest="overrides.crop", metavar="HxW|none",
                        help="the net's crop, taken from the middle after resizing")
     group.add_argument("--crops", dest="overrides.crops", metavar="1|10",
-                       help=Rare("10: middle, corners and their mirror images, merged"))
+                       help=Rare("10: the middle, the corners and their mirror images, merged"))
     group.add_argument("--value-range", dest="overrides.value_range", metavar="LOW,HIGH",
                        help=Rare("the values that become 0 and 255 in images of more than 8 bits: "
                                  "0,4095 for 12 bits (default: 0,65535 for 16 bits, 0,4095 if none "
                                  "is higher; 0,255 for floats)"))
     group.add_argument("--stride", dest="overrides.stride", metavar="N|even",
-                       help=Rare("of nets that take clips: take every N-th frame, or frames spread "
-                                 "over the whole clip"))
+                       help=Rare("for nets that take clips: take every N-th frame, or frames "
+                                 "spread over the whole clip"))
     group.add_argument("--size", dest="overrides.size", metavar="HxW",
-                       help=Rare("of the net's input"))
+                       help=Rare("the size of the net's input"))
     group.add_argument("--offline", action="store_true",
                        help=Rare("never download a public model; use what was fetched before"))
 
@@ -234,7 +238,8 @@ def add_model(group: Group, several_scores: bool = False) -> None:
 def add_config(group: Group) -> None:
     """Recipes from files, and to files."""
     group.add_argument("--config", metavar="FILE",
-                       help="a file of the model and of options; those given here win")
+                       help="read the model and options from this file; options given here "
+                       "override it")
     group.add_argument("--save-config", metavar="FILE",
                        help="write these options to a .yaml or .json file")
 
@@ -248,13 +253,14 @@ def add_look(group: Group, kinds: str, formats: str) -> None:
     group.add_argument("--colormap", metavar="NAME",
                        help="any of OpenCV's (default: jet); blue-white-red, purple-white-green "
                        "and black-grey-white also show what counts against the class")
-    group.add_argument("--opacity", metavar="X", type=float, help=Rare("of the colours, 0 to 1"))
+    group.add_argument("--opacity", metavar="X", type=float,
+                       help=Rare("the opacity of the colours, 0 to 1"))
     group.add_argument("--heat-boxes", metavar="X", type=float, nargs="?", const=0.15,
-                       help="boxes around what reaches this fraction of the highest heat (without "
-                       "X: 0.15)")
+                       help="draw boxes around what reaches this fraction of the highest heat "
+                       "(without X: 0.15)")
     group.add_argument("--format", metavar="EXT", default="png", help=formats)
     group.add_argument("--named", action="store_true",
-                       help=Rare("the file name and the true class below figures"))
+                       help=Rare("write the file name and the true class below figures"))
 
 
 def add_verbosity(group: Group, quiet: str = "print errors only") -> None:
@@ -298,10 +304,11 @@ def byte_count(text: str) -> int:
 def add_limits(group: Group) -> None:
     """``--max-bytes`` and ``--max-pixels``; see ``caffe_gradcam.model.limits``."""
     group.add_argument("--max-bytes", metavar="SIZE", type=byte_count,
-                       help=Rare("the most bytes that are read of a file, such as 2GB (default: "
-                                 "256 MiB of an image, 16 MiB of class names, ...)"))
+                       help=Rare("the size of the largest file that is read, such as 2GB (default: "
+                                 "256 MiB for an image, 16 MiB for class names, ...)"))
     group.add_argument("--max-pixels", metavar="N", type=positive,
-                       help=Rare("the most pixels of an image (default: 2^27, in a batch 2^26)"))
+                       help=Rare("the number of pixels of the largest image that is read "
+                                 "(default: 2^27, in a batch 2^26)"))
 
 
 def add_command(commands: Any, name: str, summary: str, **settings: Any) -> Parser:

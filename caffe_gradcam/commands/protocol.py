@@ -63,18 +63,18 @@ class _Work:
 def add_options(group: shared.Group) -> None:
     """The options of evaluate that belong to protocols."""
     group.add_argument("--protocol", metavar="NAME",
-                       help="a published table again, such as torchray-voc07")
+                       help="reproduce a published table, such as torchray-voc07")
     group.add_argument("--data", metavar="DIR", help="the folder of the protocol's data set")
     group.add_argument("--difficult", metavar="FILE",
-                       help=Rare("TorchRay's list of difficult images (default: the rule that it "
-                                 "was made by)"))
+                       help=Rare("TorchRay's list of difficult images (default: apply the rule "
+                                 "behind that list)"))
     group.add_argument("--published", metavar="NET",
                        help=Rare("compare with the published rows of this net (default: the one "
                                  "that has the same layers)"))
     group.add_argument("--worker", metavar="I/N", type=shared.worker,
-                       help=Rare("of a protocol: this run is the I-th of N on one output"))
+                       help=Rare("for a protocol: this run is the I-th of N workers on one output"))
     group.add_argument("--part-size", metavar="N", type=shared.positive,
-                       help=Rare("of a protocol: maps of one part (default: 1000)"))
+                       help=Rare("for a protocol: the number of maps in a part (default: 1000)"))
 
 
 def check_absent(options: argparse.Namespace) -> None:

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 DESCRIPTION = """\
 Write a page that shows what is in OUT, the output of a batch: accuracy and confusion, all images
 with their maps to filter, sort and enlarge, and how they were made. The page is one file that loads
-nothing from anywhere; images beyond --on-page stand on further pages in a folder beside it. Other
-options write what other tools read.
+nothing from anywhere; images beyond --on-page are on further pages in a folder beside it. Other
+options write files for other tools.
 """
 
 EXAMPLES = """\
@@ -39,15 +39,16 @@ def add(commands: Any) -> None:
     parser.add_argument("output", metavar="OUT", help="the folder or URL that batch wrote")
     parser.add_argument("-o", dest="file", metavar="FILE",
                         help="the page, an .html file")
-    parser.add_argument("--title", metavar="TEXT", help="its title")
+    parser.add_argument("--title", metavar="TEXT", help="the title of the page")
     parser.add_argument("--boxes", metavar="FILE",
                         help="boxes of the objects: .csv with path,class,x,y,width,height, or "
                         ".json")
     parser.add_argument("--objects", metavar="FILE",
                         help="masks of the objects: .json, as evaluate --objects reads it")
     parser.add_argument("--on-page", metavar="N", type=shared.positive,
-                        help="images of one page (default: 2000)")
-    parser.add_argument("--pdf", metavar="FILE", help="also print the page, by Chromium")
+                        help="the number of images on a page (default: 2000)")
+    parser.add_argument("--pdf", metavar="FILE",
+                        help="also print the page to a file, with Chromium")
     others = parser.add_argument_group("for other tools")
     others.add_argument("--csv", metavar="FILE", help="a row for each map, with scores")
     others.add_argument("--coco", metavar="FILE",
@@ -57,8 +58,8 @@ def add(commands: Any) -> None:
     others.add_argument("--segments", metavar="polygons|masks", default="polygons",
                         help="outlines in --coco (default: polygons)")
     others.add_argument("--threshold", metavar="X", type=float, default=0.15,
-                        help="the fraction of the highest heat that is hot in --coco and "
-                        "--fiftyone (default: 0.15)")
+                        help="the fraction of the highest heat that counts as hot in --coco "
+                        "and --fiftyone (default: 0.15)")
     shared.add_verbosity(parser)
     parser.set_defaults(run=run)
 

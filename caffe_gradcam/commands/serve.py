@@ -8,9 +8,9 @@ from caffe_gradcam.commands import options as shared
 from prototxt_tools.errors import QuestionError
 
 DESCRIPTION = """\
-Serve a page on which photographs are dropped, and which shows what the net looked at: classes,
-methods, layers, parts of the photograph. Nothing is kept on disk. The same operations are there as
-JSON, described at /openapi.json.
+Serve a page that shows what the net looked at in images that are dropped on it, with a choice of
+classes, methods, layers and parts of the image. Nothing is kept on disk. The same operations are
+available as JSON, described at /openapi.json.
 """
 
 EXAMPLES = """\
@@ -27,7 +27,7 @@ exit codes: 0: interrupted; 2: the model is unusable, or the port is taken
 def add(commands: Any) -> None:
     """Add the subcommand's parser."""
     parser = shared.add_command(
-        commands, "serve", "serve a page that explains dropped photographs",
+        commands, "serve", "serve a page that explains dropped images",
         description=DESCRIPTION, epilog=EXAMPLES,
         usage="caffe-gradcam serve MODEL [option ...]")
     parser.add_argument("model.path", metavar="MODEL",
@@ -35,14 +35,14 @@ def add(commands: Any) -> None:
     parser.add_argument("--host", metavar="ADDRESS", default="127.0.0.1",
                         help="where to listen (default: 127.0.0.1, this machine alone)")
     parser.add_argument("--port", metavar="N", type=_port, default=8000,
-                        help="(default: 8000)")
+                        help="the port to listen on (default: 8000)")
     parser.add_argument("--token", metavar="TEXT",
-                        help="what requests must carry (default: none on this machine alone, "
-                        "otherwise a new one, which is printed)")
+                        help="the secret that requests must carry (default: for this machine "
+                        "alone none, otherwise a new one, which is printed)")
     parser.add_argument("--allow-host", metavar="NAME", action="append", default=[],
-                        help="a name of this machine that pages may be asked by; repeatable")
+                        help="a name by which other machines may address this one; repeatable")
     parser.add_argument("--timeout", metavar="SECONDS", type=float, default=60.0,
-                        help="for one answer (default: 60)")
+                        help="the time limit for one answer (default: 60)")
     running = parser.add_argument_group("how to run")
     shared.add_running(running)
     shared.add_model(parser.add_argument_group(

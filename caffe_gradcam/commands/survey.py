@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 DESCRIPTION = """\
 Show what a net looks at in general, from OUT, the output of a batch: mean maps of each class,
-clusters of maps with their most typical images, and what is odd, in words. Where maps of a class
-sit in a region that other classes leave alone, that is covered and the model asked again.
-OUT gets survey.json and the page survey.html.
+clusters of maps with their most typical images, and a list of what is odd. If the maps of a class
+lie in a region that other classes do not use, that region is covered and the model is run again.
+The command writes survey.json and the page survey.html into OUT.
 """
 
 EXAMPLES = """\
@@ -54,7 +54,7 @@ def add(commands: Any) -> None:
                         help="masks of the objects: .json, as evaluate --objects reads it")
     parser.add_argument("--virelay", metavar="DIR", help="also write a project for ViRelAy")
     parser.add_argument("--maps-only", action="store_true",
-                        help="do not ask the model again, so that regions stay unconfirmed")
+                        help="do not run the model again, so that regions stay unconfirmed")
     running = parser.add_argument_group("how to ask the model again")
     running.add_argument("--engine", metavar="NAME", help="instead of the engine of the batch")
     running.add_argument("--device", metavar="NAME", help="instead of the device of the batch")
