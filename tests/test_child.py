@@ -1,6 +1,7 @@
 """Processes of one's own: how they end, and what they leave behind."""
 
 import os
+import pathlib
 import pickle
 import signal
 import subprocess
@@ -16,6 +17,7 @@ from caffe_gradcam.processes.errors import portable
 from caffe_gradcam.processes.last_words import Death, last_words
 from prototxt_tools.errors import EngineFailed, InputError, OutOfMemory, PrototxtError
 
+ROOT = pathlib.Path(__file__).resolve().parents[1]
 ENVIRONMENT = dict(os.environ, PYTHONPATH=os.pathsep.join(filter(None, sys.path)))
 # Holds the interpreter's lock, as Caffe does for the length of a pass, so no thread can run.
 BUSY = "test_child:hold_the_lock"
@@ -289,3 +291,18 @@ def test_an_error_that_cannot_be_pickled_goes_as_one_of_its_nearest_class():
     assert (type(error), str(error), error.subject) == (OutOfMemory, "so", "here")
     assert str(portable(Odd("so", "net.prototxt", 1, 2))) == "net.prototxt:1:2: so"
     assert isinstance(portable(Odd("so")), InputError)
+
+
+def test_a_process_starts_after_the_folder_of_the_program_was_left(tmp_path):
+    code = ("import os, sys; sys.path[:] = [''] + [path for path in sys.path if path != {root!r}]\n"
+            "from caffe_gradcam.processes.child import Child\n"
+            "os.chdir({folder!r}); sys.path.append({tests!r})\n"
+            "child = Child('test_child:echo', ('here',), 'test')\n"
+            "print(child.pipe.recv()); child.kill()").format(
+                root=str(ROOT), folder=str(tmp_path), tests=str(ROOT / "tests"))
+    # Without site: the package may be installed.
+    environment = dict(os.environ, PYTHONPATH=os.pathsep.join(
+        path for path in sys.path if path.endswith("-packages")))
+    output = subprocess.check_output([sys.executable, "-S", "-c", code], cwd=str(ROOT),
+                                     env=environment, universal_newlines=True)
+    assert output == "('here',)\n"

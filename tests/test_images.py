@@ -16,7 +16,8 @@ BLUE, GREEN, RED = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 
 def encoded(image, extension=".png"):
     # Without compression: OpenCV 4.5 writes floats with loss otherwise.
-    options = [cv2.IMWRITE_TIFF_COMPRESSION, 1] if extension == ".tif" else []
+    compression = getattr(cv2, "IMWRITE_TIFF_COMPRESSION", 259)
+    options = [compression, 1] if extension == ".tif" else []
     return cv2.imencode(extension, image, options)[1].tobytes()
 
 

@@ -21,6 +21,8 @@ sys.path[:] = {!r}
 from caffe_gradcam.processes.child import main
 main({!r}, {}, {})
 """
+# Where this package lies: sys.path may hold it as "", which is another folder after a chdir.
+_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 _KEPT_LINES = 50
 # Seconds that a process has to end by itself, and so to say why; and that its last lines may take.
 _GRACE, _LAST_LINES = 0.05, 0.5
@@ -64,7 +66,9 @@ class Child:
         self._death: Optional[Death] = None
         self.pipe, theirs = Pipe()
         try:
-            program = _PROGRAM.format(sys.path, function, theirs.fileno(), self._owner)
+            program = _PROGRAM.format(
+                sys.path + [_ROOT] * (_ROOT not in sys.path), function, theirs.fileno(),
+                self._owner)
             self._process = start(
                 [sys.executable, "-c", program], env=dict(os.environ, **environment or {}),
                 stdin=subprocess.DEVNULL, stderr=subprocess.PIPE,
