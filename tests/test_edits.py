@@ -17,6 +17,21 @@ def removed(text, name):
     return edits.apply().text()
 
 
+def test_errors_in_a_changed_document_name_the_lines_of_the_file():
+    document = Document.parse("a: 1\nx {\n}\nb: 2\n  c: 3\n", "net.prototxt")
+    edits = Edits(document)
+    edits.remove(document.root.first("x"))
+    edits = Edits(edits.apply())
+    edits.replace(edits.document.root.first("b").value, "9")
+    edits.insert_before(edits.document.root.first("a"), "new: 0")
+    document = edits.apply()
+    assert document.text() == "new: 0\na: 1\nb: 9\n  c: 3\n"
+    assert [(field.line, field.column) for field in document.root] == [
+        (1, 1), (1, 1), (4, 1), (5, 3)]
+    error = document.root.first("c").error("too large")
+    assert str(error) == "net.prototxt:5:3: too large"
+
+
 def test_a_field_on_its_own_lines_goes_with_them():
     assert removed("a: 1\n  x {\n  }\n\nb: 2\n", "x") == "a: 1\n\nb: 2\n"
 

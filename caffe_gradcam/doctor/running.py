@@ -69,7 +69,8 @@ class Case:
 
 def opened(model: LoadedModel, kind: str, device: str) -> Engine:
     """An engine for a model, opened as ``explain`` does."""
-    net = NetToRun(model.prototxt, model.weights, (model.score,), tuple(model.layers))
+    net = NetToRun(model.prototxt, model.weights, (model.score,), tuple(model.layers),
+                   path=model.path)
     return open_engine(net, Running(engine=kind, device=device))
 
 

@@ -91,6 +91,8 @@ class NetToRun:
         The blobs that ``backward`` will start from and lead to.
     gradient : str
         "post" or "pre-relu"; see ``Engine.backward``.
+    path : str, optional
+        The file of the prototxt, which messages name.
 
     Raises
     ------
@@ -103,6 +105,7 @@ class NetToRun:
     scores: Tuple[str, ...]
     targets: Tuple[str, ...]
     gradient: str = "post"
+    path: Optional[str] = None
 
     def __post_init__(self) -> None:
         _check("gradient", self.gradient, GRADIENTS)

@@ -76,7 +76,7 @@ class Subnet:
     def __init__(self, net: NetToRun, running: Running,
                  adapt: Callable[[Document], Document] = lambda document: document) -> None:
         self.scores, self.targets = list(net.scores), list(net.targets)
-        document = Document.parse(net.prototxt)
+        document = Document.parse(net.prototxt, net.path)
         if Net.parse(document).form in ("V0", "mixed"):
             document = rewrite.upgrade(document).document
         self._path = str(net.weights)

@@ -12,7 +12,7 @@ import numpy as np
 
 from caffe_gradcam.asking.asker import Asking
 from caffe_gradcam.engines.opening import open_engine
-from caffe_gradcam.engines.running import NetToRun, Running
+from caffe_gradcam.engines.running import Running
 from caffe_gradcam.explaining import chain as chains
 from caffe_gradcam.explaining import single_pass
 from caffe_gradcam.explaining.explanation import Explanation
@@ -118,13 +118,11 @@ class Captioner:
         self._placements = (model.placements(model.layers) if explaining.placement == "centres"
                             else dict.fromkeys(model.layers))
         features = tuple(dict.fromkeys(self.chain.links.values()))
-        gradient = explaining.engine_gradient
         self._image = open_engine(
-            NetToRun(*_texts(self.chain.image), features, model.layers, gradient), running)
+            self.chain.image.net(features, model.layers, explaining.engine_gradient), running)
         try:
-            self._language = open_engine(NetToRun(
-                *_texts(self.chain.language), (self.chain.score,), tuple(self.chain.links)),
-                running)
+            self._language = open_engine(
+                self.chain.language.net((self.chain.score,), tuple(self.chain.links)), running)
         except BaseException:
             self._image.close()
             raise
@@ -342,10 +340,6 @@ def check_asking(asking: Asking) -> None:
 
 def _with_image(explanations: List[Explanation], image: np.ndarray) -> List[Explanation]:
     return [dataclasses.replace(explanation, image=image) for explanation in explanations]
-
-
-def _texts(part: chains.Part) -> Tuple[str, str]:
-    return part.prototxt, part.weights
 
 
 def _log_probabilities(scores: np.ndarray) -> np.ndarray:

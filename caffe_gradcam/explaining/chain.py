@@ -6,8 +6,9 @@ Visual Recognition and Description"): a net that reads ``input_sentence``, a wor
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, List, Mapping, Optional, Set, Tuple
+from typing import TYPE_CHECKING, List, Mapping, Optional, Sequence, Set, Tuple
 
+from caffe_gradcam.engines.running import NetToRun
 from caffe_gradcam.model.words import Vocabulary
 from prototxt_tools import rewrite
 from prototxt_tools.errors import ModelError
@@ -35,10 +36,19 @@ class Part:
         Its text.
     weights : str
         The path of its weights.
+    path : str, optional
+        The file that holds the text; None for a part of a file.
     """
 
     prototxt: str
     weights: str
+    path: Optional[str] = None
+
+    def net(self, scores: Sequence[str], targets: Sequence[str], gradient: str = "post"
+            ) -> NetToRun:
+        """The net, to be run for these blobs."""
+        return NetToRun(self.prototxt, self.weights, tuple(scores), tuple(targets), gradient,
+                        self.path)
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,9 +150,9 @@ def _of_two(model: "LoadedModel", document: Document, weights: Optional[str]) ->
         shape = tuple(entry.shape or ())[1:]
         _check_link(model, source, entry.blob, shape, path)
         links[entry.blob], shapes[entry.blob] = source, shape
-    return Chain(Part(model.prototxt, model.weights), Part(document.text(), weights), links,
-                 shapes, reading.words, reading.continuation, score, reading.steps,
-                 _vocabulary(model, reading.count))
+    return Chain(Part(model.prototxt, model.weights, model.path),
+                 Part(document.text(), weights, document.path), links, shapes, reading.words,
+                 reading.continuation, score, reading.steps, _vocabulary(model, reading.count))
 
 
 def _check_link(model: "LoadedModel", source: str, blob: str, shape: Shape, path: str) -> None:

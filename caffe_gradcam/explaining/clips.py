@@ -120,7 +120,7 @@ class ClipExplainer:
         self.clip = model.clips[model.input]
         self.engine = open_engine(NetToRun(
             model.prototxt, model.weights, (model.score,), model.layers,
-            explaining.engine_gradient), running)
+            explaining.engine_gradient, model.path), running)
         self.description = self.engine.description
 
     def __enter__(self) -> "ClipExplainer":

@@ -86,7 +86,7 @@ class DetectionExplainer:
             layer for several in sources.values() for layer in several))
         engine = open_engine(
             NetToRun(model.prototxt, model.weights, detector.heads, targets,
-                     explaining.engine_gradient), running)
+                     explaining.engine_gradient, model.path), running)
         try:
             return cls(model, engine, explaining, question, detector, sources)
         except BaseException:

@@ -123,7 +123,7 @@ class Explainer:
         targets = model.layers + (tuple(model.inputs) if goes_down else ()) + tuple(
             word_relevance.embedded_blobs(model).values())
         engine = open_engine(NetToRun(model.prototxt, model.weights, (model.score,), targets,
-                                      explaining.engine_gradient), running)
+                                      explaining.engine_gradient, model.path), running)
         try:
             return cls(model, engine, explaining, functools.partial(open_engine, running=running))
         except BaseException:
@@ -357,7 +357,7 @@ def _with_all_shapes(model: LoadedModel, running: Running) -> LoadedModel:
               for name in model.inputs}
     inputs.update((name, np.zeros(spec.shape, np.float32) if spec.default is None else spec.default)
                   for name, spec in model.arrays.items())
-    net = NetToRun(model.prototxt, model.weights, (model.score,), model.layers)
+    net = NetToRun(model.prototxt, model.weights, (model.score,), model.layers, path=model.path)
     with open_engine(net, running) as engine:
         values = engine.forward(model.net_inputs(inputs), keep=list(dict.fromkeys(blobs)))
     return model.with_shapes({blob: value.shape for blob, value in values.items()})

@@ -262,7 +262,7 @@ class Model(Describing):
         resolve_engine("torch")
         from caffe_gradcam.engines.torch.module import to_torch
 
-        return to_torch(self.prototxt, self.weights, [output or self.score])
+        return to_torch(self.prototxt, self.weights, [output or self.score], path=self.path)
 
     def close(self) -> None:
         """Close the engine that is open in this process, if there is one.

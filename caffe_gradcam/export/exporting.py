@@ -218,9 +218,8 @@ def write(source: NetSource, options: ExportOptions, running: Running) -> Graph:
     model, explain = _explained(source, options), options.explain
     ends = _ends(source, options)
     reserved = reserved_names(model, explain) if model and explain else frozenset()
-    with written_net(source, options) as (prototxt, weights):
-        translated = translate(NetToRun(prototxt, weights, tuple(ends), ()), running,
-                               open_sizes(options), source.input_shapes, reserved)
+    with _written_net(source, options, tuple(ends)) as net:
+        translated = translate(net, running, open_sizes(options), source.input_shapes, reserved)
     metadata = source.metadata()
     if model is None or explain is None:
         return Graph(translated, [translated.values[blob] for blob in ends], [], metadata)
@@ -285,7 +284,7 @@ def _run_engine(source: NetSource, translated: Translated, options: ExportOption
     targets: Tuple[str, ...] = ()
     if model is not None and options.explain is not None and options.explain.method != "cam":
         targets = tuple(explained_blobs(model, options.explain))
-    net = NetToRun(source.prototxt, source.weights, tuple(ends), targets)
+    net = NetToRun(source.prototxt, source.weights, tuple(ends), targets, path=source.path)
     with open_engine(net, running) as engine:
         blobs = engine.forward(inputs, list(translated.blobs))
         if model is None or options.explain is None:
@@ -324,13 +323,15 @@ def open_sizes(options: ExportOptions) -> FrozenSet[str]:
 
 
 @contextlib.contextmanager
-def written_net(source: NetSource, options: ExportOptions) -> Iterator[Tuple[str, str]]:
-    """The text of the net that is written and the path of its weights, folded if that is asked."""
+def _written_net(source: NetSource, options: ExportOptions, ends: Tuple[str, ...]
+                 ) -> Iterator[NetToRun]:
+    """The net that is written, folded if that is asked."""
     if not options.fold:
-        yield source.prototxt, source.weights
+        yield NetToRun(source.prototxt, source.weights, ends, (), path=source.path)
         return
-    folded = rewrite.fold(Document.parse(source.prototxt), weight_files.load(source.weights))
+    folded = rewrite.fold(Document.parse(source.prototxt, source.path),
+                          weight_files.load(source.weights))
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "folded.caffemodel")
         weight_files.save(path, folded.weights)
-        yield folded.document.text(), path
+        yield NetToRun(folded.document.text(), path, ends, ())

@@ -40,6 +40,8 @@ class NetSource:
         "prototxt" and "weights" -> SHA-256.
     license : str
         What the folder's readme.md says of it; "" for nothing.
+    path : str, optional
+        The file of the prototxt.
     """
 
     name: str
@@ -48,6 +50,7 @@ class NetSource:
     model: Optional[LoadedModel]
     hashes: Mapping[str, str]
     license: str = ""
+    path: Optional[str] = None
 
     @classmethod
     def load(cls, choice: ModelChoice) -> "NetSource":
@@ -63,7 +66,7 @@ class NetSource:
         except ModelError as error:
             return cls._without_scores(choice, error)
         return cls(model.name, model.prototxt, model.weights, model, _hashes(model.prototxt,
-                   model.weights), _license(model.path))
+                   model.weights), _license(model.path), model.path)
 
     @classmethod
     def _without_scores(cls, choice: ModelChoice, error: ModelError) -> "NetSource":
@@ -77,22 +80,25 @@ class NetSource:
         weights = choice.weights or folder.find_weights(os.path.dirname(path) or ".", {})[0]
         text = document.text()
         return cls(net.name or os.path.basename(path), text, weights, None,
-                   _hashes(text, weights), _license(path))
+                   _hashes(text, weights), _license(path), path)
 
     @property
     def outputs(self) -> List[str]:
         """The blobs that the net ends in."""
-        return outputs_of(self.prototxt)
+        return outputs_of(self._net())
 
     @property
     def input_shapes(self) -> Dict[str, Shape]:
         """Input blob -> shape: the batch of the file, the size that the model is used with."""
-        net = Net.parse(Document.parse(self.prototxt)).at("TEST")
+        net = self._net()
         shapes = {entry.blob: tuple(entry.shape or ()) for entry in net.inputs}
         if self.model is not None:
             shapes.update({blob: shapes[blob][:1] + tuple(self.model.shapes[blob][1:])
                            for blob in self.model.inputs})
         return shapes
+
+    def _net(self) -> Net:
+        return Net.parse(Document.parse(self.prototxt, self.path)).at("TEST")
 
     def before_detections(self) -> List[str]:
         """The blobs that the first DetectionOutput layer reads: locations, confidences, priors.
@@ -102,8 +108,7 @@ class NetSource:
         ModelError
             The net has no such layer.
         """
-        net = Net.parse(Document.parse(self.prototxt)).at("TEST")
-        for layer in net.layers:
+        for layer in self._net().layers:
             if layer.type == "DetectionOutput":
                 return list(layer.bottoms)
         raise ModelError.about(self.name, "the net has no DetectionOutput layer to cut before")

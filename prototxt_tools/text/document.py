@@ -18,7 +18,7 @@ from typing import Any, Callable, Dict, List, Optional, Tuple, TypeVar, Union
 from prototxt_tools import files, signatures
 from prototxt_tools.errors import PrototxtError
 from prototxt_tools.text import tokens
-from prototxt_tools.text.tree import Field, Message, Scalar, Source
+from prototxt_tools.text.tree import Field, Message, Origin, Scalar, Source
 
 __all__ = ["Document", "Field", "Message", "Scalar", "Source"]
 
@@ -68,7 +68,8 @@ class Document:
         return self.source.path
 
     @classmethod
-    def parse(cls, text: Union[str, bytes], path: Optional[str] = None) -> "Document":
+    def parse(cls, text: Union[str, bytes], path: Optional[str] = None,
+              origin: Optional[Origin] = None) -> "Document":
         """Read a prototxt.
 
         Parameters
@@ -77,6 +78,8 @@ class Document:
             A byte order mark and bytes that are not UTF-8 are kept.
         path : str, optional
             The file, for error messages.
+        origin : Origin, optional
+            Of a text that edits have made: where its pieces stand in the file.
 
         Raises
         ------
@@ -94,7 +97,7 @@ class Document:
             raise PrototxtError(
                 f"a text with more than {MAX_FIELDS} fields is not a net definition", path
             )
-        source = Source(text, path)
+        source = Source(text, path, origin)
         problem = _other_kind_of_file(text)
         if problem:
             raise source.error(problem, 0)

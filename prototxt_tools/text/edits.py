@@ -4,7 +4,7 @@ from typing import Dict, List, Optional, Tuple, Union
 
 from prototxt_tools.errors import PrototxtError
 from prototxt_tools.text.document import Document
-from prototxt_tools.text.tree import Field, Message, Scalar
+from prototxt_tools.text.tree import Field, Message, Origin, Scalar
 
 
 class Edits:
@@ -110,17 +110,26 @@ class Edits:
             self._remove_elements(removed)
         if not self._spans:
             return self.document
-        pieces, position = [], 0
+        pieces: List[Tuple[str, int, bool]] = []
+        position = 0
         for (start, end, _), text in sorted(self._spans.items()):
             if start < position and text.strip():
                 raise ValueError(f"overlapping edits at offset {start}")
-            pieces += [self._text[position:start], text]
+            pieces += [(self._text[position:start], position, True), (text, start, False)]
             position = max(position, end)
-        pieces.append(self._text[position:])
-        changed = Document.parse("".join(pieces), self.document.path)
+        pieces.append((self._text[position:], position, True))
+        changed = self._joined(pieces)
         if not len(changed.root):
             raise PrototxtError("no field would be left", self.document.path)
         return changed
+
+    def _joined(self, pieces: List[Tuple[str, int, bool]]) -> Document:
+        """The document of some texts, each with its offset before and whether it stood there."""
+        origin, length = Origin(self.document.source), 0
+        for text, offset, is_kept in pieces:
+            origin.add(length, offset, is_kept)
+            length += len(text)
+        return Document.parse("".join(text for text, _, _ in pieces), self.document.path, origin)
 
     def _count(self) -> int:
         self._order += 1

@@ -10,18 +10,47 @@ from prototxt_tools.text import tokens
 _MAX_DIGITS = 100
 
 
+class Origin:
+    """Where the pieces of an edited text stood in the text before."""
+
+    __slots__ = ("source", "_starts", "_offsets")
+
+    def __init__(self, source: "Source") -> None:
+        self.source = source
+        self._starts: List[int] = []
+        self._offsets: List[Tuple[int, bool]] = []
+
+    def add(self, start: int, offset: int, is_kept: bool) -> None:
+        """Note that a piece begins at ``start`` of the edited text. It was at ``offset`` of the
+        text before; or it is new there, if it is not kept."""
+        self._starts.append(start)
+        self._offsets.append((offset, is_kept))
+
+    def place(self, offset: int) -> Tuple[int, int]:
+        """Line and column, in the file, of a character of the edited text."""
+        piece = bisect.bisect_right(self._starts, offset) - 1
+        before, is_kept = self._offsets[piece]
+        return self.source.place(before + (offset - self._starts[piece] if is_kept else 0))
+
+
 class Source:
-    """A text and its file; turns offsets into line and column."""
+    """A text and its file; turns offsets into line and column.
 
-    __slots__ = ("text", "path", "_line_starts")
+    Of an edited text these are lines and columns of the file, where the user can look them up.
+    """
 
-    def __init__(self, text: str, path: Optional[str]) -> None:
+    __slots__ = ("text", "path", "origin", "_line_starts")
+
+    def __init__(self, text: str, path: Optional[str], origin: Optional[Origin] = None) -> None:
         self.text = text
         self.path = path
+        self.origin = origin
         self._line_starts: Optional[List[int]] = None
 
     def place(self, offset: int) -> Tuple[int, int]:
         """Line and column of a character, both counted from 1."""
+        if self.origin is not None:
+            return self.origin.place(offset)
         if self._line_starts is None:
             self._line_starts = [0] + [m.end() for m in re.finditer("\n", self.text)]
         line = bisect.bisect_right(self._line_starts, offset)

@@ -5,9 +5,9 @@ import pytest
 from nets import AROUND, BATCH, SEED
 from opened import open_net
 
-from caffe_gradcam.engines import opening
+from caffe_gradcam.engines import NetToRun, Running, open_engine, opening
 from prototxt_tools import weights
-from prototxt_tools.errors import EngineError, EngineMissing, InputError
+from prototxt_tools.errors import EngineError, EngineMissing, InputError, PrototxtError
 
 PLAIN = AROUND.format('layer { name: "it" type: "ReLU" bottom: "conv" top: "it" }')
 
@@ -24,6 +24,19 @@ def test_an_unknown_layer_type_is_named(kind, write_weights):
     text = PLAIN.replace('"ReLU"', '"Zorp"')
     message = refusal(kind, text, write_weights(PLAIN))
     assert "no layer type 'Zorp' (layer it)" in message
+
+
+def test_a_layer_that_cannot_be_built_is_named_with_its_file_and_its_line_there(
+        kind, write_weights):
+    unread = 'layer {\n  name: "off" type: "ReLU" bottom: "data" top: "off"\n}\n'
+    text = PLAIN.replace("layer", unread + "layer", 1).replace(
+        '"ReLU" bottom: "conv"', '"Pooling" pooling_param { kernel_size: 99 } bottom: "conv"')
+    line = text[:text.index('layer { name: "it"')].count("\n") + 1
+    net = NetToRun(text, write_weights(PLAIN), ("score",), ("conv",), path="net/deploy.prototxt")
+    with pytest.raises(PrototxtError) as caught:
+        open_engine(net, Running(engine=kind)).close()
+    assert str(caught.value).startswith(
+        f"net/deploy.prototxt:{line}:1: layer it (Pooling) cannot be built")
 
 
 def test_a_python_layer_is_refused(kind, write_weights):

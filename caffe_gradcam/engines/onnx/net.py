@@ -16,7 +16,6 @@ from caffe_gradcam.engines.subnet import Subnet
 from prototxt_tools import layers, shapes
 from prototxt_tools.errors import PrototxtError
 from prototxt_tools.net.net import Layer, Net
-from prototxt_tools.text.document import Document
 
 Shapes = Dict[str, Shape]
 # By how much open sizes are changed to see which others follow them: odd, and larger than what
@@ -90,9 +89,8 @@ def described(value: Value, source: str, same_rows: bool) -> Any:
     return libraries.load("onnx.helper").make_tensor_value_info(value.name, value.kind, sizes)
 
 
-def outputs_of(prototxt: str) -> List[str]:
+def outputs_of(net: Net) -> List[str]:
     """The blobs that a deploy net ends in, without what only losses and judges give."""
-    net = Net.parse(Document.parse(prototxt)).at("TEST")
     kept = net.of([layer for layer in net.layers if not layers.of(layer.type).judges])
     inputs = {entry.blob for entry in net.inputs}
     return [blob for blob in kept.outputs() if blob not in inputs]

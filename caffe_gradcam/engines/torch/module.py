@@ -106,7 +106,7 @@ class TorchNet(nn.Module):
 
 
 def to_torch(prototxt: str, weights: str, outputs: Sequence[str],
-             running: Optional[Running] = None) -> TorchNet:
+             running: Optional[Running] = None, path: Optional[str] = None) -> TorchNet:
     """The part of a net that some blobs depend on as a module, in evaluation mode.
 
     Parameters
@@ -119,6 +119,8 @@ def to_torch(prototxt: str, weights: str, outputs: Sequence[str],
         Blobs.
     running : Running, optional
         Whether layers may lack weights, and the like.
+    path : str, optional
+        The file of the prototxt, which messages name.
 
     Raises
     ------
@@ -127,7 +129,8 @@ def to_torch(prototxt: str, weights: str, outputs: Sequence[str],
     ModelError, WeightsError, QuestionError
         See ``Subnet``.
     """
-    subnet = Subnet(NetToRun(prototxt, weights, tuple(outputs), ()), running or Running())
+    subnet = Subnet(NetToRun(prototxt, weights, tuple(outputs), (), path=path),
+                    running or Running())
     subnet.refuse_unknown_types(set(LAYERS) | {"Input"}, "the torch engine", ADVICE)
     return TorchNet(subnet, outputs)
 
