@@ -82,15 +82,24 @@ def test_sixteen_bit_grey_and_alpha(tmp_path):
     assert np.array_equal(images.read(stored(tmp_path, encoded(rgba))), scene())
 
 
+def float_tiff(picture):
+    """A picture in a TIFF of floats; skips where OpenCV writes them with loss, as 3.4.3 does."""
+    data = encoded(picture.astype(np.float32), ".tif")
+    if not np.array_equal(cv2.imdecode(np.frombuffer(data, np.uint8), -1),
+                          picture.astype(np.float32)):
+        pytest.skip("this OpenCV writes floats with loss")
+    return data
+
+
 def test_float_pixels_from_0_to_1_are_refused_with_the_way_to_scale_them(tmp_path):
-    path = stored(tmp_path, encoded(scene().astype(np.float32) / 255, ".tif"))
+    path = stored(tmp_path, float_tiff(scene() / 255))
     assert "float32 values from" in refusal(path)
     assert "give --value-range LOW,HIGH, for example 0,1" in refusal(path)
     np.testing.assert_array_equal(images.read(path, (0, 1)), scene())
 
 
 def test_float_pixels_from_0_to_255_are_read(tmp_path):
-    path = stored(tmp_path, encoded(scene().astype(np.float32), ".tif"))
+    path = stored(tmp_path, float_tiff(scene()))
     np.testing.assert_array_equal(images.read(path), scene())
 
 
