@@ -24,11 +24,11 @@ examples:
   caffe-gradcam models show squeezenet-v1.1
   caffe-gradcam models fetch squeezenet-v1.1
   caffe-gradcam models check
-      whether all entries and all fetched files are as they should be
+      whether all entries and all fetched files are intact
   caffe-gradcam models test squeezenet-v1.1
-      whether a fetched model gives the answers that are known of it
+      whether a fetched model gives the answers that its entry records
   caffe-gradcam models add ~/nets/flowers
-      a folder as in the BVLC Model Zoo; from then on `flowers` is its name
+      a folder as in the BVLC Model Zoo; its name is `flowers` from then on
 
 exit codes: 0: done; 1: some models failed; 2: the input is unusable
 """
@@ -43,11 +43,14 @@ def add(commands: Any) -> None:
     actions.required = True
     action = actions.add_parser("list", help="a table of all models, or of those that match")
     action.add_argument("--task", metavar="WORD",
-                        help="such as classification, scenes, faces, coco")
-    action.add_argument("--max-size", metavar="SIZE", type=shared.byte_count, help="such as 50MB")
-    action.add_argument("--license", metavar="WORD", help="such as BSD, MIT, unrestricted")
+                        help="only models for this task or data, such as classification, scenes, "
+                        "faces, coco")
+    action.add_argument("--max-size", metavar="SIZE", type=shared.byte_count,
+                        help="only models of at most this size, such as 50MB")
+    action.add_argument("--license", metavar="WORD",
+                        help="only models with this license, such as BSD, MIT, unrestricted")
     action.add_argument("--fetchable", action="store_true",
-                        help="only those that can be fetched, or that are here")
+                        help="only models that can be fetched, or that are here already")
     action.add_argument("--json", action="store_true", help="print a list of objects")
     action.set_defaults(run=run_list)
     action = actions.add_parser("show", help="everything known of a model, and where it comes from")
@@ -60,11 +63,13 @@ def add(commands: Any) -> None:
                         help="fetch nothing, only verify (or set CAFFE_GRADCAM_OFFLINE=1)")
     action.add_argument("-q", "--quiet", action="store_true", help="print only folders and errors")
     action.set_defaults(run=run_fetch)
-    action = actions.add_parser("check", help="compare entries with each other, files with hashes")
-    action.add_argument("names", metavar="NAME", nargs="*", help="(default: all)")
+    action = actions.add_parser(
+        "check", help="compare entries with each other, and files with their hashes")
+    action.add_argument("names", metavar="NAME", nargs="*", help="models to check (default: all)")
     action.add_argument("--json", action="store_true", help="print a list of objects")
     action.set_defaults(run=run_check)
-    action = actions.add_parser("test", help="compare a model's answers with the known ones")
+    action = actions.add_parser(
+        "test", help="compare a model's answers with those that its entry records")
     action.add_argument("names", metavar="NAME", nargs="+")
     action.add_argument("--record", action="store_true",
                         help="write the answers into the model's readme.md")
@@ -74,7 +79,7 @@ def add(commands: Any) -> None:
     action.set_defaults(run=run_test)
     action = actions.add_parser("add", help="give a model of your own a name")
     action.add_argument("path", metavar="DIR|readme.md")
-    action.add_argument("--name", help="instead of the folder's name, or the one in readme.md")
+    action.add_argument("--name", help="the name (default: the folder's, or that in a readme.md)")
     action.set_defaults(run=run_add)
     action = actions.add_parser("remove", help="forget a model that was added")
     action.add_argument("name", metavar="NAME")

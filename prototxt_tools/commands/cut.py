@@ -23,8 +23,8 @@ def add(commands: Commands) -> None:
     cut = add_command(
         commands,
         "cut",
-        summary="remove every layer and input that some blobs do not need",
-        description="Remove every layer and input that some blobs do not need in phase TEST: "
+        summary="remove every layer and input that the given blobs do not need",
+        description="Remove every layer and input that the given blobs do not need in phase TEST: "
         "losses, other heads, post-processing.",
         examples=_EXAMPLES,
     )

@@ -14,7 +14,7 @@ examples:
   prototxt-tools inspect deploy.prototxt
       a table of the layers, then inputs, score blobs, layers to explain, and problems
   prototxt-tools inspect train_val.prototxt --phase TRAIN --shape data=1,3,224,224 --json
-      the training net as JSON, with the shape of what its data layer gives
+      the training net as JSON, with the shape of its data layer's top
 """
 _UNKNOWN = "?"
 
@@ -44,7 +44,7 @@ def add(commands: Commands) -> None:
         action="append",
         default=[],
         type=shape_of_blob,
-        help="the shape of an input, or of what a data layer gives; repeatable",
+        help="the shape of an input, or of a data layer's top; repeatable",
     )
     inspect.set_defaults(run=_inspect)
 
