@@ -30,7 +30,9 @@ def test_random_layers_have_the_shapes_and_refusals_of_real_caffe(caffe, kind):
     choose = random_layers.Choose(random.Random(SEED))
     common = kind in random_layers.SAME + ["Silence", "Split", "Parameter", "MemoryData"]
     verdicts = []
-    for _ in range(4 if common else 12):
+    # With some seeds the first dozen has no layer that Caffe builds.
+    while len(verdicts) < (4 if common else 12) or not any(verdicts):
+        assert len(verdicts) < 200
         text = random_layers.text(kind, *random_layers.layer(kind, choose))
         document = Document.parse(text)
         real = stock_caffe.build(document)
@@ -41,4 +43,3 @@ def test_random_layers_have_the_shapes_and_refusals_of_real_caffe(caffe, kind):
             assert sizes == real.blobs, text
             assert shapes.parameters(net, sizes) == real.weights, text
         verdicts.append(real.refusal is None)
-    assert any(verdicts)
