@@ -6,12 +6,12 @@ import json
 import os
 import re
 import zipfile
-from typing import Any, List, Optional, Tuple
+from typing import Any, List, Optional, Tuple, Type
 
 import numpy as np
 
 from caffe_gradcam.model import image_sizes
-from prototxt_tools.errors import ImageError, ModelError
+from prototxt_tools.errors import ImageError, InputError, ModelError
 from prototxt_tools.files import byte_limit, read_bytes
 
 MOST_BYTES = 1 << 28
@@ -187,14 +187,34 @@ def _member(file: Any, key: str, path: str) -> Any:
     return member
 
 
-def _check_dataset(dataset: Any, path: str, key: str) -> None:
+def check_storage(dataset: Any, path: str, key: str, error: Type[InputError] = ImageError) -> None:
+    """Refuse a dataset of HDF5 that is not stored in its file alone, in a way that HDF5 itself and
+    h5py can read.
+
+    Parameters
+    ----------
+    dataset : h5py.Dataset
+    path, key : str
+        The file, and the dataset's name in it.
+    error : type
+        The class of what is raised.
+
+    Raises
+    ------
+    InputError
+        Or ``error``.
+    """
     creation = dataset.id.get_create_plist()
     if dataset.external or dataset.is_virtual:
-        raise ImageError(f"{path}: {key} is stored in other files, which are not read", path)
+        raise error(f"{path}: {key} is stored in other files, which are not read", path)
     if any(creation.get_filter(index)[0] not in _FILTERS
            for index in range(creation.get_nfilters())):
-        raise ImageError(f"{path}: {key} is compressed in a way that needs a plugin; save it with "
-                         "gzip", path)
+        raise error(f"{path}: {key} is compressed in a way that needs a plugin; save it with "
+                    "gzip", path)
+
+
+def _check_dataset(dataset: Any, path: str, key: str) -> None:
+    check_storage(dataset, path, key)
     limit = byte_limit(MOST_BYTES)
     sizes = [dataset.shape or ()] + ([dataset.chunks] if dataset.chunks else [])
     for size in sizes:

@@ -7,6 +7,7 @@ from typing import Any, Dict, Iterator, List, Optional, Tuple
 import numpy as np
 
 from caffe_gradcam.batch.sources.item import Item, Label
+from caffe_gradcam.model.array_files import check_storage
 from prototxt_tools.errors import InputError
 from prototxt_tools.files import byte_limit, too_long
 
@@ -15,8 +16,6 @@ _IMAGES = ("images", "image", "data", "x")
 _LABELS = ("true_label", "label", "labels", "y")
 _MOST_OBJECTS = 1000
 _MOST_BYTES = 1 << 28
-# Filters without code from other files.
-_FILTERS = (1, 2, 3, 4, 32000)  # deflate, shuffle, fletcher32, szip, lzf
 
 _open_files: Dict[str, Any] = {}
 
@@ -138,13 +137,7 @@ def _checked(dataset: Any, path: str, name: str) -> Any:
     """The dataset, if its images can be read from this file alone and in bounded memory."""
     if not _is_images(dataset):
         raise InputError(f"{path}: {name} holds {_described(dataset)}, not images of uint8", path)
-    creation = dataset.id.get_create_plist()
-    if dataset.external or dataset.is_virtual:
-        raise InputError(f"{path}: {name} is stored in other files, which are not read", path)
-    if any(creation.get_filter(index)[0] not in _FILTERS
-           for index in range(creation.get_nfilters())):
-        raise InputError(f"{path}: {name} is compressed in a way that needs a plugin; save it with "
-                         "gzip", path)
+    check_storage(dataset, path, name, InputError)
     sizes = [int(np.prod(dataset.shape[1:], dtype=np.float64))]
     sizes += [int(np.prod(dataset.chunks, dtype=np.float64))] if dataset.chunks else []
     limit = byte_limit(_MOST_BYTES)
