@@ -22,6 +22,8 @@ Value = TypeVar("Value")
 NewValue = TypeVar("NewValue")
 Kind = TypeVar("Kind", bound="InputError")
 
+# What messages call a prototxt that is not of a file.
+UNNAMED = "<prototxt>"
 # A name or a number may fill a file.
 _LONGEST = 1000
 
@@ -68,7 +70,7 @@ class PrototxtError(ModelError):
 
     def __init__(self, problem: str, path: Optional[str] = None, line: Optional[int] = None,
                  column: Optional[int] = None) -> None:
-        position = str(path) if path is not None else "<prototxt>"
+        position = str(path) if path is not None else UNNAMED
         if line is not None:
             position += f":{line}:{column}"
         if len(problem) > _LONGEST:

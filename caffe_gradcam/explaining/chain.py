@@ -126,7 +126,7 @@ def of_model(model: "LoadedModel") -> Chain:
 
 def _of_two(model: "LoadedModel", document: Document, weights: Optional[str]) -> Chain:
     """The chain of a model's image net and the language net that its folder names."""
-    path = document.path or "<prototxt>"
+    path = document.shown_path
     graph = Graph(Net.parse(document).at("TEST"))
     reading = _reading(graph)
     if reading is None:

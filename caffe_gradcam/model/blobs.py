@@ -40,7 +40,8 @@ def scores(graph: Graph) -> List[Score]:
     """The net's score blobs; see ``Graph.scores``; ModelError if there is none."""
     candidates = graph.scores()
     if not candidates:
-        raise ModelError(f"{_path(graph)}: no score blob found; give --score", _path(graph))
+        raise ModelError.about(graph.net.document.shown_path,
+                               "no score blob found; give --score")
     return candidates
 
 
@@ -129,12 +130,9 @@ def _best_target(graph: Graph, score: str, shapes: Shapes) -> Target:
                if any(shapes.get(top) is None for top in layer.tops)]
     if unknown:
         raise ModelError(
-            f"{_path(graph)}: the shapes of blobs are unknown from layer {unknown[0].name} "
-            f"({unknown[0].type}) on, and no blob before it has spatial extent; give --layer",
+            f"{graph.net.document.shown_path}: the shapes of blobs are unknown from layer "
+            f"{unknown[0].name} ({unknown[0].type}) on, and no blob before it has spatial extent; "
+            "give --layer",
             unknown[0].name)
     raise ModelError(f"the net has no blob with spatial extent before {score}, so no region of "
                      "the image can be highlighted", score)
-
-
-def _path(graph: Graph) -> str:
-    return graph.net.document.path or "<prototxt>"

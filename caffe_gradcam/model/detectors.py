@@ -48,7 +48,7 @@ def score_behind(graph: Graph, blob: str) -> Optional[str]:
         return None
     if maker.type in _OF_CHANNELS:
         return maker.bottoms[0]
-    path = graph.net.document.path or "<prototxt>"
+    path = graph.net.document.shown_path
     raise ModelError(f"{path}: {blob}, which layer {maker.name} of type {maker.type} writes, lists "
                      "boxes, not scores, and has no gradient; give --score with a blob before it",
                      path)

@@ -71,18 +71,17 @@ def find(graph: Graph, score: str) -> InputKinds:
     ModelError
         There is none, none is a picture, or the size of one is open.
     """
-    needed = graph.ancestors([score])
+    path, needed = graph.net.document.shown_path, graph.ancestors([score])
     entries = [entry for entry in graph.net.inputs if needed & set(graph.readers(entry.blob))]
     if not entries:
-        raise ModelError(
-            f"{_path(graph)}: the net has no input blob; give a deploy net, not one that reads "
-            "its images through a data layer", _path(graph))
+        raise ModelError.about(path, "the net has no input blob; give a deploy net, not one that "
+                                     "reads its images through a data layer")
     for entry in entries:
-        _check(graph, entry)
+        _check(path, entry)
     pictures = [entry for entry in entries if _is_picture(entry)]
     if not pictures:
         sizes = " and ".join(f"{entry.blob} is {_size(entry)}" for entry in entries)
-        raise ModelError(f"{_path(graph)}: no input is a picture, of which regions could be shown: "
+        raise ModelError(f"{path}: no input is a picture, of which regions could be shown: "
                          f"{sizes}; a picture is {_PICTURE}", entries[0].blob)
     images = (pictures[0].shape or (1,))[0]
     kinds = InputKinds({}, {}, {}, images)
@@ -119,16 +118,16 @@ def joined(values: Mapping[str, np.ndarray], slices: Mapping[str, Sequence[str]]
     return fed
 
 
-def _check(graph: Graph, entry: Input) -> None:
+def _check(path: str, entry: Input) -> None:
     shape = entry.shape or ()
     if len(shape) == 4 and min(shape) < 1:
-        raise ModelError(f"{_path(graph)}: input {entry.blob} is {_size(entry)}, so its size is "
+        raise ModelError(f"{path}: input {entry.blob} is {_size(entry)}, so its size is "
                          "open; give it with --size, such as 224x224", entry.blob)
     if not shape or min(shape) < 1:
-        raise ModelError(f"{_path(graph)}: input {entry.blob} is {_size(entry)}; a picture is "
+        raise ModelError(f"{path}: input {entry.blob} is {_size(entry)}; a picture is "
                          f"{_PICTURE}", entry.blob)
     if len(shape) > _CLIP_AXES:
-        raise ModelError(f"{_path(graph)}: input {entry.blob} is {_size(entry)}; a picture is "
+        raise ModelError(f"{path}: input {entry.blob} is {_size(entry)}; a picture is "
                          f"{_PICTURE}, and a clip has one axis more", entry.blob)
 
 
@@ -180,7 +179,3 @@ def _ends(layer: Layer, shape: Shape) -> Optional[List[int]]:
 
 def _size(entry: Input) -> str:
     return "x".join(map(str, entry.shape or ())) or "of unknown shape"
-
-
-def _path(graph: Graph) -> str:
-    return graph.net.document.path or "<prototxt>"

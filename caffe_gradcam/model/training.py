@@ -199,7 +199,7 @@ def deployed(document: Document, weights: str, size: Optional[Size],
     ModelError
         No file gives the size of the input.
     """
-    path = document.path or "<prototxt>"
+    path = document.shown_path
     sources = _data_layers(Net.parse(document))
     if size is None:
         raise ModelError(

@@ -74,7 +74,7 @@ def _deploy(document: Document,
     whole = Net.parse(document)
     plan = _plan(whole)
     if not plan.kept:
-        path = document.path or "<prototxt>"
+        path = document.shown_path
         raise ModelError(f"{path}: only data layers and losses, so there is no deploy net in it",
                          subject=path)
     edits = Edits(document)
@@ -278,7 +278,7 @@ def _input_shape(layer: Layer, top: str, given: Mapping[str, Shape],
         if other_size is not None:
             return other_size, f"{other_reason}, of {describe_layer(other)}"
     raise ModelError(
-        f"{whole.document.path or '<prototxt>'}: {reason}; give the shape of {top}, "
+        f"{whole.document.shown_path}: {reason}; give the shape of {top}, "
         f"for example --input-shape {top}=1,3,224,224", subject=top)
 
 

@@ -16,7 +16,7 @@ import sys
 from typing import Any, Callable, Dict, List, Optional, Tuple, TypeVar, Union
 
 from prototxt_tools import files, signatures
-from prototxt_tools.errors import PrototxtError
+from prototxt_tools.errors import UNNAMED, PrototxtError
 from prototxt_tools.text import tokens
 from prototxt_tools.text.tree import Field, Message, Origin, Scalar, Source
 
@@ -66,6 +66,11 @@ class Document:
     def path(self) -> Optional[str]:
         """The file, or None."""
         return self.source.path
+
+    @property
+    def shown_path(self) -> str:
+        """The file, or what messages call a text that is not of a file."""
+        return self.path or UNNAMED
 
     @classmethod
     def parse(cls, text: Union[str, bytes], path: Optional[str] = None,
