@@ -1,6 +1,5 @@
 """How far each method can be trusted at each layer: the metrics, over many images."""
 
-import os
 from dataclasses import replace
 from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
 
@@ -12,6 +11,7 @@ from caffe_gradcam.explaining.explanation import Explanation, Result
 from caffe_gradcam.explaining.passes import Pass
 from caffe_gradcam.measuring import completeness, remade, removal, variants
 from caffe_gradcam.measuring.annotations import ClassBoxes
+from caffe_gradcam.measuring.baseline_maps import baselines_of, cells_of, noise_of
 from caffe_gradcam.measuring.maps import (
     MeasuredMap,
     Subject,
@@ -21,17 +21,14 @@ from caffe_gradcam.measuring.maps import (
     question_of,
     value_seed,
 )
-from caffe_gradcam.measuring.measurement import BASELINES, Measurement, Settings
-from caffe_gradcam.measuring.metrics import baselines, pointing
+from caffe_gradcam.measuring.measurement import Measurement, Settings
+from caffe_gradcam.measuring.metrics import pointing
 from caffe_gradcam.measuring.randomised import Randomisation
 from caffe_gradcam.measuring.scene_objects import SceneObject
 from caffe_gradcam.model.arrays import Image
 from caffe_gradcam.model.model import LoadedModel
 from caffe_gradcam.model.preprocess import Prepared, prepare
 from prototxt_tools.errors import InputError, Outcome, QuestionError
-
-# Without a known shape of the target blob, the random baseline is this coarse.
-_USUAL_CELLS = (7, 7)
 
 
 class Bench:
@@ -112,26 +109,13 @@ class Bench:
             of_question = [explanation for explanation in result.explanations
                            if explanation.question == text]
             questions.append(question_of(of_question[0]))
-            explanations += of_question + self._baselines(of_question[0], prepared, path)
+            rng = noise_of(path, self.settings.seed, class_of(of_question[0]))
+            explanations += of_question + baselines_of(
+                of_question[0], prepared, cells_of(self.model), rng)
         return Subject(path, prepared, questions, [
             MeasuredMap(explanation, heat_on_blob(explanation, prepared),
                         boxes.get(class_of(explanation)))
             for explanation in explanations], objects)
-
-    def _baselines(self, explanation: Explanation, prepared: Prepared,
-                   path: str) -> List[Explanation]:
-        """The baselines, as explanations of the same question."""
-        geometry = prepared.geometries[explanation.input][0]
-        size = prepared.blobs[explanation.input].shape[2:]
-        file_name = os.fsencode(os.path.basename(path))
-        rng = np.random.RandomState(
-            [self.settings.seed, class_of(explanation)] + list(file_name))
-        shape = self.model.shapes.get(self.model.layers[0])
-        cells = (shape[2], shape[3]) if shape else _USUAL_CELLS
-        maps = {"random": baselines.random_map(size, cells, rng),
-                "centre": baselines.centre_map(size)}
-        return [replace(explanation, method=name, layer="", cam=maps[name], geometry=geometry,
-                        placement=None) for name in BASELINES]
 
     def _measured(self, subject: Subject) -> List[Measurement]:
         if subject.objects:

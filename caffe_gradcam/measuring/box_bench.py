@@ -1,7 +1,5 @@
 """How far each method can be trusted to explain boxes: deletion, insertion and pointing."""
 
-import dataclasses
-import os
 from dataclasses import dataclass
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
@@ -13,10 +11,11 @@ from caffe_gradcam.explaining.detectors import Detection
 from caffe_gradcam.explaining.detectors.similarity import Similarity
 from caffe_gradcam.explaining.explanation import Explanation
 from caffe_gradcam.measuring.annotations import Box, ClassBoxes
+from caffe_gradcam.measuring.baseline_maps import USUAL_CELLS, baselines_of, noise_of
 from caffe_gradcam.measuring.item_bench import ItemBench
 from caffe_gradcam.measuring.maps import heat_on_blob
-from caffe_gradcam.measuring.measurement import BASELINES, Measurement
-from caffe_gradcam.measuring.metrics import baselines, curves, pointing
+from caffe_gradcam.measuring.measurement import Measurement
+from caffe_gradcam.measuring.metrics import curves, pointing
 from caffe_gradcam.model.arrays import Image
 from caffe_gradcam.model.preprocess import Prepared, prepare
 from prototxt_tools.errors import InputError, Outcome
@@ -26,7 +25,6 @@ METRICS = ("deletion", "insertion", "pointing")
 SOURCES = "each box's own layer"
 # From this overlap on, an annotated box is the detected one.
 _SAME_BOX = 0.5
-_BASELINE_CELLS = (7, 7)
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,21 +65,11 @@ class BoxBench(ItemBench[DetectionExplainer, Image]):
         for rank, text in enumerate(dict.fromkeys(
                 explanation.question for explanation in explanations)):
             of_box = [explanation for explanation in explanations if explanation.question == text]
-            of_box += self._baselines(of_box[0], rank, prepared, path)
+            of_box += baselines_of(of_box[0], prepared, USUAL_CELLS,
+                                   noise_of(path, self.settings.seed, rank))
             maps += [_Map(explanation, heat_on_blob(explanation, prepared), rank)
                      for explanation in of_box]
         return maps
-
-    def _baselines(self, explanation: Explanation, rank: int, prepared: Prepared, path: str
-                   ) -> List[Explanation]:
-        height, width = prepared.blobs[explanation.input].shape[2:]
-        rng = np.random.RandomState(
-            [self.settings.seed, rank] + list(os.fsencode(os.path.basename(path))))
-        maps = {"random": baselines.random_map((height, width), _BASELINE_CELLS, rng),
-                "centre": baselines.centre_map((height, width))}
-        return [dataclasses.replace(
-            explanation, method=name, layer="", cam=maps[name], placement=None,
-            geometry=prepared.geometries[explanation.input][0]) for name in BASELINES]
 
     def _values(self, maps: List[_Map], detections: List[Detection], prepared: Prepared
                 ) -> List[Dict[str, np.ndarray]]:

@@ -4,8 +4,6 @@ What is followed is the probability of a word after the words before it, in a se
 the same whatever happens to the image.
 """
 
-import os
-from dataclasses import replace
 from typing import Any, Dict, List, Sequence
 
 import numpy as np
@@ -14,17 +12,17 @@ from caffe_gradcam.explaining.captions import Captioner, Word
 from caffe_gradcam.explaining.explanation import Explanation
 from caffe_gradcam.measuring import variants
 from caffe_gradcam.measuring.annotations import ClassBoxes
+from caffe_gradcam.measuring.baseline_maps import baselines_of, cells_of, noise_of
 from caffe_gradcam.measuring.item_bench import ItemBench
 from caffe_gradcam.measuring.maps import MeasuredMap, heat_on_blob
-from caffe_gradcam.measuring.measurement import BASELINES, Measurement, Settings
-from caffe_gradcam.measuring.metrics import baselines, pointing
+from caffe_gradcam.measuring.measurement import Measurement, Settings
+from caffe_gradcam.measuring.metrics import pointing
 from caffe_gradcam.model.arrays import Image
 from caffe_gradcam.model.preprocess import Prepared, prepare
 from prototxt_tools.errors import InputError
 
 USUAL = ("deletion", "insertion", "drop", "road", "pointing")
 METRICS = USUAL + ("complexity", "faithfulness")
-_BASELINE_CELLS = (7, 7)
 
 
 class CaptionBench(ItemBench[Captioner, Image]):
@@ -73,16 +71,8 @@ class CaptionBench(ItemBench[Captioner, Image]):
 
     def _baselines(self, word: Word, prepared: Prepared, path: str) -> List[Explanation]:
         """The baselines, as explanations of the same word."""
-        explanation = word.explanations[0]
-        size = prepared.blobs[explanation.input].shape[2:]
-        rng = np.random.RandomState(
-            [self.settings.seed, word.step] + list(os.fsencode(os.path.basename(path))))
-        shape = self.model.shapes.get(self.model.layers[0])
-        cells = (shape[2], shape[3]) if shape else _BASELINE_CELLS
-        maps = {"random": baselines.random_map(size, cells, rng),
-                "centre": baselines.centre_map(size)}
-        return [replace(explanation, method=name, layer="", cam=maps[name], placement=None)
-                for name in BASELINES]
+        return baselines_of(word.explanations[0], prepared, cells_of(self.model),
+                            noise_of(path, self.settings.seed, word.step))
 
     def _measurement(self, path: str, measured_map: MeasuredMap, values: Dict[str, np.ndarray]
                      ) -> Measurement:

@@ -4,7 +4,6 @@ The frames count as one picture, one below the other: the hottest pixels are tho
 clip, whichever frames they lie in.
 """
 
-import os
 from dataclasses import dataclass
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
@@ -13,6 +12,7 @@ import numpy as np
 from caffe_gradcam.explaining.clips import ClipExplainer, ClipExplanation, in_time
 from caffe_gradcam.measuring import variants
 from caffe_gradcam.measuring.annotations import ClassBoxes
+from caffe_gradcam.measuring.baseline_maps import noise_of
 from caffe_gradcam.measuring.item_bench import ItemBench
 from caffe_gradcam.measuring.maps import class_value, pixels_of_blob
 from caffe_gradcam.measuring.measurement import Measurement
@@ -74,8 +74,7 @@ class ClipBench(ItemBench[ClipExplainer, List[np.ndarray]]):
                    ) -> Dict[str, np.ndarray]:
         """Maps that ignore the net: noise as coarse as the first layer, in time too, and the middle
         of each frame."""
-        rng = np.random.RandomState(
-            [self.settings.seed, class_index] + list(os.fsencode(os.path.basename(path))))
+        rng = noise_of(path, self.settings.seed, class_index)
         steps, rows, columns = self._cells()
         frames = self.explainer.clip.length
         noise = np.stack([baselines.random_map(size, (rows, columns), rng) for _ in range(steps)])
