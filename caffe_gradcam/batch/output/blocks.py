@@ -279,7 +279,8 @@ def _class_indices(group: Explanations) -> np.ndarray:
 
 def _floats(groups: Sequence[Explanations], failed: int,
             values: Callable[[Explanations], np.ndarray]) -> np.ndarray:
-    return np.concatenate([values(group) for group in groups] + [np.full(failed, np.nan, np.float64)])
+    return np.concatenate([values(group) for group in groups]
+                          + [np.full(failed, np.nan, np.float64)])
 
 
 def _and_missing(groups: Sequence[Explanations], failed: int, values: np.ndarray
