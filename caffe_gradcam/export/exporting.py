@@ -12,7 +12,7 @@ import numpy as np
 
 from caffe_gradcam.engines.onnx.net import Translated, translate
 from caffe_gradcam.engines.onnx.writer import Value
-from caffe_gradcam.engines.opening import open_engine
+from caffe_gradcam.engines.opening import open_engine, resolve_engine
 from caffe_gradcam.engines.running import NetToRun, Running
 from caffe_gradcam.export.certificate import Certificate, sha256_of, versions
 from caffe_gradcam.export.explaining.expected import expected_outputs
@@ -45,7 +45,7 @@ from caffe_gradcam.export.source import PREFIX, NetSource
 from caffe_gradcam.model.model import LoadedModel
 from prototxt_tools import rewrite
 from prototxt_tools import weights as weight_files
-from prototxt_tools.errors import ModelError, QuestionError
+from prototxt_tools.errors import EngineError, EngineMissing, ModelError, QuestionError
 from prototxt_tools.files import write_bytes
 from prototxt_tools.text.document import Document
 
@@ -152,10 +152,13 @@ def export(source: NetSource, options: ExportOptions, running: Running,
     Unsupported
         A layer cannot be expressed exactly.
     EngineMissing
-        A library is not installed.
+        A library is not installed, or no engine to compare the graph with.
+    EngineError
+        The engine to compare with runs the same graph.
     NotProven
         ONNX Runtime cannot run the graph.
     """
+    _check_independent(running.engine)
     graph = write(source, options, running)
     translated, model = graph.translated, graph.model()
     inputs = proof_inputs(source, translated, pictures or (
@@ -185,6 +188,17 @@ def export(source: NetSource, options: ExportOptions, running: Running,
     layers = (explained_blobs(model_explained, options.explain)
               if model_explained is not None and options.explain is not None else [])
     return Exported(data, certificate, options, tuple(layers), given, rows[0])
+
+
+def _check_independent(engine: str) -> None:
+    """Refuse an engine that runs the very graph that is to be proven."""
+    if resolve_engine(engine) not in ("onnx", "openvino"):
+        return
+    if engine == "auto":
+        raise EngineMissing("an export is proven by an engine that does not run the exported graph "
+                            "itself: install pycaffe, or pip install torch", "torch")
+    raise EngineError(f"--engine {engine} runs the graph that is exported, so a comparison with it "
+                      "proves nothing; use --engine torch or --engine caffe", engine)
 
 
 class Graph:

@@ -7,11 +7,14 @@ import pytest
 from export_nets import TORCH
 
 from caffe_gradcam.commands import cli
+from caffe_gradcam.engines import opening
 from caffe_gradcam.engines.onnx import registry
+from caffe_gradcam.engines.running import Running
 from caffe_gradcam.explaining.recipe import ModelChoice
 from caffe_gradcam.export.exporting import ExportOptions, export
 from caffe_gradcam.export.proof import NotProven, compare
 from caffe_gradcam.export.source import NetSource
+from prototxt_tools.errors import EngineMissing
 
 
 @pytest.fixture
@@ -94,3 +97,21 @@ def test_the_message_names_blob_and_error(digits, wrong_relu, tmp_path):
     exported = export(digits, ExportOptions(), TORCH)
     with pytest.raises(NotProven, match=r"relative error .* at most 1e-05 is allowed"):
         exported.write(str(tmp_path / "digits.onnx"))
+
+
+@pytest.mark.parametrize("engine", ["onnx", "openvino"])
+def test_an_engine_that_runs_the_same_graph_is_no_proof(models, tmp_path, engine, capsys):
+    pytest.importorskip("openvino", reason="OpenVINO is not installed here")
+    code = cli.main(["export", str(models / "digits"), "-o", str(tmp_path / "digits.onnx"),
+                     "--engine", engine])
+    assert code == 2
+    assert list(tmp_path.iterdir()) == []
+    assert f"--engine {engine} runs the graph that is exported, so a comparison with it proves " \
+        "nothing; use --engine torch or --engine caffe" in capsys.readouterr().err
+
+
+def test_an_export_without_another_engine_tells_what_to_install(digits, monkeypatch):
+    monkeypatch.setattr(opening, "is_installed", lambda name: name in ("onnx", "onnxruntime"))
+    with pytest.raises(EngineMissing, match="does not run the exported graph itself: install "
+                                            "pycaffe, or pip install torch"):
+        export(digits, ExportOptions(), Running())
