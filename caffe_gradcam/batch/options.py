@@ -87,11 +87,13 @@ class Pipeline:
         "local", or "ray" for a cluster.
     ray : Ray
     threads : int, optional
-        Threads with which each net computes; without it, those that are fastest with its engine.
+        Threads with which each net computes; without it, one on the CPU, or more where memory has
+        no room for a net on each core.
     decode : str
         What decodes JPEGs: "cpu", OpenCV; "reduced", OpenCV, at a half, a quarter or an eighth
         of their size where the net needs no more; "cuda", the card on which the net runs;
-        "auto", the card where it can, otherwise "cpu".
+        "auto", the card where it can and there are fewer than 32 cores for each card, otherwise
+        "cpu".
 
     Raises
     ------
