@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import io
 import logging
-from typing import Any, Callable, Dict, List, Mapping, Set, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Set, Tuple
 
 import numpy as np
 
@@ -113,11 +113,10 @@ def _reader(exported: Exported, source: NetSource, model: Any) -> ToInputs:
 
 def _quantized(model: Any, pictures: Pictures, to_inputs: ToInputs) -> Any:
     nncf, runtime = libraries.load("nncf"), libraries.load("onnxruntime")
-    nncf.set_log_level(logging.ERROR)
     runtime.set_default_logger_severity(_ERRORS_ALONE)
     try:
         # NNCF draws bars of its progress there.
-        with contextlib.redirect_stdout(io.StringIO()):
+        with _errors_alone("nncf"), contextlib.redirect_stdout(io.StringIO()):
             return nncf.quantize(
                 model, nncf.Dataset(pictures, to_inputs), subset_size=len(pictures),
                 ignored_scope=nncf.IgnoredScope(names=_besides_the_net(model), validate=False))
@@ -125,6 +124,21 @@ def _quantized(model: Any, pictures: Pictures, to_inputs: ToInputs) -> Any:
         raise
     except Exception as error:
         raise EngineError(f"NNCF cannot make an int8 graph of the net: {error}") from error
+
+
+@contextlib.contextmanager
+def _errors_alone(name: str) -> Iterator[None]:
+    """Let a logger pass on errors alone.
+
+    Its handlers stay as they are, unlike with ``nncf.set_log_level``: they may be the user's.
+    """
+    logger = logging.getLogger(name)
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _besides_the_net(model: Any) -> List[str]:

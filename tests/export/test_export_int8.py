@@ -1,6 +1,7 @@
 """Graphs in int8 are written with a report of what that changes."""
 
 import json
+import logging
 import subprocess
 import sys
 
@@ -13,9 +14,18 @@ from caffe_gradcam.export.change import Comparing, Spread
 
 
 @pytest.fixture(scope="module")
-def digits(models, tmp_path_factory):
-    """The digits in int8: (certificate, graph, its path)."""
+def handler():
+    """A user's handler of what NNCF logs."""
     pytest.importorskip("nncf", reason="NNCF is not installed here")
+    handler = logging.NullHandler()
+    logging.getLogger("nncf").addHandler(handler)
+    yield handler
+    logging.getLogger("nncf").removeHandler(handler)
+
+
+@pytest.fixture(scope="module")
+def digits(models, tmp_path_factory, handler):
+    """The digits in int8: (certificate, graph, its path)."""
     onnx = pytest.importorskip("onnx", reason="onnx is not installed here")
     pytest.importorskip("torch", reason="torch is not installed here")
     path = tmp_path_factory.mktemp("int8") / "digits.onnx"
@@ -43,6 +53,11 @@ def test_the_certificate_names_the_pictures_and_the_proven_graph(digits):
             "2-7.png", "3-4.png", "3-5.png", "6-1.png", "8-9.png", "9-0.png"}
     assert set(certificate["sha256"]) == {"prototxt", "weights", "graph", "fp32_graph"}
     assert certificate["result"] == "pass" and "nncf" in certificate["versions"]
+
+
+def test_handlers_of_nncf_and_its_logger_keep_their_levels(digits, handler):
+    assert handler.level == logging.NOTSET
+    assert logging.getLogger("nncf").level == logging.INFO
 
 
 def test_the_net_is_in_int8_and_what_explains_it_is_not(digits):
