@@ -45,15 +45,19 @@ def test_rare_options_are_in_help_all_only(capsys):
 
 @pytest.mark.parametrize("program", ["caffe_gradcam", "prototxt_tools"])
 def test_help_takes_less_than_three_tenths_of_a_second(program):
+    # As for users, modules are compiled once, in the first run.
+    environment = {name: value for name, value in os.environ.items()
+                   if name != "PYTHONDONTWRITEBYTECODE"}
+
     def seconds():
         before = os.times()
-        subprocess.check_output([sys.executable, "-m", program, "--help"])
+        subprocess.check_output([sys.executable, "-m", program, "--help"], env=environment)
         after = os.times()
         # Of the processor: other processes may keep it busy.
         return (after.children_user - before.children_user
                 + after.children_system - before.children_system)
 
-    assert min(seconds() for _ in range(3)) < 0.3
+    assert min(seconds() for _ in range(5)) < 0.3
 
 
 @pytest.mark.parametrize("main, arguments, message", [
