@@ -9,7 +9,7 @@ from prototxt_tools.errors import EngineMissing
 from prototxt_tools.layers.plugins import import_plugins
 
 from .contract import Engine, precision_note
-from .running import NetToRun, Running
+from .running import GRAPH_ENGINES, NetToRun, Running
 
 # What to do where the library of an engine is missing; "auto" takes the first that is there.
 ADVICE = {"caffe": "pycaffe is not installed; use the image, or the torch engine",
@@ -51,7 +51,7 @@ def open_engine(net: NetToRun, running: Running) -> Engine:
         from .caffe.engine import PycaffeEngine
 
         return PycaffeEngine(net, running)
-    if kind in ("onnx", "openvino"):
+    if kind in GRAPH_ENGINES:
         from .onnx.engine import OnnxEngine
 
         return OnnxEngine(net, running, kind)

@@ -8,6 +8,8 @@ from typing import Any, Iterable, Optional, Tuple
 from prototxt_tools.errors import QuestionError, shortened
 
 ENGINES = ("auto", "caffe", "torch", "onnx", "openvino")
+# Those that run the graphs that `export` writes, so that they prove nothing about each other.
+GRAPH_ENGINES = ("onnx", "openvino")
 PRECISIONS = ("fp32", "tf32", "bf16", "fp16")
 GRADIENTS = ("post", "pre-relu")
 _SWITCHES = ("trust", "allow_missing", "ignore_unknown_fields", "verbose", "isolated")

@@ -13,7 +13,7 @@ import numpy as np
 from caffe_gradcam.engines.onnx.net import Translated, translate
 from caffe_gradcam.engines.onnx.writer import Value
 from caffe_gradcam.engines.opening import open_engine, resolve_engine
-from caffe_gradcam.engines.running import NetToRun, Running
+from caffe_gradcam.engines.running import GRAPH_ENGINES, NetToRun, Running
 from caffe_gradcam.export.certificate import Certificate, sha256_of, versions
 from caffe_gradcam.export.explaining.expected import expected_outputs
 from caffe_gradcam.export.explaining.graph import (
@@ -192,7 +192,7 @@ def export(source: NetSource, options: ExportOptions, running: Running,
 
 def _check_independent(engine: str) -> None:
     """Refuse an engine that runs the very graph that is to be proven."""
-    if resolve_engine(engine) not in ("onnx", "openvino"):
+    if resolve_engine(engine) not in GRAPH_ENGINES:
         return
     if engine == "auto":
         raise EngineMissing("an export is proven by an engine that does not run the exported graph "

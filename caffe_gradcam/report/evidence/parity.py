@@ -8,6 +8,7 @@ import numpy as np
 
 from caffe_gradcam.asking.questions import Question
 from caffe_gradcam.engines.opening import resolve_engine
+from caffe_gradcam.engines.running import GRAPH_ENGINES
 from caffe_gradcam.explaining.explainer import Explainer
 from caffe_gradcam.explaining.explanation import Explanation
 from caffe_gradcam.report import batch_model, lenient
@@ -22,7 +23,7 @@ IMAGES = 8
 # Maps are kept in half precision, which moves them by up to 0.0005 of their size.
 MAP_TOLERANCE, SCORE_TOLERANCE = 1e-3, 1e-4
 # Engines that share neither the layers nor the library that computes them; the reference first.
-_INDEPENDENT = (("caffe",), ("torch",), ("onnx", "openvino"))
+_INDEPENDENT = (("caffe",), ("torch",), GRAPH_ENGINES)
 
 _Key = Tuple[str, Optional[int], Tuple[Tuple[str, int], ...], str, str, Optional[str]]
 
