@@ -149,16 +149,3 @@ def test_openvino_runs_the_graphs_where_onnx_runtime_is_not_installed(monkeypatc
     assert opening.resolve_engine("auto") == "openvino"
     installed.add("onnxruntime")
     assert opening.resolve_engine("onnx") == opening.resolve_engine("auto") == "onnx"
-
-
-def test_the_way_back_reads_what_a_relu_gives_so_that_libraries_join_it_to_its_convolution(
-        tmp_path):
-    from caffe_gradcam.engines.onnx.graphs import Graphs
-    from caffe_gradcam.engines.running import NetToRun, Running
-    from caffe_gradcam.engines.subnet import Subnet
-
-    b = definitions.Builder("head", (1, 2, 9, 9))
-    b.global_average("pool", b.conv_relu("score", b.conv_relu("conv", "data", 4, 3), 5, 1))
-    net = NetToRun(b.text(), definitions.write_model(tmp_path, b.text())[1], ("pool",), ("conv",))
-    graphs = Graphs(net, Running(), Subnet(net, Running()), {"data": (1, 2, 9, 9)})
-    assert graphs.means("pool").read == ["score"]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from caffe_gradcam.engines.onnx.backward.gradients import Gradients
+from caffe_gradcam.engines.onnx.backward.shares import Shares
 from caffe_gradcam.engines.onnx.identity import identity
 from caffe_gradcam.engines.onnx.net import Translated, translate
 from caffe_gradcam.engines.onnx.store import Store
@@ -79,6 +80,7 @@ class Graphs:
                  sizes: Mapping[str, Shape]) -> None:
         self._net, self._running, self._subnet, self._sizes = net, running, subnet, sizes
         self._translation: Optional[Translated] = None
+        self._shares: Optional[Shares] = None
         self._identity = identity(net, running, sizes)
         self._store = Store(os.path.join(user_folder.path(), "graphs"))
 
@@ -127,6 +129,11 @@ class Graphs:
     def _make_forward(self, outputs: Sequence[str]) -> _Part:
         translated = self._translated()
         known = {top.name: top for step in translated.steps.values() for top in step.tops}
+        if not known.keys() >= set(outputs):
+            # Ways back that come from disk read shares that have yet to be written here.
+            for score in self._net.scores:
+                self._make_means(score)
+            known.update((value.name, value) for value in self._written_shares().values)
         return translated.writer.part(
             translated.writer.nodes, translated.inputs, [known[name] for name in outputs]), {}
 
@@ -134,7 +141,7 @@ class Graphs:
         translated = self._translated()
         targets = {target: self._target(translated, target)
                    for target in self._subnet.reached[score]}
-        return _back(translated, score, lambda gradients: {
+        return _back(translated, self._written_shares(), score, lambda gradients: {
             target: (gradients.at(value), value) for target, value in targets.items()})
 
     def _make_means(self, score: str) -> _Part:
@@ -148,7 +155,7 @@ class Graphs:
                              Value("", value.shape[:2], value.open_axes & {0}))
                     for target, value in values.items()}
 
-        return _back(translated, score, write)
+        return _back(translated, self._written_shares(), score, write)
 
     def _translated(self) -> Translated:
         if self._translation is None:
@@ -157,6 +164,11 @@ class Graphs:
                 dataclasses.replace(self._net, scores=blobs), self._running,
                 input_shapes=self._sizes)
         return self._translation
+
+    def _written_shares(self) -> Shares:
+        if self._shares is None:
+            self._shares = Shares(self._translated())
+        return self._shares
 
     def _target(self, translated: Translated, target: str) -> Value:
         """Where the gradient of a target is meant: at its last value, or before in-place layers."""
@@ -173,7 +185,7 @@ class Graphs:
         return translated.values[target]
 
 
-def _back(translated: Translated, score: str, write: Any) -> _Part:
+def _back(translated: Translated, shares: Shares, score: str, write: Any) -> _Part:
     """A way back as a graph of its own.
 
     ``write`` is given the ``Gradients`` of the score, and gives for each target the name of what
@@ -182,7 +194,7 @@ def _back(translated: Translated, score: str, write: Any) -> _Part:
     writer, value = translated.writer, translated.values[score]
     before, writer.nodes = writer.nodes, []
     try:
-        targets = write(Gradients(translated, score, SEED))
+        targets = write(Gradients(translated, score, SEED, shares))
     finally:
         nodes, writer.nodes = writer.nodes, before
     if not targets:
@@ -192,6 +204,7 @@ def _back(translated: Translated, score: str, write: Any) -> _Part:
                    if name and name not in written and name not in writer.constants})
     known = {top.name: top for step in translated.steps.values()
              for top in [*step.bottoms, *step.tops]}
+    known.update((value.name, value) for value in shares.values)
     seed = Value(SEED, value.shape, value.open_axes)
     inputs = [seed if name == SEED else known[name] for name in read]
     outputs = [Value(name, shaped.shape, shaped.open_axes) for name, shaped in targets.values()]

@@ -124,14 +124,19 @@ class Writer:
 
     def part(self, nodes: Sequence[Any], inputs: Sequence[Value], outputs: Sequence[Value]
              ) -> bytes:
-        """Some of the nodes, with the constants that they read, as the bytes of a file."""
-        read = {name for node in nodes for name in node.input}
+        """Those of the nodes that lead to the outputs, with the constants that they read, as the
+        bytes of a file."""
+        read, kept = {value.name for value in outputs}, []
+        for node in reversed(nodes):
+            if read.intersection(node.output):
+                kept.append(node)
+                read.update(node.input)
         to_tensor = libraries.load("onnx.numpy_helper").from_array
         described = [[self._helper.make_tensor_value_info(value.name, value.kind, [
             None if axis in value.open_axes else size for axis, size in enumerate(value.shape)])
             for value in values] for values in (inputs, outputs)]
         graph = self._helper.make_graph(
-            list(nodes), "part", described[0], described[1],
+            kept[::-1], "part", described[0], described[1],
             [to_tensor(np.asarray(array, order="C"), name)
              for name, array in self.constants.items() if name in read])
         model = self._helper.make_model(

@@ -7,6 +7,7 @@ import numpy as np
 from caffe_gradcam.engines.closed_forms import Term, terms
 from caffe_gradcam.engines.onnx import backward as _backward  # noqa: F401  (registers)
 from caffe_gradcam.engines.onnx.backward.registry import rule_of
+from caffe_gradcam.engines.onnx.backward.shares import Shares, below_global_mean
 from caffe_gradcam.engines.onnx.net import Translated
 from caffe_gradcam.engines.onnx.registry import Step, Unsupported
 from caffe_gradcam.engines.onnx.writer import OpenSizeError, Value
@@ -22,10 +23,14 @@ class Gradients:
         The score blob.
     seed : str
         The gradient at the score blob, of its shape.
+    shares : Shares, optional
+        Where several seeds have them in common.
     """
 
-    def __init__(self, translated: Translated, score: str, seed: str) -> None:
+    def __init__(self, translated: Translated, score: str, seed: str,
+                 shares: Optional[Shares] = None) -> None:
         self._translated, self._score, self._seed = translated, score, seed
+        self._shares = shares or Shares(translated)
 
     def at(self, value: Value) -> str:
         """The gradient at a value.
@@ -71,7 +76,13 @@ class Gradients:
 
     def _sums(self, value: Value, channels: int) -> str:
         """The gradient at a value, summed over the cells of each channel, N x channels."""
-        step, gradient = self._last_step(), self.at(value)
+        step = self._last_step()
+        pair = below_global_mean(value, self._between(value), self._translated.values[self._score])
+        if pair is not None:
+            relu, pool = pair
+            gradient = step.op("Flatten", self.at(pool.tops[0]), axis=1)
+            return step.op("Mul", gradient, self._shares.of(relu))
+        gradient = self.at(value)
         cells = int(np.prod(value.sizes(1))) // channels
         if cells > 1:
             shape = Value("", (value.shape[0], channels, cells), value.open_axes & {0})
