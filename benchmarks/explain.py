@@ -32,6 +32,8 @@ IMAGE = """source {root}/scripts/lib.sh; find_engine
 run_in_image test --volume {root}:{root} --workdir {root} -- "$@" """
 WORKER = "benchmarks/explain_worker.py"
 WORKERS = ["torch", "library", "accelerated", "onnx", "graphs", "caffe"]
+# In other precisions, which are measured only where they are asked for.
+PRECISIONS = ["bf16", "exported", "int8"]
 COSTS = "benchmarks/explain_costs.py"
 # OpenBLAS's, OpenMP's and OpenVINO's threads wait busily for a while, on the cores of the next way.
 SETTLE = 0.15
@@ -49,6 +51,7 @@ WAYS = {
     "openvino five": ("accelerated", "five"),
     "onnx forward": ("onnx", "forward"), "onnx": ("onnx", "explain"),
     "graphs forward": ("graphs", "forward"), "graphs": ("graphs", "explain"),
+    "bf16": ("bf16", "explain"), "exported": ("exported", "explain"), "int8": ("int8", "explain"),
 }
 # (title, way, other way): how many times longer the first takes.
 RATIOS = [
@@ -71,6 +74,11 @@ RATIOS = [
     ("caffe / --engine onnx", "caffe", "onnx"),
     ("caffe / --engine openvino", "caffe", "graphs"),
     ("caffe: forward / --engine openvino: explain", "caffe forward", "graphs"),
+    ("openvino: fp32 / bf16", "openvino", "bf16"),
+    ("caffe: forward / bf16: explain", "caffe forward", "bf16"),
+    ("exported graph: fp32 / int8", "exported", "int8"),
+    ("caffe: forward / exported graph in fp32", "caffe forward", "exported"),
+    ("caffe: forward / exported graph in int8", "caffe forward", "int8"),
 ]
 
 
@@ -132,7 +140,8 @@ def commands(options):
     threads = ["env", "GLOG_minloglevel=2"] + ONE_THREAD * options.busy
     started = {"torch": threads + [sys.executable]}
     for kind, module in (("library", "pytorch_grad_cam"), ("accelerated", "openvino"),
-                         ("onnx", "onnxruntime"), ("graphs", "openvino")):
+                         ("onnx", "onnxruntime"), ("graphs", "openvino"), ("bf16", "openvino"),
+                         ("exported", "openvino"), ("int8", "nncf")):
         if importlib.util.find_spec(module):
             started[kind] = started["torch"]
     if options.caffe == "image":
@@ -149,9 +158,9 @@ def parse():
     parser.add_argument("--caffe", metavar="image|PREFIX", help="where pycaffe is (default: none)")
     parser.add_argument("--nets", nargs="+", choices=list(NETS), default=list(NETS))
     parser.add_argument("--batches", nargs="+", type=int, default=[1, 8])
-    parser.add_argument("--workers", nargs="+", choices=WORKERS, default=WORKERS,
-                        help="leave the others out; without torch there is no product to compare "
-                        "with")
+    parser.add_argument("--workers", nargs="+", choices=WORKERS + PRECISIONS,
+                        default=WORKERS, help="leave the others out; without torch there is no "
+                        "product to compare with")
     parser.add_argument("--brief", action="store_true", help="forward passes and explanations of "
                         "one class alone; no profiles, and no start-up")
     parser.add_argument("--rounds", type=int, default=5)

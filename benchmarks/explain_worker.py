@@ -19,6 +19,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "benchmarks")]
 import cv2  # noqa: E402
 import numpy as np  # noqa: E402
 from definitions import random_input, write_model  # noqa: E402
+from explain_exported import Graph  # noqa: E402
 from nets import NETS  # noqa: E402
 from opened import open_net  # noqa: E402
 
@@ -170,6 +171,22 @@ class Accelerated(Session):
         super().__init__(*arguments)
 
 
+class InBf16(Accelerated):
+    def open(self):
+        return open_net(self.kind, self.text, self.weights, [self.score], [self.target],
+                        precision="bf16")
+
+
+class Exported(Session):
+    """The graph that ``export --explain`` writes; its kind is a precision."""
+
+    def open(self):
+        return Graph(self.text, self.weights, self.target, self.kind)
+
+    def explain(self):
+        self.engine.explain(self.data)
+
+
 def matrix_peak(clock):
     """Operations per second of a large matrix product in torch, the best of some."""
     import torch
@@ -187,7 +204,9 @@ def matrix_peak(clock):
 def main(kind, clock):
     kinds = {"caffe": ("caffe", Session), "torch": ("torch", Session),
              "accelerated": ("torch", Accelerated), "library": ("torch", Session),
-             "onnx": ("onnx", Session), "graphs": ("openvino", Session)}
+             "onnx": ("onnx", Session), "graphs": ("openvino", Session),
+             "bf16": ("torch", InBf16), "exported": ("fp32", Exported),
+             "int8": ("int8", Exported)}
     if kind in ("torch", "library"):
         from caffe_gradcam.engines.torch import memory, trunk
 

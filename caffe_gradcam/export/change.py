@@ -73,8 +73,8 @@ class Change:
         """The change in words."""
         count = len(self.compared_on)
         lines = [f"the best class{'' if name == 'class' else ' of ' + name} is another one for "
-                 f"{changed} of {count} pictures" for name, changed in self.changed.items()]
-        lines += [f"{name} has another shape for {resized} of {count} pictures"
+                 f"{changed} of {count} images" for name, changed in self.changed.items()]
+        lines += [f"{name} has another shape for {resized} of {count} images"
                   for name, resized in self.resized.items()]
         lines += [f"{name} differs by {spread.median:.2g} (relative L2 distance, median; at worst "
                   f"{spread.worst:.2g})" for name, spread in self.errors.items()]

@@ -78,8 +78,8 @@ def proof_inputs(source: NetSource, translated: Translated, pictures: Sequence[P
         return ProofInputs(made_inputs(translated.subnet.net, shapes),
                            [{"made": "uniform random numbers", "seed": 0}])
     if source.model is None:
-        raise ModelError.about(source.name, "how it reads pictures is not known, so it is proven "
-                                            "on made numbers alone; give none")
+        raise ModelError.about(source.name, "how it reads images is not known, so it is proven "
+                                            "on random numbers alone; leave --image out")
     inputs = source.model.inputs
     prepared = [prepare(image, inputs) for _, image in pictures]
     arrays = {blob: np.concatenate([image.blobs[blob] for image in prepared]) for blob in inputs}
@@ -105,7 +105,7 @@ def _run_shape(value: Value, is_open: bool) -> Tuple[int, ...]:
 def made_pictures(source: NetSource) -> List[Picture]:
     """Random pictures, for a graph that reads pictures where none are given."""
     if source.model is None:
-        raise ModelError.about(source.name, "how it reads pictures is not known, so their "
+        raise ModelError.about(source.name, "how it reads images is not known, so their "
                                             "preparation cannot be part of the graph")
     random = np.random.RandomState(0)
     pictures: List[Picture] = []

@@ -60,7 +60,7 @@ def in_int8(exported: Exported, source: NetSource, calibration: Pictures, pictur
         NNCF fails.
     """
     if not calibration or not pictures:
-        raise QuestionError("--precision int8 needs pictures such as the net is made for; name "
+        raise QuestionError("--precision int8 needs images of the kind that the net is made for; name "
                             "them with --calibrate", "--calibrate")
     model = libraries.load("onnx").ModelProto.FromString(exported.model)
     to_inputs = _reader(exported, source, model)
@@ -90,7 +90,7 @@ def _certified(exported: Exported, data: bytes, change: Change) -> Exported:
 def _reader(exported: Exported, source: NetSource, model: Any) -> ToInputs:
     """A function from a picture to the inputs of a graph."""
     if source.model is None:
-        raise ModelError.about(source.name, "how it reads pictures is not known, so it cannot be "
+        raise ModelError.about(source.name, "how it reads images is not known, so it cannot be "
                                             "calibrated on any")
     if exported.options.with_preprocessing:
         return red_first
@@ -100,8 +100,8 @@ def _reader(exported: Exported, source: NetSource, model: Any) -> ToInputs:
             for value in model.graph.input if value.name in exported.inputs}
     others = sorted(set(rows) - set(inputs))
     if others:
-        raise ModelError(f"{source.name}: input {others[0]} is no picture, so the net cannot be "
-                         "calibrated on pictures", others[0])
+        raise ModelError(f"{source.name}: input {others[0]} is no image, so the net cannot be "
+                         "calibrated on images", others[0])
 
     def to_inputs(image: Any) -> Dict[str, np.ndarray]:
         blobs = prepare(image, inputs).blobs

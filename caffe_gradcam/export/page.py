@@ -40,7 +40,7 @@ def page(exported: Exported, source: NetSource, runtime_folder: str) -> bytes:
     model = source.model
     outputs = [comparison.name for comparison in exported.certificate.outputs]
     if model is None or len(model.inputs) != 1 or "cam" not in outputs:
-        raise ModelError.about(source.name, "a page shows one picture and one map; choose one "
+        raise ModelError.about(source.name, "a page shows one image and one map; choose one "
                                             "layer with --layer")
     facts = {"labels": model.class_names, "probability": "probability" in outputs,
              "preprocessing": {key: value for key, value in

@@ -41,7 +41,7 @@ def add_preparation(translated: Translated, inputs: Dict[str, Preprocessing]) ->
     described = []
     for value in translated.inputs:
         if value.name not in inputs:
-            raise Unsupported(f"input {value.name} is no picture, so its preparation cannot be "
+            raise Unsupported(f"input {value.name} is no image, so its preparation cannot be "
                               "part of the graph", value.name)
         name = "image" if len(translated.inputs) == 1 else "image_" + value.name
         last = translated.steps[max(translated.steps)]

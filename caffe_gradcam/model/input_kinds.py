@@ -81,8 +81,8 @@ def find(graph: Graph, score: str) -> InputKinds:
     pictures = [entry for entry in entries if _is_picture(entry)]
     if not pictures:
         sizes = " and ".join(f"{entry.blob} is {_size(entry)}" for entry in entries)
-        raise ModelError(f"{path}: no input is a picture, of which regions could be shown: "
-                         f"{sizes}; a picture is {_PICTURE}", entries[0].blob)
+        raise ModelError(f"{path}: no input is an image, in which regions could be shown: "
+                         f"{sizes}; an image is {_PICTURE}", entries[0].blob)
     images = (pictures[0].shape or (1,))[0]
     kinds = InputKinds({}, {}, {}, images)
     for entry in entries:
@@ -124,10 +124,10 @@ def _check(path: str, entry: Input) -> None:
         raise ModelError(f"{path}: input {entry.blob} is {_size(entry)}, so its size is "
                          "open; give it with --size, such as 224x224", entry.blob)
     if not shape or min(shape) < 1:
-        raise ModelError(f"{path}: input {entry.blob} is {_size(entry)}; a picture is "
+        raise ModelError(f"{path}: input {entry.blob} is {_size(entry)}; an image is "
                          f"{_PICTURE}", entry.blob)
     if len(shape) > _CLIP_AXES:
-        raise ModelError(f"{path}: input {entry.blob} is {_size(entry)}; a picture is "
+        raise ModelError(f"{path}: input {entry.blob} is {_size(entry)}; an image is "
                          f"{_PICTURE}, and a clip has one axis more", entry.blob)
 
 

@@ -15,17 +15,17 @@ def describe() -> Dict[str, Any]:
     return {
         "openapi": "3.1.0",
         "info": {"title": "caffe-gradcam", "version": __version__,
-                 "description": "What a Caffe net looked at in a picture."},
+                 "description": "What a Caffe net looked at in an image."},
         "paths": {
             "/v1/model": {"get": {
                 "summary": "The model: classes, methods, layers and their shapes",
                 "operationId": "model", "responses": {"200": _content(
                     "the model", "application/json", {"type": "object"})}}},
-            "/v1/explain": _operation("explain", "Explain a picture", _content(
+            "/v1/explain": _operation("explain", "Explain an image", _content(
                 "scores and maps", "application/json", {"$ref": "#/components/schemas/Answer"})),
-            "/v1/figure": _operation("figure", "Explain a picture: the figure", _content(
+            "/v1/figure": _operation("figure", "Explain an image: the figure", _content(
                 "a figure", "image/png", {"type": "string", "format": "binary"})),
-            "/v1/arrays": _operation("arrays", "Explain a picture: the arrays", _content(
+            "/v1/arrays": _operation("arrays", "Explain an image: the arrays", _content(
                 "cam, heatmap and scores in an .npz file", "application/octet-stream",
                 {"type": "string", "format": "binary"}))},
         "components": {

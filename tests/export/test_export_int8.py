@@ -91,7 +91,7 @@ def test_openvino_files_hold_what_was_compared_in_openvino(models, tmp_path, cap
                      "--format", "openvino", "--engine", "torch", "--precision", "int8",
                      "--calibrate", scenes])
     assert code == 0
-    assert "the best class of prob is another one for 0 of 1 pictures" in capsys.readouterr().out
+    assert "the best class of prob is another one for 0 of 1 images" in capsys.readouterr().out
     certificate = json.loads((tmp_path / "digits.certificate.json").read_text())
     assert certificate["int8"]["library"] == "openvino"
     assert "i8" in (tmp_path / "digits.xml").read_text()
@@ -161,7 +161,7 @@ def test_each_head_has_a_best_class_of_its_own():
                   {"a": np.float32([[1, 2]]), "b": np.float32([[[[2]], [[1]]]])})
     change = comparing.change("onnxruntime", [], [{}])
     assert change.changed == {"a": 0, "b": 1}
-    assert change.sentences()[1] == "the best class of b is another one for 1 of 1 pictures"
+    assert change.sentences()[1] == "the best class of b is another one for 1 of 1 images"
 
 
 def test_lists_of_another_length_are_counted():
