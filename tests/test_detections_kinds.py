@@ -14,11 +14,14 @@ from caffe_gradcam.explaining.box_questions import BoxQuestion  # noqa: E402
 from caffe_gradcam.explaining.detections import DetectionExplainer  # noqa: E402
 from caffe_gradcam.explaining.settings import Explaining  # noqa: E402
 from caffe_gradcam.model.model import LoadedModel  # noqa: E402
-from prototxt_tools import rewrite, weights  # noqa: E402
+from prototxt_tools import rewrite, shapes, weights  # noqa: E402
+from prototxt_tools.errors import PrototxtError  # noqa: E402
 from prototxt_tools.net.net import Net  # noqa: E402
 from prototxt_tools.text.document import Document  # noqa: E402
 
 PIXELS = np.random.RandomState(0).randint(0, 255, (40, 60, 3)).astype(np.uint8)
+PROPOSAL = """layer {{ name: "p" type: "Python" bottom: "s" bottom: "b" bottom: "i" top: "rois"
+  python_param {{ module: "rpn.proposal_layer" layer: "ProposalLayer" param_str: "{}" }} }}"""
 READING = dict(mean=[100, 100, 100], scale=1 / 60)
 
 
@@ -142,6 +145,32 @@ def test_other_python_layers_stay_as_they_are():
     text = 'layer { name: "x" type: "Python" python_param { module: "m" layer: "L" } }'
     changed = rewrite.native(Document.parse(text))
     assert changed.document.text() == text and not changed.notes
+
+
+@pytest.mark.parametrize("param_str, fields", [
+    ("", ""),
+    ("'feat_stride': 16", "feat_stride: 16"),
+    ("'feat_stride': 8\\n'scales': !!python/tuple [4, 8]", "feat_stride: 8 scale: 4 scale: 8"),
+    ("{'feat_stride': 16, 'scales': [3], 'ratios': [0.5, 0.667]}",
+     "feat_stride: 16 scale: 3 ratio: 0.5 ratio: 0.667")])
+def test_the_parameters_of_a_proposal_layer_are_read_as_yaml(param_str, fields):
+    changed = rewrite.native(Document.parse(PROPOSAL.format(param_str)))
+    assert f"proposal_param {{ {fields} }}" in changed.document.text() and changed.notes
+
+
+@pytest.mark.parametrize("param_str", [
+    "16", "'feat_stride': [16]", "'feat_stride': 16.5", "'scales': []", "'scales': ['8']",
+    "'scales': [0]", "'scales': .inf", "'scales': true", "'strides': 16", "'scales': [8",
+    "&a [*a]", "!!python/object/apply:os.abort []", "'scales': 2020-13-45", "[" * 3000])
+def test_a_proposal_layer_with_other_parameters_stays_python_code(param_str):
+    text = PROPOSAL.format(param_str)
+    assert rewrite.native(Document.parse(text)).document.text() == text
+
+
+def test_a_proposal_layer_with_another_number_of_boxes_than_its_bottoms_is_refused():
+    text = faster_rcnn().replace("[1, 2]", "[1, 2, 4]")
+    with pytest.raises(PrototxtError, match="for 9 boxes around each cell .* it needs 18 channels"):
+        shapes.infer(Net.parse(rewrite.native(Document.parse(text)).document))
 
 
 def test_a_region_without_area_is_named(tmp_path):

@@ -60,8 +60,8 @@ def in_int8(exported: Exported, source: NetSource, calibration: Pictures, pictur
         NNCF fails.
     """
     if not calibration or not pictures:
-        raise QuestionError("--precision int8 needs images of the kind that the net is made for; name "
-                            "them with --calibrate", "--calibrate")
+        raise QuestionError("--precision int8 needs images of the kind that the net is made for; "
+                            "name them with --calibrate", "--calibrate")
     model = libraries.load("onnx").ModelProto.FromString(exported.model)
     to_inputs = _reader(exported, source, model)
     quantized = _quantized(model, calibration, to_inputs)

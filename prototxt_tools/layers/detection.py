@@ -6,6 +6,8 @@ from prototxt_tools.layers.sizes import Message, Shapes, Tops, check
 
 # Image, class, confidence, left, top, right, bottom.
 _ROW = 7
+# The proportions and sizes of the boxes around a cell, where a Proposal layer gives none.
+RATIOS, SCALES = (0.5, 1.0, 2.0), (8.0, 16.0, 32.0)
 
 
 def prior_box(message: Message, bottoms: Shapes, count: int) -> Tops:
@@ -53,4 +55,11 @@ def proposal_arity(message: Message) -> Tuple[str, str]:
 def proposal(message: Message, bottoms: Shapes, count: int) -> Tops:
     """One region; how many there are depends on the values."""
     check(bottoms[0][0] == 1, "it takes one image at a time")
+    param = message.proposal_param
+    boxes = len(param.ratio or RATIOS) * len(param.scale or SCALES)
+    for bottom, numbers in zip(bottoms, (2, 4)):
+        check(len(bottom) == 4 and bottom[1] == numbers * boxes,
+              f"for {boxes} boxes around each cell (ratios times scales), it needs "
+              f"{numbers * boxes} channels")
+    check(bottoms[0][2:] == bottoms[1][2:], "its scores and boxes have different sizes")
     return [(1, 5), (1, 1)][:count]

@@ -9,17 +9,18 @@ from typing import Any, Sequence, Tuple, Union
 
 import numpy as np
 
+from prototxt_tools.layers.detection import RATIOS, SCALES
+
 from .suppression import ranked, suppress
 
-_RATIOS, _SCALES = (0.5, 1.0, 2.0), (8.0, 16.0, 32.0)
 # The overlap from which on boxes of one class are one object, in the test scripts.
 NMS_THRESHOLD = 0.3
 
 
 def anchors(param: Any) -> np.ndarray:
     """A x 4: the boxes around a cell, by ratio, then by scale."""
-    ratios = np.array(param.ratio or _RATIOS, np.float64)
-    scales = np.array(param.scale or _SCALES, np.float64)
+    ratios = np.array(param.ratio or RATIOS, np.float64)
+    scales = np.array(param.scale or SCALES, np.float64)
     base = float(param.base_size)
     widths = np.round(np.sqrt(base * base / ratios))
     heights = np.round(widths * ratios)
