@@ -26,6 +26,7 @@ CASES = {
     "Bias of two blobs": ("Bias", "bias_param { axis: 2 }", [X, (7, 9)], 1),
     "BNLL": ("BNLL", "", [X], 1),
     "Clip": ("Clip", "clip_param { min: -0.5 max: 0.7 }", [X], 1),
+    "Clip with crossed limits": ("Clip", "clip_param { min: 0.5 max: -0.7 }", [X], 1),
     "Concat": ("Concat", "", [(2, 3, 4, 5), (2, 1, 4, 5), (2, 2, 4, 5)], 1),
     "Concat of width": ("Concat", "concat_param { axis: -1 }", [(2, 3, 4, 5), (2, 3, 4, 2)], 1),
     "Concat of images": ("Concat", "concat_param { concat_dim: 0 }", [(2, 3), (4, 3)], 1),
@@ -43,6 +44,13 @@ CASES = {
     "Exp of base 2": ("Exp", "exp_param { base: 2 scale: 0.5 shift: -1 }", [X], 1),
     "Flatten": ("Flatten", "", [X], 1),
     "Flatten the middle": ("Flatten", "flatten_param { axis: 1 end_axis: -2 }", [X], 1),
+    "Flatten nothing": ("Flatten", "flatten_param { axis: 2 end_axis: 1 }", [X], 1),
+    "Im2col of an image": (
+        "Im2col", "convolution_param { kernel_size: 2 stride: 2 axis: 0 }", [(3, 5, 6)], 1),
+    "Im2col of rows": (
+        "Im2col", "convolution_param { kernel_size: 3 pad: 1 axis: -2 }", [X], 1),
+    "Im2col of volumes": (
+        "Im2col", "convolution_param { kernel_size: 2 dilation: [1, 2, 1] axis: 0 }", [X], 1),
     "InnerProduct": ("InnerProduct", "inner_product_param { num_output: 5 }", [X], 1),
     "InnerProduct transposed": (
         "InnerProduct", "inner_product_param { num_output: 5 transpose: true }", [X], 1),

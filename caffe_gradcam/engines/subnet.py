@@ -18,6 +18,7 @@ from prototxt_tools.errors import (
 from prototxt_tools.net import fork_fields
 from prototxt_tools.net.graph import Graph
 from prototxt_tools.net.net import Layer, Net
+from prototxt_tools.reports import check
 from prototxt_tools.reports.audit import audit
 from prototxt_tools.reports.forks import fork_of
 from prototxt_tools.text.document import Document
@@ -91,6 +92,7 @@ class Subnet:
         if not running.trust:
             self._refuse_foreign_layers()
         self._check_wiring()
+        self._check_layers()
         self.weights: Weights = share(self.net, separated.weights)
         self._refuse_infinite(self.weights)
         self._allow_missing = running.allow_missing
@@ -236,13 +238,13 @@ class Subnet:
             the file.
         """
         parameters = shapes.parameters(net, blob_shapes)
-        check = weight_files.check(parameters, self.weights)
-        if check.problems:
-            raise WeightsError(f"{self._path}: {check.problems[0]}", self._path)
-        if check.missing and not self._allow_missing:
+        checked = weight_files.check(parameters, self.weights)
+        if checked.problems:
+            raise WeightsError(f"{self._path}: {checked.problems[0]}", self._path)
+        if checked.missing and not self._allow_missing:
             raise WeightsError(
-                f"{self._path}: no weights for layer {', '.join(check.missing)}", self._path)
-        return parameters, {name: parameters[name] for name in check.missing}
+                f"{self._path}: no weights for layer {', '.join(checked.missing)}", self._path)
+        return parameters, {name: parameters[name] for name in checked.missing}
 
     def _reached_by(self, score: str) -> List[str]:
         """The targets on whose final value a score depends."""
@@ -268,6 +270,12 @@ class Subnet:
                 if not np.isfinite(total) and not np.isfinite(array).all():
                     raise WeightsError(f"{self._path}: layer {layer.name}, blob {index} holds NaN "
                                        "or infinity", self._path)
+
+    def _check_layers(self) -> None:
+        """Raise a ModelError for a layer with a number of blobs, or a value, that Caffe refuses."""
+        for layer in self.net.layers:
+            for problem in check.misfits(layer):
+                raise ModelError(f"layer {layer.name} ({layer.type}) {problem}", layer.name)
 
     def _check_wiring(self) -> None:
         written = {entry.blob for entry in self.net.inputs}

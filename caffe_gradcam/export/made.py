@@ -4,7 +4,8 @@ from typing import Any, Dict, Iterable, Mapping, Sequence, Tuple
 
 import numpy as np
 
-from prototxt_tools.net.net import Net
+from prototxt_tools import shapes as net_shapes
+from prototxt_tools.net.net import Layer, Net
 
 Shape = Tuple[int, ...]
 
@@ -42,8 +43,12 @@ def made_inputs(net: Net, shapes: Mapping[str, Sequence[int]], seed: int = 0
         layer, position = readers.get(blob, (None, 0))
         meaning = _MEANINGS.get((layer.type, position), "") if layer is not None else ""
         message = None if layer is None else layer.message
-        values = (_image_info(shapes.values()) if meaning == "image" else
-                  _values(meaning, message, tuple(shape), random))
+        if meaning == "image":
+            values = _image_info(shapes.values())
+        elif meaning == "regions" and layer is not None:
+            values = _regions(_extent(net, layer, shapes), tuple(shape), random)
+        else:
+            values = _values(meaning, message, tuple(shape), random)
         arrays[blob] = np.ascontiguousarray(np.resize(values, shape), np.float32)
     return arrays
 
@@ -63,7 +68,20 @@ def _values(meaning: str, message: Any, shape: Shape, random: Any) -> np.ndarray
     if meaning == "flags":
         return np.concatenate([np.zeros((1,) + shape[1:]), np.ones((shape[0] - 1,) + shape[1:])])
     values: np.ndarray = random.uniform(_LOWEST, _HIGHEST, shape)
-    if meaning == "regions":
-        corners = np.sort(random.uniform(0, 200, (shape[0], 2, 2)), axis=1).reshape(shape[0], 4)
-        values = np.hstack([np.zeros((shape[0], 1)), corners]).reshape(shape)
     return values
+
+
+def _extent(net: Net, layer: Layer, shapes: Mapping[str, Sequence[int]]) -> Tuple[float, float]:
+    """The width and height of what a layer pools regions of, in the units of the regions."""
+    given = {blob: tuple(shape) for blob, shape in shapes.items()}
+    pooled = net_shapes.infer(net, given, [])[layer.bottoms[0]]
+    param = (layer.message.roi_pooling_param if layer.type == "ROIPooling"
+             else layer.message.psroi_pooling_param)
+    scale = param.spatial_scale or 1.0
+    return pooled[3] / scale, pooled[2] / scale
+
+
+def _regions(extent: Tuple[float, float], shape: Shape, random: Any) -> np.ndarray:
+    """Regions of the first image: its number, then left, top, right and bottom."""
+    corners = np.sort(random.uniform(0, 1, (shape[0], 2, 2)), axis=1) * (np.array(extent) - 1)
+    return np.hstack([np.zeros((shape[0], 1)), corners.reshape(shape[0], 4)]).reshape(shape)

@@ -68,6 +68,14 @@ def axpy(message: Message, bottoms: Shapes, count: int) -> Tops:
     return bottoms[1:2]
 
 
+def shuffle_channel(message: Message, bottoms: Shapes, count: int) -> Tops:
+    """ShuffleNet's ``shuffle_channel_layer.cpp``."""
+    groups, shape = message.shuffle_channel_param.group, bottoms[0]
+    check(len(shape) >= 2 and groups and shape[1] % groups == 0,
+          f"its channels do not divide into {groups} groups")
+    return bottoms[:1]
+
+
 def flatten(message: Message, bottoms: Shapes, count: int) -> Tops:
     parameters, shape = message.flatten_param, bottoms[0]
     start, end = axis_of(parameters.axis, shape), axis_of(parameters.end_axis, shape)

@@ -95,6 +95,7 @@ def _number(parameters: Message, name: str, default: int) -> int:
 def convolution(message: Message, bottoms: Shapes, count: int) -> Tops:
     parameters, shape = convolution_parameters(message), bottoms[0]
     check(parameters.num_output, "it has no num_output")
+    check(getattr(parameters, "axis", 1) == 1, "its axis must be 1")
     check(all(other == shape for other in bottoms), "the shapes of its bottoms differ")
     windows = convolution_windows(message)
     _check_axes(shape, windows)

@@ -153,7 +153,7 @@ _fork("Proposal", arity=detection.proposal_arity, shape=detection.proposal)
 _fork("DetectionOutput", bottoms="3", tops="1", shape=detection.detection_output)
 _fork("YoloDetectionOutput", "Yolov3DetectionOutput", tops="1", shape=detection.detection_output)
 _fork("Reorg", shape=windows.reorg)
-_fork("ShuffleChannel", shape=same_shape, receptive=pointwise)
+_fork("ShuffleChannel", shape=axes.shuffle_channel, receptive=pointwise)
 
 # Layers behind the scores.
 _stock("Softmax", role="link", link="softmax", bottoms="1", tops="1", shape=ends.softmax,

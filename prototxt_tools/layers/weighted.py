@@ -70,6 +70,7 @@ def _scaled(message: Message, bottoms: Shapes) -> Tuple[int, Shape]:
     """The axis and shape of the factors or summands, learned or from a second bottom."""
     parameters = message.scale_param if message.type == "Scale" else message.bias_param
     axes, shape = parameters.num_axes, bottoms[0]
+    check(axes >= -1, f"its num_axes is {axes}")
     bias = message.type == "Scale" and message.scale_param.bias_term
     if len(bottoms) > 1 and not bottoms[1] and not bias:
         return 0, ()

@@ -6,7 +6,10 @@ Caffe: ``base_conv_layer.cpp``, ``conv_layer.cpp``, ``deconv_layer.cpp``, ``im2c
 
 from typing import List, Optional, Sequence, Tuple
 
-from prototxt_tools.layers.sizes import Message, Shape, Shapes, Tops, axis_of, check
+from prototxt_tools.layers.sizes import Message, Shape, Shapes, Tops, axis_of, check, volume
+
+# From here on Caffe's int is negative.
+_TOO_LARGE = 1 << 31
 
 
 def window(parameters: Message, prefix: str, spatial: int, default: Optional[int]) -> List[int]:
@@ -48,6 +51,7 @@ def window(parameters: Message, prefix: str, spatial: int, default: Optional[int
         return []
     check(values != [None], "it has no kernel_size")
     check(prefix in ("pad", "dilation") or min(values) > 0, f"its {whole} is 0")
+    check(max(values) < _TOO_LARGE, f"its {whole} is {max(values)}")
     return values * spatial if len(values) == 1 else values
 
 
@@ -243,25 +247,54 @@ def spp(message: Message, bottoms: Shapes, count: int) -> Tops:
 
 def roi_pooling(message: Message, bottoms: Shapes, count: int) -> Tops:
     parameters = message.roi_pooling_param
+    _check_regions(bottoms, parameters.spatial_scale)
+    check(parameters.pooled_h and parameters.pooled_w, "it needs pooled_h and pooled_w above 0")
     size = (parameters.pooled_h, parameters.pooled_w)
     return [bottoms[1][:1] + bottoms[0][1:2] + size]
 
 
 def psroi_pooling(message: Message, bottoms: Shapes, count: int) -> Tops:
     parameters = message.psroi_pooling_param
-    size = (parameters.group_size, parameters.group_size)
-    return [bottoms[1][:1] + (parameters.output_dim,) + size]
+    outputs, cells = parameters.output_dim, parameters.group_size
+    _check_regions(bottoms, parameters.spatial_scale)
+    check(outputs > 0 and cells > 0, "it needs an output_dim and a group_size above 0")
+    check(bottoms[0][1] == outputs * cells * cells,
+          f"for {outputs} outputs of {cells} x {cells} cells, it needs {outputs * cells * cells} "
+          "channels")
+    return [bottoms[1][:1] + (outputs, cells, cells)]
+
+
+def _check_regions(bottoms: Shapes, scale: float) -> None:
+    check(len(bottoms[0]) == 4, "it needs 4 axes")
+    check(bottoms[1] and bottoms[1][0] * 5 == volume(bottoms[1]),
+          "a region is image, left, top, right, bottom")
+    check(0 < scale < float("inf"), f"its spatial_scale is {scale:g}; it must be above 0")
 
 
 def upsample(message: Message, bottoms: Shapes, count: int) -> Tops:
+    return [bottoms[0][:2] + upsampled_size(message, bottoms)]
+
+
+def upsampled_size(message: Message, bottoms: Shapes) -> Tuple[int, int]:
+    """Height and width of an Upsample layer's top.
+
+    SegNet's reads a mask too, and may give the size itself; that of YOLO's forks repeats values.
+    """
     parameters, shape = message.upsample_param, bottoms[0]
-    if parameters.HasField("upsample_h") or parameters.HasField("upsample_w"):
-        return [shape[:2] + (parameters.upsample_h, parameters.upsample_w)]
-    scale = parameters.scale or 2
-    pads = (parameters.pad_out_h, parameters.pad_out_w)
+    check(len(shape) == 4, "it needs 4 axes")
+    has_size = [parameters.HasField(name) for name in ("upsample_h", "upsample_w")]
+    check(has_size[0] == has_size[1], "it needs both upsample_h and upsample_w, or neither")
+    if has_size[0]:
+        check(len(bottoms) == 2, "with upsample_h and upsample_w, it needs a mask")
+        return parameters.upsample_h, parameters.upsample_w
+    # SegNet's own default.
+    scale = parameters.scale if parameters.HasField("scale") or len(bottoms) < 2 else 2
     scales = (parameters.scale_h or scale, parameters.scale_w or scale)
-    sizes = [int(size * by) - pad for size, by, pad in zip(shape[2:], scales, pads)]
-    return [shape[:2] + tuple(sizes)]
+    check(all(by >= 1 and by == int(by) for by in scales), "it needs a whole scale of at least 1")
+    pads = (parameters.pad_out_h, parameters.pad_out_w)
+    check(len(bottoms) == 2 or not any(pads), "with pad_out_h or pad_out_w, it needs a mask")
+    height, width = (size * int(by) - pad for size, by, pad in zip(shape[2:], scales, pads))
+    return height, width
 
 
 def reorg(message: Message, bottoms: Shapes, count: int) -> Tops:

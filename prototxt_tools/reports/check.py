@@ -157,9 +157,24 @@ def _layer_problems(layer: Layer) -> List[str]:
         if meant:
             return [f"{problem}; did you mean {meant}?"]
         return [f"{problem}; {fork} does" if fork else problem]
-    message = layer.message
-    return (_arity_problems(layer, message) + _value_problems(layer, message)
-            + _weight_problems(layer, message))
+    return misfits(layer) + _weight_problems(layer, layer.message)
+
+
+def misfits(layer: Layer) -> List[str]:
+    """What ``LayerSetUp`` refuses of a stock layer whatever its bottoms hold, in words.
+
+    Parameters
+    ----------
+    layer : Layer
+
+    Returns
+    -------
+    list of str
+        Such as "has 2 tops and needs 1". Empty for layer types of forks.
+    """
+    if not layers.of(layer.type).is_stock:
+        return []
+    return _arity_problems(layer, layer.message) + _value_problems(layer, layer.message)
 
 
 def _arity_problems(layer: Layer, message: Any) -> List[str]:
@@ -190,8 +205,10 @@ def _value_problems(layer: Layer, message: Any) -> List[str]:
     if layer.type == "Input" and given not in (0, 1, len(layer.tops)):
         return [f"has {given} shapes for {len(layer.tops)} tops"]
     parameters = {"Exp": message.exp_param, "Log": message.log_param}.get(layer.type)
-    if parameters is not None and parameters.base != -1 and not parameters.base > 0:
-        return [f"has the base {parameters.base:g}"]
+    if parameters is not None and parameters.base != -1:
+        is_base = 0 < parameters.base < float("inf")
+        if not is_base or layer.type == "Log" and parameters.base == 1:
+            return [f"has the base {parameters.base:g}"]
     return []
 
 

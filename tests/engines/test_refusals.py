@@ -39,6 +39,33 @@ def test_a_layer_that_cannot_be_built_is_named_with_its_file_and_its_line_there(
         f"net/deploy.prototxt:{line}:1: layer it (Pooling) cannot be built")
 
 
+@pytest.mark.parametrize("layer, problem", [
+    ('"Pooling" top: "more" pooling_param { kernel_size: 2 pool: AVE }', "has 2 tops and needs 1"),
+    ('"ReLU" bottom: "data"', "has 2 bottoms and needs 1"),
+    ('"Exp" exp_param { base: 0 }', "has the base 0"),
+    ('"Exp" exp_param { base: -2 }', "has the base -2"),
+    ('"Log" log_param { base: 1 }', "has the base 1"),
+    ('"Scale" scale_param { num_axes: -2 }', "its num_axes is -2"),
+    ('"Pooling" pooling_param { kernel_size: 2 stride: 4294967295 }', "its stride is 4294967295"),
+])
+def test_what_caffe_refuses_to_set_up_is_refused_by_name(layer, problem, kind, write_weights):
+    message = refusal(kind, PLAIN.replace('"ReLU"', layer), write_weights(PLAIN))
+    assert "layer it (" in message and message.endswith(problem)
+
+
+@pytest.mark.parametrize("layer, problem", [
+    ("ShuffleChannel shuffle_channel_param { group: 0 }",
+     "its channels do not divide into 0 groups"),
+    ("Upsample", "it needs a whole scale of at least 1"),
+    ("Upsample upsample_param { scale: 1.5 }", "it needs a whole scale of at least 1"),
+    ("Upsample upsample_param { upsample_h: 9 scale: 2 }",
+     "it needs both upsample_h and upsample_w, or neither")])
+def test_layers_of_forks_with_impossible_values_are_refused(layer, problem, torch, write_weights):
+    layer_type, _, parameters = layer.partition(" ")
+    text = PLAIN.replace('"ReLU"', f'"{layer_type}" {parameters}')
+    assert refusal("torch", text, write_weights(PLAIN)).endswith(problem)
+
+
 def test_a_python_layer_is_refused(kind, write_weights):
     text = PLAIN.replace('"ReLU"', '"Python" python_param { module: "os" layer: "X" }')
     message = refusal(kind, text, write_weights(PLAIN))

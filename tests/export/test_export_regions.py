@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from definitions import random_weights
+from definitions import Builder, random_weights
 from detector_nets import faster_rcnn, rfcn, yolo
 
 from caffe_gradcam.engines.onnx.registry import Unsupported
@@ -45,6 +45,23 @@ def test_the_regions_of_faster_rcnn_and_what_they_hold_are_those_of_the_engine(b
 
 def test_the_regions_of_rfcn_are_pooled_as_in_the_engine(boxes_of):
     assert len(boxes_of(native(rfcn()))["cls_prob"]) > 1
+
+
+@pytest.mark.parametrize("kind, scale", [
+    ("ROIPooling", ""), ("ROIPooling", "spatial_scale: 0.5"),
+    ("PSROIPooling", "spatial_scale: 0.5")])
+def test_made_regions_lie_in_what_they_are_pooled_from(kind, scale, exported_of):
+    b = Builder("fast", (1, 3, 30, 20))
+    b.lines += ['input: "rois" input_shape { dim: 6 dim: 5 }']
+    x = b.conv_relu("conv1", "data", 8, 3, stride=2, pad=1)
+    params = {"ROIPooling": f"roi_pooling_param {{ pooled_h: 2 pooled_w: 2 {scale} }}",
+              "PSROIPooling": f"psroi_pooling_param {{ output_dim: 2 group_size: 2 {scale} }}"}
+    b.fc("score", b.layer(kind, "pooled", [x, "rois"], params=params[kind]), 3)
+    exported = exported_of(b.text(), random_weights(b.text()))
+    assert exported.certificate.passes
+    rois, (width, height) = exported.inputs["rois"], (20, 30) if scale else (10, 15)
+    assert (rois[:, 0] == 0).all() and (rois[:, 1:3] <= rois[:, 3:]).all() and rois.min() >= 0
+    assert height / 2 < rois[:, 4].max() < height and width / 2 < rois[:, 3].max() < width
 
 
 def test_the_likelihood_of_regions_can_be_a_blob(boxes_of):

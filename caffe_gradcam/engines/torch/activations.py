@@ -57,7 +57,8 @@ def absval(x: torch.Tensor, message: Message) -> torch.Tensor:
 
 @_elementwise("Clip")
 def clip(x: torch.Tensor, message: Message) -> torch.Tensor:
-    return x.clamp(message.clip_param.min, message.clip_param.max)
+    # In this order, so that where the limits cross the lower one counts, as clip_layer.cpp has it.
+    return x.clamp(max=message.clip_param.max).clamp(min=message.clip_param.min)
 
 
 @_elementwise("Threshold")

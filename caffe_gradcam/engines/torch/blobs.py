@@ -3,6 +3,7 @@
 import torch
 
 from prototxt_tools.errors import EngineError
+from prototxt_tools.layers.sizes import axis_of, volume
 
 from .registry import Message, Tensors, built_in
 
@@ -61,8 +62,11 @@ def slices(message: Message, bottoms: Tensors, weights: Tensors) -> Tensors:
 
 @built_in("Flatten")
 def flatten(message: Message, bottoms: Tensors, weights: Tensors) -> Tensors:
-    param = message.flatten_param
-    return [bottoms[0].flatten(param.axis, param.end_axis)]
+    x, param = bottoms[0], message.flatten_param
+    start, end = axis_of(param.axis, x.shape), axis_of(param.end_axis, x.shape)
+    # An end before the start adds an axis of 1, which torch's own flatten refuses.
+    joined = volume(x.shape[start:end + 1])
+    return [x.reshape(x.shape[:start] + (joined,) + x.shape[end + 1:])]
 
 
 @built_in("Reshape")

@@ -5,6 +5,7 @@ from typing import Any, Callable, Dict, Optional
 import torch.nn.functional as F
 
 from prototxt_tools.errors import EngineError
+from prototxt_tools.layers.sizes import axis_of
 from prototxt_tools.layers.windows import convolution_windows
 
 from . import products
@@ -49,12 +50,19 @@ def deconvolution(message: Message, bottoms: Tensors, weights: Tensors) -> Tenso
 
 @built_in("Im2col")
 def im2col(message: Message, bottoms: Tensors, weights: Tensors) -> Tensors:
-    kernel, stride, pad, dilation = convolution_windows(message.convolution_param, 2)
+    param = message.convolution_param
     tops = []
     for bottom in bottoms:
-        columns = F.unfold(bottom, kernel, dilation=dilation, padding=pad, stride=stride)
-        height, width = (
-            (size + 2 * p - d * (k - 1) - 1) // s + 1
-            for size, k, s, p, d in zip(bottom.shape[2:], kernel, stride, pad, dilation))
-        tops.append(columns.reshape(bottom.shape[0], -1, height, width))
+        channel = axis_of(param.axis, bottom.shape)
+        spatial = bottom.dim() - channel - 1
+        kernel, stride, pad, dilation = convolution_windows(param, spatial)
+        windows = F.pad(bottom, [size for size in reversed(pad) for _ in range(2)])
+        for axis, (k, s, d) in enumerate(zip(kernel, stride, dilation), channel + 1):
+            windows = windows.unfold(axis, d * (k - 1) + 1, s)[..., ::d]
+        # The places within the windows come last, and belong behind the channels.
+        ends = list(range(windows.dim()))
+        order = ends[:channel + 1] + ends[channel + 1 + spatial:] + ends[
+            channel + 1:channel + 1 + spatial]
+        moved = windows.permute(order)
+        tops.append(moved.reshape(bottom.shape[:channel] + (-1,) + moved.shape[-spatial:]))
     return tops

@@ -324,7 +324,7 @@ class TorchEngine(Engine):
             if bottoms and bottoms[0].requires_grad and rectifies(layer):
                 tops = [Gate.apply(self._rule, bottoms[0], tops[0])]
             return tops
-        except (RuntimeError, ValueError, IndexError) as error:
+        except (RuntimeError, ValueError, TypeError, LookupError, ArithmeticError) as error:
             if _is_about_memory(error) or devices.is_fatal(error):
                 raise
             sizes = " and ".join(" x ".join(map(str, bottom.shape)) for bottom in bottoms)

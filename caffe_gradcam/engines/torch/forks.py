@@ -3,6 +3,7 @@
 import torch.nn.functional as F
 
 from prototxt_tools.errors import EngineError
+from prototxt_tools.layers.windows import upsampled_size
 
 from .convolution import CONVOLUTIONS, convolve
 from .normalization import align
@@ -110,12 +111,10 @@ def interp(message: Message, bottoms: Tensors, weights: Tensors) -> Tensors:
 def upsample(message: Message, bottoms: Tensors, weights: Tensors) -> Tensors:
     """SegNet: each value goes where the max pooling took it from. YOLO: each value is repeated."""
     x = bottoms[0]
-    param = message.upsample_param
-    scale = (param.scale_h or int(param.scale), param.scale_w or int(param.scale))
+    height, width = upsampled_size(message, [tuple(bottom.shape) for bottom in bottoms])
     if len(bottoms) == 1:
-        return [x.repeat_interleave(scale[0], 2).repeat_interleave(scale[1], 3)]
-    height = param.upsample_h or x.shape[2] * scale[0] - param.pad_out_h
-    width = param.upsample_w or x.shape[3] * scale[1] - param.pad_out_w
+        return [x.repeat_interleave(height // x.shape[2], 2).repeat_interleave(
+            width // x.shape[3], 3)]
     index = bottoms[1].flatten(2).long()
     if not 0 <= int(index.min()) <= int(index.max()) < height * width:
         raise EngineError(f"layer {message.name}: its mask points outside {height} x {width}; it "

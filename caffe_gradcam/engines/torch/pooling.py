@@ -97,14 +97,20 @@ def pooling(message: Message, bottoms: Tensors, weights: Tensors) -> Tensors:
     if message.pooling_param.pool == message.pooling_param.MAX:
         top, index = max_pool(x, window)
         return [top, index.to(x.dtype)] if len(message.top) > 1 else [top]
-    raise EngineError(f"layer {message.name!r}: stochastic pooling runs only in Caffe on a GPU; "
-                      "set pool to MAX or AVE", message.name)
+    raise _stochastic(message)
+
+
+def _stochastic(message: Message) -> EngineError:
+    return EngineError(f"layer {message.name!r}: stochastic pooling runs only in Caffe on a GPU; "
+                       "set pool to MAX or AVE", message.name)
 
 
 @built_in("SPP")
 def spatial_pyramid(message: Message, bottoms: Tensors, weights: Tensors) -> Tensors:
     x, = bottoms
     param = message.spp_param
+    if param.pool not in (param.MAX, param.AVE):
+        raise _stochastic(message)
     levels = []
     for level in range(param.pyramid_height):
         bins = 2 ** level

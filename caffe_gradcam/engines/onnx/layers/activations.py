@@ -64,6 +64,9 @@ def absval(step: Step) -> List[str]:
 @translation("Clip")
 def clip(step: Step) -> List[str]:
     param = step.message.clip_param
+    if param.min > param.max:  # Clip would give the upper limit, and clip_layer.cpp the lower one.
+        lowered = step.op("Min", step.bottoms[0], np.float32(param.max))
+        return [step.op("Max", lowered, np.float32(param.min))]
     return [step.op("Clip", step.bottoms[0], np.float32(param.min), np.float32(param.max))]
 
 

@@ -61,11 +61,14 @@ def im2col(step: Step) -> List[str]:
     """A convolution whose kernels each pick one number of the window."""
     param = step.message.convolution_param
     tops = []
-    for bottom in step.bottoms:
-        kernel, stride, pad, dilation = convolution_windows(param, 2)
-        channels, cells = bottom.size(1), int(np.prod(kernel))
+    for bottom, top in zip(step.bottoms, step.tops):
+        channel = axis_of(param.axis, bottom.shape)
+        spatial = len(bottom.shape) - channel - 1
+        kernel, stride, pad, dilation = convolution_windows(param, spatial)
+        channels, cells = bottom.size(channel), int(np.prod(kernel))
         picks = np.eye(cells, dtype=np.float32).reshape([cells, 1] + kernel)
-        tops.append(step.op("Conv", bottom, np.tile(picks, (channels, 1, 1, 1)),
-                            kernel_shape=kernel, strides=stride, pads=pad + pad,
-                            dilations=dilation, group=channels))
+        picked = step.op("Conv", _batched(step, bottom, channel),
+                         np.tile(picks, (channels,) + (1,) * (spatial + 1)), kernel_shape=kernel,
+                         strides=stride, pads=pad + pad, dilations=dilation, group=channels)
+        tops.append(picked if channel == 1 else step.reshape(picked, top))
     return tops

@@ -143,6 +143,8 @@ def _of_any_size(step: Step) -> str:
 @translation("SPP")
 def spatial_pyramid(step: Step) -> List[str]:
     x, param = step.bottoms[0], step.message.spp_param
+    if param.pool not in (param.AVE, param.MAX):
+        raise step.refuse("stochastic pooling is random")
     levels = []
     for level in range(param.pyramid_height):
         bins = 2 ** level

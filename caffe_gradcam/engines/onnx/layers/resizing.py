@@ -34,9 +34,9 @@ def interp(step: Step) -> List[str]:
 @translation("Upsample")
 def upsample(step: Step) -> List[str]:
     """SegNet: each value goes where the max pooling took it from. YOLO: each value is repeated."""
-    x, param, top = step.bottoms[0], step.message.upsample_param, step.tops[0]
+    x, top = step.bottoms[0], step.tops[0]
     if len(step.bottoms) == 1:
-        by = [float(param.scale_h or int(param.scale)), float(param.scale_w or int(param.scale))]
+        by = [after / before for before, after in zip(x.shape[2:], top.shape[2:])]
         return [step.op("Resize", x, "", np.array([1, 1] + by, np.float32), mode="nearest",
                         coordinate_transformation_mode="asymmetric", nearest_mode="floor")]
     height, width = top.sizes(2)
