@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import json
 import os
 import re
 import shutil
@@ -203,3 +204,17 @@ def _kind(mode: int) -> str:
         if is_kind(mode):
             return kind
     return "something else"
+
+
+def parse_json(text: Union[str, bytes]) -> Any:
+    """The value of a JSON text that may come from anywhere.
+
+    Raises
+    ------
+    ValueError
+        It is not JSON, or lists and objects are nested more deeply than Python can follow.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None

@@ -56,6 +56,8 @@ CASES = {
         "InnerProduct", "inner_product_param { num_output: 5 transpose: true }", [X], 1),
     "InnerProduct of an axis": (
         "InnerProduct", "inner_product_param { num_output: 5 axis: -1 bias_term: false }", [X], 1),
+    "InnerProduct of everything": (
+        "InnerProduct", "inner_product_param { num_output: 9 axis: 0 }", [X], 1),
     "Log": ("Log", "log_param { base: 10 scale: 0.1 shift: 3 }", [X], 1),
     "Log of base e": ("Log", "log_param { shift: 5 }", [X], 1),
     "LRN": ("LRN", "lrn_param { local_size: 5 alpha: 0.7 beta: 0.75 k: 2 }", [X], 1),

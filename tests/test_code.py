@@ -128,6 +128,15 @@ def test_only_the_errors_module_asks_whether_a_value_is_an_error():
     assert offenders == []
 
 
+def test_json_from_outside_is_parsed_in_one_place():
+    # Text that the program has just written itself may be parsed by the library.
+    of_its_own = {"files.py", "recipe.py", "dependencies.py", "unpacked.py"}
+    users = {path.name for path in FILES for node in ast.walk(_parse(path))
+             if isinstance(node, ast.Attribute) and node.attr in ("load", "loads")
+             and isinstance(node.value, ast.Name) and node.value.id == "json"}
+    assert users <= of_its_own
+
+
 def test_style_is_checked_in_scripts_without_an_ending_too():
     programs = [path for path in (ROOT / "scripts").iterdir() if not path.suffix
                 and path.read_text(encoding="utf-8").startswith("#!/usr/bin/env python3")]

@@ -7,6 +7,7 @@ from detector_nets import faster_rcnn, rfcn, yolo
 
 pytest.importorskip("torch")
 
+from caffe_gradcam import Like, Model, Top  # noqa: E402
 from caffe_gradcam.engines.detection import clusters, grids, regions  # noqa: E402
 from caffe_gradcam.engines.opening import open_engine  # noqa: E402
 from caffe_gradcam.engines.running import NetToRun, Running  # noqa: E402
@@ -15,7 +16,7 @@ from caffe_gradcam.explaining.detections import DetectionExplainer  # noqa: E402
 from caffe_gradcam.explaining.settings import Explaining  # noqa: E402
 from caffe_gradcam.model.model import LoadedModel  # noqa: E402
 from prototxt_tools import rewrite, shapes, weights  # noqa: E402
-from prototxt_tools.errors import PrototxtError  # noqa: E402
+from prototxt_tools.errors import PrototxtError, QuestionError  # noqa: E402
 from prototxt_tools.net.net import Net  # noqa: E402
 from prototxt_tools.text.document import Document  # noqa: E402
 
@@ -98,6 +99,16 @@ def test_regions_are_proposed_natively_and_explained(tmp_path, text, layer, aspe
     assert found[0].class_index != 0
     assert note == "Python proposal (line {}) is run natively, as a Proposal layer".format(
         text[:text.index('name: "proposal"')].count("\n") + 1)
+
+
+@pytest.mark.parametrize("text", [faster_rcnn(), rfcn()], ids=["faster", "rfcn"])
+def test_scores_of_proposed_regions_are_no_scores_of_an_image(tmp_path, text):
+    path, caffemodel = write_model(tmp_path, rewrite.native(Document.parse(text)).document.text())
+    model = Model.load(path, caffemodel, **READING)
+    for classes in ([1], [Top(2)], [Like(PIXELS)]):
+        with pytest.raises(QuestionError, match="rows of scores where 1 row went in, since the net "
+                                                "finds regions by itself; use --detections"):
+            model.explain(PIXELS, classes=classes, engine="torch")
 
 
 def test_gradients_of_region_pooling_are_its_slopes(torch):

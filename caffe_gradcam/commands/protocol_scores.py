@@ -8,6 +8,7 @@ from caffe_gradcam.batch.output import checksums, parts
 from caffe_gradcam.batch.output.rows import BAD, Row, to_explanation
 from caffe_gradcam.measuring.protocols.scores import Score
 from prototxt_tools.errors import InputError, Outcome
+from prototxt_tools.files import parse_json
 
 if TYPE_CHECKING:
     from caffe_gradcam.batch.output.plan import Plan
@@ -104,7 +105,7 @@ def _stored(plan: "Plan", number: int, origin: Dict[str, str]) -> Any:
     if not plan.folder.exists(_name(number)):
         return None
     try:
-        entries = json.loads(plan.folder.read(_name(number)).decode("ascii"))
+        entries = parse_json(plan.folder.read(_name(number)).decode("ascii"))
     except (ValueError, InputError):
         return None
     return entries if isinstance(entries, dict) and entries.get("origin") == origin else None

@@ -100,6 +100,35 @@ def ask(model: LoadedModel, scores: np.ndarray, geometries: Sequence[Geometry],
                   seeds, values, context)
 
 
+def by_image(scores: np.ndarray, images: int, rows: int, model: LoadedModel) -> np.ndarray:
+    """The scores of each image.
+
+    Parameters
+    ----------
+    scores : numpy.ndarray
+        N x K [x positions], as ``Pass.scores``.
+    images, rows : int
+        How many images went in, as how many rows: each may have several crops.
+    model : LoadedModel
+
+    Returns
+    -------
+    numpy.ndarray
+        Images x crops x K [x positions].
+
+    Raises
+    ------
+    QuestionError
+        The net gives another number of rows, as one does that finds regions in an image.
+    """
+    if len(scores) != rows:
+        given = f"{rows} row{'s' * (rows > 1)}"
+        raise QuestionError(f"blob {model.score} holds {len(scores)} rows of scores where {given} "
+                            "went in, since the net finds regions by itself; use --detections for "
+                            "a map of each box", model.score)
+    return scores.reshape((images, rows // images) + scores.shape[1:])
+
+
 def mean_row(scores: np.ndarray, model: LoadedModel) -> np.ndarray:
     """The mean over an image's crops: K scores, or K x positions where there are several."""
     mean: np.ndarray = scores.mean(axis=0, dtype=np.float64).astype(np.float32)

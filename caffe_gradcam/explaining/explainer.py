@@ -15,7 +15,7 @@ from caffe_gradcam.engines.opening import open_engine
 from caffe_gradcam.engines.running import NetToRun, Running
 from caffe_gradcam.explaining import combine, heads, word_relevance
 from caffe_gradcam.explaining.anatomy import Anatomy, OpenEngine
-from caffe_gradcam.explaining.answering import Answer, Asked, ask, mean_row
+from caffe_gradcam.explaining.answering import Answer, Asked, ask, by_image, mean_row
 from caffe_gradcam.explaining.evidence import Evidence
 from caffe_gradcam.explaining.explanation import Explanation, Result
 from caffe_gradcam.explaining.fitting import named_size
@@ -229,7 +229,9 @@ class Explainer:
     def score_blob(self, image: Image) -> np.ndarray:
         """What the score blob holds for an image: of one row's shape, the mean of its crops."""
         prepared = prepare(image, self.model.inputs, self.model.arrays)
-        return mean_row(Pass(self.engine, self.model, prepared.blobs, []).scores, self.model)
+        scores = Pass(self.engine, self.model, prepared.blobs, []).scores
+        rows = len(prepared.blobs[self.model.input])
+        return mean_row(by_image(scores, 1, rows, self.model)[0], self.model)
 
     def _explain(self, prepared: List[Prepared], questions: List[Sequence[Asked]]
                  ) -> List[Outcome[Result]]:
@@ -241,8 +243,9 @@ class Explainer:
             batch.on_rerun = self.on_rerun
         for blob in self._sources:
             _check_map(blob, batch.blobs[blob])
-        views = len(inputs[self.model.input]) // len(prepared)
-        scores = batch.scores.reshape((len(prepared), views) + batch.scores.shape[1:])
+        rows = len(inputs[self.model.input])
+        views = rows // len(prepared)
+        scores = by_image(batch.scores, len(prepared), rows, self.model)
         answers = [Outcome.of(
             ask, self.model, of_image, image.geometries[self.model.input],
             self._placements[self.model.score], asked)

@@ -21,7 +21,7 @@ from caffe_gradcam.model.fields import READERS
 from caffe_gradcam.model.folder import check_yaml
 from caffe_gradcam.model.model import LoadedModel
 from prototxt_tools.errors import QuestionError, shortened
-from prototxt_tools.files import read_bytes, write_bytes
+from prototxt_tools.files import parse_json, read_bytes, write_bytes
 from prototxt_tools.layers.plugins import import_plugins
 
 if TYPE_CHECKING:
@@ -369,7 +369,7 @@ def _parsed(text: str, path: str) -> Any:
     """The values in a configuration's text; JSON is YAML too, but is read as what it is."""
     try:
         if path.lower().endswith(".json"):
-            return json.loads(text)
+            return parse_json(text)
         import yaml
 
         check_yaml(yaml.parse(text, yaml.SafeLoader))

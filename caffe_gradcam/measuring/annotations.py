@@ -2,12 +2,11 @@
 
 import csv
 import io
-import json
 import os
 from typing import Any, Callable, Dict, Iterator, List, Tuple, Union
 
 from prototxt_tools.errors import InputError
-from prototxt_tools.files import read_bytes
+from prototxt_tools.files import parse_json, read_bytes
 
 Box = Tuple[float, float, float, float]
 ClassBoxes = Dict[int, List[Box]]
@@ -74,8 +73,8 @@ def read_json_object(path: str, content: str, most_bytes: int = MOST_BYTES) -> D
         The file cannot be read, or holds something else.
     """
     try:
-        document = json.loads(_text(path, most_bytes))
-    except (ValueError, RecursionError) as error:
+        document = parse_json(_text(path, most_bytes))
+    except ValueError as error:
         raise InputError(f"{path}: not a JSON file: {str(error)[:200]}", path) from None
     if not isinstance(document, dict):
         raise InputError(f"{path}: must hold a JSON object, {content}", path)

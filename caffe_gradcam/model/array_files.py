@@ -2,7 +2,6 @@
 
 import io
 import itertools
-import json
 import os
 import re
 import zipfile
@@ -12,7 +11,7 @@ import numpy as np
 
 from caffe_gradcam.model import image_sizes
 from prototxt_tools.errors import ImageError, InputError, ModelError
-from prototxt_tools.files import byte_limit, read_bytes
+from prototxt_tools.files import byte_limit, parse_json, read_bytes
 
 MOST_BYTES = 1 << 28
 
@@ -282,11 +281,11 @@ def _from_text(data: bytes, path: str) -> np.ndarray:
         raise ImageError(f"{path}: neither an array nor text of numbers", path) from None
     try:
         if text.lstrip().startswith("["):
-            array: np.ndarray = np.array(json.loads(text), np.float64)
+            array: np.ndarray = np.array(parse_json(text), np.float64)
         else:
             rows = [line.replace(",", " ").split() for line in text.splitlines() if line.strip()]
             array = np.array([[float(word) for word in row] for row in rows], np.float64)
-    except (ValueError, TypeError, RecursionError, OverflowError):
+    except (ValueError, TypeError, OverflowError):
         raise ImageError(f"{path}: not an array of numbers, in rows of the same length",
                          path) from None
     if array.shape == (1, 1):

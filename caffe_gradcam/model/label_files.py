@@ -7,13 +7,12 @@ One name per line; lines that carry the number of their class, in any order; CSV
 import ast
 import csv
 import itertools
-import json
 import os
 import re
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, Tuple, Union
 
 from prototxt_tools.errors import InputError, ModelError, shortened
-from prototxt_tools.files import read_bytes
+from prototxt_tools.files import parse_json, read_bytes
 from prototxt_tools.text.document import Document
 
 if TYPE_CHECKING:
@@ -101,11 +100,10 @@ def _json_values(text: str, path: str) -> Any:
     if not is_json and text.lstrip()[:1] not in ("[", "{"):
         return None
     try:
-        values = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        values = parse_json(text)
+    except ValueError as error:
         if is_json:
-            reason = "nested too deeply" if isinstance(error, RecursionError) else error
-            raise ModelError(f"{path}: not JSON: {reason}", path) from None
+            raise ModelError(f"{path}: not JSON: {error}", path) from None
         values = _printed(text)
         if values is None:
             return None

@@ -1,6 +1,5 @@
 """What the files beside a model specify of its training: data layers, DIGITS' info.json."""
 
-import json
 import os
 from dataclasses import dataclass
 from typing import Any, Dict, Iterator, List, Optional, Tuple
@@ -10,7 +9,7 @@ import numpy as np
 from prototxt_tools import layers
 from prototxt_tools import weights as weight_files
 from prototxt_tools.errors import InputError, ModelError
-from prototxt_tools.files import read_bytes
+from prototxt_tools.files import parse_json, read_bytes
 from prototxt_tools.net.net import Layer, Net
 from prototxt_tools.rewrite import deploy
 from prototxt_tools.text.document import Document
@@ -144,8 +143,8 @@ def read_info(folder: str) -> Info:
     if not os.path.exists(path):
         return Info()
     try:
-        values = json.loads(read_bytes(path, _MOST_INFO, ModelError).decode("utf-8-sig"))
-    except (ValueError, RecursionError):
+        values = parse_json(read_bytes(path, _MOST_INFO, ModelError).decode("utf-8-sig"))
+    except ValueError:
         raise ModelError(f"{path}: not JSON; delete it if it does not belong to the model",
                          path) from None
     if not isinstance(values, dict):

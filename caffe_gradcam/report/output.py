@@ -1,7 +1,6 @@
 """From the output of a batch, of any version and in whatever state, to the entries of a report."""
 
 import itertools
-import json
 import os
 import re
 import threading
@@ -26,6 +25,7 @@ from caffe_gradcam.report.manifest_sections import sections
 from caffe_gradcam.report.objects import Objects, ObjectsOfImages
 from caffe_gradcam.report.summary import Summary
 from prototxt_tools.errors import ImageError, InputError, QuestionError
+from prototxt_tools.files import parse_json
 
 _PART = re.compile(r"part-(\d{1,9})\.(parquet|jsonl)$")
 _MAP_COLUMNS = ("cam",)
@@ -204,8 +204,8 @@ class Output:
         except InputError as error:
             self._sentences.append(f"{error}; this report shows what can be read")
         try:
-            manifest = json.loads(self._folder.read(MANIFEST).decode("utf-8"))
-        except (InputError, ValueError, RecursionError):
+            manifest = parse_json(self._folder.read(MANIFEST).decode("utf-8"))
+        except (InputError, ValueError):
             return False, {}
         return False, manifest if isinstance(manifest, dict) else {}
 
@@ -232,7 +232,7 @@ class Output:
         name = part_name(number, extension)
         try:
             return lenient.parquet_rows(data, columns) if extension == "parquet" else [
-                row for row in map(json.loads, data.decode("utf-8").splitlines())
+                row for row in map(parse_json, data.decode("utf-8").splitlines())
                 if isinstance(row, dict)]
         except Exception as error:  # whatever pyarrow raises for another program's file
             raise InputError(f"{name}: this part cannot be read ({type(error).__name__})",

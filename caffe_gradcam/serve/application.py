@@ -1,7 +1,6 @@
 """The server's addresses: the page, its files, and the same operations as JSON."""
 
 import asyncio
-import json
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +14,7 @@ from caffe_gradcam.serve.asked import Asked
 from caffe_gradcam.serve.guard import TooLarge
 from caffe_gradcam.serve.openapi import describe
 from prototxt_tools.errors import InputError
+from prototxt_tools.files import parse_json
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -108,14 +108,14 @@ class Service:
         """Answer in a thread, so that the page and other requests do not wait."""
         try:
             body = await asyncio.wait_for(request.body(), self._timeout)
-            asked = Asked.of(json.loads(body.decode("utf-8")))
+            asked = Asked.of(parse_json(body.decode("utf-8")))
             if not self._places.acquire(blocking=False):
                 return _error(503, f"{MOST_WAITING} requests are waiting already; try again later")
             work = self._threads.submit(answer, asked)
             # The place is free when the work ends, even if nobody waits for it any more.
             work.add_done_callback(lambda _: self._places.release())
             return await asyncio.wait_for(asyncio.wrap_future(work), self._timeout)
-        except (TooLarge, UnicodeDecodeError, ValueError, RecursionError) as error:
+        except (TooLarge, UnicodeDecodeError, ValueError) as error:
             if isinstance(error, TooLarge):
                 return _error(413, "the request is too large")
             return _error(400, "the body is not JSON")

@@ -11,7 +11,7 @@ from typing import IO, Any, Dict, Iterator, List, Optional
 
 from caffe_gradcam.model import user_folder
 from prototxt_tools.errors import FetchError
-from prototxt_tools.files import write_bytes
+from prototxt_tools.files import parse_json, write_bytes
 
 RECORD = "fetched.json"
 LOCK = ".lock"
@@ -101,7 +101,7 @@ class Record:
         self._path = os.path.join(folder, RECORD)
         try:
             with open(self._path, encoding="utf-8") as file:
-                files = json.load(file)["files"]
+                files = parse_json(file.read())["files"]
         except (OSError, ValueError, KeyError, TypeError):
             files = {}
         self._files: Dict[str, Any] = files if isinstance(files, dict) else {}

@@ -19,6 +19,7 @@ from caffe_gradcam.zoo import hashes, http_headers, links
 from caffe_gradcam.zoo.entries import File
 from caffe_gradcam.zoo.policy import Policy
 from prototxt_tools.errors import FetchError, InputError
+from prototxt_tools.files import parse_json
 
 # Small, since the piece in which a connection breaks is lost.
 _PIECE = 1 << 14
@@ -286,7 +287,7 @@ class _Transfer:
     def _note(self) -> Dict[str, Any]:
         try:
             with open(self.note_path, encoding="utf-8") as file:
-                return dict(json.load(file))
+                return dict(parse_json(file.read()))
         except (OSError, ValueError, TypeError):
             return {}
 

@@ -20,7 +20,7 @@ def gradients(ours, plain, x, top_gradient):
 
 
 @pytest.mark.parametrize("channels", [(), (4,), (0, 9), range(10)], ids=["0", "1", "2", "all"])
-@pytest.mark.parametrize("lead", [(3,), (3, 2)], ids=["axis 1", "axis 2"])
+@pytest.mark.parametrize("lead", [(), (3,), (3, 2)], ids=["axis 0", "axis 1", "axis 2"])
 def test_inner_products(channels, lead):
     random = torch.Generator().manual_seed(0)
     x = torch.randn(lead + (5,), generator=random)

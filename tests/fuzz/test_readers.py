@@ -12,7 +12,7 @@ import zipfile
 import numpy as np
 import pytest
 from harness import EXAMPLES, fuzzed, read
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from lmdb_reader import lmdb_file, lmdb_images
 from mutations import damaged
 
@@ -252,6 +252,7 @@ def _plan(path):
 
 @fuzzed
 @given(damaged(b'[0, "a", "a", null, null, 3, ["x"], [1, 2, 3, 4], []]\n'))
+@example(b"[" * 3000)
 def test_list_of_items(scratch, data):
     read(lambda path: item_lists.load(pathlib.Path(path).read_bytes(), path),
          scratch("items", data))

@@ -27,6 +27,7 @@ from typing import Iterator, Optional, Tuple
 
 from caffe_gradcam.batch.storage import Folder, open_folder
 from prototxt_tools.errors import InputError
+from prototxt_tools.files import parse_json
 
 FOLDER = "leases"
 RENEWED_EVERY, STALE = 20.0, 90.0
@@ -211,7 +212,7 @@ def _claims(folder: Folder, kind: str, numbers: range) -> Iterator[str]:
 
 def _read(folder: Folder, name: str) -> Optional[Holder]:
     try:
-        holder = Holder(**json.loads(folder.read(name).decode("utf-8")))
+        holder = Holder(**parse_json(folder.read(name).decode("utf-8")))
         return replace(holder, renewed=float(holder.renewed), pid=int(holder.pid))
     except (InputError, ValueError, TypeError):
         return None  # Removed since it was listed, or not one of our notes.

@@ -17,6 +17,7 @@ from caffe_gradcam.batch.output.plan import PARTS, Plan, part_name
 from caffe_gradcam.batch.output.rows import COLUMNS, Row
 from caffe_gradcam.batch.storage import TEMPORARY
 from prototxt_tools.errors import InputError
+from prototxt_tools.files import parse_json
 
 _OF_A_PART = re.compile("(" + re.escape(TEMPORARY) + r")?part-(\d+)\.")
 
@@ -83,7 +84,7 @@ def read(plan: Plan, part: int, columns: Optional[Sequence[str]] = None) -> List
         return _read_parquet(plan, part, columns)
     name = last_name(plan, part)
     try:
-        rows = [json.loads(line) for line in _read(plan, name).decode("utf-8").splitlines()]
+        rows = [parse_json(line) for line in _read(plan, name).decode("utf-8").splitlines()]
         if "cam" in columns:
             _add_maps(rows, _read(plan, part_name(part, "npz")))
         return [{column: row[column] for column in columns} for row in rows]

@@ -14,6 +14,7 @@ from caffe_gradcam.batch.output.lease import Claim
 from caffe_gradcam.batch.sources.item import Item
 from caffe_gradcam.batch.storage import Folder
 from prototxt_tools.errors import InputError, shortened
+from prototxt_tools.files import parse_json
 
 MANIFEST = "manifest.json"
 FORMAT = 4
@@ -76,10 +77,10 @@ class Plan:
                              folder.path)
         data = folder.read(MANIFEST)
         try:
-            manifest = json.loads(data.decode("utf-8"))
+            manifest = parse_json(data.decode("utf-8"))
             missing = [name for name in _MANIFEST_FIELDS if name not in manifest]
             is_other = manifest.get("format") != FORMAT
-        except (ValueError, AttributeError, TypeError, RecursionError):
+        except (ValueError, AttributeError, TypeError):
             missing, is_other = ["JSON object"], True
         if missing or is_other:
             path = folder.locate(MANIFEST)

@@ -1,7 +1,6 @@
 """Many images in one file: tars in WebDataset's form."""
 
 import dataclasses
-import json
 import os
 import re
 import tarfile
@@ -10,7 +9,7 @@ from typing import Any, Dict, Iterator, List, Tuple
 from caffe_gradcam.batch.sources.files import open_stream
 from caffe_gradcam.batch.sources.item import Item, from_columns, unusable
 from prototxt_tools.errors import InputError, Outcome
-from prototxt_tools.files import byte_limit, too_long
+from prototxt_tools.files import byte_limit, parse_json, too_long
 
 _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 _NOTES = (".cls", ".json")
@@ -109,8 +108,8 @@ def _columns(extension: str, data: bytes, shown: str) -> Dict[str, Any]:
     if extension == ".cls":
         return {"true_label": text}
     try:
-        values = json.loads(text)
-    except (ValueError, RecursionError):
+        values = parse_json(text)
+    except ValueError:
         raise InputError(f"{shown}: not JSON, or nested too deeply", shown) from None
     names = ("true_label", "label", "class", "question", "box")
     return {name: values[name] for name in names if name in values} if isinstance(

@@ -21,6 +21,7 @@ from typing import (
 
 from caffe_gradcam.model.array_files import is_number, split
 from prototxt_tools.errors import ImageError, InputError, shortened
+from prototxt_tools.files import parse_json
 
 if TYPE_CHECKING:
     from caffe_gradcam.model.model import LoadedModel
@@ -186,7 +187,7 @@ def line(item: Item, number: int) -> bytes:
 def load(data: bytes, name: str) -> List[Item]:
     """The items of JSON lines; raises InputError for a damaged list."""
     try:
-        return [_item(json.loads(line)) for line in data.decode("ascii").splitlines()]
+        return [_item(parse_json(line)) for line in data.decode("ascii").splitlines()]
     except (ValueError, TypeError):
         raise InputError(f"{name}: this list of items is damaged; start over with --no-resume",
                          name) from None

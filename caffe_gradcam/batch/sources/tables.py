@@ -7,7 +7,6 @@ images, and for inputs that are no pictures files of numbers, or numbers.
 import csv as csv_module
 import dataclasses
 import io
-import json
 from typing import Any, Iterator, Mapping, Optional, Sequence, Tuple, Union
 
 from caffe_gradcam.batch.sources.files import lines, open_stream, resolve
@@ -20,6 +19,7 @@ from caffe_gradcam.batch.sources.item import (
     unusable,
 )
 from prototxt_tools.errors import InputError
+from prototxt_tools.files import parse_json
 
 _READ = tuple(name for name in COLUMNS if name != "image")
 
@@ -59,8 +59,8 @@ def jsonl(path: str, root: Optional[str] = None, inputs: InputColumns = IMAGE_AL
     for number, line in enumerate(lines(path), 1):
         row_name = f"{path}:{number}"
         try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):
+            row = parse_json(line)
+        except ValueError:
             row = None
         if not isinstance(row, dict):
             row = "not a JSON object"

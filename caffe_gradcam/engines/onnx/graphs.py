@@ -15,6 +15,7 @@ from caffe_gradcam.engines.onnx.writer import Shape, Value
 from caffe_gradcam.engines.running import NetToRun, Running
 from caffe_gradcam.engines.subnet import Subnet
 from caffe_gradcam.model import user_folder
+from prototxt_tools.files import parse_json
 
 # The input of a graph that leads back: the gradient at the score.
 SEED = "gradient at the score"
@@ -114,7 +115,7 @@ class Graphs:
         content = None if key is None else self._store.get(key)
         if content is not None:
             facts, model = content.split(b"\n", 1)
-            return model, json.loads(facts.decode())
+            return model, parse_json(facts.decode())
         model, values = make()
         if key is not None:
             self._store.put(key, json.dumps(values).encode() + b"\n" + model)

@@ -106,7 +106,9 @@ def _without_zeros(gradient: Tensor, weights: Tensor, axis: int) -> Tuple[Tensor
         return gradient, weights  # To find them, the processor would have to wait for the card.
     axis %= gradient.dim()
     other = [dim for dim in range(gradient.dim()) if dim != axis]
-    active, = gradient.abs().sum(other).nonzero(as_tuple=True)
+    sizes = gradient.abs()
+    # Of no axes, torch would take the sum over all.
+    active, = (sizes.sum(other) if other else sizes).nonzero(as_tuple=True)
     if len(active) * RARE > len(weights):
         return gradient, weights
     if not len(active):

@@ -1,11 +1,11 @@
 """What was made of a batch besides its report, and lies beside it: surveys and evaluations."""
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Dict, Iterator, List, Optional, Tuple
 
 from caffe_gradcam.report import batch_model, lenient
 from prototxt_tools.errors import InputError
+from prototxt_tools.files import parse_json
 
 if TYPE_CHECKING:
     from caffe_gradcam.report.output import Output
@@ -73,8 +73,8 @@ def about_another_model(name: str, data: bytes, manifest: Dict[str, object]) -> 
         The batch's.
     """
     try:
-        values = json.loads(data.decode("utf-8"))
-    except (ValueError, RecursionError):
+        values = parse_json(data.decode("utf-8"))
+    except ValueError:
         return f"{name}: cannot be read as JSON; it is left out"
     if not isinstance(values, dict):
         return f"{name}: holds no results; it is left out"

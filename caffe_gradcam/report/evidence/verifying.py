@@ -1,7 +1,6 @@
 """Checks an archive of evidence, from itself alone."""
 
 import hashlib
-import json
 import os
 import subprocess
 import zipfile
@@ -10,6 +9,7 @@ from typing import Any, Dict, List, Optional
 from caffe_gradcam.report.evidence import parity, results
 from caffe_gradcam.report.evidence.layout import CONTENTS, OUTPUT, PARITY, PICTURES, SUMS
 from prototxt_tools.errors import InputError
+from prototxt_tools.files import parse_json
 
 # What an archive may hold, so that a hostile one cannot fill the memory.
 _MOST_FILES, _MOST_BYTES, _MOST_JSON = 100000, 1 << 33, 1 << 28
@@ -88,8 +88,8 @@ def _json(archive: zipfile.ZipFile, name: str) -> Dict[str, Any]:
     if name not in archive.namelist() or archive.getinfo(name).file_size > _MOST_JSON:
         return {}
     try:
-        values = json.loads(archive.read(name).decode("utf-8"))
-    except (ValueError, RecursionError):
+        values = parse_json(archive.read(name).decode("utf-8"))
+    except ValueError:
         return {}
     return values if isinstance(values, dict) else {}
 
