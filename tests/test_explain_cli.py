@@ -261,6 +261,16 @@ def test_interrupting_is_exit_code_130(place, monkeypatch):
     assert explain("blue.png", "-q") == 130
 
 
+def test_running_out_of_memory_is_one_sentence(place, monkeypatch, capsys):
+    def fill_memory(self, inputs, keep):
+        raise MemoryError
+
+    monkeypatch.setattr(FakeEngine, "forward", fill_memory)
+    assert explain("blue.png", "-q") == 2
+    assert capsys.readouterr().err == ("caffe-gradcam: out of memory; use smaller images or a "
+                                       "smaller batch, or a machine with more memory\n")
+
+
 @pytest.mark.parametrize("arguments, code", [(["--help"], 0), (["explain", "--help"], 0), ([], 2)])
 def test_help_imports_nothing_heavy(arguments, code):
     program = (

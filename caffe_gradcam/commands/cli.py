@@ -48,6 +48,8 @@ def _run(options: Any) -> int:
         print(f"{logs.PROGRAM}: a library cannot be imported: {terminal.one_line(error)}",
               file=sys.stderr)
         return 2
+    except MemoryError:
+        return stdout.report_no_memory(logs.PROGRAM, "smaller images or a smaller batch")
     except KeyboardInterrupt:
         return 130
     except OSError as error:

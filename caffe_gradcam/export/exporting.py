@@ -269,7 +269,10 @@ def _ends(source: NetSource, options: ExportOptions) -> List[str]:
     model = _explained(source, options)
     if model is not None:
         return [model.score]
-    return list(options.outputs) or source.outputs
+    ends = list(options.outputs) or source.outputs
+    if not ends:
+        raise ModelError.about(source.name, "no layer of the net gives an output to export")
+    return ends
 
 
 @dataclass(frozen=True, eq=False)

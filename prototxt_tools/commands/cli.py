@@ -57,6 +57,8 @@ def _run(options: argparse.Namespace) -> int:
     except InputError as error:
         print(f"prototxt-tools: {terminal.one_line(error)}", file=sys.stderr)
         return 2
+    except MemoryError:
+        return stdout.report_no_memory("prototxt-tools", "smaller files")
     except KeyboardInterrupt:
         return 130
     except OSError as error:

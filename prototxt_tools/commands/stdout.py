@@ -1,4 +1,4 @@
-"""Standard output: write all of it, or report in one sentence why not."""
+"""Standard output: write all of it, or report in one sentence why a command has to end."""
 
 import os
 import sys
@@ -37,4 +37,23 @@ def report_failure(program: str, error: OSError) -> int:
         return 141
     subject = error.filename or "standard output cannot be written"
     print(f"{program}: {subject}: {error.strerror or error}", file=sys.stderr)
+    return 2
+
+
+def report_no_memory(program: str, smaller: str) -> int:
+    """Print to standard error that a command ran out of memory.
+
+    Parameters
+    ----------
+    program : str
+    smaller : str
+        What may fit.
+
+    Returns
+    -------
+    int
+        The exit code: 2.
+    """
+    print(f"{program}: out of memory; use {smaller}, or a machine with more memory",
+          file=sys.stderr)
     return 2

@@ -11,10 +11,11 @@ from caffe_gradcam.engines import opening
 from caffe_gradcam.engines.onnx import registry
 from caffe_gradcam.engines.running import Running
 from caffe_gradcam.explaining.recipe import ModelChoice
+from caffe_gradcam.export import proof
 from caffe_gradcam.export.exporting import ExportOptions, export
 from caffe_gradcam.export.proof import NotProven, compare
 from caffe_gradcam.export.source import NetSource
-from prototxt_tools.errors import EngineMissing
+from prototxt_tools.errors import EngineMissing, ModelError
 
 
 @pytest.fixture
@@ -65,6 +66,24 @@ def test_the_command_writes_the_graph_and_the_certificate(models, tmp_path, caps
     assert certificate["compared_with"]["engine"] == "torch"
     assert set(certificate["sha256"]) == {"prototxt", "weights", "graph"}
     assert {"caffe-gradcam", "onnx", "onnxruntime"} <= set(certificate["versions"])
+
+
+def test_a_net_that_gives_nothing_is_refused(exported_of):
+    with pytest.raises(ModelError, match="no layer of the net gives an output to export"):
+        exported_of('input: "data" input_shape { dim: 1 dim: 3 dim: 4 dim: 4 }\n'
+                    'layer { name: "off" type: "Silence" bottom: "data" }', {"none": []})
+
+
+def test_large_blobs_are_compared_part_by_part(monkeypatch):
+    monkeypatch.setattr(proof, "_PART", 7)
+    random = np.random.RandomState(0)
+    expected = random.randn(3, 5, 4).astype(np.float32)
+    actual = expected + random.randn(3, 5, 4).astype(np.float32) / 100
+    difference = actual.astype(float) - expected
+    distance = np.linalg.norm(difference) / np.linalg.norm(expected.astype(float))
+    assert compare("x", actual, expected).error == pytest.approx(distance, rel=1e-9)
+    actual[2, 4, 3] = np.nan
+    assert not compare("x", actual, expected, tolerance=1).passes
 
 
 def test_the_certificate_has_the_hash_of_the_graph(digits, tmp_path):
