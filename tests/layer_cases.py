@@ -30,6 +30,8 @@ CASES = {
     "Concat": ("Concat", "", [(2, 3, 4, 5), (2, 1, 4, 5), (2, 2, 4, 5)], 1),
     "Concat of width": ("Concat", "concat_param { axis: -1 }", [(2, 3, 4, 5), (2, 3, 4, 2)], 1),
     "Concat of images": ("Concat", "concat_param { concat_dim: 0 }", [(2, 3), (4, 3)], 1),
+    "Convolution of a vector": (
+        "Convolution", "convolution_param { num_output: 6 axis: -1 group: 3 }", [(2, 7, 6)], 1),
     "Crop": ("Crop", "crop_param { axis: 2 offset: 1 offset: 2 }", [X, (2, 6, 4, 5)], 1),
     "Crop of channels": ("Crop", "crop_param { axis: -3 offset: 1 }", [X, (2, 4, 5, 6)], 1),
     "Crop at the corner": ("Crop", "", [X, (2, 6, 4, 5)], 1),

@@ -104,7 +104,7 @@ def layer_message(field: Field, form: str, layer_type: str) -> Tuple[Any, List[F
     _copy_fields(old, message)
     if form == "V0":
         unknown += _copy_v0_fields(old.layer, message, field)
-    message.type = layer_type
+    message.type = schema.in_utf8(layer_type)
     _copy_param_specs(old.layer if form == "V0" else old, message)
     _move_transform_fields(message)
     return message, unknown

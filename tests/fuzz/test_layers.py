@@ -1,7 +1,5 @@
 """Every layer type with extreme values: it is built and run, or refused, and says its shape."""
 
-import re
-
 import definitions
 import numpy as np
 import pytest
@@ -9,6 +7,7 @@ from harness import fuzzed, read
 from hypothesis import given
 from hypothesis import strategies as st
 from layer_cases import CASES, OTHER_CASES, fill, net_text
+from layer_variations import EXTREME, fields_of, values_of, varied
 
 from prototxt_tools import shapes, weights
 from prototxt_tools.net.net import Net
@@ -19,48 +18,17 @@ ALL_CASES = dict(CASES, **OTHER_CASES)
 MOST_NUMBERS = 1 << 20
 # Their number of rows depends on the values.
 OPEN_ENDED = ("DetectionOutput", "YoloDetectionOutput", "Yolov3DetectionOutput", "Proposal")
-INTEGERS = ("0", "1", "-1", "2", "3", "7", "1000000", "2147483647", "-2147483648", "4294967295")
-NUMBERS = ("0", "-1", "0.5", "1", "3", "1e30", "-1e30", "1e-30", "nan", "inf")
-FORM = re.compile(r"\s*(\w+)\s*\{(.*)\}\s*$", re.DOTALL)
-
-
-def parameters_of(kind, text):
-    """The name, the text and the descriptor of the parameters of a case, None where it has none."""
-    match = FORM.match(text)
-    message = Net.parse(net_text(kind, text, {}, ["top"], [])).layers[0].message
-    for field in message.DESCRIPTOR.fields:
-        plain = field.name.replace("_param", "").replace("_", "")
-        if field.name == match.group(1) if match else plain == kind.lower():
-            return field.name, match.group(2) if match else "", field.message_type
-    return None
-
-
-def values_of(field):
-    """What a field may be set to."""
-    if field.enum_type is not None:
-        return [value.name for value in field.enum_type.values]
-    if field.message_type is not None:
-        return []
-    if field.cpp_type == field.CPPTYPE_BOOL:
-        return ["true", "false"]
-    if field.cpp_type in (field.CPPTYPE_FLOAT, field.CPPTYPE_DOUBLE):
-        return list(NUMBERS)
-    return [] if field.cpp_type == field.CPPTYPE_STRING else list(INTEGERS)
 
 
 @st.composite
 def changed_cases(draw):
     """A case of a layer with one or two fields of its parameters set to other values."""
     kind, text, bottoms, tops = ALL_CASES[draw(st.sampled_from(sorted(ALL_CASES)))]
-    parameters = parameters_of(kind, text)
-    if parameters is not None:
-        name, body, descriptor = parameters
-        fields = [field for field in descriptor.fields if values_of(field)]
-        for field in draw(st.lists(st.sampled_from(fields), max_size=2)) if fields else ():
-            setting = f"{field.name}: {draw(st.sampled_from(values_of(field)))}"
-            body, count = re.subn(rf"\b{field.name}\s*:\s*\S+", setting, body, count=1)
-            body += "" if count else " " + setting
-        text = f"{name} {{ {body} }}"
+    fields = fields_of(kind, text, EXTREME)
+    if fields:
+        text = varied(kind, text, [
+            (field.name, draw(st.sampled_from(values_of(field, EXTREME))))
+            for field in draw(st.lists(st.sampled_from(fields), max_size=2))])
     return kind, text, bottoms, tops
 
 

@@ -7,7 +7,7 @@ import definitions
 import numpy as np
 import pytest
 from harness import fuzzed, read
-from hypothesis import given
+from hypothesis import example, given
 from mutations import damaged
 from weight_files import old_net
 
@@ -53,6 +53,7 @@ def _prototxt(path):
 
 @fuzzed
 @given(damaged(*PROTOTXTS))
+@example(PROTOTXTS[-1].replace(b'"conv"', b'"\xffconv"'))
 def test_prototxt(scratch, data):
     read(_prototxt, scratch("net.prototxt", data))
 

@@ -27,14 +27,17 @@ def convolve(message: Message, bottoms: Tensors, weights: Tensors, functions: Fu
     for bottom in bottoms:
         channel = param.axis % bottom.dim()
         lead, axes = bottom.shape[:channel], bottom.dim() - channel - 1
-        if axes not in functions:
-            raise EngineError(f"layer {message.name!r}: the torch engine convolves over 1 to 3 "
-                              f"axes, not {axes}", message.name)
+        if axes > max(functions):
+            raise EngineError(f"layer {message.name!r}: the torch engine convolves over at most "
+                              f"{max(functions)} axes, not {axes}", message.name)
         _, stride, pad, dilation = convolution_windows(param, axes)
+        # Over no axes it is a product of the channels, for which torch needs one axis.
+        added = () if axes else (1,)
         top = products.convolve(
-            functions[axes], bottom.reshape((-1,) + bottom.shape[channel:]), kernels, bias,
-            stride=stride, padding=pad, dilation=dilation, groups=groups or param.group)
-        tops.append(top.reshape(lead + top.shape[1:]))
+            functions[axes or 1], bottom.reshape((-1,) + bottom.shape[channel:] + added),
+            kernels.reshape(kernels.shape + added), bias, stride=stride or 1, padding=pad or 0,
+            dilation=dilation or 1, groups=groups or param.group)
+        tops.append(top.reshape(lead + top.shape[1:][:1 + axes]))
     return tops
 
 

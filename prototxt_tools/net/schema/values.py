@@ -100,7 +100,11 @@ def enum_value(reader: Reader, field: Field) -> Any:
 def _read_string(reader: Reader, field: Field) -> str:
     if not field.value.is_string:
         raise field.error(f'{field.name} needs quotes: "{field.value.text}"')
-    text = field.value.string()
+    return in_utf8(field.value.string())
+
+
+def in_utf8(text: str) -> str:
+    """A text as a message can hold it: bytes that are not UTF-8 are written out, as ``\\xff``."""
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:
