@@ -243,6 +243,9 @@ def parameter_count(layer: Layer) -> int:
         return 0
     convolution = layer.message.convolution_param
     axes = max(4, convolution.axis + 1 + len(convolution.kernel_size))
+    has_kernel = convolution.kernel_size or convolution.HasField("kernel_h")
+    if layer.type in ("Convolution", "Deconvolution") and not has_kernel:
+        axes = max(2, convolution.axis + 1)  # It can only be built over no axes.
     bottoms = [(1,) * axes] * len(layer.bottoms)
     try:
         return sum(shape is not None for shape in rule(layer.message, bottoms))

@@ -32,6 +32,8 @@ CASES = {
     "Concat of images": ("Concat", "concat_param { concat_dim: 0 }", [(2, 3), (4, 3)], 1),
     "Convolution of a vector": (
         "Convolution", "convolution_param { num_output: 6 axis: -1 group: 3 }", [(2, 7, 6)], 1),
+    "Deconvolution of a row": (
+        "Deconvolution", "convolution_param { num_output: 6 axis: 1 group: 3 }", [(4, 9)], 1),
     "Crop": ("Crop", "crop_param { axis: 2 offset: 1 offset: 2 }", [X, (2, 6, 4, 5)], 1),
     "Crop of channels": ("Crop", "crop_param { axis: -3 offset: 1 }", [X, (2, 4, 5, 6)], 1),
     "Crop at the corner": ("Crop", "", [X, (2, 6, 4, 5)], 1),

@@ -25,8 +25,9 @@ def depthwise_convolution(step: Step, gradient: str) -> str:
 def _unconvolved(step: Step, gradient: str, groups: int) -> str:
     """The transposed convolution, of exactly the bottom's size."""
     x, param = step.bottoms[0], step.message.convolution_param
-    if axis_of(param.axis, x.shape) != 1 or len(step.bottoms) > 1:
-        raise step.refuse("its gradient is known for one bottom with channels in axis 1 only")
+    if axis_of(param.axis, x.shape) != 1 or len(step.bottoms) > 1 or len(x.shape) < 3:
+        raise step.refuse("its gradient is known for one bottom with channels in axis 1, and "
+                          "spatial axes, only")
     kernel, stride, pad, dilation = convolution_windows(param, len(x.shape) - 2)
     sizes = zip(x.sizes(2), step.tops[0].sizes(2), kernel, stride, pad, dilation)
     rest = [size - ((count - 1) * s - 2 * p + d * (k - 1) + 1)
@@ -39,8 +40,9 @@ def _unconvolved(step: Step, gradient: str, groups: int) -> str:
 @single("Deconvolution")
 def deconvolution(step: Step, gradient: str) -> str:
     x, param = step.bottoms[0], step.message.convolution_param
-    if axis_of(param.axis, x.shape) != 1 or len(step.bottoms) > 1:
-        raise step.refuse("its gradient is known for one bottom with channels in axis 1 only")
+    if axis_of(param.axis, x.shape) != 1 or len(step.bottoms) > 1 or len(x.shape) < 3:
+        raise step.refuse("its gradient is known for one bottom with channels in axis 1, and "
+                          "spatial axes, only")
     kernel, stride, pad, dilation = convolution_windows(param, len(x.shape) - 2)
     return step.op("Conv", gradient, step.weights[0], kernel_shape=kernel, strides=stride,
                    pads=pad + pad, dilations=dilation, group=param.group)

@@ -34,14 +34,17 @@ def convolve(step: Step, operator: str, groups: Optional[int] = None) -> List[st
     for bottom, top in zip(step.bottoms, step.tops):
         channel = axis_of(param.axis, bottom.shape)
         spatial = len(bottom.shape) - channel - 1
-        if not spatial:
-            raise step.refuse("it has no spatial axes")
-        operands: List[Operand] = [_batched(step, bottom, channel), step.weights[0]]
-        operands += [step.weights[1].reshape(-1)] if param.bias_term else []
+        kernels, value = step.weights[0], _batched(step, bottom, channel)
         kernel, stride, pad, dilation = convolution_windows(param, spatial)
+        if not spatial:  # A product of the channels, for which Conv needs one axis.
+            kernels, value = kernels[..., np.newaxis], step.op(
+                "Unsqueeze", value, np.array([2], np.int64))
+            kernel, stride, pad, dilation = [1], [1], [0], [1]
+        operands: List[Operand] = [value, kernels]
+        operands += [step.weights[1].reshape(-1)] if param.bias_term else []
         convolved = step.op(operator, *operands, kernel_shape=kernel, strides=stride,
                             pads=pad + pad, dilations=dilation, group=groups or param.group)
-        tops.append(convolved if channel == 1 else step.reshape(convolved, top))
+        tops.append(convolved if channel == 1 and spatial else step.reshape(convolved, top))
     return tops
 
 
