@@ -11,7 +11,7 @@ from caffe_gradcam.commands import cli as gradcam
 from caffe_gradcam.commands import logs
 from prototxt_tools.commands import cli as prototxt
 
-COMMANDS = ("explain", "evaluate", "models", "doctor", "batch", "render", "report",
+COMMANDS = ("explain", "evaluate", "models", "doctor", "batch", "render", "report", "export",
             "serve", "compare", "survey", "evidence")
 
 
@@ -58,6 +58,21 @@ def test_help_takes_less_than_three_tenths_of_a_second(program):
                 + after.children_system - before.children_system)
 
     assert min(seconds() for _ in range(5)) < 0.3
+
+
+@pytest.mark.parametrize("option", ["--help", "--print-completion=bash"])
+@pytest.mark.parametrize("program", ["caffe_gradcam", "prototxt_tools"])
+def test_nothing_is_said_where_nobody_reads_on(program, option):
+    if option != "--help":
+        pytest.importorskip("shtab", reason="shtab is not installed here")
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    try:
+        result = subprocess.run([sys.executable, "-m", program, option], stdout=write_end,
+                                stderr=subprocess.PIPE)
+    finally:
+        os.close(write_end)
+    assert result.stderr == b"" and result.returncode in (0, 141)
 
 
 @pytest.mark.parametrize("main, arguments, message", [

@@ -28,14 +28,15 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     """
     with terminal.safe_streams():
         given = sys.argv[1:] if arguments is None else arguments
-        code = _run(_parser(*given[:1]).parse_args(arguments))
+        code = _run(given)
     if arguments is None and "torch" in sys.modules:
         _leave(code)
     return code
 
 
-def _run(options: Any) -> int:
+def _run(arguments: Sequence[str]) -> int:
     try:
+        options = stdout.parsed(_parser(*arguments[:1]), arguments)
         with _quiet_libraries(options.verbose), terminal.safe_streams(), logs.shown(
                 options.verbose, options.quiet), _limits(options).in_force():
             code: int = options.run(options)

@@ -52,7 +52,6 @@ def add(commands: Any) -> None:
     parser = shared.add_command(
         commands, "export", "write the net as an ONNX graph, proven to compute the same",
         description=DESCRIPTION, epilog=EXAMPLES, details=DETAILS,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
         usage="caffe-gradcam export MODEL -o FILE [option ...]")
     parser.add_argument("model.path", metavar="MODEL",
                         help="a model folder, a prototxt, or the name of a public model")

@@ -1,6 +1,5 @@
 """The command ``prototxt-tools``."""
 
-import argparse
 import os
 import sys
 from typing import Optional, Sequence
@@ -41,11 +40,12 @@ exit codes:
 def main(arguments: Optional[Sequence[str]] = None) -> int:
     """Run the command line; gives the exit code, see ``--help``."""
     with terminal.safe_streams():
-        return _run(_parser().parse_args(arguments))
+        return _run(sys.argv[1:] if arguments is None else arguments)
 
 
-def _run(options: argparse.Namespace) -> int:
+def _run(arguments: Sequence[str]) -> int:
     try:
+        options = stdout.parsed(_parser(), arguments)
         if options.plugin:
             # Imported here so that --help stays quick.
             from prototxt_tools.layers.plugins import import_plugins

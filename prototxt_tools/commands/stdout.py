@@ -1,7 +1,9 @@
 """Standard output: write all of it, or report in one sentence why a command has to end."""
 
+import argparse
 import os
 import sys
+from typing import Sequence
 
 
 def write(data: bytes) -> None:
@@ -14,6 +16,20 @@ def write(data: bytes) -> None:
     while rest:  # where nothing is buffered (PYTHONUNBUFFERED) a write may take a part of it
         rest = rest[sys.stdout.buffer.write(rest):]
     sys.stdout.buffer.flush()
+
+
+def parsed(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> argparse.Namespace:
+    """The options of a command; help and completions are written in full before it ends.
+
+    Raises
+    ------
+    OSError
+        Standard output cannot be written.
+    """
+    try:
+        return parser.parse_args(arguments)
+    finally:
+        sys.stdout.flush()
 
 
 def report_failure(program: str, error: OSError) -> int:
