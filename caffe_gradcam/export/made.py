@@ -77,8 +77,7 @@ def _extent(net: Net, layer: Layer, shapes: Mapping[str, Sequence[int]]) -> Tupl
     pooled = net_shapes.infer(net, given, [])[layer.bottoms[0]]
     param = (layer.message.roi_pooling_param if layer.type == "ROIPooling"
              else layer.message.psroi_pooling_param)
-    scale = param.spatial_scale or 1.0
-    return pooled[3] / scale, pooled[2] / scale
+    return pooled[3] / param.spatial_scale, pooled[2] / param.spatial_scale
 
 
 def _regions(extent: Tuple[float, float], shape: Shape, random: Any) -> np.ndarray:

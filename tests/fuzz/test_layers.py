@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from layer_cases import CASES, OTHER_CASES, fill, net_text
 from layer_variations import EXTREME, fields_of, values_of, varied
 
+from caffe_gradcam.engines import NetToRun, Running, open_engine
 from prototxt_tools import shapes, weights
 from prototxt_tools.net.net import Net
 from prototxt_tools.reports import cost, receptive
@@ -38,7 +39,7 @@ def arrays_of(bottoms):
 
 
 def inferred(text):
-    """The net and its shapes; None for the shapes where they are too large to be run."""
+    """The shapes of a net's blobs; None where they are too large to be run."""
     net = Net.parse(text).at("TEST")
     blobs = shapes.infer(net)
     receptive.fields(net, blobs)
@@ -46,7 +47,7 @@ def inferred(text):
     sizes = [*blobs.values(), *(shape for arrays in shapes.parameters(net, blobs).values()
                                 for shape in arrays)]
     is_small = sum(np.prod(shape, dtype=float) for shape in sizes) < MOST_NUMBERS
-    return net, blobs if is_small else None
+    return blobs if is_small else None
 
 
 @pytest.fixture(scope="module")
@@ -54,43 +55,40 @@ def weights_path(tmp_path_factory):
     return str(tmp_path_factory.mktemp("weights") / "net.caffemodel")
 
 
-@fuzzed
-@given(changed_cases())
-def test_layers_run_or_are_refused(torch, weights_path, case):
-    from caffe_gradcam.engines import NetToRun, Running, open_engine
+def check(case, path, use):
+    """Let a layer be used, if it can be built and is small enough, or be refused.
 
+    ``use`` is called with its type, the net for an engine, the arrays to feed and the shapes.
+    """
     kind, parameters, bottoms, count = case
     arrays, tops = arrays_of(bottoms), [f"top{index}" for index in range(count)]
     text = net_text(kind, parameters, arrays, tops, [])
 
-    def run(path):
-        _, blobs = inferred(text)
-        if blobs is None or not tops:
-            return
-        weights.save(path, definitions.random_weights(text) or {"none": []})
-        with open_engine(NetToRun(text, path, (tops[0],), ()), Running(engine="torch")) as engine:
-            for name, values in engine.forward(arrays, tops).items():
-                assert kind in OPEN_ENDED or values.shape == tuple(blobs[name]), parameters
+    def build_and_use(weights_path):
+        blobs = inferred(text)
+        if blobs is not None and tops:
+            weights.save(weights_path, definitions.random_weights(text) or {"none": []})
+            use(kind, NetToRun(text, weights_path, (tops[0],), ()), arrays, {
+                top: blobs[top] for top in tops})
 
-    read(run, weights_path)
+    read(build_and_use, path)
+
+
+@fuzzed
+@given(changed_cases())
+def test_layers_run_or_are_refused(torch, weights_path, case):
+    def run(kind, net, arrays, tops):
+        with open_engine(net, Running(engine="torch")) as engine:
+            for name, values in engine.forward(arrays, list(tops)).items():
+                assert kind in OPEN_ENDED or values.shape == tuple(tops[name]), net.prototxt
+
+    check(case, weights_path, run)
 
 
 @fuzzed
 @given(changed_cases())
 def test_layers_are_written_as_operators_or_refused(weights_path, case):
     pytest.importorskip("onnx", reason="onnx is not installed here")
-    from caffe_gradcam.engines import NetToRun
     from caffe_gradcam.engines.onnx.net import translate
 
-    kind, parameters, bottoms, count = case
-    arrays, tops = arrays_of(bottoms), [f"top{index}" for index in range(count)]
-    text = net_text(kind, parameters, arrays, tops, [])
-
-    def write(path):
-        _, blobs = inferred(text)
-        if blobs is None or not tops:
-            return
-        weights.save(path, definitions.random_weights(text) or {"none": []})
-        translate(NetToRun(text, path, (tops[0],), ()))
-
-    read(write, weights_path)
+    check(case, weights_path, lambda kind, net, arrays, tops: translate(net))

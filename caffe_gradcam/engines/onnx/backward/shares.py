@@ -12,7 +12,6 @@ from caffe_gradcam.engines.onnx.layers.pooling import Windows
 from caffe_gradcam.engines.onnx.net import Translated
 from caffe_gradcam.engines.onnx.registry import Step
 from caffe_gradcam.engines.onnx.writer import FLOAT, Value
-from prototxt_tools.layers.windows import pooling_windows, rounds_up
 
 # Layers, each with those of its bottoms that a gradient is asked for.
 Path = List[Tuple[Step, Set[str]]]
@@ -27,7 +26,6 @@ class Shares:
     Parameters
     ----------
     translated : Translated
-
     """
 
     def __init__(self, translated: Translated) -> None:
@@ -86,4 +84,4 @@ def _is_global_mean(step: Step) -> bool:
         return False
     if x.open_axes.intersection((2, 3)):
         return bool(param.global_pooling)
-    return Windows(x.sizes(2), *pooling_windows(param, x.sizes(2)), rounds_up(param)).is_global
+    return Windows.of(step).is_global

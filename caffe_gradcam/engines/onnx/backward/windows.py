@@ -9,7 +9,7 @@ from caffe_gradcam.engines.onnx.layers.pooling import Windows
 from caffe_gradcam.engines.onnx.registry import Step
 from caffe_gradcam.engines.onnx.writer import Value
 from prototxt_tools.layers.sizes import axis_of
-from prototxt_tools.layers.windows import convolution_windows, pooling_windows, rounds_up
+from prototxt_tools.layers.windows import convolution_windows
 
 
 @single("Convolution")
@@ -25,9 +25,7 @@ def depthwise_convolution(step: Step, gradient: str) -> str:
 def _unconvolved(step: Step, gradient: str, groups: int) -> str:
     """The transposed convolution, of exactly the bottom's size."""
     x, param = step.bottoms[0], step.message.convolution_param
-    if axis_of(param.axis, x.shape) != 1 or len(step.bottoms) > 1 or len(x.shape) < 3:
-        raise step.refuse("its gradient is known for one bottom with channels in axis 1, and "
-                          "spatial axes, only")
+    _check_bottom(step)
     kernel, stride, pad, dilation = convolution_windows(param, len(x.shape) - 2)
     sizes = zip(x.sizes(2), step.tops[0].sizes(2), kernel, stride, pad, dilation)
     rest = [size - ((count - 1) * s - 2 * p + d * (k - 1) + 1)
@@ -37,12 +35,19 @@ def _unconvolved(step: Step, gradient: str, groups: int) -> str:
                    output_padding=rest)
 
 
+def _check_bottom(step: Step) -> None:
+    """Refuse a convolution or deconvolution over other axes than those behind axis 1."""
+    x = step.bottoms[0]
+    is_usual = axis_of(step.message.convolution_param.axis, x.shape) == 1 and len(x.shape) > 2
+    if len(step.bottoms) > 1 or not is_usual:
+        raise step.refuse("its gradient is known only for one bottom that has its channels in "
+                          "axis 1 and spatial axes behind it")
+
+
 @single("Deconvolution")
 def deconvolution(step: Step, gradient: str) -> str:
     x, param = step.bottoms[0], step.message.convolution_param
-    if axis_of(param.axis, x.shape) != 1 or len(step.bottoms) > 1 or len(x.shape) < 3:
-        raise step.refuse("its gradient is known for one bottom with channels in axis 1, and "
-                          "spatial axes, only")
+    _check_bottom(step)
     kernel, stride, pad, dilation = convolution_windows(param, len(x.shape) - 2)
     return step.op("Conv", gradient, step.weights[0], kernel_shape=kernel, strides=stride,
                    pads=pad + pad, dilations=dilation, group=param.group)
@@ -50,9 +55,7 @@ def deconvolution(step: Step, gradient: str) -> str:
 
 @single("Pooling")
 def pooling(step: Step, gradient: str) -> str:
-    x, param = step.bottoms[0], step.message.pooling_param
-    kernel, stride, pad = pooling_windows(param, x.sizes(2))
-    windows = Windows(x.sizes(2), kernel, stride, pad, rounds_up(param))
+    param, windows = step.message.pooling_param, Windows.of(step)
     if param.pool == param.AVE:
         return _spread(step, gradient, windows)
     return _returned(step, gradient, windows)

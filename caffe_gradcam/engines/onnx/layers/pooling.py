@@ -30,6 +30,12 @@ class Windows:
         self.counts = [pooled_size(*axis, ceil=ceil, clip=any(pad))
                        for axis in zip(sizes, kernel, stride, pad)]
 
+    @classmethod
+    def of(cls, step: Step) -> "Windows":
+        """Those of a Pooling layer whose bottom has one size in every run."""
+        param, sizes = step.message.pooling_param, step.bottoms[0].sizes(2)
+        return cls(sizes, *pooling_windows(param, sizes), rounds_up(param))
+
     @property
     def ends(self) -> List[int]:
         """Bottom and right padding with which exactly these windows fit, 0 if none is needed."""
@@ -67,8 +73,7 @@ def pooling(step: Step) -> List[str]:
         raise step.refuse("stochastic pooling is random")
     if x.open_axes.intersection((2, 3)):
         return [_of_any_size(step)]
-    kernel, stride, pad = pooling_windows(param, x.sizes(2))
-    windows = Windows(x.sizes(2), kernel, stride, pad, rounds_up(param))
+    windows = Windows.of(step)
     if param.pool == param.AVE:
         return [average(step, x.name, windows)]
     if len(step.tops) > 1:
