@@ -33,7 +33,7 @@ run_in_image test --volume {root}:{root} --workdir {root} -- "$@" """
 WORKER = "benchmarks/explain_worker.py"
 WORKERS = ["torch", "library", "accelerated", "onnx", "graphs", "caffe"]
 # In other precisions, which are measured only where they are asked for.
-PRECISIONS = ["bf16", "exported", "int8"]
+PRECISIONS = ["bf16", "bf16-graphs", "exported", "int8"]
 COSTS = "benchmarks/explain_costs.py"
 # OpenBLAS's, OpenMP's and OpenVINO's threads wait busily for a while, on the cores of the next way.
 SETTLE = 0.15
@@ -51,7 +51,8 @@ WAYS = {
     "openvino five": ("accelerated", "five"),
     "onnx forward": ("onnx", "forward"), "onnx": ("onnx", "explain"),
     "graphs forward": ("graphs", "forward"), "graphs": ("graphs", "explain"),
-    "bf16": ("bf16", "explain"), "exported": ("exported", "explain"), "int8": ("int8", "explain"),
+    "bf16": ("bf16", "explain"), "bf16 graphs": ("bf16-graphs", "explain"),
+    "exported": ("exported", "explain"), "int8": ("int8", "explain"),
 }
 # (title, way, other way): how many times longer the first takes.
 RATIOS = [
@@ -76,6 +77,8 @@ RATIOS = [
     ("caffe: forward / --engine openvino: explain", "caffe forward", "graphs"),
     ("openvino: fp32 / bf16", "openvino", "bf16"),
     ("caffe: forward / bf16: explain", "caffe forward", "bf16"),
+    ("--engine openvino: fp32 / bf16", "graphs", "bf16 graphs"),
+    ("caffe: forward / --engine openvino in bf16", "caffe forward", "bf16 graphs"),
     ("exported graph: fp32 / int8", "exported", "int8"),
     ("caffe: forward / exported graph in fp32", "caffe forward", "exported"),
     ("caffe: forward / exported graph in int8", "caffe forward", "int8"),
@@ -141,6 +144,7 @@ def commands(options):
     started = {"torch": threads + [sys.executable]}
     for kind, module in (("library", "pytorch_grad_cam"), ("accelerated", "openvino"),
                          ("onnx", "onnxruntime"), ("graphs", "openvino"), ("bf16", "openvino"),
+                         ("bf16-graphs", "openvino"),
                          ("exported", "openvino"), ("int8", "nncf")):
         if importlib.util.find_spec(module):
             started[kind] = started["torch"]

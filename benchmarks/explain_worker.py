@@ -23,7 +23,8 @@ from explain_exported import Graph  # noqa: E402
 from nets import NETS  # noqa: E402
 from opened import open_net  # noqa: E402
 
-from caffe_gradcam.explaining.methods.gradients import grad_cam  # noqa: E402
+from caffe_gradcam.engines.class_maps import MapRequest  # noqa: E402
+from caffe_gradcam.explaining import class_maps  # noqa: E402
 from prototxt_tools import rewrite, weights  # noqa: E402
 from prototxt_tools.text.document import Document  # noqa: E402
 
@@ -55,17 +56,11 @@ class Session:
         return (engine or self.engine).forward({"data": self.data}, [self.score])
 
     def explain(self, engine=None, classes=1):
-        engine = engine or self.engine
-        values = engine.forward({"data": self.data}, [self.score, self.target])
-        seed = np.zeros_like(values[self.score])
-        best = np.argsort(-values[self.score].reshape(len(seed), -1), 1)
-        for rank in range(classes):
-            seed[...] = 0
-            seed.reshape(len(seed), -1)[range(len(seed)), best[:, rank]] = 1
-            # As Grad-CAM asks: by a closed form where there is one.
-            gradients = (engine.mean_gradients(self.score, seed, [self.target])
-                         or engine.backward(self.score, seed, [self.target]))
-            for cam in grad_cam(values[self.target], gradients[self.target]):
+        """Maps of the best classes at the size of the input, as a batch gets them."""
+        request = MapRequest(self.score, (self.target,), ("grad-cam",), best=classes)
+        maps = class_maps.begin(engine or self.engine, {"data": self.data}, request).result()
+        for cams in maps.cams.values():
+            for cam in cams:
                 cv2.resize(cam, self.data.shape[2:])
 
     def five(self):
@@ -171,10 +166,14 @@ class Accelerated(Session):
         super().__init__(*arguments)
 
 
-class InBf16(Accelerated):
+class InBf16(Session):
     def open(self):
         return open_net(self.kind, self.text, self.weights, [self.score], [self.target],
                         precision="bf16")
+
+
+class AcceleratedInBf16(InBf16, Accelerated):
+    pass
 
 
 class Exported(Session):
@@ -205,8 +204,8 @@ def main(kind, clock):
     kinds = {"caffe": ("caffe", Session), "torch": ("torch", Session),
              "accelerated": ("torch", Accelerated), "library": ("torch", Session),
              "onnx": ("onnx", Session), "graphs": ("openvino", Session),
-             "bf16": ("torch", InBf16), "exported": ("fp32", Exported),
-             "int8": ("int8", Exported)}
+             "bf16": ("torch", AcceleratedInBf16), "bf16-graphs": ("openvino", InBf16),
+             "exported": ("fp32", Exported), "int8": ("int8", Exported)}
     if kind in ("torch", "library"):
         from caffe_gradcam.engines.torch import memory, trunk
 

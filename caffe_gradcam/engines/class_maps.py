@@ -1,10 +1,9 @@
 """Maps of classes that an engine makes where it runs: what is asked for, and what comes back."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Dict, Tuple
+from typing import Dict, List, Tuple
 
-if TYPE_CHECKING:
-    import numpy as np
+import numpy as np
 
 
 @dataclass(frozen=True)
@@ -34,6 +33,32 @@ class MapRequest:
     classes: Tuple[int, ...] = ()
     only_positive: bool = False
 
+    def classes_of(self, scores: np.ndarray) -> np.ndarray:
+        """The classes that are asked about.
+
+        Parameters
+        ----------
+        scores : numpy.ndarray
+            N x K.
+
+        Returns
+        -------
+        numpy.ndarray
+            N x R int64; of equal scores the lower index comes first, and R is 0 where one of the
+            classes does not exist.
+        """
+        if not self.classes:
+            order: np.ndarray = np.argsort(-scores, axis=1, kind="mergesort")
+            return order[:, :self.best]
+        if max(self.classes) >= scores.shape[1]:
+            return np.zeros((len(scores), 0), np.int64)
+        return np.tile(self.classes, (len(scores), 1))
+
+    def keys(self, count: int) -> List[Tuple[int, str, str]]:
+        """(index of the class among ``count``, method, layer) of each map, in order."""
+        return [(rank, method, layer) for rank in range(count)
+                for method in self.methods for layer in self.layers]
+
 
 @dataclass(frozen=True, eq=False)
 class ClassMaps:
@@ -49,9 +74,9 @@ class ClassMaps:
         (index of the class among R, method, layer) -> N x h x w float32.
     """
 
-    scores: "np.ndarray"
-    classes: "np.ndarray"
-    cams: "Dict[Tuple[int, str, str], np.ndarray]"
+    scores: np.ndarray
+    classes: np.ndarray
+    cams: Dict[Tuple[int, str, str], np.ndarray]
 
 
 class PendingMaps:

@@ -111,6 +111,39 @@ def terms(layers: Sequence[Layer], blob_shapes: Shapes, blob: str, score: str) -
     return _Walk(layers, blob_shapes, score).parts(last, blob, shape[1])
 
 
+def below_global_mean(layers: Sequence[Layer], blob_shapes: Shapes, term: Term, score: str
+                      ) -> Optional[Tuple[int, int]]:
+    """The ReLU that alone reads a term's top, and the global mean that alone reads that ReLU.
+
+    So ends SqueezeNet. Below a global mean the gradient is the same in all cells of a channel, and
+    the sum of what the ReLU passes on is that gradient at the mean's top times the share of
+    positive cells.
+
+    Returns
+    -------
+    (int, int) or None
+        The positions of the two layers.
+    """
+    walk = _Walk(layers, blob_shapes, score)
+    relu = walk.only_reader(term.layer, term.top)
+    if relu is None or layers[relu].type != "ReLU" or (
+            layers[relu].message.relu_param.negative_slope):
+        return None
+    blob = layers[relu].tops[0]
+    pool = walk.only_reader(relu, blob)
+    if pool is None or not _is_global_mean(layers[pool], blob_shapes.get(blob, ())):
+        return None
+    return relu, pool
+
+
+def _is_global_mean(layer: Layer, shape: Shape) -> bool:
+    if layer.type != "Pooling" or len(shape) != 4:
+        return False
+    param = layer.message.pooling_param
+    kernel, _, pad = pooling_windows(param, shape[2:])
+    return param.pool == param.AVE and tuple(kernel) == tuple(shape[2:]) and not any(pad)
+
+
 class _Walk:
     """From a blob towards the score, as far as layers are linear."""
 
@@ -137,6 +170,11 @@ class _Walk:
             parts += [Term(term.layer, term.top, term.channels, passed + term.factors)
                       for term in behind]
         return parts
+
+    def only_reader(self, index: int, blob: str) -> Optional[int]:
+        """The layer that alone reads what a layer left in a blob."""
+        readers = self._readers(index, blob)
+        return readers[0] if len(readers) == 1 else None
 
     def _passed(self, layer: Layer, channels: int) -> Optional[Tuple[Factor, ...]]:
         """By what a layer multiplies sums; None where it is not linear in this sense."""

@@ -54,7 +54,7 @@ def open_engine(net: NetToRun, running: Running) -> Engine:
     if kind in GRAPH_ENGINES:
         from .onnx.engine import OnnxEngine
 
-        return OnnxEngine(net, running, kind)
+        return _told(OnnxEngine(net, running, kind), running)
     from .torch.engine import TorchEngine
 
     return _told(TorchEngine(net, running), running)

@@ -1,11 +1,13 @@
 """OpenVINO and NNCF without their telemetry, and the settings with which OpenVINO computes."""
 
 import sys
-from typing import Any, Dict, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence
 
 # How graphs compute one batch after the other. OpenVINO would pin its threads to the first cores,
 # in every process to the same: two nets of one thread each would share one core.
 SETTINGS: Dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "ENABLE_CPU_PINNING": False}
+# Precision -> what OpenVINO calls it.
+HINTS = {"fp32": "f32", "bf16": "bf16"}
 
 
 def load() -> Any:
@@ -20,6 +22,11 @@ def load() -> Any:
     import openvino
 
     return openvino
+
+
+def capabilities() -> List[str]:
+    """What OpenVINO has arithmetic for on this processor: "FP32", "BF16" and others."""
+    return list(load().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
 
 
 def converted(traced: Any, example: Sequence[Any]) -> Any:

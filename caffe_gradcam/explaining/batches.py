@@ -18,15 +18,14 @@ import numpy as np
 
 from caffe_gradcam.asking.questions import Class, Question, Top
 from caffe_gradcam.asking.seeds import to_probabilities
-from caffe_gradcam.engines.class_maps import ClassMaps, MapRequest, MapsAtHand, PendingMaps
-from caffe_gradcam.engines.contract import Engine
+from caffe_gradcam.engines.class_maps import ClassMaps, MapRequest, PendingMaps
 from caffe_gradcam.engines.on_device import OnDevice
-from caffe_gradcam.explaining import columns, word_relevance
+from caffe_gradcam.explaining import class_maps, columns, word_relevance
 from caffe_gradcam.explaining.answering import ask
 from caffe_gradcam.explaining.columns import AskedClass, BatchExplanation, Explanations
 from caffe_gradcam.explaining.explainer import Explainer
 from caffe_gradcam.explaining.memory import SmallerBatch, in_parts
-from caffe_gradcam.explaining.methods import METHODS, checked_maps
+from caffe_gradcam.explaining.methods import METHODS
 from caffe_gradcam.model import labels
 from caffe_gradcam.model.geometry import Placement
 from caffe_gradcam.model.preprocess import Prepared
@@ -206,12 +205,10 @@ class BatchExplainer:
         engine = self._explainer.engine
         if images.on_device is not None:
             sent = dict.fromkeys(images.blobs, images.on_device)
-            return engine.begin_maps(sent, self._request) or MapsAtHand(_made_here(
-                engine, {name: value.array() for name, value in sent.items()}, self._request))
+            return class_maps.begin(engine, sent, self._request)
         inputs = self._explainer.model.net_inputs(
             {name: values[:, 0] for name, values in images.blobs.items()})
-        return engine.begin_maps(inputs, self._request) or MapsAtHand(
-            _made_here(engine, inputs, self._request))
+        return class_maps.begin(engine, inputs, self._request)
 
     def _of_maps(self, images: ImagesOfBatch, maps: ClassMaps, first: int) -> Optional[_Answer]:
         """The answer about images from a position on; None where one of them needs a look of its
@@ -284,62 +281,6 @@ def _request(explainer: Explainer, questions: Sequence[Question]) -> MapRequest:
         questions[0].count if isinstance(questions[0], Top) else 0,
         tuple(question.index for question in questions if isinstance(question, Class)),
         explaining.gradient == "positive")
-
-
-def _made_here(engine: Engine, inputs: Mapping[str, np.ndarray], request: MapRequest) -> ClassMaps:
-    """The maps, from what an engine's ``forward`` and ``backward`` give."""
-    blobs = engine.forward(inputs, [request.score, *request.layers])
-    blob = blobs[request.score]
-    scores = blob.reshape(len(blob), -1)
-    classes = _classes(scores, request)
-    cams: Dict[Tuple[int, str, str], np.ndarray] = {}
-    for rank, index in enumerate(classes.T):
-        diff = np.zeros(scores.shape, np.float32)
-        diff[np.arange(len(scores)), index] = 1
-        gradients = _gradients(engine, diff.reshape(blob.shape), request)
-        for method in request.methods:
-            for layer in request.layers:
-                cams[rank, method, layer] = _map(method, blobs[layer], gradients[method, layer])
-    return ClassMaps(blob, classes, cams)
-
-
-def _gradients(engine: Engine, diff: np.ndarray, request: MapRequest
-               ) -> Dict[Tuple[str, str], np.ndarray]:
-    """What each method gets as gradients at each layer: their means, where they do."""
-    of_means = [method for method in request.methods
-                if METHODS[method].takes_means and not request.only_positive]
-    means = engine.mean_gradients(request.score, diff, request.layers) if of_means else {}
-    plain = [layer for layer in request.layers
-             if layer not in means or len(of_means) < len(request.methods)]
-    gradients = engine.backward(request.score, diff, plain) if plain else {}
-    if request.only_positive:
-        gradients = {layer: np.maximum(value, 0) for layer, value in gradients.items()}
-    return {(method, layer): means[layer] if method in of_means and layer in means
-            else gradients[layer] for method in request.methods for layer in request.layers}
-
-
-def _classes(scores: np.ndarray, request: MapRequest) -> np.ndarray:
-    """N x R classes to ask about; R is 0 where one of them does not exist."""
-    if not request.classes:
-        order: np.ndarray = np.argsort(-scores, axis=1, kind="mergesort")
-        return order[:, :request.best]
-    if max(request.classes) >= scores.shape[1]:
-        return np.zeros((len(scores), 0), np.int64)
-    return np.tile(request.classes, (len(scores), 1))
-
-
-def _map(name: str, activations: np.ndarray, gradients: np.ndarray) -> np.ndarray:
-    """The maps of a method, N x h x w; of a blob that is no map, an array of another shape."""
-    if activations.ndim != 4:
-        return activations
-    evidence = {"activations": activations, "gradients": gradients}
-    method = METHODS[name]
-    # Overflow shows as infinity or NaN in the map.
-    with np.errstate(over="ignore", invalid="ignore"):
-        maps = method.function(**{need: evidence[need] for need in method.needs})
-    count, _, height, width = activations.shape
-    checked = checked_maps(name, maps, (count, height, width))
-    return checked.astype(np.float32, copy=False)
 
 
 def with_note(function: Callable[[], Value]) -> Tuple[Value, Optional[str]]:

@@ -1,6 +1,7 @@
 """What shorter numbers change of classes and maps; docs/performance.md tells the figures.
 
-torch computes in bf16 on every processor, if slowly, so that this holds where there is none.
+torch computes in bf16 on every processor, if slowly, so that this holds where there is none;
+OpenVINO only where there is one.
 """
 
 import cv2
@@ -13,30 +14,47 @@ from caffe_gradcam.measuring.metrics.similarity import rank_correlation
 from caffe_gradcam.model.model import LoadedModel
 
 
-@pytest.fixture
-def in_both(torch, monkeypatch):
+@pytest.fixture(params=["torch", "openvino"])
+def in_both(request, monkeypatch):
     """A function that explains pictures in fp32 and in bf16: two lists of results."""
-    from caffe_gradcam.engines.torch import devices
-
-    if not hasattr(torch, "autocast"):
-        pytest.skip("this torch does not compute in bf16")
-    monkeypatch.setattr(devices, "processor_has_bf16", lambda: True)
+    if request.param == "torch":
+        _imitated(request, monkeypatch)
+    else:
+        _there()
 
     def explain(folder, paths):
         images, results = [cv2.imread(str(path)) for path in paths], []
         for precision in ("fp32", "bf16"):
             with Explainer.open(LoadedModel.load(str(folder)), running=Running(
-                    engine="torch", precision=precision)) as explainer:
+                    engine=request.param, precision=precision)) as explainer:
                 assert explainer.engine.description["precision"] == precision
                 results.append([outcome.unwrap() for outcome in explainer.explain(images)])
         return results
     return explain
 
 
+def _imitated(request, monkeypatch):
+    """Have torch compute in bf16 on any processor."""
+    if not hasattr(request.getfixturevalue("torch"), "autocast"):
+        pytest.skip("this torch does not compute in bf16")
+    from caffe_gradcam.engines.torch import devices
+
+    monkeypatch.setattr(devices, "processor_has_bf16", lambda: True)
+
+
+def _there():
+    pytest.importorskip("onnx", reason="onnx is not installed here")
+    pytest.importorskip("openvino", reason="openvino is not installed here")
+    from caffe_gradcam.engines import openvino_library
+
+    if "BF16" not in openvino_library.capabilities():
+        pytest.skip("this processor has no arithmetic in bf16")
+
+
 def compare(exact, short):
     """Hold the classes against each other; the median rank correlation of the maps.
 
-    Scores have eight bits in bf16, so that nearly equal ones may change places.
+    Weights and blobs have eight bits in bf16, so that nearly equal scores may change places.
     """
     correlations = []
     for result, other in zip(exact, short):

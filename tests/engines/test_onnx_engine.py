@@ -95,11 +95,50 @@ def test_what_it_cannot_do_is_refused_with_the_way_out(kind, files):
                 call()
 
 
-@pytest.mark.parametrize("option", [{"device": "cuda"}, {"precision": "bf16"}])
+@pytest.mark.parametrize("option", [{"device": "cuda"}, {"precision": "fp16"}])
 def test_devices_and_precisions_that_it_does_not_have(option, kind, files):
     text, caffemodel, score, targets = files("lenet")
     with pytest.raises(EngineError):
         open_net(kind, text, caffemodel, [score], targets, **option)
+
+
+def test_onnx_runtime_has_no_bf16(files):
+    pytest.importorskip("onnxruntime", reason="onnxruntime is not installed here")
+    text, caffemodel, score, targets = files("lenet")
+    with pytest.raises(EngineError, match="the onnx engine does not compute in bf16; use fp32"):
+        open_net("onnx", text, caffemodel, [score], targets, precision="bf16")
+
+
+def test_openvino_computes_in_bf16_where_the_processor_has_it(files, caplog):
+    pytest.importorskip("openvino", reason="openvino is not installed here")
+    from caffe_gradcam.engines import openvino_library
+
+    has_bf16 = "BF16" in openvino_library.capabilities()
+    net = files("densenet")
+    images = definitions.random_input((3,) + Net.parse(net[0]).inputs[0].shape[1:])
+    with open_net("openvino", *net[:2], [net[2]], net[3], precision="bf16") as engine:
+        assert engine.description["precision"] == ("bf16" if has_bf16 else "fp32")
+    assert [record.getMessage() for record in caplog.records] == ([] if has_bf16 else [
+        "cpu has no arithmetic in bf16, so openvino computes in fp32"])
+    exact, short = (values("openvino", net, images, precision=precision)[0]
+                    for precision in ("fp32", "bf16"))
+    for blob, expected in exact.items():
+        error = relative_error(short[blob], expected)
+        assert 1e-4 < error < 0.05 if has_bf16 else error == 0, blob
+
+
+def test_a_processor_without_bf16_computes_in_fp32_and_says_so(files, monkeypatch, caplog):
+    pytest.importorskip("openvino", reason="openvino is not installed here")
+    from caffe_gradcam.engines import openvino_library
+
+    monkeypatch.setattr(openvino_library, "capabilities", lambda: ["FP32", "INT8"])
+    net = files("lenet")
+    images = definitions.random_input((2, 1, 28, 28))
+    short, exact = (values("openvino", net, images, precision=precision)[0]
+                    for precision in ("bf16", "fp32"))
+    assert all(np.array_equal(short[blob], exact[blob]) for blob in exact)
+    assert [record.getMessage() for record in caplog.records] == [
+        "cpu has no arithmetic in bf16, so openvino computes in fp32"]
 
 
 def test_a_batch_that_the_net_fixes_is_the_only_one(kind, tmp_path):

@@ -185,17 +185,22 @@ class PycaffeEngine(Engine):
         return rule == "deconvnet"
 
     def _multiply(self, index: int) -> bool:
-        """The backward of a product by a matrix, if few channels of its top have a gradient.
+        """The backward of a product by a matrix, if few channels of its top have a gradient, or it
+        is a single row.
 
-        Caffe multiplies by all of them, where that of one class has a single one. Returns
-        whether it is done.
+        Caffe multiplies by all channels, where the gradient of one class has a single one; and by
+        a row as by a matrix, which takes three times as long. Returns whether it is done.
         """
         top, bottom = self._ends(index)
         gradient = top.diff.reshape(top.shape[0], top.shape[1], -1)
+        matrix = self._net.layers[index].blobs[0].data.reshape(gradient.shape[1], -1)
         active = np.flatnonzero(gradient.any(axis=(0, 2)))
         if len(active) * RARE > gradient.shape[1]:
-            return False
-        matrix = self._net.layers[index].blobs[0].data.reshape(gradient.shape[1], -1)[active]
+            if gradient.size > gradient.shape[1]:
+                return False
+            np.dot(gradient.reshape(-1), matrix, out=bottom.diff.reshape(-1))
+            return True
+        matrix = matrix[active]
         np.matmul(matrix.T, gradient[:, active],
                   out=bottom.diff.reshape(len(gradient), -1, gradient.shape[2]))
         return True

@@ -1,16 +1,22 @@
-"""Runs a net in ONNX Runtime or OpenVINO: one graph forwards, and ones back from each score."""
+"""Runs a net in ONNX Runtime or OpenVINO: one graph forwards, and ones back from each score; or
+one graph to the maps of classes."""
 
-from typing import Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
+import dataclasses
+import functools
+from typing import Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
 from prototxt_tools.errors import EngineError, EngineFailed, ModelError
 
+from .. import openvino_library
+from ..class_maps import ClassMaps, MapRequest, MapsAtHand, PendingMaps
 from ..contract import Engine, check_precision, check_rule
+from ..on_device import OnDevice
 from ..running import NetToRun, Running
 from ..subnet import Subnet
 from . import libraries
-from .graphs import SEED, Graphs, Names, WayBack
+from .graphs import CLASSES, SEED, Graphs, MapGraph, Names, WayBack
 from .openvino_session import OpenVinoSession
 from .session import GraphFailed, RuntimeSession, Session
 from .writer import Shape
@@ -22,6 +28,10 @@ Arrays = Dict[str, np.ndarray]
 # Engine -> the library that runs its graphs, and how one is compiled.
 SESSIONS: Dict[str, Tuple[str, Callable[[bytes], Session]]] = {
     "onnx": ("onnxruntime", RuntimeSession), "openvino": ("openvino", OpenVinoSession)}
+PRECISIONS = {"onnx": ("fp32",), "openvino": tuple(openvino_library.HINTS)}
+# The methods whose maps a graph makes as well as double precision does. XGrad-CAM is not among
+# them: it divides by sums that may nearly cancel.
+MAP_METHODS = {"grad-cam", "grad-cam++", "hirescam", "element-wise", "layer-cam"}
 
 
 class OnnxEngine(Engine):
@@ -40,12 +50,16 @@ class OnnxEngine(Engine):
 
     def __init__(self, net: NetToRun, running: Running, kind: str = "onnx") -> None:
         super().__init__()
-        check_precision(running.precision, ("fp32",), f"the {kind} engine")
+        check_precision(running.precision, PRECISIONS[kind], f"the {kind} engine")
         if running.device != "cpu":
             raise EngineError(f"the {kind} engine runs on the processor alone, not on "
                               f"{running.device}; {WAY_OUT}", running.device)
         library, self._compile = SESSIONS[kind]
         version = libraries.load(library).__version__
+        precision = "fp32"
+        if running.precision == "bf16" and "BF16" in openvino_library.capabilities():
+            precision = running.precision
+            self._compile = functools.partial(OpenVinoSession, precision=precision)
         self._kind = kind
         self._net, self._running = net, running
         self._subnet = Subnet(net, running)
@@ -57,10 +71,12 @@ class OnnxEngine(Engine):
         self._means: Dict[str, WayBack] = {}
         self._back: Dict[str, WayBack] = {}
         self._sessions: Dict[WayBack, Session] = {}
+        # Of each kind of request; which classes are asked about makes no difference.
+        self._maps: Dict[MapRequest, Tuple[MapGraph, Session]] = {}
         self._inputs: Optional[Arrays] = None
         self._last: Arrays = {}
         self.description = {"engine": kind, "version": f"{library} {version}",
-                            "device": "cpu", "precision": "fp32"}
+                            "device": "cpu", "precision": precision}
         if all(entry.shape for entry in self._subnet.net.inputs):
             self._build({entry.blob: tuple(entry.shape or ())
                          for entry in self._subnet.net.inputs})
@@ -108,13 +124,62 @@ class OnnxEngine(Engine):
                                [target for target in targets if target in way.targets])
         return {target: mean[:, :, np.newaxis, np.newaxis] for target, mean in means.items()}
 
+    def begin_maps(self, inputs: Mapping[str, Union[np.ndarray, OnDevice]], request: MapRequest
+                   ) -> Optional[PendingMaps]:
+        self.check_open()
+        self._subnet.check_backward(request.score, request.layers)
+        arrays = self._subnet.check_inputs(inputs)
+        self._inputs, self._last = None, {}
+        self._fit(arrays)
+        if not self._makes_maps(request):
+            return None
+        if request.classes:
+            rows = (self._subnet.shapes[request.score] or ())[0]
+            return MapsAtHand(self._class_maps(arrays, request, np.tile(
+                np.array(request.classes, np.int64), (rows, 1))))
+        maps = self._class_maps(arrays, request)
+        best = request.classes_of(maps.scores.reshape(len(maps.scores), -1))
+        if not np.array_equal(best, maps.classes):
+            # OpenVINO lists equal scores in any order.
+            maps = self._class_maps(arrays, request, best)
+        return MapsAtHand(maps)
+
+    def _class_maps(self, arrays: Arrays, request: MapRequest,
+                    classes: Optional[np.ndarray] = None) -> ClassMaps:
+        """The maps of some classes for each row, N x R, or of the best ones."""
+        if classes is None:
+            count = (self._subnet.shapes[request.score] or ())[1]
+            kind = dataclasses.replace(request, best=min(request.best, count))
+        else:
+            kind = dataclasses.replace(request, best=0, classes=(0,) * classes.shape[1])
+        if kind not in self._maps:
+            assert self._graphs is not None
+            graph = self._graphs.maps(kind)
+            self._maps[kind] = graph, self._compile(graph.model)
+        graph, session = self._maps[kind]
+        names = [graph.score, *graph.cams]
+        values = _run(session, arrays if classes is None else {**arrays, CLASSES: classes},
+                      [CLASSES, *names] if classes is None else names)
+        classes = values.get(CLASSES, classes)
+        assert classes is not None
+        return ClassMaps(values[graph.score], classes, {
+            key: values[cam] for key, cam in zip(kind.keys(classes.shape[1]), graph.cams)})
+
+    def _makes_maps(self, request: MapRequest) -> bool:
+        """Whether a graph can make the maps, of one score for each class."""
+        score = self._subnet.shapes[request.score] or ()
+        return (self._net.gradient == "post" and set(request.methods) <= MAP_METHODS
+                and len(score) > 1 and int(np.prod(score[2:])) == 1
+                and max(request.classes, default=0) < score[1]
+                and all(len(self._subnet.shapes[layer] or ()) == 4 for layer in request.layers))
+
     def replace_weights(self, weights: Mapping[str, Sequence[np.ndarray]]) -> None:
         raise EngineError(f"the {self._kind} engine keeps the weights that it was opened with; "
                           f"{WAY_OUT}")
 
     def _free(self) -> None:
         self._graphs, self._forwards, self._means, self._back = None, {}, {}, {}
-        self._sessions, self._inputs, self._last = {}, None, {}
+        self._sessions, self._inputs, self._last, self._maps = {}, None, {}, {}
 
     def _last_inputs(self, call: str, score: str, targets: List[str]) -> Arrays:
         """The inputs of the last forward, after a check of what is asked."""
@@ -156,7 +221,7 @@ class OnnxEngine(Engine):
                              f"{WAY_OUT}")
 
     def _build(self, sizes: Mapping[str, Shape]) -> None:
-        self._forwards, self._sessions, self._sizes = {}, {}, dict(sizes)
+        self._forwards, self._sessions, self._maps, self._sizes = {}, {}, {}, dict(sizes)
         self._graphs = graphs = Graphs(self._net, self._running, self._subnet, sizes)
         self._names = graphs.names()
         scores = [score for score in self._net.scores if self._subnet.reached[score]]

@@ -1,17 +1,23 @@
 """The graphs that an engine runs: forwards, and back from each score."""
 
+import contextlib
 import dataclasses
 import json
 import os
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
+import numpy as np
+
+from caffe_gradcam.engines.class_maps import MapRequest
+from caffe_gradcam.engines.onnx import maps
 from caffe_gradcam.engines.onnx.backward.gradients import Gradients
 from caffe_gradcam.engines.onnx.backward.shares import Shares
 from caffe_gradcam.engines.onnx.identity import identity
 from caffe_gradcam.engines.onnx.net import Translated, translate
+from caffe_gradcam.engines.onnx.registry import Step
 from caffe_gradcam.engines.onnx.store import Store
-from caffe_gradcam.engines.onnx.writer import Shape, Value
+from caffe_gradcam.engines.onnx.writer import INT64, Shape, Value, Writer
 from caffe_gradcam.engines.running import NetToRun, Running
 from caffe_gradcam.engines.subnet import Subnet
 from caffe_gradcam.model import user_folder
@@ -19,6 +25,8 @@ from prototxt_tools.files import parse_json
 
 # The input of a graph that leads back: the gradient at the score.
 SEED = "gradient at the score"
+# Of a graph that makes maps: the classes of each row, an output where they are the best ones.
+CLASSES = "classes of the maps"
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +64,25 @@ class WayBack:
     model: bytes
     targets: Dict[str, str]
     read: List[str]
+
+
+@dataclass(frozen=True, eq=False)
+class MapGraph:
+    """A graph from the inputs to maps of classes.
+
+    Attributes
+    ----------
+    model : bytes
+        Of a .onnx file.
+    score : str
+        The output with the scores.
+    cams : list of str
+        The outputs with the maps: by class, then by method, then by layer.
+    """
+
+    model: bytes
+    score: str
+    cams: List[str]
 
 
 # A graph as the bytes of a .onnx file, and what is to be known of it, as values of JSON.
@@ -109,6 +136,20 @@ class Graphs:
         model, names = self._kept("means " + score, lambda: self._make_means(score))
         return WayBack(model, **names)
 
+    def maps(self, request: MapRequest) -> MapGraph:
+        """To the maps of a request; they have to be maps of the blobs' last values.
+
+        Raises
+        ------
+        Unsupported
+            The gradient of a layer is not known.
+        """
+        # Which classes are asked about is an input; only their number makes a difference.
+        facts = dict(dataclasses.asdict(request), classes=len(request.classes))
+        model, names = self._kept("maps " + json.dumps(facts, sort_keys=True),
+                                  lambda: self._make_maps(request))
+        return MapGraph(model, **names)
+
     def _kept(self, name: str, make: Callable[[], _Part]) -> _Part:
         """A part of the net's graphs from disk, or made and kept there."""
         key = None if self._identity is None else f"{self._identity} {name}"
@@ -158,6 +199,31 @@ class Graphs:
 
         return _back(translated, self._written_shares(), score, write)
 
+    def _make_maps(self, request: MapRequest) -> _Part:
+        translated, shares = self._translated(), self._written_shares()
+        writer, score = translated.writer, translated.values[request.score]
+        rows, is_open = score.shape[0], score.open_axes & {0}
+        count = request.best or len(request.classes)
+        classes = Value(CLASSES, (rows, count), is_open, INT64)
+        inputs, outputs = list(translated.inputs), [score]
+        with _apart(writer) as nodes:
+            step = Step("maps", translated.steps[max(translated.steps)].message, [], [], [], writer)
+            if request.best:
+                _, best = step.ops("TopK", 2, step.op("Flatten", score, axis=1),
+                                   np.array([count], np.int64), axis=1)
+                writer.rename(best, CLASSES, "maps/classes")
+            (outputs if request.best else inputs).append(classes)
+            cams = []
+            for rank in range(count):
+                seed = maps.seed(step, maps.of_rank(step, CLASSES, rank), score)
+                gradients = Gradients(translated, request.score, seed, shares)
+                cams += [
+                    Value(maps.of_layer(method, step, layer, gradients, request.only_positive),
+                          (rows, *translated.values[layer].sizes(2)), is_open)
+                    for method in request.methods for layer in request.layers]
+        return writer.part([*writer.nodes, *nodes], inputs, [*outputs, *cams]), {
+            "score": score.name, "cams": [cam.name for cam in cams]}
+
     def _translated(self) -> Translated:
         if self._translation is None:
             blobs = (*self._net.scores, *self._net.targets)
@@ -193,11 +259,8 @@ def _back(translated: Translated, shares: Shares, score: str, write: Any) -> _Pa
     it has written, and a ``Value`` of that shape.
     """
     writer, value = translated.writer, translated.values[score]
-    before, writer.nodes = writer.nodes, []
-    try:
+    with _apart(writer) as nodes:
         targets = write(Gradients(translated, score, SEED, shares))
-    finally:
-        nodes, writer.nodes = writer.nodes, before
     if not targets:
         return b"", {"targets": {}, "read": []}
     written = {name for node in nodes for name in node.output}
@@ -212,3 +275,13 @@ def _back(translated: Translated, shares: Shares, score: str, write: Any) -> _Pa
     return writer.part(nodes, inputs, outputs), {
         "targets": {target: name for target, (name, _) in targets.items()},
         "read": [name for name in read if name != SEED]}
+
+
+@contextlib.contextmanager
+def _apart(writer: Writer) -> Iterator[List[Any]]:
+    """The nodes that are written meanwhile, which are not to be among the net's."""
+    before, writer.nodes = writer.nodes, []
+    try:
+        yield writer.nodes
+    finally:
+        writer.nodes = before

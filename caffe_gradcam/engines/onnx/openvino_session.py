@@ -15,7 +15,7 @@ from caffe_gradcam.model import user_folder
 
 
 class OpenVinoSession(Session):
-    """A graph in OpenVINO, which computes in f32.
+    """A graph in OpenVINO.
 
     What a graph is compiled to is kept beside the graphs, and found there again.
 
@@ -23,6 +23,8 @@ class OpenVinoSession(Session):
     ----------
     model : bytes
         Of a .onnx file.
+    precision : str
+        "fp32" or, on processors that have arithmetic for it, "bf16".
 
     Raises
     ------
@@ -31,12 +33,13 @@ class OpenVinoSession(Session):
     GraphFailed
     """
 
-    def __init__(self, model: bytes) -> None:
+    def __init__(self, model: bytes, precision: str = "fp32") -> None:
         openvino = libraries.load("openvino")
         try:
-            self._compiled = _compiled(openvino, model)
+            self._compiled = _compiled(openvino, model, precision)
         except RuntimeError as error:
             raise _translated(error) from error
+        self._request = self._compiled.create_infer_request()
         self._ports = {name: port for port in self._compiled.outputs for name in port.names}
         self.inputs = [port.any_name for port in self._compiled.inputs]
         self.outputs = list(self._ports)
@@ -44,24 +47,25 @@ class OpenVinoSession(Session):
     def _infer(self, inputs: Arrays, outputs: Sequence[str]) -> Arrays:
         given = {name: np.ascontiguousarray(array) for name, array in inputs.items()}
         try:
-            results = self._compiled(given)
+            results = self._request.infer(given, share_inputs=True, share_outputs=True)
         except RuntimeError as error:
             raise _translated(error) from error
         # The arrays would change with the next run.
         return {name: np.array(results[self._ports[name]]) for name in outputs}
 
 
-def _configuration() -> Dict[str, Any]:
+def _configuration(precision: str) -> Dict[str, Any]:
     """How OpenVINO is told to compile: without the hint, in bf16 on processors that have it."""
-    values = dict(openvino_library.SETTINGS, INFERENCE_PRECISION_HINT="f32")
+    values = dict(openvino_library.SETTINGS,
+                  INFERENCE_PRECISION_HINT=openvino_library.HINTS[precision])
     if thread_count() is not None:
         values["INFERENCE_NUM_THREADS"] = thread_count()
     return values
 
 
-def _compiled(openvino: Any, model: bytes) -> Any:
+def _compiled(openvino: Any, model: bytes, precision: str) -> Any:
     """The compiled graph, from disk where it was compiled before."""
-    core, settings = openvino.Core(), _configuration()
+    core, settings = openvino.Core(), _configuration(precision)
     store = Store(os.path.join(user_folder.path(), "graphs"))
     processor = core.get_property("CPU", "FULL_DEVICE_NAME")
     abilities = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")

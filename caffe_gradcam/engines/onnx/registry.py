@@ -1,7 +1,7 @@
 """Which function writes which layer type, and what it writes with."""
 
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, List, Sequence, Union
+from typing import Any, Callable, Dict, List, Mapping, Sequence, Union
 
 import numpy as np
 
@@ -13,6 +13,19 @@ Operand = Union[str, Value, np.ndarray, float, Sequence[int]]
 
 class Unsupported(ModelError):
     """A layer cannot be expressed exactly in ONNX."""
+
+
+# Operators that multiply by a matrix, or by kernels.
+_PRODUCTS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+
+
+def _use(operand: Operand, operator: str, attributes: Mapping[str, Any]) -> str:
+    """How a product uses what has one shape either way round; "" for anything else."""
+    if operator not in _PRODUCTS or not isinstance(operand, np.ndarray) or operand.ndim < 2:
+        return ""
+    if operand.shape[0] != operand.shape[1] * attributes.get("group", 1):
+        return ""
+    return f"{operator} {attributes.get('transB', 0)}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,12 +62,20 @@ class Step:
     def ops(self, operator: str, count: int, *operands: Operand, **attributes: Any) -> List[str]:
         """Add a node with several outputs."""
         outputs = [self.writer.unique(f"{self.name}/{operator}") for _ in range(count)]
-        self.writer.node(operator, [self.name_of(operand) for operand in operands], outputs,
-                         outputs[0], **attributes)
+        names = [self.name_of(operand, _use(operand, operator, attributes))
+                 for operand in operands]
+        self.writer.node(operator, names, outputs, outputs[0], **attributes)
         return outputs
 
-    def name_of(self, operand: Operand) -> str:
-        """The name of a value; numbers become constants of float32, or int64 if they are whole."""
+    def name_of(self, operand: Operand, use: str = "") -> str:
+        """The name of a value; numbers become constants of float32, or int64 if they are whole.
+
+        Parameters
+        ----------
+        operand
+        use : str
+            See ``Writer.constant``.
+        """
         if isinstance(operand, str):
             return operand
         if isinstance(operand, Value):
@@ -63,8 +84,8 @@ class Step:
             operand = operand.astype(np.float32)
         for index, array in enumerate(self.weights):
             if isinstance(operand, np.ndarray) and np.may_share_memory(operand, array):
-                return self.writer.constant(operand, f"{self.name}.{index}")
-        return self.writer.constant(operand, f"{self.name}/constant")
+                return self.writer.constant(operand, f"{self.name}.{index}", use)
+        return self.writer.constant(operand, f"{self.name}/constant", use)
 
     def constant(self, array: np.ndarray) -> str:
         """A constant of the array's own type."""

@@ -72,12 +72,15 @@ class Writer:
     nodes : list of onnx.NodeProto
     constants : dict
         Name -> array.
+    one_hot : dict
+        Rows of zeros with a single 1 each -> the value, N x 1, that says where.
     """
 
     def __init__(self) -> None:
         self._helper = libraries.load("onnx.helper")
         self.nodes: List[Any] = []
         self.constants: Dict[str, np.ndarray] = {}
+        self.one_hot: Dict[str, str] = {}
         self._counts: Dict[str, int] = {}
         self._node_counts: Dict[str, int] = {}
         self._known: Dict[Any, str] = {}
@@ -90,17 +93,26 @@ class Writer:
         """Keep a name from being given to anything else."""
         self._counts.setdefault(name, 1)
 
-    def constant(self, array: Any, name: str) -> str:
-        """A constant; arrays that hold the same become one.
+    def constant(self, array: Any, name: str, use: str = "") -> str:
+        """A constant; arrays that hold the same become one, if they are used in the same way.
 
         Numbers of Python become float32, or int64 where they are whole.
+
+        Parameters
+        ----------
+        array : numpy.ndarray or numbers
+        name : str
+        use : str
+            How a product uses a square matrix, or as many kernels as channels. OpenVINO 2026.4
+            lays a constant out for one product and, where another one uses it transposed,
+            computes that with the same layout: with other numbers.
         """
         if not isinstance(array, np.ndarray):
             array = np.asarray(array)
             array = array.astype(np.int64 if array.dtype.kind in "iu" else np.float32)
         kind = array.shape, array.dtype.str
         numbers = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
-        content = (hashlib.sha256(numbers.data).digest(), *kind)
+        content = (hashlib.sha256(numbers.data).digest(), *kind, use)
         if content not in self._known:
             self._known[content] = self.unique(name)
             self.constants[self._known[content]] = array

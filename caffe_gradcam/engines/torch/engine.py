@@ -25,7 +25,6 @@ from prototxt_tools.net.net import Layer
 
 from ..class_maps import MapRequest, PendingMaps
 from ..contract import Engine, check_rule, rectifies
-from ..fillers import fill
 from ..head import Head
 from ..on_device import OnDevice
 from ..running import NetToRun, Running
@@ -34,6 +33,7 @@ from . import (  # noqa: F401  (families registers)
     devices,
     families,
     graphs,
+    learned,
     maps,
     means,
     memory,
@@ -68,12 +68,11 @@ class TorchEngine(Engine):
         devices.survive_fork()
         self._device = devices.find(running.device, running.precision)
         self._precision = devices.usable_precision(self._device, running.precision)
+        self._scores = frozenset(net.scores)
         if self._device.type == "cpu":
             memory.keep_freed()
-        self._weights = {
-            layer.name: [_laid_out(layer, torch.from_numpy(array).to(self._device, torch.float32))
-                         for array in _weights(self._subnet, layer)]
-            for layer in self._subnet.net.layers}
+        self._weights = learned.of_net(self._subnet, self._device)
+        self._short = learned.Short(self._weights, devices.HALVES.get(self._precision))
         self._leaves = schedule.leaves(self._subnet, net.gradient)
         self._last_use = schedule.last_use(self._subnet.net.layers)
         self._kept = schedule.kept(self._subnet)
@@ -191,16 +190,19 @@ class TorchEngine(Engine):
             layer = self._subnet.net.layer(name)
             assert layer is not None  # The check would have refused it.
             for index, array in arrays.items():
-                self._weights[name][index] = _laid_out(
+                self._weights[name][index] = learned.laid_out(
                     layer, torch.from_numpy(array).to(self._device))
         self._blobs, self._marked = None, {}
+        self._short.forget()
         self._means.forget_weights()
         self._graphs.forget()
         if self._trunk is not None:
             self._trunk.forget()
 
     def _free(self) -> None:
-        self._weights, self._blobs, self._marked, self._trunk = {}, None, {}, None
+        self._weights.clear()
+        self._blobs, self._marked, self._trunk = None, {}, None
+        self._short.forget()
         self._means.forget_weights()
         self._graphs.forget()
 
@@ -312,13 +314,16 @@ class TorchEngine(Engine):
 
     def _run(self, layer: Layer, blobs: Blobs) -> List[torch.Tensor]:
         bottoms = [blobs[bottom] for bottom in layer.bottoms]
-        is_short = self._precision in devices.HALVES and layer.type in devices.SHORT
+        is_score = not self._scores.isdisjoint(layer.tops)
+        is_short = (self._precision in devices.HALVES and layer.type in devices.SHORT
+                    and not is_score)
         if not is_short:
             bottoms = [bottom.float() if bottom.is_floating_point() else bottom
                        for bottom in bottoms]
         try:
-            with self._arithmetic():
-                tops = tops_of(layer, bottoms, self._weights[layer.name])
+            with self._arithmetic(is_score):
+                tops = tops_of(layer, bottoms, self._short.of(layer) if is_short
+                               else self._weights[layer.name])
             tops = [top.to(self._device, top.dtype if is_short else torch.float32)
                     for top in tops]
             if bottoms and bottoms[0].requires_grad and rectifies(layer):
@@ -337,9 +342,9 @@ class TorchEngine(Engine):
         if self._device.type == "cuda":
             devices.set_tf32(self._precision)
 
-    def _arithmetic(self) -> ContextManager[Any]:
-        """The context in which layers compute."""
-        if self._precision in devices.HALVES:
+    def _arithmetic(self, is_score: bool) -> ContextManager[Any]:
+        """The context in which a layer computes: scores in full numbers, lest near ones tie."""
+        if self._precision in devices.HALVES and not is_score:
             return torch.autocast(self._device.type, devices.HALVES[self._precision])
         return contextlib.ExitStack()  # A null context, for Python 3.6 too.
 
@@ -375,19 +380,6 @@ class TorchEngine(Engine):
             # A view keeps a target apart from a blob that shares its tensor.
             marked = tensor.view_as(tensor) if tensor.requires_grad else tensor.detach()
             blobs[target] = self._marked[target] = marked.requires_grad_()
-
-
-def _weights(subnet: Subnet, layer: Layer) -> Sequence[np.ndarray]:
-    if layer.name in subnet.missing:
-        return fill(layer, subnet.missing[layer.name])
-    return subnet.weights.get(layer.name, ())
-
-
-def _laid_out(layer: Layer, tensor: torch.Tensor) -> torch.Tensor:
-    """The tensor in the order that torch convolves fastest in; blobs follow their kernels."""
-    if layer.type == "Convolution" and tensor.dim() == 4:
-        return tensor.contiguous(memory_format=torch.channels_last)
-    return tensor
 
 
 def _is_about_memory(error: Exception) -> bool:

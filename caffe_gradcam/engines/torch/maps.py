@@ -3,7 +3,7 @@
 The formulas are those of ``caffe_gradcam.explaining.methods.gradients``.
 """
 
-from typing import Any, Callable, Dict, List, Mapping, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -163,11 +163,7 @@ class Pending(PendingMaps):
             if self._event is not None:
                 self._event.synchronize()
         scores, classes, *cams = (tensor.numpy() for tensor in self._arrays)
-        return ClassMaps(scores, classes, dict(zip(self._keys(classes.shape[1]), cams)))
-
-    def _keys(self, count: int) -> List[Tuple[int, str, str]]:
-        return [(rank, method, layer) for rank in range(count)
-                for method in self._request.methods for layer in self._request.layers]
+        return ClassMaps(scores, classes, dict(zip(self._request.keys(classes.shape[1]), cams)))
 
 
 def _sent_back(tensor: Tensor) -> Tensor:

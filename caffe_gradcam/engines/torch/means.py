@@ -1,15 +1,24 @@
 """Mean gradients at targets without the gradients themselves, where there is a closed form."""
 
-from typing import Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor
 
-from ..closed_forms import Factor, Term, terms
+from ..closed_forms import Factor, Term, below_global_mean, terms
 from ..subnet import Shapes, Subnet
 from . import products
 
 Weights = Mapping[str, Sequence[Tensor]]
+# The position of a layer, and one of its tops.
+Point = Tuple[int, str]
+
+
+class Gate(NamedTuple):
+    """A ReLU, and the global mean of it."""
+
+    relu: Point
+    pool: Point
 
 
 class Means:
@@ -29,8 +38,9 @@ class Means:
         self._targets = subnet.reached if gradient == "post" else {}
         self._terms: Dict[Tuple[str, str], List[Term]] = {}
         self._shapes: Optional[Shapes] = None
-        self._points: Dict[int, List[str]] = {}
-        self._tops: Dict[Tuple[int, str], Tensor] = {}
+        self._points: List[Point] = []
+        self._gates: Dict[Tuple[str, Point], Gate] = {}
+        self._tops: Dict[Point, Tensor] = {}
         self._matrices: Dict[Tuple[Factor, ...], Tensor] = {}
 
     def begin(self) -> None:
@@ -38,17 +48,32 @@ class Means:
         self._tops = {}
         if self._subnet.shapes is self._shapes:
             return
-        self._shapes, self._points = self._subnet.shapes, {}
-        self._terms = {
-            (score, target): terms(self._subnet.net.layers, self._shapes, target, score)
-            for score, targets in self._targets.items() for target in targets}
-        for term in {term for parts in self._terms.values() for term in parts}:
-            self._points.setdefault(term.layer, []).append(term.top)
+        self._shapes, self._points, self._gates = self._subnet.shapes, [], {}
+        self._terms = {}
+        for score, targets in self._targets.items():
+            for target in targets:
+                parts = terms(self._subnet.net.layers, self._shapes, target, score)
+                self._terms[score, target] = parts
+                for term in parts:
+                    self._watch(term, score)
+
+    def _watch(self, term: Term, score: str) -> None:
+        """Have what a term needs held in each pass."""
+        layers, shapes = self._subnet.net.layers, self._subnet.shapes
+        point: Point = term.layer, term.top
+        pair = below_global_mean(layers, shapes, term, score)
+        if pair is not None:
+            relu, pool = ((index, layers[index].tops[0]) for index in pair)
+            self._gates[score, point] = Gate(relu, pool)
+            self._points += [relu, pool]
+        else:
+            self._points.append(point)
 
     def note(self, layer: int, blobs: Mapping[str, Tensor]) -> None:
         """A layer has run: hold what gradients are needed at."""
-        for top in self._points.get(layer, ()):
-            self._tops[layer, top] = blobs[top]
+        for point in self._points:
+            if point[0] == layer:
+                self._tops[point] = blobs[point[1]]
 
     def forget_weights(self) -> None:
         """Let go what was made of weights that have changed."""
@@ -70,22 +95,34 @@ class Means:
         """
         parts = {target: self._terms.get((score, target), []) for target in cells}
         points = list(dict.fromkeys(
-            (term.layer, term.top) for part in parts.values() for term in part))
+            self._needed(score, term) for part in parts.values() for term in part))
         if not points or not all(point in self._tops and self._tops[point].requires_grad
                                  for point in points):
             return {}
-        gradients = dict(zip(points, torch.autograd.grad(
+        gradients = {point: gradient for point, gradient in zip(points, torch.autograd.grad(
             top, [self._tops[point] for point in points], seed, retain_graph=True,
-            allow_unused=True)))
-        return {target: self._mean(part, gradients, cells[target])
+            allow_unused=True)) if gradient is not None}
+        return {target: self._mean(part, (score, gradients), cells[target])
                 for target, part in parts.items()
-                if part and all(gradients[term.layer, term.top] is not None for term in part)}
+                if part and all(self._needed(score, term) in gradients for term in part)}
 
-    def _mean(self, part: Sequence[Term], gradients: Mapping[Tuple[int, str], Tensor],
-              cells: int) -> Tensor:
+    def _needed(self, score: str, term: Term) -> Point:
+        """Where the gradient is needed for a term."""
+        point = term.layer, term.top
+        gate = self._gates.get((score, point))
+        return point if gate is None else gate.pool
+
+    def _mean(self, part: Sequence[Term], given: Tuple[str, Mapping[Point, Tensor]], cells: int
+              ) -> Tensor:
+        score, gradients = given
         total: Optional[Tensor] = None
         for term in part:
-            sums = _sums(gradients[term.layer, term.top], term.channels)
+            gradient = gradients[self._needed(score, term)]
+            gate = self._gates.get((score, (term.layer, term.top)))
+            if gate is None:
+                sums = _sums(gradient, term.channels)
+            else:
+                sums = _shared(gradient.flatten(1).float(), self._tops[gate.relu].detach())
             passed = self._passed(term, sums)
             total = passed if total is None else total + passed
         assert total is not None
@@ -106,3 +143,17 @@ def _sums(gradient: Tensor, channels: int) -> Tensor:
     if gradient.dim() == 4 and gradient.shape[1] == channels:
         return gradient.sum((2, 3), dtype=torch.float64).float()
     return gradient.reshape(len(gradient), channels, -1).sum(2, dtype=torch.float64).float()
+
+
+def _shared(gradient: Tensor, relu: Tensor) -> Tensor:
+    """The sums, N x C, of what a ReLU passes on of the gradient at a global mean.
+
+    Of a channel that is the share of its positive cells. Few channels have a gradient, so the
+    others are not counted; but to find them, the processor would have to wait for a card.
+    """
+    if gradient.is_cuda:
+        return gradient * (relu > 0).float().mean((2, 3))
+    active, = gradient.any(0).nonzero(as_tuple=True)
+    sums = torch.zeros_like(gradient)
+    sums[:, active] = gradient[:, active] * (relu[:, active] > 0).float().mean((2, 3))
+    return sums

@@ -15,18 +15,11 @@ Weights = Mapping[str, List[torch.Tensor]]
 # The shapes of all inputs.
 Shapes = Tuple[Tuple[int, ...], ...]
 
-
-def capabilities() -> List[str]:
-    """What OpenVINO has arithmetic for on this processor: "FP32", "BF16" and others."""
-    return list(openvino_library.load().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
-
-
 VERSION = of_distribution("openvino")
 # Compiling takes seconds, so a shape of input has to come more often than this before it pays.
 PATIENCE = 4
 # Compiled shapes that are kept: that of a batch, and that of the one left over at the end.
 KEPT = 2
-HINTS = {"fp32": "f32", "bf16": "bf16"}
 # How far compiled layers may be from the ones they were made of (relative L2 distance).
 TOLERANCE = {"fp32": 1e-4, "bf16": 0.1}
 
@@ -43,7 +36,7 @@ class Trunk:
     inputs, outputs : list of str
         Blobs that are fed, and blobs that the layers write and others need.
     precision : str
-        A key of ``HINTS``.
+        "fp32" or "bf16".
 
     Attributes
     ----------
@@ -117,7 +110,7 @@ class Trunk:
         self._seen, self._requests = {}, {}
 
     def _compile(self, shapes: Shapes, tensors: Sequence[torch.Tensor]) -> None:
-        openvino = openvino_library.load()
+        openvino, hint = openvino_library.load(), openvino_library.HINTS[self._precision]
         generator = torch.Generator().manual_seed(0)
         example = tuple(torch.rand(shape, generator=generator) for shape in shapes)
         with torch.no_grad(), warnings.catch_warnings():
@@ -129,10 +122,10 @@ class Trunk:
             raise ValueError("not every input reaches the target")
         model.reshape({port: list(shape) for port, shape in zip(model.inputs, shapes)})
         compiled = openvino.Core().compile_model(model, "CPU", dict(
-            openvino_library.SETTINGS, INFERENCE_PRECISION_HINT=HINTS[self._precision],
+            openvino_library.SETTINGS, INFERENCE_PRECISION_HINT=hint,
             INFERENCE_NUM_THREADS=torch.get_num_threads()))
         actual = compiled.get_property("INFERENCE_PRECISION_HINT").to_string()
-        if actual != HINTS[self._precision]:
+        if actual != hint:
             raise ValueError(f"it would compute in {actual} instead of {self._precision}")
         request = compiled.create_infer_request()
         self._compare(request, tensors if self.rows is None else _samples(shapes))

@@ -5,13 +5,12 @@ from typing import Any, Dict, FrozenSet, List, Optional, Tuple
 
 import numpy as np
 
-from caffe_gradcam.engines.onnx import libraries
+from caffe_gradcam.engines.onnx import libraries, maps
 from caffe_gradcam.engines.onnx.backward.gradients import Gradients
 from caffe_gradcam.engines.onnx.net import Translated
 from caffe_gradcam.engines.onnx.registry import Step
 from caffe_gradcam.engines.onnx.writer import FLOAT, INT64, Value
 from caffe_gradcam.explaining import heads
-from caffe_gradcam.export.explaining import maps
 from caffe_gradcam.model import choices
 from caffe_gradcam.model.geometry import Geometry, Placement
 from caffe_gradcam.model.model import LoadedModel
@@ -168,25 +167,19 @@ class ExplainingGraph:
             size = self._translated.values[source].sizes(2)
             placement = self._model.placements([blob])[blob]
             matrices = resizing(activations.sizes(2), size, placement)
-            laid = maps.heatmap(self._step, cam, self.outputs[-1], matrices)
+            laid = heatmap(self._step, cam, self.outputs[-1], matrices)
             self._add("heatmap" + suffix, laid, shape[:-2] + size)
 
     def _map(self, activations: Value, blob: str, rank: int) -> str:
         """The map of the class of one rank, N x h x w."""
-        step, method = self._step, self._options.method
-        index = self._best
+        step, method, classes = self._step, self._options.method, self._best
         if self._options.top > 1:
-            edges = [np.array([edge], np.int64) for edge in (rank, rank + 1, 1)]
-            index = step.op("Slice", self._best, *edges)
+            classes = maps.of_rank(step, classes, rank)
         if method == "cam":
-            return self._class_map(activations, index)
-        everything = np.arange(self._classes, dtype=np.int64)[np.newaxis]
-        one_hot = step.op("Cast", step.op("Equal", index, everything), to=FLOAT)
-        seed = one_hot if len(self._score.shape) == 2 else step.reshape(one_hot, self._score)
+            return self._class_map(activations, classes)
+        seed = maps.seed(step, classes, self._score)
         gradients = Gradients(self._translated, self._model.score, seed)
-        if method == "grad-cam":
-            return maps.weighted(step, activations, gradients.mean_at(blob))
-        return maps.METHODS[method](step, activations, gradients.at(activations))
+        return maps.of_layer(method, step, blob, gradients)
 
     def _class_map(self, activations: Value, index: str) -> str:
         """What the score is the mean of: the channels, each by its weight for the class."""
@@ -207,6 +200,30 @@ def resizing(shape: Tuple[int, ...], size: Tuple[int, ...], placement: Optional[
     rows = [whole.to_image(column[:, np.newaxis], placement)[:, 0] for column in np.eye(shape[0])]
     columns = [whole.to_image(row[np.newaxis], placement)[0] for row in np.eye(shape[1])]
     return np.stack(rows, axis=1), np.stack(columns, axis=1)
+
+
+def heatmap(step: Step, cam: str, shape: Value, matrices: Tuple[np.ndarray, np.ndarray]) -> str:
+    """The positive part of a map at the input's size, divided by its maximum.
+
+    Parameters
+    ----------
+    cam : str
+        Rows x h x w.
+    shape : Value
+        Of the map.
+    matrices : (numpy.ndarray, numpy.ndarray)
+        H x h and W x w: they resize, as two products cost less than an operator that resizes.
+    """
+    down, across = matrices
+    axes = np.array([len(shape.shape) - 2, len(shape.shape) - 1], np.int64)
+    highest = step.op("ReduceMax", cam, axes=axes.tolist(), keepdims=1)
+    lowest = step.op("ReduceMin", cam, axes=axes.tolist(), keepdims=1)
+    shows = step.op("Greater", highest, step.op("Relu", lowest))
+    positive = step.op("MatMul", np.float32(down), step.op("Relu", cam))
+    laid = step.op("MatMul", positive, np.ascontiguousarray(across.T, np.float32))
+    largest = step.op("ReduceMax", laid, axes=axes.tolist(), keepdims=1)
+    divisor = step.op("Where", step.op("Greater", largest, np.float32(0)), largest, np.float32(1))
+    return step.op("Mul", step.op("Div", laid, divisor), step.op("Cast", shows, to=FLOAT))
 
 
 def _check_scores(model: LoadedModel, score: Value, options: ExplainOptions) -> None:

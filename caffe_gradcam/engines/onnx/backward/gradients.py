@@ -4,10 +4,11 @@ from typing import Dict, List, Optional, Set, Tuple
 
 import numpy as np
 
-from caffe_gradcam.engines.closed_forms import Term, terms
+from caffe_gradcam.engines.closed_forms import Term, below_global_mean, terms
 from caffe_gradcam.engines.onnx import backward as _backward  # noqa: F401  (registers)
+from caffe_gradcam.engines.onnx.backward.products import times
 from caffe_gradcam.engines.onnx.backward.registry import rule_of
-from caffe_gradcam.engines.onnx.backward.shares import Shares, below_global_mean
+from caffe_gradcam.engines.onnx.backward.shares import Shares
 from caffe_gradcam.engines.onnx.net import Translated
 from caffe_gradcam.engines.onnx.registry import Step, Unsupported
 from caffe_gradcam.engines.onnx.writer import OpenSizeError, Value
@@ -25,11 +26,15 @@ class Gradients:
         The gradient at the score blob, of its shape.
     shares : Shares, optional
         Where several seeds have them in common.
+
+    Attributes
+    ----------
+    translated
     """
 
     def __init__(self, translated: Translated, score: str, seed: str,
                  shares: Optional[Shares] = None) -> None:
-        self._translated, self._score, self._seed = translated, score, seed
+        self.translated, self._score, self._seed = translated, score, seed
         self._shares = shares or Shares(translated)
 
     def at(self, value: Value) -> str:
@@ -42,7 +47,7 @@ class Gradients:
             not known.
         """
         steps = self._between(value)
-        start = self._translated.values[self._score].name
+        start = self.translated.values[self._score].name
         gradients: Dict[str, str] = {start: self._seed}
         for step, reached in reversed(steps):
             given = [gradients.get(top.name) for top in step.tops]
@@ -55,7 +60,7 @@ class Gradients:
     def mean_at(self, blob: str) -> str:
         """The mean over all cells of the gradient at a blob, N x C, in closed form if there is
         one."""
-        value = self._translated.values[blob]
+        value = self.translated.values[blob]
         step = self._last_step()
         parts = [self._part(term) for term in self.terms(blob)] or [
             self._sums(value, value.shape[1])]
@@ -64,25 +69,34 @@ class Gradients:
 
     def terms(self, blob: str) -> List[Term]:
         """The closed form of the mean gradient at a blob, if there is one."""
-        subnet = self._translated.subnet
+        subnet = self.translated.subnet
         return terms(subnet.net.layers, dict(subnet.shapes), blob, self._score)
 
     def _part(self, term: Term) -> str:
-        step = self._translated.steps[term.layer]
-        sums = self._sums(step.tops[list(step.message.top).index(term.top)], term.channels)
-        weights = {entry.name: entry.weights for entry in self._translated.steps.values()}
+        step = self.translated.steps[term.layer]
+        sums = self._shared_sums(term) or self._sums(
+            step.tops[list(step.message.top).index(term.top)], term.channels)
+        weights = {entry.name: entry.weights for entry in self.translated.steps.values()}
         matrix = term.matrix(weights.__getitem__)
-        return sums if matrix is None else self._last_step().op("MatMul", sums, matrix)
+        return sums if matrix is None else times(self._last_step(), sums, matrix)
+
+    def _shared_sums(self, term: Term) -> Optional[str]:
+        """The sums of a term below a ReLU and a global mean; None where it is not there."""
+        subnet, steps = self.translated.subnet, self.translated.steps
+        pair = below_global_mean(subnet.net.layers, dict(subnet.shapes), term, self._score)
+        if pair is None:
+            return None
+        relu, pool = (steps[index] for index in pair)
+        is_open = bool(pool.bottoms[0].open_axes.intersection((2, 3)))
+        if is_open and not pool.message.pooling_param.global_pooling:
+            return None
+        step = self._last_step()
+        gradient = step.op("Flatten", self.at(pool.tops[0]), axis=1)
+        return step.op("Mul", gradient, self._shares.of(relu))
 
     def _sums(self, value: Value, channels: int) -> str:
         """The gradient at a value, summed over the cells of each channel, N x channels."""
-        step = self._last_step()
-        pair = below_global_mean(value, self._between(value), self._translated.values[self._score])
-        if pair is not None:
-            relu, pool = pair
-            gradient = step.op("Flatten", self.at(pool.tops[0]), axis=1)
-            return step.op("Mul", gradient, self._shares.of(relu))
-        gradient = self.at(value)
+        step, gradient = self._last_step(), self.at(value)
         cells = int(np.prod(value.sizes(1))) // channels
         if cells > 1:
             shape = Value("", (value.shape[0], channels, cells), value.open_axes & {0})
@@ -93,9 +107,9 @@ class Gradients:
     def _between(self, value: Value) -> List[Tuple[Step, Set[str]]]:
         """The steps from a value to the score, each with the bottoms that depend on the value."""
         reached, steps = {value.name}, []
-        last = self._translated.values[self._score].name
-        for index in sorted(self._translated.steps):
-            step = self._translated.steps[index]
+        last = self.translated.values[self._score].name
+        for index in sorted(self.translated.steps):
+            step = self.translated.steps[index]
             bottoms = reached.intersection(bottom.name for bottom in step.bottoms)
             if bottoms and value.name not in [top.name for top in step.tops]:
                 steps.append((step, bottoms))
@@ -122,5 +136,5 @@ class Gradients:
 
     def _last_step(self) -> Step:
         """A step whose name the nodes of sums get."""
-        last = max(self._translated.steps)
-        return self._translated.steps[last]
+        last = max(self.translated.steps)
+        return self.translated.steps[last]

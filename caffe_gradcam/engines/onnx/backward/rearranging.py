@@ -4,6 +4,7 @@ from typing import List, Optional
 
 import numpy as np
 
+from caffe_gradcam.engines.onnx.backward.products import times
 from caffe_gradcam.engines.onnx.backward.registry import Gradients, backward, single
 from caffe_gradcam.engines.onnx.registry import Step
 from caffe_gradcam.engines.onnx.writer import Value
@@ -64,5 +65,8 @@ def inner_product(step: Step, gradient: str) -> str:
     x, param = step.bottoms[0], step.message.inner_product_param
     axis = axis_of(param.axis, x.shape)
     rows = gradient if axis == 1 else step.op("Flatten", gradient, axis=axis)
-    product = step.op("Gemm", rows, step.weights[0], transB=1 if param.transpose else 0)
+    if param.transpose:
+        product = step.op("Gemm", rows, step.weights[0], transB=1)
+    else:
+        product = times(step, rows, step.weights[0])
     return product if axis == 1 and len(x.shape) == 2 else step.reshape(product, x)

@@ -1,9 +1,13 @@
-"""The methods that need a layer's blob and gradients, as operators; see ``methods.gradients``."""
+"""The methods that need a layer's blob and gradients, as operators.
 
-from typing import Callable, Dict, Tuple
+The formulas are those of ``caffe_gradcam.explaining.methods.gradients``.
+"""
+
+from typing import Callable, Dict
 
 import numpy as np
 
+from caffe_gradcam.engines.onnx.backward.gradients import Gradients
 from caffe_gradcam.engines.onnx.registry import Step
 from caffe_gradcam.engines.onnx.writer import FLOAT, Value
 
@@ -14,6 +18,20 @@ _CHANNELS = np.array([1], np.int64)
 
 # (step, activations, gradients) -> map, N x h x w.
 MapOf = Callable[[Step, Value, str], str]
+
+
+def seed(step: Step, classes: str, score: Value) -> str:
+    """The gradient at a score blob of one class for each row (N x 1, int64)."""
+    count = int(np.prod(score.shape[1:]))
+    everything = np.arange(count, dtype=np.int64)[np.newaxis]
+    one_hot = step.op("Cast", step.op("Equal", classes, everything), to=FLOAT)
+    step.writer.one_hot[one_hot] = classes
+    return one_hot if len(score.shape) == 2 else step.reshape(one_hot, score)
+
+
+def of_rank(step: Step, classes: str, rank: int) -> str:
+    """One column, N x 1, of several classes for each row (N x R)."""
+    return step.op("Slice", classes, *(np.array([edge], np.int64) for edge in (rank, rank + 1, 1)))
 
 
 def weighted(step: Step, activations: Value, weights: str) -> str:
@@ -67,25 +85,30 @@ METHODS: Dict[str, MapOf] = {
 }
 
 
-def heatmap(step: Step, cam: str, shape: Value, matrices: Tuple[np.ndarray, np.ndarray]) -> str:
-    """The positive part of a map at the input's size, divided by its maximum.
+def of_layer(method: str, step: Step, layer: str, gradients: Gradients,
+             only_positive: bool = False) -> str:
+    """The map of a class at a layer, N x h x w.
 
     Parameters
     ----------
-    cam : str
-        Rows x h x w.
-    shape : Value
-        Of the map.
-    matrices : (numpy.ndarray, numpy.ndarray)
-        H x h and W x w: they resize, as two products cost less than an operator that resizes.
+    method : str
+        "grad-cam" or a key of ``METHODS``.
+    step : Step
+        Whose name the nodes get.
+    layer : str
+        A blob of four axes.
+    gradients : Gradients
+        Of the class.
+    only_positive : bool
+        Whether negative gradients count as 0.
     """
-    down, across = matrices
-    axes = np.array([len(shape.shape) - 2, len(shape.shape) - 1], np.int64)
-    highest = step.op("ReduceMax", cam, axes=axes.tolist(), keepdims=1)
-    lowest = step.op("ReduceMin", cam, axes=axes.tolist(), keepdims=1)
-    shows = step.op("Greater", highest, step.op("Relu", lowest))
-    positive = step.op("MatMul", np.float32(down), step.op("Relu", cam))
-    laid = step.op("MatMul", positive, np.ascontiguousarray(across.T, np.float32))
-    largest = step.op("ReduceMax", laid, axes=axes.tolist(), keepdims=1)
-    divisor = step.op("Where", step.op("Greater", largest, np.float32(0)), largest, np.float32(1))
-    return step.op("Mul", step.op("Div", laid, divisor), step.op("Cast", shows, to=FLOAT))
+    activations = gradients.translated.values[layer]
+    if method == "grad-cam" and not only_positive:
+        return weighted(step, activations, gradients.mean_at(layer))
+    gradient = gradients.at(activations)
+    if only_positive:
+        gradient = step.op("Relu", gradient)
+    if method == "grad-cam":
+        return weighted(step, activations, step.op(
+            "ReduceMean", gradient, axes=_CELLS.tolist(), keepdims=0))
+    return METHODS[method](step, activations, gradient)
