@@ -172,8 +172,8 @@ def add_running(group: Group, several_devices: bool = False, precisions: bool = 
     if precisions:
         group.add_argument("--precision", dest="running.precision",
                            metavar="fp32|tf32|bf16|fp16",
-                           help=Rare("the precision of the torch engine (default: fp32, as in "
-                                     "Caffe)"))
+                           help=Rare("the precision of the engines torch and openvino (default: "
+                                     "fp32, as in Caffe)"))
     add_flag(group, "--allow-missing", "running.allow_missing",
              Rare("fill layers that the weights file lacks as Caffe would"))
     add_flag(group, "--ignore-unknown-fields", "running.ignore_unknown_fields",

@@ -48,6 +48,8 @@ class MapRequest:
             classes does not exist.
         """
         if not self.classes:
+            if self.best == 1:
+                return np.argmax(scores, axis=1)[:, np.newaxis]
             order: np.ndarray = np.argsort(-scores, axis=1, kind="mergesort")
             return order[:, :self.best]
         if max(self.classes) >= scores.shape[1]:

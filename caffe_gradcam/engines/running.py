@@ -27,9 +27,9 @@ class Running:
     device : str
         "cpu", "cuda" or "cuda:N".
     precision : str
-        "fp32", as Caffe computes. The torch engine also has "bf16" and, on CUDA, "tf32" and
-        "fp16": matrix products and convolutions then use shorter numbers. In bf16 and fp16 so do
-        the blobs between most layers; what comes back, and gradients at layers, are float32.
+        "fp32", as Caffe computes. The engines torch and openvino also have "bf16", and torch on
+        CUDA "tf32" and "fp16": matrix products and convolutions then use shorter numbers. In bf16
+        and fp16 so do the blobs between most layers; scores and gradients at layers are float32.
     trust : bool
         Let layers that run Python code or read files do so, instead of refusing the net.
     allow_missing : bool

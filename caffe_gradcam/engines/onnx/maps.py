@@ -25,8 +25,9 @@ def seed(step: Step, classes: str, score: Value) -> str:
     count = int(np.prod(score.shape[1:]))
     everything = np.arange(count, dtype=np.int64)[np.newaxis]
     one_hot = step.op("Cast", step.op("Equal", classes, everything), to=FLOAT)
-    step.writer.one_hot[one_hot] = classes
-    return one_hot if len(score.shape) == 2 else step.reshape(one_hot, score)
+    result = one_hot if len(score.shape) == 2 else step.reshape(one_hot, score)
+    step.writer.one_hot.update({one_hot: classes, result: classes})
+    return result
 
 
 def of_rank(step: Step, classes: str, rank: int) -> str:

@@ -73,7 +73,7 @@ class Writer:
     constants : dict
         Name -> array.
     one_hot : dict
-        Rows of zeros with a single 1 each -> the value, N x 1, that says where.
+        Values whose rows are 0 but for a single 1 each -> the value, N x 1, that says where.
     """
 
     def __init__(self) -> None:

@@ -73,15 +73,24 @@ class Gradients:
         return terms(subnet.net.layers, dict(subnet.shapes), blob, self._score)
 
     def _part(self, term: Term) -> str:
-        step = self.translated.steps[term.layer]
-        sums = self._shared_sums(term) or self._sums(
-            step.tops[list(step.message.top).index(term.top)], term.channels)
         weights = {entry.name: entry.weights for entry in self.translated.steps.values()}
         matrix = term.matrix(weights.__getitem__)
-        return sums if matrix is None else times(self._last_step(), sums, matrix)
+        last, pair = self._last_step(), self._below_global_mean(term)
+        if pair is None:
+            step = self.translated.steps[term.layer]
+            sums = self._sums(step.tops[list(step.message.top).index(term.top)], term.channels)
+            return sums if matrix is None else times(last, sums, matrix)
+        relu, pool = pair
+        gradient, share = self.at(pool.tops[0]), self._shares.of(relu).name
+        classes = last.writer.one_hot.get(gradient)
+        if classes is not None and matrix is not None:
+            chosen = last.op("GatherElements", share, classes, axis=1)
+            return last.op("Mul", times(last, gradient, matrix), chosen)
+        sums = last.op("Mul", last.op("Flatten", gradient, axis=1), share)
+        return sums if matrix is None else times(last, sums, matrix)
 
-    def _shared_sums(self, term: Term) -> Optional[str]:
-        """The sums of a term below a ReLU and a global mean; None where it is not there."""
+    def _below_global_mean(self, term: Term) -> Optional[Tuple[Step, Step]]:
+        """The ReLU and the global mean that a term lies below, if it does for every size."""
         subnet, steps = self.translated.subnet, self.translated.steps
         pair = below_global_mean(subnet.net.layers, dict(subnet.shapes), term, self._score)
         if pair is None:
@@ -90,9 +99,7 @@ class Gradients:
         is_open = bool(pool.bottoms[0].open_axes.intersection((2, 3)))
         if is_open and not pool.message.pooling_param.global_pooling:
             return None
-        step = self._last_step()
-        gradient = step.op("Flatten", self.at(pool.tops[0]), axis=1)
-        return step.op("Mul", gradient, self._shares.of(relu))
+        return relu, pool
 
     def _sums(self, value: Value, channels: int) -> str:
         """The gradient at a value, summed over the cells of each channel, N x channels."""
