@@ -15,9 +15,9 @@ from ..contract import Engine, check_precision, check_rule
 from ..head import Head
 from ..running import NetToRun, Running, device_index
 from ..subnet import Subnet
-from . import nets
+from . import nets, products
 from .means import Diff, Means, Place
-from .wiring import UNTOUCHED, Wiring, products, rectifiers
+from .wiring import UNTOUCHED, Wiring, multiplying, rectifiers
 
 # Where more than one in so many channels has a gradient, Caffe multiplies faster.
 RARE = 4
@@ -50,7 +50,7 @@ class PycaffeEngine(Engine):
         self._wiring = Wiring(self._net)
         self._rectifiers = rectifiers(self._net, self._subnet.net)
         # On a GPU the diffs would have to come to the host and go back.
-        self._products = (products(self._net, self._subnet.net) if self._device is None
+        self._products = (multiplying(self._net, self._subnet.net) if self._device is None
                           else set())
         self._heads: Dict[Tuple[str, Tuple[str, ...]], Tuple[Head, Any]] = {}
         self._in_place = net.gradient == "pre-relu"
@@ -193,13 +193,16 @@ class PycaffeEngine(Engine):
         """
         top, bottom = self._ends(index)
         gradient = top.diff.reshape(top.shape[0], top.shape[1], -1)
-        matrix = self._net.layers[index].blobs[0].data.reshape(gradient.shape[1], -1)
         active = np.flatnonzero(gradient.any(axis=(0, 2)))
-        if len(active) * RARE > gradient.shape[1]:
-            if gradient.size > gradient.shape[1]:
-                return False
-            np.dot(gradient.reshape(-1), matrix, out=bottom.diff.reshape(-1))
-            return True
+        if len(active) * RARE > gradient.shape[1] and gradient.size > gradient.shape[1]:
+            return False
+        matrix = self._net.layers[index].blobs[0].data.reshape(gradient.shape[1], -1)
+        if gradient.shape[2] == 1:
+            bottom.diff[...] = products.times(gradient[:, :, 0], matrix).reshape(bottom.shape)
+        else:
+            np.matmul(matrix[active].T, gradient[:, active],
+                      out=bottom.diff.reshape(len(gradient), -1, gradient.shape[2]))
+        return True
         matrix = matrix[active]
         np.matmul(matrix.T, gradient[:, active],
                   out=bottom.diff.reshape(len(gradient), -1, gradient.shape[2]))

@@ -6,6 +6,7 @@ import numpy as np
 
 from ..closed_forms import Factor, Term, terms
 from ..subnet import Shapes, Subnet
+from . import products
 from .wiring import UNTOUCHED, Wiring
 
 Place = TypeVar("Place")
@@ -92,5 +93,4 @@ class Means:
             matrix = term.matrix(
                 lambda name: [blob.data for blob in self._net.params[name]])
             self._matrices[term.factors] = np.array(matrix)
-        active = np.flatnonzero(sums.any(axis=0))
-        return np.dot(sums[:, active], self._matrices[term.factors][active])
+        return products.times(sums, self._matrices[term.factors])

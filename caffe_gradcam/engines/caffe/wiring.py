@@ -65,7 +65,7 @@ def rectifiers(net: Any, definition: Net) -> Set[int]:
             if name in names and layers.of(net.layers[index].type).role == "rectifier"}
 
 
-def products(net: Any, definition: Net) -> Set[int]:
+def multiplying(net: Any, definition: Net) -> Set[int]:
     """Indices of the layers that Caffe built that multiply each cell by one matrix.
 
     InnerProduct along axis 1, and Convolution with windows of 1 x 1.

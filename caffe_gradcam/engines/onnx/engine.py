@@ -134,7 +134,7 @@ class OnnxEngine(Engine):
         if not self._makes_maps(request):
             return None
         if request.classes:
-            rows = (self._subnet.shapes[request.score] or ())[0]
+            rows = self._shape(request.score)[0]
             return MapsAtHand(self._class_maps(arrays, request, np.tile(
                 np.array(request.classes, np.int64), (rows, 1))))
         maps = self._class_maps(arrays, request)
@@ -148,7 +148,7 @@ class OnnxEngine(Engine):
                     classes: Optional[np.ndarray] = None) -> ClassMaps:
         """The maps of some classes for each row, N x R, or of the best ones."""
         if classes is None:
-            count = (self._subnet.shapes[request.score] or ())[1]
+            count = self._shape(request.score)[1]
             kind = dataclasses.replace(request, best=min(request.best, count))
         else:
             kind = dataclasses.replace(request, best=0, classes=(0,) * classes.shape[1])
@@ -167,11 +167,14 @@ class OnnxEngine(Engine):
 
     def _makes_maps(self, request: MapRequest) -> bool:
         """Whether a graph can make the maps, of one score for each class."""
-        score = self._subnet.shapes[request.score] or ()
+        score = self._shape(request.score)
         return (self._net.gradient == "post" and set(request.methods) <= MAP_METHODS
                 and len(score) > 1 and int(np.prod(score[2:])) == 1
                 and max(request.classes, default=0) < score[1]
-                and all(len(self._subnet.shapes[layer] or ()) == 4 for layer in request.layers))
+                and all(len(self._shape(layer)) == 4 for layer in request.layers))
+
+    def _shape(self, blob: str) -> Shape:
+        return tuple(self._subnet.shapes[blob] or ())
 
     def replace_weights(self, weights: Mapping[str, Sequence[np.ndarray]]) -> None:
         raise EngineError(f"the {self._kind} engine keeps the weights that it was opened with; "

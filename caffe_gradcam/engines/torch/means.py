@@ -1,6 +1,6 @@
 """Mean gradients at targets without the gradients themselves, where there is a closed form."""
 
-from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
 import torch
 from torch import Tensor
@@ -38,7 +38,7 @@ class Means:
         self._targets = subnet.reached if gradient == "post" else {}
         self._terms: Dict[Tuple[str, str], List[Term]] = {}
         self._shapes: Optional[Shapes] = None
-        self._points: List[Point] = []
+        self._points: Set[Point] = set()
         self._gates: Dict[Tuple[str, Point], Gate] = {}
         self._tops: Dict[Point, Tensor] = {}
         self._matrices: Dict[Tuple[Factor, ...], Tensor] = {}
@@ -48,7 +48,7 @@ class Means:
         self._tops = {}
         if self._subnet.shapes is self._shapes:
             return
-        self._shapes, self._points, self._gates = self._subnet.shapes, [], {}
+        self._shapes, self._points, self._gates = self._subnet.shapes, set(), {}
         self._terms = {}
         for score, targets in self._targets.items():
             for target in targets:
@@ -65,9 +65,9 @@ class Means:
         if pair is not None:
             relu, pool = ((index, layers[index].tops[0]) for index in pair)
             self._gates[score, point] = Gate(relu, pool)
-            self._points += [relu, pool]
+            self._points.update((relu, pool))
         else:
-            self._points.append(point)
+            self._points.add(point)
 
     def note(self, layer: int, blobs: Mapping[str, Tensor]) -> None:
         """A layer has run: hold what gradients are needed at."""
@@ -153,7 +153,7 @@ def _shared(gradient: Tensor, relu: Tensor) -> Tensor:
     """
     if gradient.is_cuda:
         return gradient * (relu > 0).float().mean((2, 3))
-    active, = gradient.any(0).nonzero(as_tuple=True)
+    active, = (gradient != 0).any(0).nonzero(as_tuple=True)
     sums = torch.zeros_like(gradient)
     sums[:, active] = gradient[:, active] * (relu[:, active] > 0).float().mean((2, 3))
     return sums
