@@ -309,3 +309,29 @@ def write_model(folder, text, seed=0):
 def random_input(shape, seed=2):
     """An input blob of pixel-like size around zero."""
     return np.random.RandomState(seed).uniform(-60, 60, shape).astype(np.float32)
+
+
+# Kernels and matrices of one shape either way round, which explanations use both ways.
+SQUARE = """
+input: "data" input_shape { dim: 1 dim: 3 dim: 9 dim: 9 }
+layer { name: "conv" type: "Convolution" bottom: "data" top: "conv"
+        convolution_param { num_output: 16 kernel_size: 2 } }
+layer { name: "relu" type: "ReLU" bottom: "conv" top: "conv" }
+layer { name: "same" type: "Convolution" bottom: "conv" top: "same"
+        convolution_param { num_output: 16 kernel_size: 1 } }
+layer { name: "relu_same" type: "ReLU" bottom: "same" top: "same" }
+layer { name: "grouped" type: "Convolution" bottom: "same" top: "grouped"
+        convolution_param { num_output: 16 kernel_size: 3 pad: 1 group: 2 } }
+layer { name: "relu_grouped" type: "ReLU" bottom: "grouped" top: "grouped" }
+layer { name: "larger" type: "Deconvolution" bottom: "grouped" top: "larger"
+        convolution_param { num_output: 16 kernel_size: 3 stride: 2 pad: 1 } }
+layer { name: "relu_larger" type: "ReLU" bottom: "larger" top: "larger" }
+layer { name: "fc1" type: "InnerProduct" bottom: "larger" top: "fc1"
+        inner_product_param { num_output: 64 } }
+layer { name: "relu1" type: "ReLU" bottom: "fc1" top: "fc1" }
+layer { name: "fc2" type: "InnerProduct" bottom: "fc1" top: "fc2"
+        inner_product_param { num_output: 64 } }
+layer { name: "relu2" type: "ReLU" bottom: "fc2" top: "fc2" }
+layer { name: "fc3" type: "InnerProduct" bottom: "fc2" top: "fc3"
+        inner_product_param { num_output: 10 } }
+"""

@@ -14,7 +14,7 @@ Weights = Mapping[str, Sequence[Tensor]]
 Point = Tuple[int, str]
 
 
-class Gate(NamedTuple):
+class RectifiedMean(NamedTuple):
     """A ReLU, and the global mean of it."""
 
     relu: Point
@@ -39,7 +39,7 @@ class Means:
         self._terms: Dict[Tuple[str, str], List[Term]] = {}
         self._shapes: Optional[Shapes] = None
         self._points: Set[Point] = set()
-        self._gates: Dict[Tuple[str, Point], Gate] = {}
+        self._pooled: Dict[Tuple[str, Point], RectifiedMean] = {}
         self._tops: Dict[Point, Tensor] = {}
         self._matrices: Dict[Tuple[Factor, ...], Tensor] = {}
 
@@ -48,7 +48,7 @@ class Means:
         self._tops = {}
         if self._subnet.shapes is self._shapes:
             return
-        self._shapes, self._points, self._gates = self._subnet.shapes, set(), {}
+        self._shapes, self._points, self._pooled = self._subnet.shapes, set(), {}
         self._terms = {}
         for score, targets in self._targets.items():
             for target in targets:
@@ -64,7 +64,7 @@ class Means:
         pair = below_global_mean(layers, shapes, term, score)
         if pair is not None:
             relu, pool = ((index, layers[index].tops[0]) for index in pair)
-            self._gates[score, point] = Gate(relu, pool)
+            self._pooled[score, point] = RectifiedMean(relu, pool)
             self._points.update((relu, pool))
         else:
             self._points.add(point)
@@ -109,8 +109,8 @@ class Means:
     def _needed(self, score: str, term: Term) -> Point:
         """Where the gradient is needed for a term."""
         point = term.layer, term.top
-        gate = self._gates.get((score, point))
-        return point if gate is None else gate.pool
+        pooled = self._pooled.get((score, point))
+        return point if pooled is None else pooled.pool
 
     def _mean(self, part: Sequence[Term], given: Tuple[str, Mapping[Point, Tensor]], cells: int
               ) -> Tensor:
@@ -118,11 +118,12 @@ class Means:
         total: Optional[Tensor] = None
         for term in part:
             gradient = gradients[self._needed(score, term)]
-            gate = self._gates.get((score, (term.layer, term.top)))
-            if gate is None:
+            pooled = self._pooled.get((score, (term.layer, term.top)))
+            if pooled is None:
                 sums = _sums(gradient, term.channels)
             else:
-                sums = _shared(gradient.flatten(1).float(), self._tops[gate.relu].detach())
+                relu = self._tops[pooled.relu].detach()
+                sums = _sums_below_mean(gradient.flatten(1).float(), relu)
             passed = self._passed(term, sums)
             total = passed if total is None else total + passed
         assert total is not None
@@ -145,7 +146,7 @@ def _sums(gradient: Tensor, channels: int) -> Tensor:
     return gradient.reshape(len(gradient), channels, -1).sum(2, dtype=torch.float64).float()
 
 
-def _shared(gradient: Tensor, relu: Tensor) -> Tensor:
+def _sums_below_mean(gradient: Tensor, relu: Tensor) -> Tensor:
     """The sums, N x C, of what a ReLU passes on of the gradient at a global mean.
 
     Of a channel that is the share of its positive cells. Few channels have a gradient, so the
