@@ -2,6 +2,9 @@
 
 from caffe_gradcam.engines import NetToRun, Running, open_engine
 
+# Engine on graphs -> the library that runs them.
+GRAPH_LIBRARIES = {"onnx": "onnxruntime", "openvino": "openvino"}
+
 
 def open_net(engine, prototxt, weights, scores, targets, gradient="post", **running):
     """An engine for a net; `running` holds other fields of ``Running``."""

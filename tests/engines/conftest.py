@@ -3,7 +3,7 @@
 import pytest
 from definitions import random_weights
 from nets import BRANCHES, TARGETS
-from opened import open_net
+from opened import GRAPH_LIBRARIES, open_net
 
 from prototxt_tools import weights
 
@@ -12,6 +12,14 @@ from prototxt_tools import weights
 def kind(request):
     """Each engine, where its library is."""
     request.getfixturevalue(request.param)
+    return request.param
+
+
+@pytest.fixture(params=sorted(GRAPH_LIBRARIES))
+def graph_kind(request):
+    """Each engine that runs graphs, where its library is."""
+    library = GRAPH_LIBRARIES[request.param]
+    pytest.importorskip(library, reason=f"{library} is not installed here")
     return request.param
 
 

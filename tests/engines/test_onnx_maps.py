@@ -11,7 +11,6 @@ from prototxt_tools.net.net import Net
 
 pytest.importorskip("onnx", reason="onnx is not installed here")
 
-LIBRARIES = {"onnx": "onnxruntime", "openvino": "openvino"}
 # A score that is an inner product, the same with its matrix the other way round, a convolution,
 # and a mean; a ReLU below a global mean.
 NETS = {
@@ -32,22 +31,14 @@ def _transposed(text):
     return before + "inner_product_param { transpose: true" + after
 
 
-@pytest.fixture(params=sorted(LIBRARIES))
-def kind(request):
-    """Each of the engines whose library is installed."""
-    library = LIBRARIES[request.param]
-    pytest.importorskip(library, reason=f"{library} is not installed here")
-    return request.param
-
-
 @pytest.fixture
-def opened(kind, tmp_path):
+def opened(graph_kind, tmp_path):
     """A function that opens an engine for a net and its layers."""
     engines = []
 
     def open_it(text, score, layers, **options):
         weights = definitions.write_model(tmp_path, text)[1]
-        engines.append(open_net(kind, text, weights, [score], layers, **options))
+        engines.append(open_net(graph_kind, text, weights, [score], layers, **options))
         return engines[-1]
     yield open_it
     for engine in engines:
