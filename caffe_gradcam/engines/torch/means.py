@@ -60,7 +60,7 @@ class Means:
     def _watch(self, term: Term, score: str) -> None:
         """Have what a term needs held in each pass."""
         layers, shapes = self._subnet.net.layers, self._subnet.shapes
-        point: Point = term.layer, term.top
+        point = (term.layer, term.top)
         pair = below_global_mean(layers, shapes, term, score)
         if pair is not None:
             relu, pool = ((index, layers[index].tops[0]) for index in pair)
