@@ -96,7 +96,7 @@ def test_devices_and_precisions_that_it_does_not_have(option, graph_kind, files)
 def test_onnx_runtime_has_no_bf16(files):
     pytest.importorskip("onnxruntime", reason="onnxruntime is not installed here")
     text, caffemodel, score, targets = files("lenet")
-    with pytest.raises(EngineError, match="not compute in bf16.*; use --engine openvino or fp32"):
+    with pytest.raises(EngineError, match="not compute in bf16.*; use --engine openvino, or fp32"):
         open_net("onnx", text, caffemodel, [score], targets, precision="bf16")
 
 

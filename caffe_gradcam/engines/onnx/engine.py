@@ -51,8 +51,8 @@ class OnnxEngine(Engine):
     def __init__(self, net: NetToRun, running: Running, kind: str = "onnx") -> None:
         super().__init__()
         if kind == "onnx" and running.precision == "bf16":
-            raise EngineError("ONNX Runtime does not compute in bf16 on a processor; use --engine "
-                              "openvino or fp32", running.precision)
+            raise EngineError("ONNX Runtime does not compute in bf16 on a CPU; use --engine "
+                              "openvino, or fp32", running.precision)
         check_precision(running.precision, PRECISIONS[kind], f"the {kind} engine")
         if running.device != "cpu":
             raise EngineError(f"the {kind} engine runs on the processor alone, not on "
