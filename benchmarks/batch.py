@@ -73,6 +73,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("model")
     parser.add_argument("--engine", default="torch")
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--precision", default="fp32")
     parser.add_argument("--images", type=int, default=10000)
     parser.add_argument("--side", type=int, default=128, help="of each JPEG, in pixels")
     parser.add_argument("--batch", type=int, default=8)
@@ -99,7 +100,8 @@ def alone(options: argparse.Namespace, source: Path) -> Tuple[float, float]:
     model = LoadedModel.load(options.model)
     paths = sorted(source.iterdir())[:options.alone]
     ready = [Outcome.of(prepare, cv2.imread(str(path)), model.inputs) for path in paths]
-    running = Running(engine=options.engine, device=options.device, isolated=False)
+    running = Running(engine=options.engine, device=options.device, isolated=False,
+                      precision=options.precision)
     with Explainer.open(model, running=running) as explainer:
         explainer.explain_prepared(ready[:options.batch])
         started, worked = time.perf_counter(), time.process_time()
@@ -112,7 +114,7 @@ def alone(options: argparse.Namespace, source: Path) -> Tuple[float, float]:
 def command(options: argparse.Namespace, source: Path, output: Path) -> List[str]:
     return [sys.executable, "-m", "caffe_gradcam", "batch", options.model, str(source),
             "-o", str(output), "--engine", options.engine, "--device", options.device,
-            "--batch", str(options.batch), "--decoders", str(options.decoders),
+            "--precision", options.precision, "--batch", str(options.batch), "--decoders", str(options.decoders),
             "--part-size", str(options.part_size), "--log-json"]
 
 
