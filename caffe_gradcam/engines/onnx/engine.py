@@ -172,6 +172,7 @@ class OnnxEngine(Engine):
         """Whether a graph can make the maps, of one score for each class."""
         score = self._shape(request.score)
         return (self._net.gradient == "post" and set(request.methods) <= MAP_METHODS
+                and bool(request.best or request.classes)
                 and len(score) > 1 and int(np.prod(score[2:])) == 1
                 and max(request.classes, default=0) < score[1]
                 and all(len(self._shape(layer)) == 4 for layer in request.layers))
