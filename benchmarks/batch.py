@@ -114,8 +114,9 @@ def alone(options: argparse.Namespace, source: Path) -> Tuple[float, float]:
 def command(options: argparse.Namespace, source: Path, output: Path) -> List[str]:
     return [sys.executable, "-m", "caffe_gradcam", "batch", options.model, str(source),
             "-o", str(output), "--engine", options.engine, "--device", options.device,
-            "--precision", options.precision, "--batch", str(options.batch), "--decoders", str(options.decoders),
-            "--part-size", str(options.part_size), "--log-json"]
+            "--precision", options.precision, "--batch", str(options.batch),
+            "--decoders", str(options.decoders), "--part-size", str(options.part_size),
+            "--log-json"]
 
 
 def batch(options: argparse.Namespace, source: Path, output: Path) -> Dict[str, Any]:

@@ -114,7 +114,7 @@ def test_more_best_classes_than_there_are_come_to_all_of_them(opened):
 @pytest.mark.parametrize("request_fields", [
     {"methods": ("xgrad-cam",), "best": 1}, {"methods": ("score-cam",), "best": 1},
     {"methods": ("grad-cam",), "classes": (10,)}, {"methods": ("grad-cam",)}])
-def test_other_methods_and_classes_that_are_not_there_are_left_to_the_passes(request_fields, opened):
+def test_other_methods_and_no_such_classes_are_left_to_the_passes(request_fields, opened):
     text = definitions.lenet()
     engine = opened(text, "ip2", ["conv2"])
     assert engine.begin_maps(images_of(text), MapRequest(
