@@ -203,7 +203,3 @@ class PycaffeEngine(Engine):
             np.matmul(matrix[active].T, gradient[:, active],
                       out=bottom.diff.reshape(len(gradient), -1, gradient.shape[2]))
         return True
-        matrix = matrix[active]
-        np.matmul(matrix.T, gradient[:, active],
-                  out=bottom.diff.reshape(len(gradient), -1, gradient.shape[2]))
-        return True
