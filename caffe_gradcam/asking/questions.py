@@ -141,8 +141,9 @@ class At(Question):
     region: Region
 
     def __post_init__(self) -> None:
-        if isinstance(self.region, list) and len(self.region) == 4:
-            object.__setattr__(self, "region", tuple(self.region))
+        given: Any = self.region
+        if isinstance(given, list) and len(given) == 4:
+            object.__setattr__(self, "region", tuple(given))
 
     def resolve(self, context: Context) -> List[Seed]:
         if isinstance(self.of, Like):

@@ -3,7 +3,7 @@
 import logging
 from dataclasses import dataclass
 from numbers import Real
-from typing import Dict, Sequence, Tuple
+from typing import Any, Dict, Sequence, Tuple
 
 from caffe_gradcam.asking.asker import Asking
 from caffe_gradcam.explaining.detectors import ASPECTS, Detector, detector_of
@@ -43,10 +43,11 @@ class BoxQuestion:
     aspect: str = "confidence"
 
     def __post_init__(self) -> None:
-        is_number = isinstance(self.min_score, Real) and not isinstance(self.min_score, bool)
-        if not is_number or not 0 <= self.min_score <= 1:
-            raise QuestionError(f"the least score of a box must be between 0 and 1, not "
-                                f"{self.min_score!r}", "min_score")
+        given: Any = self.min_score
+        is_number = isinstance(given, Real) and not isinstance(given, bool)
+        if not is_number or not 0 <= given <= 1:
+            raise QuestionError(f"the least score of a box must be between 0 and 1, not {given!r}",
+                                "min_score")
         choices.check([self.aspect], ASPECTS, "aspect of a box")
 
 
