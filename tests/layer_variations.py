@@ -2,6 +2,7 @@
 
 import re
 
+from google.protobuf.descriptor import FieldDescriptor
 from layer_cases import CASES, net_text
 
 from prototxt_tools.net.net import Net
@@ -30,11 +31,11 @@ def values_of(field, values):
     """What a field may be set to, of ``EXTREME`` or ``USUAL``."""
     if field.enum_type is not None:
         return [value.name for value in field.enum_type.values]
-    if field.message_type is not None or field.cpp_type == field.CPPTYPE_STRING:
+    if field.message_type is not None or field.cpp_type == FieldDescriptor.CPPTYPE_STRING:
         return []
-    if field.cpp_type == field.CPPTYPE_BOOL:
+    if field.cpp_type == FieldDescriptor.CPPTYPE_BOOL:
         return ["true", "false"]
-    is_number = field.cpp_type in (field.CPPTYPE_FLOAT, field.CPPTYPE_DOUBLE)
+    is_number = field.cpp_type in (FieldDescriptor.CPPTYPE_FLOAT, FieldDescriptor.CPPTYPE_DOUBLE)
     return list(values["number" if is_number else "integer"])
 
 

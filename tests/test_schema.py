@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+from google.protobuf.descriptor import FieldDescriptor
 
 from prototxt_tools import layers
 from prototxt_tools.errors import PrototxtError
@@ -287,7 +288,8 @@ def occurrence(field):
     """Whether a field is required and whether it is repeated; protobuf 7 has no label."""
     if hasattr(field, "is_repeated"):
         return field.is_required, field.is_repeated
-    return field.label == field.LABEL_REQUIRED, field.label == field.LABEL_REPEATED
+    return (field.label == FieldDescriptor.LABEL_REQUIRED,
+            field.label == FieldDescriptor.LABEL_REPEATED)
 
 
 def stock_fields(descriptor):
