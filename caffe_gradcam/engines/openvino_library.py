@@ -1,7 +1,7 @@
 """OpenVINO and NNCF without their telemetry, and the settings with which OpenVINO computes."""
 
 import sys
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Dict, Optional, Sequence
 
 # How graphs compute one batch after the other. OpenVINO would pin its threads to the first cores,
 # in every process to the same: two nets of one thread each would share one core.
@@ -24,9 +24,9 @@ def load() -> Any:
     return openvino
 
 
-def capabilities() -> List[str]:
-    """What OpenVINO has arithmetic for on this processor: "FP32", "BF16" and others."""
-    return list(load().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
+def has_bf16() -> bool:
+    """Whether this processor has arithmetic in bf16 for OpenVINO."""
+    return "BF16" in load().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def converted(traced: Any, example: Sequence[Any]) -> Any:

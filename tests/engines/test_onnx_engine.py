@@ -104,7 +104,7 @@ def test_openvino_computes_in_bf16_where_the_processor_has_it(files, caplog):
     pytest.importorskip("openvino", reason="openvino is not installed here")
     from caffe_gradcam.engines import openvino_library
 
-    has_bf16 = "BF16" in openvino_library.capabilities()
+    has_bf16 = openvino_library.has_bf16()
     net = files("densenet")
     images = definitions.random_input((3,) + Net.parse(net[0]).inputs[0].shape[1:])
     with open_net("openvino", *net[:2], [net[2]], net[3], precision="bf16") as engine:
@@ -122,7 +122,7 @@ def test_a_processor_without_bf16_computes_in_fp32_and_says_so(files, monkeypatc
     pytest.importorskip("openvino", reason="openvino is not installed here")
     from caffe_gradcam.engines import openvino_library
 
-    monkeypatch.setattr(openvino_library, "capabilities", lambda: ["FP32", "INT8"])
+    monkeypatch.setattr(openvino_library, "has_bf16", lambda: False)
     net = files("lenet")
     images = definitions.random_input((2, 1, 28, 28))
     short, exact = (values("openvino", net, images, precision=precision)[0]

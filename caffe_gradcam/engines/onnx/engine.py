@@ -60,7 +60,7 @@ class OnnxEngine(Engine):
         library, self._compile = SESSIONS[kind]
         version = libraries.load(library).__version__
         precision = "fp32"
-        if running.precision == "bf16" and "BF16" in openvino_library.capabilities():
+        if running.precision == "bf16" and openvino_library.has_bf16():
             precision = running.precision
             self._compile = functools.partial(OpenVinoSession, precision=precision)
         self._kind = kind

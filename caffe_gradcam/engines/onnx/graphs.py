@@ -15,7 +15,6 @@ from caffe_gradcam.engines.onnx.backward.gradients import Gradients
 from caffe_gradcam.engines.onnx.backward.shares import Shares
 from caffe_gradcam.engines.onnx.identity import identity
 from caffe_gradcam.engines.onnx.net import Translated, translate
-from caffe_gradcam.engines.onnx.registry import Step
 from caffe_gradcam.engines.onnx.store import Store
 from caffe_gradcam.engines.onnx.writer import INT64, Shape, Value, Writer
 from caffe_gradcam.engines.running import NetToRun, Running
@@ -207,7 +206,7 @@ class Graphs:
         classes = Value(CLASSES, (rows, count), is_open, INT64)
         inputs, outputs = list(translated.inputs), [score]
         with _apart(writer) as nodes:
-            step = Step("maps", translated.steps[max(translated.steps)].message, [], [], [], writer)
+            step = translated.added("maps")
             if request.best:
                 _, best = step.ops("TopK", 2, step.op("Flatten", score, axis=1),
                                    np.array([count], np.int64), axis=1)

@@ -60,6 +60,11 @@ class Translated:
         return {blob: value.name for blob, value in self.values.items()
                 if value not in self.inputs}
 
+    def added(self, name: str) -> Step:
+        """What writes nodes of this name that belong to no layer."""
+        last = self.steps[max(self.steps)]
+        return Step(name, last.message, [], [], [], self.writer)
+
     def model(self, outputs: Sequence[str], metadata: Optional[Dict[str, str]] = None) -> Any:
         """The graph with some blobs as outputs, as an ``onnx.ModelProto``."""
         return self.model_of([self.values[blob] for blob in outputs], metadata)

@@ -76,7 +76,7 @@ def usable_precision(device: torch.device, precision: str) -> str:
 def processor_has_bf16() -> bool:
     """Whether this processor multiplies numbers in bf16; others only imitate it, slowly."""
     if trunk.VERSION:
-        return "BF16" in openvino_library.capabilities()
+        return openvino_library.has_bf16()
     try:
         return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
     except (AttributeError, RuntimeError):  # An old torch does not know.

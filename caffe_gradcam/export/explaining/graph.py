@@ -109,8 +109,7 @@ class ExplainingGraph:
         self._translated, self._model, self._options = translated, model, options
         self._score = translated.values[model.score]
         _check_scores(model, self._score, options)
-        last = translated.steps[max(translated.steps)]
-        self._step = Step("explain", last.message, [], [], [], translated.writer)
+        self._step = translated.added("explain")
         self._open = self._score.open_axes & {0}
         self._rows = self._score.shape[0]
         self._classes = int(np.prod(self._score.shape[1:]))

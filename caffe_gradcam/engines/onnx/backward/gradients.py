@@ -36,6 +36,7 @@ class Gradients:
                  shares: Optional[Shares] = None) -> None:
         self.translated, self._score, self._seed = translated, score, seed
         self._shares = shares or Shares(translated)
+        self._written: Dict[str, str] = {}
 
     def at(self, value: Value) -> str:
         """The gradient at a value.
@@ -46,6 +47,8 @@ class Gradients:
             The score does not depend on the value, or the gradient of a layer between them is
             not known.
         """
+        if value.name in self._written:
+            return self._written[value.name]
         steps = self._between(value)
         start = self.translated.values[self._score].name
         gradients: Dict[str, str] = {start: self._seed}
@@ -55,6 +58,7 @@ class Gradients:
                 self._step_back(step, given, reached, gradients)
         if value.name not in gradients:
             raise Unsupported(f"no gradient reaches blob {value.name}", value.name)
+        self._written[value.name] = gradients[value.name]
         return gradients[value.name]
 
     def mean_at(self, blob: str) -> str:
