@@ -1,4 +1,4 @@
-"""Products beside Caffe's."""
+"""Products that the engine computes itself, between Caffe's passes."""
 
 import numpy as np
 

@@ -343,7 +343,7 @@ class TorchEngine(Engine):
             devices.set_tf32(self._precision)
 
     def _arithmetic(self, is_score: bool) -> ContextManager[Any]:
-        """The context in which a layer computes: scores in full numbers, lest near ones tie."""
+        """The context in which a layer computes: scores in float32, so that close ones differ."""
         if self._precision in devices.HALVES and not is_score:
             return torch.autocast(self._device.type, devices.HALVES[self._precision])
         return contextlib.ExitStack()  # A null context, for Python 3.6 too.
